@@ -1,0 +1,318 @@
+/**
+ * Fault: the one error type of the data plane.
+ *
+ * A fault says what failed (`code`), who is to blame (`blame`), whether a new
+ * attempt may succeed (`retry`), and what to write in the log (`detail`). What
+ * the client sees is decided in one place, {@link answerFor}, never where the
+ * fault is raised. Faults are returned, not thrown.
+ */
+
+/** Who has to act. Decides blame in logs and metrics, retry budget and outlier ejection. */
+export type Blame = 'client' | 'policy' | 'gateway' | 'dependency' | 'upstream';
+
+/** When a second attempt is allowed. `reused` means only if the connection came from the pool. */
+export type Retry = 'never' | 'reused' | 'always';
+
+interface Row {
+  readonly blame: Blame;
+  readonly retry: Retry;
+  /** HTTP status of our answer; 0 when no answer can be given any more. */
+  readonly status: number;
+  /** gRPC status: 3 argument, 4 deadline, 8 exhausted, 12 unimplemented, 13 internal, 14 unavailable. */
+  readonly grpc: number;
+  /** Short text for the client: RFC 9457 `title`. */
+  readonly title: string;
+  /** What the operator should look at. Printed in docs/reference/faults.md. */
+  readonly advice: string;
+}
+
+// One row per code. Adding a code without a column is a type error; docs/reference/faults.md is printed from here.
+const FAULTS = {
+  'request.malformed': {
+    blame: 'client',
+    retry: 'never',
+    status: 400,
+    grpc: 13,
+    title: 'The request is not valid HTTP',
+    advice: 'The request breaks RFC 9110 or RFC 9112. The log names the rule. Look at the client library.',
+  },
+  'request.ambiguous-length': {
+    blame: 'client',
+    retry: 'never',
+    status: 400,
+    grpc: 13,
+    title: 'The length of the request body is ambiguous',
+    advice: 'Two parsers could read this message differently (request smuggling). Look at the client or a proxy before.',
+  },
+  'request.host-invalid': {
+    blame: 'client',
+    retry: 'never',
+    status: 400,
+    grpc: 13,
+    title: 'The Host header is missing, repeated or not valid',
+    advice: 'HTTP/1.1 needs exactly one valid Host header (RFC 9112 section 3.2).',
+  },
+  'request.path-invalid': {
+    blame: 'client',
+    retry: 'never',
+    status: 400,
+    grpc: 13,
+    title: 'The path of the request is not accepted',
+    advice: 'The path policy of the listener refuses this path. See the guide on path normalisation.',
+  },
+  'request.line-too-long': {
+    blame: 'client',
+    retry: 'never',
+    status: 414,
+    grpc: 13,
+    title: 'The request target is too long',
+    advice: 'Raise limits.requestLineBytesMax of the listener if the client is right.',
+  },
+  'request.headers-too-large': {
+    blame: 'client',
+    retry: 'never',
+    status: 431,
+    grpc: 13,
+    title: 'The request headers are too large',
+    advice: 'Raise limits.headerBytesMax or limits.headersMax of the listener if the client is right.',
+  },
+  'request.body-too-large': {
+    blame: 'client',
+    retry: 'never',
+    status: 413,
+    grpc: 8,
+    title: 'The request body is too large',
+    advice: 'Raise limits.bodyBytesMax of the listener if the client is right.',
+  },
+  'request.timeout': {
+    blame: 'client',
+    retry: 'never',
+    status: 408,
+    grpc: 4,
+    title: 'The request took too long to arrive',
+    advice: 'The client sent its head or body too slowly: timeouts.headMs or timeouts.bodyIdleMs of the listener.',
+  },
+  'request.version-unsupported': {
+    blame: 'client',
+    retry: 'never',
+    status: 505,
+    grpc: 13,
+    title: 'The HTTP version is not supported',
+    advice: 'Only HTTP/1.0 and HTTP/1.1 are spoken on this connection.',
+  },
+  'request.coding-unsupported': {
+    blame: 'client',
+    retry: 'never',
+    status: 501,
+    grpc: 12,
+    title: 'The transfer coding is not supported',
+    advice: 'Only "chunked" is accepted as a transfer coding (RFC 9112 section 6.1).',
+  },
+  'request.expectation-failed': {
+    blame: 'client',
+    retry: 'never',
+    status: 417,
+    grpc: 13,
+    title: 'The expectation cannot be met',
+    advice: 'Only "Expect: 100-continue" is known (RFC 9110 section 10.1.1).',
+  },
+  'request.connect-refused': {
+    blame: 'client',
+    retry: 'never',
+    status: 405,
+    grpc: 12,
+    title: 'CONNECT is not offered here',
+    advice: 'No route of this listener carries CONNECT.',
+  },
+  'request.misdirected': {
+    blame: 'client',
+    retry: 'never',
+    status: 421,
+    grpc: 14,
+    title: 'The connection is not meant for this host',
+    advice: 'The host belongs to another listener than the TLS server name. The client should open a new connection.',
+  },
+  'request.aborted': {
+    blame: 'client',
+    retry: 'never',
+    status: 0,
+    grpc: 13,
+    title: 'The client went away',
+    advice: 'The client closed the connection before its answer was complete.',
+  },
+  'client-certificate.refused': {
+    blame: 'client',
+    retry: 'never',
+    status: 0,
+    grpc: 13,
+    title: 'The client certificate is missing or not valid',
+    advice: 'The listener asks for a client certificate; the log says why this one was refused.',
+  },
+  'route.none': {
+    blame: 'client',
+    retry: 'never',
+    status: 404,
+    grpc: 12,
+    title: 'No route matches',
+    advice: 'Run "fourways explain METHOD URL" to see every candidate and why it lost.',
+  },
+  'route.backend-invalid': {
+    blame: 'gateway',
+    retry: 'never',
+    status: 500,
+    grpc: 14,
+    title: 'The route has no valid backend',
+    advice: 'A backendRef is missing, forbidden or of an unknown kind. "fourways check" and the status of the route say which.',
+  },
+  'route.filter-invalid': {
+    blame: 'gateway',
+    retry: 'never',
+    status: 500,
+    grpc: 13,
+    title: 'The route has a filter that is not valid',
+    advice: 'A filter of the rule could not be resolved; the rule answers 500 as Gateway API demands.',
+  },
+  'exchange.timeout': {
+    blame: 'upstream',
+    retry: 'never',
+    status: 504,
+    grpc: 4,
+    title: 'The request did not finish in time',
+    advice: 'timeouts.request of the route ran out.',
+  },
+  'upstream.no-endpoint': {
+    blame: 'upstream',
+    retry: 'never',
+    status: 503,
+    grpc: 14,
+    title: 'No endpoint is available',
+    advice: 'The service has no ready endpoint, or its name does not resolve. See "fourways show plan".',
+  },
+  'upstream.connect-refused': {
+    blame: 'upstream',
+    retry: 'always',
+    status: 503,
+    grpc: 14,
+    title: 'The upstream could not be reached',
+    advice: 'The endpoint refused the connection or cannot be routed to.',
+  },
+  'upstream.connect-timeout': {
+    blame: 'upstream',
+    retry: 'always',
+    status: 503,
+    grpc: 14,
+    title: 'The upstream could not be reached in time',
+    advice: 'The endpoint did not accept a connection within connectMs of its BackendPolicy.',
+  },
+  'upstream.tls-failed': {
+    blame: 'upstream',
+    retry: 'always',
+    status: 502,
+    grpc: 14,
+    title: 'The upstream could not be trusted',
+    advice: 'The TLS handshake or the verification of the upstream certificate failed; the log says which.',
+  },
+  'upstream.closed': {
+    blame: 'upstream',
+    retry: 'reused',
+    status: 502,
+    grpc: 14,
+    title: 'The upstream closed the connection',
+    advice: 'Often a keep-alive race: compare the idle timeout of the upstream with idleMs of its BackendPolicy.',
+  },
+  'upstream.malformed': {
+    blame: 'upstream',
+    retry: 'never',
+    status: 502,
+    grpc: 13,
+    title: 'The upstream answered with something that is not valid HTTP',
+    advice: 'The log names the rule of RFC 9112 that the answer breaks.',
+  },
+  'upstream.headers-too-large': {
+    blame: 'upstream',
+    retry: 'never',
+    status: 502,
+    grpc: 13,
+    title: 'The upstream answered with headers that are too large',
+    advice: 'Raise limits.headerBytesMax of its BackendPolicy if the upstream is right.',
+  },
+  'upstream.timeout': {
+    blame: 'upstream',
+    retry: 'always',
+    status: 504,
+    grpc: 4,
+    title: 'The upstream did not answer in time',
+    advice: 'timeouts.backendRequest of the route, or idleMs of the BackendPolicy, ran out.',
+  },
+  'upstream.overloaded': {
+    blame: 'upstream',
+    retry: 'never',
+    status: 503,
+    grpc: 8,
+    title: 'Too many requests wait for the upstream',
+    advice: 'connectionsMax and queueMax of the BackendPolicy are reached.',
+  },
+  'filter.failed': {
+    blame: 'gateway',
+    retry: 'never',
+    status: 500,
+    grpc: 13,
+    title: 'A filter failed',
+    advice: 'The filter named in the log threw or timed out.',
+  },
+  'proxy.overloaded': {
+    blame: 'gateway',
+    retry: 'never',
+    status: 503,
+    grpc: 8,
+    title: 'The gateway has too many connections',
+    advice: 'limits.connectionsMax of the listener is reached.',
+  },
+  'proxy.draining': {
+    blame: 'gateway',
+    retry: 'never',
+    status: 503,
+    grpc: 14,
+    title: 'The gateway is shutting down',
+    advice: 'The drain deadline passed while the request was running.',
+  },
+  'proxy.bug': {
+    blame: 'gateway',
+    retry: 'never',
+    status: 500,
+    grpc: 13,
+    title: 'The gateway failed',
+    advice: 'A defect in Fourways. The log has a stack; please report it.',
+  },
+} as const satisfies Record<string, Row>;
+
+export type FaultCode = keyof typeof FAULTS;
+
+export const FAULT_CODES = Object.keys(FAULTS) as readonly FaultCode[];
+
+export class Fault {
+  readonly code: FaultCode;
+  /** For the log only. May hold addresses and header names; must never hold a header value, query or body. */
+  readonly detail: string;
+
+  /** Not an `Error`: a fault is expected, and a stack costs 2 µs. */
+  constructor(code: FaultCode, detail: string) {
+    this.code = code;
+    this.detail = detail;
+  }
+
+  get blame(): Blame {
+    return FAULTS[this.code].blame;
+  }
+
+  /** Whether one more attempt is allowed, given where this attempt's connection came from. */
+  mayRetry(connection: 'fresh' | 'reused'): boolean {
+    const retry: Retry = FAULTS[this.code].retry;
+    return retry === 'always' || (retry === 'reused' && connection === 'reused');
+  }
+}
+
+/** The row of a fault: the only place where a fault becomes a status. */
+export function answerFor(code: FaultCode): Row {
+  return FAULTS[code];
+}

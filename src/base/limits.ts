@@ -1,0 +1,77 @@
+/**
+ * Every collection has a bound and every wait an end. A limit's name ends in
+ * its unit (`Bytes`, `Ms`) and `Max`; the comment says why this number and what
+ * happens at it. These are the defaults: what an operator may change is in the
+ * schemas of Policy (listener) and BackendPolicy.
+ */
+
+/** Limits of one listening port. */
+export interface ConnectionLimits {
+  /** Longest request line. Beyond: 414. */
+  readonly requestLineBytesMax: number;
+  /** All header lines together. Beyond: 431. */
+  readonly headerBytesMax: number;
+  /** Number of header lines. Beyond: 431. */
+  readonly headersMax: number;
+  /** Longest request body, 0 for no bound: bodies stream, so length costs no memory. Beyond: 413. */
+  readonly bodyBytesMax: number;
+  /** All trailer lines together. Beyond: 431 or a closed connection. */
+  readonly trailerBytesMax: number;
+  /** Requests on one connection, then it is closed politely: lets load spread again after scaling. */
+  readonly requestsPerConnectionMax: number;
+  /** Open connections of this port in one worker. Beyond: the newest is closed at once. */
+  readonly connectionsMax: number;
+}
+
+/** Timeouts of one listening port, one for each state of a connection. 0 means none. */
+export interface ConnectionTimeouts {
+  /** TLS handshake. */
+  readonly handshakeMs: number;
+  /** From the first byte of a head to its last, however slowly they drip in. */
+  readonly headMs: number;
+  /** Longest silence inside a request body. */
+  readonly bodyIdleMs: number;
+  /** Between two requests. */
+  readonly keepAliveMs: number;
+  /** From the head of the request to the end of the answer. */
+  readonly exchangeMs: number;
+  /** Longest time that a client may refuse to read. */
+  readonly writeIdleMs: number;
+  /** After the last answer, waiting for the peer to close (RFC 9112 section 9.6). */
+  readonly lingerMs: number;
+}
+
+export const CONNECTION_LIMITS: ConnectionLimits = {
+  requestLineBytesMax: 8_192,
+  headerBytesMax: 32_768,
+  headersMax: 100,
+  bodyBytesMax: 0,
+  trailerBytesMax: 8_192,
+  requestsPerConnectionMax: 100_000,
+  connectionsMax: 50_000,
+};
+
+export const CONNECTION_TIMEOUTS: ConnectionTimeouts = {
+  handshakeMs: 10_000,
+  headMs: 10_000,
+  bodyIdleMs: 30_000,
+  keepAliveMs: 75_000,
+  exchangeMs: 0,
+  writeIdleMs: 60_000,
+  lingerMs: 2_000,
+};
+
+/** Above this many bytes waiting in a socket, its source is paused: about one large TLS flight. */
+export const WRITE_HIGH_WATER_BYTES = 64 * 1024;
+
+/** Request bytes kept for a second attempt. Larger bodies are sent once. */
+export const REPLAY_BYTES_MAX = 64 * 1024;
+
+/** Regular expressions an operator writes: source length. */
+export const REGEX_CHARS_MAX = 1_024;
+
+/** Series that /metrics may hold; the rest is counted in one series labelled `overflow`. */
+export const METRIC_SERIES_MAX = 10_000;
+
+/** One manifest file. Larger files are a mistake or an attack. */
+export const MANIFEST_FILE_BYTES_MAX = 64 * 1024 * 1024;

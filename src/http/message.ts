@@ -1,0 +1,35 @@
+/**
+ * One message, whatever wire it came by. Nothing outside `http/` knows whether
+ * it was HTTP/1.1 or HTTP/2.
+ */
+import type { Headers } from './headers.ts';
+
+export interface RequestHead {
+  /** As received; methods are case-sensitive (RFC 9110 section 9.1). */
+  method: string;
+  scheme: 'http' | 'https';
+  /** Host as the client named it, with its port if it named one; what is sent upstream as Host. Filters may change it. */
+  authority: string;
+  /** `authority` in lower case without port, trailing dot removed. What routing compares. Not changed by filters. */
+  host: string;
+  /** Path after normalisation, starting with `/`, percent-encoding kept, no query. Filters may change it. */
+  path: string;
+  /** Query with its `?`, or the empty string. Filters may change it. */
+  query: string;
+  readonly headers: Headers;
+  /** Bytes of body: 0 for none, -1 when not known beforehand. */
+  bodyLength: number;
+  /** Protocol named in `Upgrade`, lower case, when the client asks to switch (RFC 9110 section 7.8). */
+  upgrade: string | undefined;
+  /** The client waits for 100 before it sends its body. */
+  expectContinue: boolean;
+}
+
+export interface ResponseHead {
+  status: number;
+  /** Reason phrase as received; empty when there was none. Has no meaning (RFC 9112 section 4). */
+  reason: string;
+  readonly headers: Headers;
+  /** Bytes of body: 0 for none, -1 when not known beforehand. */
+  bodyLength: number;
+}

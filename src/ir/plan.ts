@@ -1,0 +1,284 @@
+/**
+ * The plan: what the compiler makes of all resources for one proxy. Plain JSON,
+ * every name resolved, every default filled in; its hash is its version. A proxy
+ * that gets a plan it cannot apply has found a bug and refuses it whole.
+ *
+ * The plan is made of named parts that mirror the operator's objects one to one
+ * (one route, one part), so that one edit is one small diff. Secrets travel
+ * beside the plan, never in it: the plan names them with the hash of their value.
+ */
+import type { ConnectionLimits, ConnectionTimeouts } from '../base/limits.ts';
+import type { Position } from '../base/problem.ts';
+
+export interface Plan {
+  /** SHA-256 over the names and hashes of all parts (see ir/version.ts). */
+  readonly version: string;
+  readonly ports: Readonly<Record<string, PlanPort>>;
+  readonly listeners: Readonly<Record<string, PlanListener>>;
+  readonly routes: Readonly<Record<string, PlanRoute>>;
+  readonly clusters: Readonly<Record<string, PlanCluster>>;
+}
+
+/** Values of secrets by key (`Secret/shop/tls`). Never logged, never in /plan. */
+export type PlanSecrets = Readonly<Record<string, PlanSecret>>;
+
+export interface PlanSecret {
+  /** PEM chain, leaf first. */
+  readonly certificatePem: string;
+  readonly privateKeyPem: string;
+}
+
+/** A plan together with the secrets it names. */
+export interface PlanBundle {
+  readonly plan: Plan;
+  readonly secrets: PlanSecrets;
+}
+
+/** A socket to bind. Key: `ADDRESS:PORT`, IPv6 in brackets; address `*` stands for the proxy's `--bind`. */
+export interface PlanPort {
+  readonly address: string;
+  readonly port: number;
+  readonly protocol: 'http' | 'https';
+  readonly limits: ConnectionLimits;
+  readonly timeouts: ConnectionTimeouts;
+  /** Ask TLS clients for a certificate (Gateway API frontend validation). */
+  readonly clientValidation?: {
+    /** PEM bundles. */
+    readonly cas: readonly string[];
+    /** `required`: no verified certificate, no connection. `optional`: AllowInsecureFallback. */
+    readonly mode: 'required' | 'optional';
+  };
+}
+
+/**
+ * One listener of one Gateway or ListenerSet. Key: `Gateway/NS/NAME/LISTENER` or
+ * `ListenerSet/NS/NAME/LISTENER`. Several may share one port; the most specific
+ * hostname wins and no other listener of the port is tried (listener isolation).
+ */
+export interface PlanListener {
+  /** Key in `Plan.ports`. */
+  readonly port: string;
+  /** `shop.test`, `*.shop.test`, or `*` when the listener names none. Lower case. */
+  readonly hostname: string;
+  /** The port number that redirects and X-Forwarded-Port speak of (spec.listeners[].port). */
+  readonly publicPort: number;
+  readonly tls?: PlanListenerTls;
+  readonly settings: PlanListenerSettings;
+}
+
+export interface PlanListenerTls {
+  readonly certificates: readonly PlanSecretRef[];
+  readonly versionMin: 'TLSv1.2' | 'TLSv1.3';
+  /** OpenSSL cipher list for TLS 1.2 and suites for 1.3; empty means Node's default. */
+  readonly ciphers: string;
+}
+
+export interface PlanSecretRef {
+  /** Key in `PlanSecrets`. */
+  readonly secret: string;
+  /** Hash of the value, so that a rotation is a new version. */
+  readonly hash: string;
+}
+
+/** How a listener reads and marks requests. */
+export interface PlanListenerSettings {
+  readonly path: PathPolicy;
+  readonly trustedHops: TrustedHops;
+  /** `keep` the upstream's Server header, `remove` it, or `replace` it with `fourways`. */
+  readonly serverHeader: 'keep' | 'remove' | 'replace';
+  /** Also write RFC 7239 `Forwarded`. */
+  readonly forwarded: boolean;
+  readonly via: boolean;
+  /** Header names with an underscore: CGI-like servers read them like a hyphen. */
+  readonly underscoreNames: 'keep' | 'remove' | 'refuse';
+  readonly accessLog: AccessLogPolicy;
+}
+
+/** What is done to a path before it is routed; the result is also what is forwarded. */
+export interface PathPolicy {
+  /** `.` and `..` segments, also as `%2e`. */
+  readonly dotSegments: 'resolve' | 'refuse';
+  /** `%2f` and `%5c`. `keep`: opaque, never a separator. */
+  readonly encodedSlash: 'keep' | 'decode' | 'refuse';
+  /** `//`. */
+  readonly emptySegments: 'keep' | 'merge' | 'refuse';
+  /** A raw backslash, which some servers read as a slash. */
+  readonly backslash: 'refuse' | 'slash';
+  /** `;name=value` path parameters, which some servers strip before they look at the path. */
+  readonly parameters: 'keep' | 'refuse';
+  /** Percent-encoded bytes that are not UTF-8, and `%00`. */
+  readonly invalidUtf8: 'refuse' | 'keep';
+}
+
+/** Which peers may speak for a client in X-Forwarded-* and Forwarded. */
+export interface TrustedHops {
+  /** Number of proxies of ours in front; 0 trusts nobody. */
+  readonly count: number;
+  /** Peers whose headers are believed, as CIDR; empty means any peer when count > 0. */
+  readonly cidrs: readonly string[];
+}
+
+export interface AccessLogPolicy {
+  readonly enabled: boolean;
+  /** Lines per second and worker that are always written; faults and 5xx have the same allowance again. */
+  readonly linesPerSecond: number;
+  /** Share of the requests beyond that allowance that is still written, 0 to 1. */
+  readonly sample: number;
+  /** Request headers to log by name, lower case. Authorization, cookies and the like print as `[redacted]`. */
+  readonly headers: readonly string[];
+  /** Query strings hold tokens too often: left out unless asked for. */
+  readonly query: 'omit' | 'keep';
+}
+
+/** One HTTPRoute. Key: `HTTPRoute/NS/NAME`. */
+export interface PlanRoute {
+  /** Creation order: older routes win ties (milliseconds since the epoch, then the key). */
+  readonly createdMs: number;
+  readonly attach: readonly PlanAttachment[];
+  readonly rules: readonly PlanRule[];
+}
+
+export interface PlanAttachment {
+  /** Key in `Plan.listeners`. */
+  readonly listener: string;
+  /** Intersection of the hostnames of route and listener: `a.test`, `*.a.test`, `*`. Lower case. */
+  readonly hosts: readonly string[];
+}
+
+/** One rule of a route. */
+export interface PlanRule {
+  /** `HTTPRoute/NS/NAME/RULE`, RULE being its name or index. Label of metrics, name in the access log. */
+  readonly name: string;
+  /** Any of these; never empty (the compiler writes the default match, prefix `/`). */
+  readonly matches: readonly PlanMatch[];
+  /** In running order. */
+  readonly filters: readonly PlanFilter[];
+  /** Weighted; weights may be 0. Empty only when a filter always answers. */
+  readonly backends: readonly PlanBackend[];
+  readonly mirrors: readonly PlanMirror[];
+  readonly timeouts: {
+    /** Whole exchange, from the head of the request to the end of the answer. */
+    readonly requestMs?: number;
+    /** One attempt, until the end of its answer. */
+    readonly backendRequestMs?: number;
+  };
+  readonly retry?: PlanRetry;
+  readonly at?: Position;
+}
+
+export interface PlanMatch {
+  readonly path: { readonly kind: 'exact' | 'prefix' | 'regex'; readonly value: string };
+  readonly method?: string;
+  /** Header names are lower case. Several lines of one name are joined with `,` before matching. */
+  readonly headers: readonly PlanNamedMatch[];
+  readonly query: readonly PlanNamedMatch[];
+}
+
+export interface PlanNamedMatch {
+  readonly name: string;
+  readonly kind: 'exact' | 'regex';
+  readonly value: string;
+}
+
+/** A filter by name with its checked configuration, defaults filled in. */
+export interface PlanFilter {
+  readonly filter: string;
+  readonly config: unknown;
+  /** Who asked for it: `HTTPRoute shop/web` or `Policy shop/limits`. */
+  readonly owner: string;
+  readonly at?: Position;
+}
+
+export interface PlanBackend {
+  /** `cluster` names a key of `Plan.clusters`; `invalid` takes its share and answers 500 (Gateway API). */
+  readonly target:
+    | { readonly kind: 'cluster'; readonly cluster: string }
+    | { readonly kind: 'invalid'; readonly code: 'route.backend-invalid' | 'route.filter-invalid'; readonly why: string };
+  readonly weight: number;
+  /** Filters of this backendRef, run after it was picked. */
+  readonly filters: readonly PlanFilter[];
+}
+
+export interface PlanMirror {
+  readonly cluster: string;
+  /** Share of the requests, as a fraction: 0 to 1. */
+  readonly share: number;
+}
+
+export interface PlanRetry {
+  /** Attempts after the first. */
+  readonly attempts: number;
+  readonly backoffMs: number;
+  /** Statuses of upstream answers that are tried again. Connection errors always are. */
+  readonly codes: readonly number[];
+}
+
+/** How to reach one port of one Service, or one Backend. Key: `Service/NS/NAME/PORT` or `Backend/NS/NAME`. */
+export interface PlanCluster {
+  /** What endpoints speak. `h2c` is served from issue to issue; a proxy that cannot answers `route.backend-invalid`. */
+  readonly protocol: 'http1' | 'h2c' | 'websocket';
+  readonly endpoints: readonly PlanEndpoint[];
+  readonly tls?: PlanClusterTls;
+  readonly settings: PlanClusterSettings;
+}
+
+export interface PlanEndpoint {
+  /** IP address, or a DNS name that the proxy resolves in the background. */
+  readonly address: string;
+  readonly port: number;
+  readonly weight: number;
+  readonly zone?: string;
+}
+
+export interface PlanClusterTls {
+  /** SNI, and the name that the certificate must carry unless `subjectAltNames` says otherwise. */
+  readonly serverName: string;
+  /** PEM bundles; empty means the roots of the system. */
+  readonly cas: readonly string[];
+  /** One of these must be in the certificate: DNS names or `spiffe://` URIs. */
+  readonly subjectAltNames: readonly { readonly kind: 'dns' | 'uri'; readonly value: string }[];
+  /** Our own certificate for the upstream. */
+  readonly clientCertificate?: PlanSecretRef;
+  /** `invalid`: the policy is broken; every request answers `upstream.tls-failed` rather than going out unverified. */
+  readonly state: 'ok' | 'invalid';
+}
+
+export interface PlanClusterSettings {
+  readonly connectMs: number;
+  /** Longest silence while waiting for, or inside, an answer. 0 means none. */
+  readonly idleMs: number;
+  /** Connections kept open and unused, per endpoint and worker. */
+  readonly idleConnectionsMax: number;
+  /** How long an unused connection is kept. The proxy learns shorter ones from the upstream. */
+  readonly keepAliveMs: number;
+  /** Open connections per endpoint and worker. */
+  readonly connectionsMax: number;
+  /** Requests that may wait for a connection, per endpoint and worker. */
+  readonly queueMax: number;
+  readonly headerBytesMax: number;
+  /** Attempts to reach another endpoint after a connection could not be made at all. */
+  readonly connectRetries: number;
+  /** Share of requests that may be second attempts, 0 to 1, over ten seconds. */
+  readonly retryBudget: number;
+}
+
+/** The change from one plan to the next, by named part. Applied whole or not at all. */
+export interface PlanDelta {
+  /** Version that this delta starts from; undefined for a full plan. */
+  readonly from: string | undefined;
+  readonly to: string;
+  readonly set: {
+    readonly ports: Readonly<Record<string, PlanPort>>;
+    readonly listeners: Readonly<Record<string, PlanListener>>;
+    readonly routes: Readonly<Record<string, PlanRoute>>;
+    readonly clusters: Readonly<Record<string, PlanCluster>>;
+    readonly secrets: PlanSecrets;
+  };
+  readonly remove: {
+    readonly ports: readonly string[];
+    readonly listeners: readonly string[];
+    readonly routes: readonly string[];
+    readonly clusters: readonly string[];
+    readonly secrets: readonly string[];
+  };
+}
