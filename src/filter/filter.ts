@@ -27,7 +27,7 @@ export interface ExchangeRule {
 }
 
 /** What a hook on the way in may know besides the exchange. */
-export interface RequestContextOfMatch {
+export interface RouteMatch {
   /** The prefix or exact path that matched, for prefix replacement; undefined for a regular expression. */
   readonly matchedPath: string | undefined;
 }
@@ -55,7 +55,7 @@ export interface Env {
 /** A filter bound to one rule. Hooks that are absent cost nothing: the chain is built without them. */
 export interface Filter {
   /** The head of the request is complete; its body is still on its way. May change the request. */
-  onRequest?(x: Exchange, match: RequestContextOfMatch): Verdict | Promise<Verdict>;
+  onRequest?(x: Exchange, match: RouteMatch): Verdict | Promise<Verdict>;
   /** The head of the answer is here, from upstream or made by us. May change it. */
   onResponse?(x: Exchange, response: ResponseHead): void;
   /** Last hook, always runs, cannot change the answer. */

@@ -1,0 +1,37 @@
+/** What the rest of the process sees of a running proxy: it applies plans and says what became of them. */
+import type { PlanDelta } from '../ir/plan.ts';
+
+/** What became of a port of the plan in one worker. */
+export type PortState =
+  | { readonly state: 'bound'; readonly address: string; readonly port: number }
+  | { readonly state: 'failed'; readonly address: string; readonly port: number; readonly error: string; readonly message: string };
+
+/** Answer of a worker to a delta. `nack` leaves the worker on the plan it had. */
+export type ApplyResult =
+  | { readonly kind: 'ack'; readonly version: string; readonly ports: Readonly<Record<string, PortState>> }
+  | { readonly kind: 'nack'; readonly version: string; readonly reason: string };
+
+export interface Node {
+  /** Applies a delta whole. From the moment it resolves with an ack, no new request sees the plan before. */
+  apply(delta: PlanDelta): Promise<ApplyResult>;
+  /** Stops accepting, lets running exchanges finish, closes what is left after `deadlineMs`. */
+  drain(deadlineMs: number): Promise<void>;
+  /** Current figures for /status and `fourways status`; cheap. */
+  stats(): NodeStats;
+}
+
+export interface NodeStats {
+  readonly version: string | undefined;
+  readonly connections: number;
+  readonly exchanges: number;
+  /** State of each endpoint by cluster key, for /status. */
+  readonly endpoints: Readonly<Record<string, readonly EndpointStats[]>>;
+}
+
+export interface EndpointStats {
+  readonly address: string;
+  readonly port: number;
+  readonly connections: number;
+  readonly idle: number;
+  readonly resolvedFrom?: string;
+}
