@@ -1,10 +1,6 @@
 /** What the rest of the process sees of a running proxy: it applies plans and says what became of them. */
 import type { PlanDelta } from '../ir/plan.ts';
-
-/** What became of a port of the plan in one worker. */
-export type PortState =
-  | { readonly state: 'bound'; readonly address: string; readonly port: number }
-  | { readonly state: 'failed'; readonly address: string; readonly port: number; readonly error: string; readonly message: string };
+import type { PortState } from '../ir/port-state.ts';
 
 /** Answer of a worker to a delta. `nack` leaves the worker on the plan it had. */
 export type ApplyResult =
