@@ -1,0 +1,43 @@
+/** Header fields as filters' configurations name them. */
+import { Type } from '../schema/schema.ts';
+
+/**
+ * Names that a configuration may not touch: they frame the message or speak of
+ * one connection only (RFC 9110 section 7.6.1, RFC 9112 section 6), and the
+ * codec writes its own. Lower case.
+ */
+export const FORBIDDEN_FIELDS: ReadonlySet<string> = new Set([
+  'connection',
+  'content-length',
+  'expect',
+  'http2-settings',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+/** Any case of each forbidden name, as a pattern: JSON Schema has no flag for it. */
+const FORBIDDEN = [...FORBIDDEN_FIELDS]
+  .map((name) => name.replace(/[a-z]/g, (c) => `[${c}${c.toUpperCase()}]`))
+  .join('|');
+
+/** RFC 9110 section 5.1: a token; and none of {@link FORBIDDEN_FIELDS}. */
+export const FieldName = Type.String({
+  minLength: 1,
+  maxLength: 256,
+  pattern: `^(?!(?:${FORBIDDEN})$)[!#$%&'*+.^_\`|~0-9A-Za-z-]+$`,
+  description:
+    'Name of the field, in any case. Fields of framing and of the connection (Connection, Content-Length, Transfer-Encoding and the like) are refused: the proxy writes its own.',
+});
+
+/** RFC 9110 section 5.5, as latin1 characters. */
+export const FieldValue = Type.String({
+  maxLength: 4096,
+  pattern: '^(?:[\\x21-\\x7e\\x80-\\xff](?:[\\t\\x20-\\x7e\\x80-\\xff]*[\\x21-\\x7e\\x80-\\xff])?)?$',
+  description: 'Value of the field. Control characters, and spaces at either end, are refused.',
+});
+
+export const Field = Type.Object({ name: FieldName, value: FieldValue }, { additionalProperties: false });
