@@ -8,7 +8,9 @@
  * beside the plan, never in it: the plan names them with the hash of their value.
  */
 import type { ConnectionLimits, ConnectionTimeouts } from '../base/limits.ts';
+import type { PathPolicy } from '../base/path-policy.ts';
 import type { Position } from '../base/problem.ts';
+import type { TrustedHops } from '../base/trusted-hops.ts';
 
 export interface Plan {
   /** SHA-256 over the names and hashes of all parts (see ir/version.ts). */
@@ -92,30 +94,6 @@ export interface PlanListenerSettings {
   /** Header names with an underscore: CGI-like servers read them like a hyphen. */
   readonly underscoreNames: 'keep' | 'remove' | 'refuse';
   readonly accessLog: AccessLogPolicy;
-}
-
-/** What is done to a path before it is routed; the result is also what is forwarded. */
-export interface PathPolicy {
-  /** `.` and `..` segments, also as `%2e`. */
-  readonly dotSegments: 'resolve' | 'refuse';
-  /** `%2f` and `%5c`. `keep`: opaque, never a separator. */
-  readonly encodedSlash: 'keep' | 'decode' | 'refuse';
-  /** `//`. */
-  readonly emptySegments: 'keep' | 'merge' | 'refuse';
-  /** A raw backslash, which some servers read as a slash. */
-  readonly backslash: 'refuse' | 'slash';
-  /** `;name=value` path parameters, which some servers strip before they look at the path. */
-  readonly parameters: 'keep' | 'refuse';
-  /** Percent-encoded bytes that are not UTF-8, and `%00`. */
-  readonly invalidUtf8: 'refuse' | 'keep';
-}
-
-/** Which peers may speak for a client in X-Forwarded-* and Forwarded. */
-export interface TrustedHops {
-  /** Number of proxies of ours in front; 0 trusts nobody. */
-  readonly count: number;
-  /** Peers whose headers are believed, as CIDR; empty means any peer when count > 0. */
-  readonly cidrs: readonly string[];
 }
 
 export interface AccessLogPolicy {
