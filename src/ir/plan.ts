@@ -171,7 +171,11 @@ export interface PlanBackend {
   /** `cluster` names a key of `Plan.clusters`; `invalid` takes its share and answers 500 (Gateway API). */
   readonly target:
     | { readonly kind: 'cluster'; readonly cluster: string }
-    | { readonly kind: 'invalid'; readonly code: 'route.backend-invalid' | 'route.filter-invalid'; readonly why: string };
+    | {
+        readonly kind: 'invalid';
+        readonly code: 'route.backend-invalid' | 'route.filter-invalid';
+        readonly why: string;
+      };
   readonly weight: number;
   /** Filters of this backendRef, run after it was picked. */
   readonly filters: readonly PlanFilter[];

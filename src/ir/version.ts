@@ -1,0 +1,67 @@
+/**
+ * Versions: the hash of each part, and the version of a plan, which is the hash
+ * over the names and hashes of all of its parts.
+ *
+ * Positions do not count: moving a resource inside its file is not a change of
+ * the plan, so an edit at the top of a large file stays one small diff.
+ */
+import { hashOf, hashText } from '../base/canonical.ts';
+import type { Plan, PlanCluster, PlanFilter, PlanListener, PlanPort, PlanRoute, PlanSecret } from './plan.ts';
+
+export type PlanPart = PlanPort | PlanListener | PlanRoute | PlanCluster;
+
+/** The named parts of a plan, before it has a version. */
+export type PlanParts = Omit<Plan, 'version'>;
+
+/** Order of the kinds of parts in a version. */
+export const PART_KINDS = ['ports', 'listeners', 'routes', 'clusters'] as const satisfies (keyof PlanParts)[];
+
+const partHashes = new WeakMap<PlanPart, string>();
+const secretHashes = new WeakMap<PlanSecret, string>();
+
+/** SHA-256 of a part, positions left out; computed once per object, because parts never change. */
+export function hashPart(part: PlanPart): string {
+  const known = partHashes.get(part);
+  if (known !== undefined) return known;
+  const hash = hashOf('rules' in part ? withoutPositions(part) : part);
+  partHashes.set(part, hash);
+  return hash;
+}
+
+/** What a {@link PlanSecretRef} carries as `hash`. */
+export function hashSecret(secret: PlanSecret): string {
+  const known = secretHashes.get(secret);
+  if (known !== undefined) return known;
+  const hash = hashOf(secret);
+  secretHashes.set(secret, hash);
+  return hash;
+}
+
+/** Version of a plan made of these parts: 64 hex digits. Costs 3 ms for 5,000 parts that were hashed before. */
+export function versionOf(parts: PlanParts): string {
+  const lines: string[] = [];
+  for (const kind of PART_KINDS) {
+    const named: Readonly<Record<string, PlanPart>> = parts[kind];
+    lines.push(kind);
+    // A name has no line break, so no two sets of parts give the same text.
+    for (const name of Object.keys(named).toSorted()) lines.push(`${name} ${hashPart(named[name]!)}`);
+  }
+  return hashText(lines.join('\n'));
+}
+
+/** Canonical JSON leaves out what is undefined. */
+function withoutPositions(route: PlanRoute): unknown {
+  return {
+    ...route,
+    rules: route.rules.map((rule) => ({
+      ...rule,
+      at: undefined,
+      filters: rule.filters.map(withoutPosition),
+      backends: rule.backends.map((backend) => ({ ...backend, filters: backend.filters.map(withoutPosition) })),
+    })),
+  };
+}
+
+function withoutPosition(filter: PlanFilter): unknown {
+  return { ...filter, at: undefined };
+}
