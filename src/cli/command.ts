@@ -1,0 +1,127 @@
+/**
+ * The contract between a command and the program that runs it. A command is a
+ * value: its options are a table that help, completion and the reference page
+ * are printed from, and everything that it can do to the world is lent by {@link Io}.
+ */
+import type { parseArgs } from 'node:util';
+import type { LogLevel } from '../base/log.ts';
+
+/** 0: done. 1: problems were found, or it could not be done. 2: the arguments are wrong. */
+export type ExitCode = 0 | 1 | 2;
+
+/** Every effect that a command can have, apart from reading the folders that it is given. */
+export interface Io {
+  /** Writes `text` and a newline to standard output. */
+  out(text: string): void;
+  /** Writes `text` and a newline to standard error. */
+  err(text: string): void;
+  /** @throws {Error} with the `code` of the system (`ENOENT`, `EACCES` …) */
+  readFile(path: string): Promise<string>;
+  /** One GET. @throws {Error} with the `code` of the system when nobody answers */
+  get(url: string): Promise<HttpAnswer>;
+  readonly cwd: string;
+  /** Standard output is a terminal. */
+  readonly isTerminal: boolean;
+  /** Colours may be used: a terminal, and NO_COLOR is not set. */
+  readonly colour: boolean;
+  /** Where the program itself runs, for `fourways version`: `v26.10.0`. */
+  readonly nodeVersion: string;
+  readonly programs: Programs;
+}
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly body: string;
+}
+
+/** What runs until it is told to stop. Lent by main/, the only room that knows how to put the rooms together. */
+export interface Programs {
+  up(options: UpOptions): Promise<ExitCode>;
+}
+
+/** The checked arguments of `fourways up`. */
+export interface UpOptions {
+  /** Absolute path of a file or a folder. */
+  readonly path: string;
+  /** IP address for the Gateways that name none; undefined means every address. */
+  readonly bind: string | undefined;
+  /** `host` without brackets. Port 0 takes a free one. */
+  readonly admin: { readonly host: string; readonly port: number };
+  /** 0: one worker for each core. */
+  readonly workers: number;
+  /** Absolute path of the folder for the last good plan; undefined means the default beside `path`. */
+  readonly dataDir: string | undefined;
+  /** How long running exchanges may take to finish after SIGTERM. */
+  readonly drainMs: number;
+  /** Take the ports over from a Fourways that runs on them. */
+  readonly takeover: boolean;
+  readonly logLevel: LogLevel;
+  /** How the start is announced on standard output: lines for people, or one JSON object a line. */
+  readonly announce: 'text' | 'json';
+}
+
+export interface Option {
+  readonly type: 'string' | 'boolean';
+  readonly short?: string;
+  readonly multiple?: boolean;
+  /** What it does, one sentence without full stop. */
+  readonly description: string;
+  /** Name of the value in help: `HOST:PORT`. */
+  readonly value?: string;
+  /** The only values that are accepted. */
+  readonly choices?: readonly string[];
+}
+
+export type Options = Readonly<Record<string, Option>>;
+
+/** Every command has these. */
+export const COMMON_OPTIONS = {
+  json: { type: 'boolean', description: 'Print JSON on standard output' },
+  help: { type: 'boolean', short: 'h', description: 'Print this help' },
+} as const satisfies Options;
+
+export type Values<O extends Options> = ReturnType<typeof parseArgs<{ options: O & typeof COMMON_OPTIONS }>>['values'];
+
+export interface Arguments<O extends Options = Options> {
+  readonly values: Values<O>;
+  readonly positionals: readonly string[];
+}
+
+export interface CommandDef<O extends Options> {
+  readonly name: string;
+  /** One line, imperative, no full stop. The same text stands in commands.ts, which help reads. */
+  readonly summary: string;
+  readonly usage: string;
+  /** More help: paragraphs, examples. */
+  readonly details?: string;
+  /** What `--json` prints, in words and with field names. */
+  readonly json: string;
+  readonly options: O;
+  /** The only first arguments that are accepted, for completion and for "did you mean". */
+  readonly words?: readonly string[];
+  /**
+   * @throws {UsageError} when the arguments are wrong
+   * @throws {CommandFailure} when it cannot be done
+   */
+  run(args: Arguments<O>, io: Io): Promise<ExitCode>;
+}
+
+/** A command whose option types were forgotten, so that commands of different options fit in one list. */
+export interface Command extends Omit<CommandDef<Options>, 'run'> {
+  run(args: Arguments<never>, io: Io): Promise<ExitCode>;
+}
+
+/** Names the types; adds the options that every command has. */
+export function defineCommand<const O extends Options>(def: CommandDef<O>): Command {
+  return { ...def, options: { ...def.options, ...COMMON_OPTIONS }, run: (args, io) => def.run(args, io) };
+}
+
+/** The arguments are wrong: printed with the usage line, exit code 2. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/** It cannot be done: printed, exit code 1. Under `--json` it is `{"error": message}` on standard output. */
+export class CommandFailure extends Error {
+  override readonly name = 'CommandFailure';
+}

@@ -1,0 +1,47 @@
+/** An `Io` of arrays and maps, for tests of commands. */
+import type { HttpAnswer, Io, UpOptions } from '../command.ts';
+
+export interface FakeIo extends Io {
+  readonly outLines: string[];
+  readonly errLines: string[];
+  readonly ups: UpOptions[];
+}
+
+export interface FakeIoOptions {
+  readonly files?: Readonly<Record<string, string>>;
+  /** Answers by URL; every other URL refuses the connection. */
+  readonly answers?: Readonly<Record<string, HttpAnswer>>;
+  readonly cwd?: string;
+  readonly isTerminal?: boolean;
+  readonly colour?: boolean;
+}
+
+export function fakeIo(options: FakeIoOptions = {}): FakeIo {
+  const { files = {}, answers = {}, cwd = '/home/user', isTerminal = false, colour = false } = options;
+  const outLines: string[] = [];
+  const errLines: string[] = [];
+  const ups: UpOptions[] = [];
+  return {
+    outLines,
+    errLines,
+    ups,
+    out: (text) => void outLines.push(text),
+    err: (text) => void errLines.push(text),
+    readFile: async (path) => files[path] ?? fail('ENOENT'),
+    get: async (url) => answers[url] ?? fail('ECONNREFUSED'),
+    cwd,
+    isTerminal,
+    colour,
+    nodeVersion: 'v26.0.0',
+    programs: {
+      async up(given) {
+        ups.push(given);
+        return 0;
+      },
+    },
+  };
+}
+
+function fail(code: string): never {
+  throw Object.assign(new Error(code), { code });
+}

@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { UpOptions } from './command.ts';
+import { runCommand } from './main.ts';
+import { fakeIo } from './testing/fake-io.ts';
+
+const DEFAULTS: UpOptions = {
+  path: '/home/user/gateway',
+  bind: undefined,
+  admin: { host: '127.0.0.1', port: 9900 },
+  workers: 0,
+  dataDir: undefined,
+  drainMs: 30_000,
+  takeover: false,
+  logLevel: 'info',
+  announce: 'text',
+};
+
+const GOOD: [rule: string, argv: string[], want: Partial<UpOptions>][] = [
+  ['a path is enough', [], {}],
+  ['an IPv4 address to bind', ['--bind', '0.0.0.0'], { bind: '0.0.0.0' }],
+  ['an IPv6 address to bind', ['--bind', '::1'], { bind: '::1' }],
+  ['an admin address', ['--admin', 'localhost:0'], { admin: { host: 'localhost', port: 0 } }],
+  ['an IPv6 admin address stands in brackets', ['--admin=[::1]:9900'], { admin: { host: '::1', port: 9900 } }],
+  ['a number of workers', ['--workers', '2'], { workers: 2 }],
+  ['a folder is resolved', ['--data', '../state'], { dataDir: '/home/state' }],
+  ['milliseconds', ['--drain', '500ms'], { drainMs: 500 }],
+  ['seconds', ['--drain=10s'], { drainMs: 10_000 }],
+  ['minutes', ['--drain=2m'], { drainMs: 120_000 }],
+  ['hours', ['--drain=24h'], { drainMs: 86_400_000 }],
+  ['no drain at all', ['--drain=0'], { drainMs: 0 }],
+  ['take over', ['--takeover'], { takeover: true }],
+  ['a log level', ['--log-level', 'debug'], { logLevel: 'debug' }],
+  ['JSON', ['--json'], { announce: 'json' }],
+];
+
+for (const [rule, argv, want] of GOOD) {
+  test(`up: ${rule}`, async () => {
+    const io = fakeIo();
+    assert.equal(await runCommand(['up', 'gateway', ...argv], io), 0);
+    assert.deepEqual(io.ups, [{ ...DEFAULTS, ...want }]);
+  });
+}
+
+const BAD: [rule: string, argv: string[], want: RegExp][] = [
+  ['no path', [], /Name a file or a folder/],
+  ['an empty path', [''], /The path is empty/],
+  ['two paths', ['a', 'b'], /Unexpected argument "b"/],
+  ['a name to bind', ['a', '--bind', 'localhost'], /--bind is "localhost": must be an IP address/],
+  ['a port in bind', ['a', '--bind', '0.0.0.0:80'], /must be an IP address/],
+  ['an admin address without port', ['a', '--admin', '127.0.0.1'], /--admin is "127.0.0.1": must be HOST:PORT/],
+  ['a port above 65535', ['a', '--admin', '127.0.0.1:65536'], /must be HOST:PORT/],
+  ['an IPv6 admin address without brackets', ['a', '--admin', '::1'], /write an IPv6 address in brackets/],
+  ['a name in brackets', ['a', '--admin', '[localhost]:1'], /only an IPv6 address stands in brackets/],
+  ['no workers', ['a', '--workers', '0'], /must be a whole number from 1 to 256/],
+  ['many workers', ['a', '--workers', '257'], /must be a whole number/],
+  ['workers in hex', ['a', '--workers', '0x2'], /must be a whole number/],
+  ['half a worker', ['a', '--workers', '1.5'], /must be a whole number/],
+  ['a negative number of workers', ['a', '--workers=-1'], /must be a whole number/],
+  ['a time without unit', ['a', '--drain', '30'], /must be a time such as 500ms, 30s/],
+  ['a long time', ['a', '--drain', '25h'], /must be at most 24h/],
+  ['a fraction of time', ['a', '--drain', '1.5s'], /must be a time/],
+];
+
+for (const [rule, argv, want] of BAD) {
+  test(`up: refuses ${rule}`, async () => {
+    const io = fakeIo();
+    assert.equal(await runCommand(['up', ...argv], io), 2);
+    assert.match(io.errLines.join('\n'), want);
+    assert.deepEqual(io.ups, []);
+  });
+}

@@ -1,0 +1,77 @@
+import { isIP } from 'node:net';
+import { resolve } from 'node:path';
+import type { LogLevel } from '../base/log.ts';
+import { type Arguments, defineCommand, type Options, type UpOptions, UsageError } from './command.ts';
+import { onePath, readCount, readDuration, readHostPort } from './values.ts';
+
+/** One worker thread for each core is the default; more than this is a slip of the finger. */
+const WORKERS_MAX = 256;
+
+const DRAIN_DEFAULT_MS = 30_000;
+const DRAIN_MAX_MS = 24 * 3_600_000;
+
+const OPTIONS = {
+  bind: {
+    type: 'string',
+    value: 'ADDR',
+    description: 'IP address for Gateways without spec.addresses; without it, every address',
+  },
+  admin: {
+    type: 'string',
+    value: 'HOST:PORT',
+    description: 'Where the admin API listens; default 127.0.0.1:9900, port 0 takes a free one',
+  },
+  workers: { type: 'string', value: 'N', description: 'Worker threads that serve traffic; default one for each core' },
+  data: {
+    type: 'string',
+    value: 'DIR',
+    description: 'Folder that keeps the last good plan; default .fourways beside the configuration',
+  },
+  drain: {
+    type: 'string',
+    value: 'TIME',
+    description: 'How long running requests may take to finish after SIGTERM; default 30s',
+  },
+  takeover: { type: 'boolean', description: 'Take the ports over from a Fourways that runs; it drains and ends' },
+  'log-level': {
+    type: 'string',
+    value: 'LEVEL',
+    choices: ['debug', 'info', 'warn', 'error'],
+    description: 'Least level that is logged; default info',
+  },
+} as const satisfies Options;
+
+/** Reads arguments only: what `up` does is put together in main/. */
+export const up = defineCommand({
+  name: 'up',
+  summary: 'Run the gateway with the configuration in a file or folder',
+  usage: 'fourways up PATH [--bind ADDR] [--admin HOST:PORT] [--workers N] [--data DIR] [--drain TIME]',
+  details: [
+    'PATH is a folder of Gateway API manifests, one manifest file, a short form (fourways.yaml) or a',
+    'TypeScript configuration (fourways.config.ts). It is watched: a change is served as soon as it is saved,',
+    'a wrong change is refused and the last good configuration goes on serving.',
+    'SIGTERM and Ctrl-C stop accepting, let running requests finish, then end. A second Ctrl-C ends at once.',
+  ].join('\n'),
+  json: 'One object a line on standard output, each with `event`: `ready` with the bound addresses and the admin address.',
+  options: OPTIONS,
+  run: async (args, io) => io.programs.up(readUp(args, io.cwd)),
+});
+
+function readUp({ values, positionals }: Arguments<typeof OPTIONS>, cwd: string): UpOptions {
+  const { bind, admin = '127.0.0.1:9900', workers, data, drain, takeover = false, json = false } = values;
+  if (bind !== undefined && isIP(bind) === 0) {
+    throw new UsageError(`Option --bind is "${bind}": must be an IP address, for example 0.0.0.0 or ::1`);
+  }
+  return {
+    path: resolve(cwd, onePath(positionals)),
+    bind,
+    admin: readHostPort('--admin', admin),
+    workers: workers === undefined ? 0 : readCount('--workers', workers, { min: 1, max: WORKERS_MAX }),
+    dataDir: data === undefined ? undefined : resolve(cwd, data),
+    drainMs: drain === undefined ? DRAIN_DEFAULT_MS : readDuration('--drain', drain, DRAIN_MAX_MS),
+    takeover,
+    // The table has no other choices.
+    logLevel: (values['log-level'] ?? 'info') as LogLevel,
+    announce: json ? 'json' : 'text',
+  };
+}
