@@ -1,0 +1,124 @@
+/** Gateway API objects for tests and benches, as small as they can be. */
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+export type Manifest = Readonly<Record<string, unknown>>;
+
+export interface Backend {
+  readonly host: string;
+  readonly port: number;
+}
+
+const API = 'gateway.networking.k8s.io/v1';
+const CLASS = 'fourways';
+
+export function gatewayClass(): Manifest {
+  return {
+    apiVersion: API,
+    kind: 'GatewayClass',
+    metadata: { name: CLASS },
+    spec: { controllerName: 'fourways.io/gateway-controller' },
+  };
+}
+
+export interface GatewayOptions {
+  readonly name?: string;
+  /** Bound address; without it the gateway takes `--bind`. */
+  readonly address?: string;
+  readonly port: number;
+  /** Name of a Secret: an HTTPS listener. */
+  readonly tlsSecret?: string;
+  readonly hostname?: string;
+}
+
+export function gateway({ name = 'gw', address, port, tlsSecret, hostname }: GatewayOptions): Manifest {
+  const tls =
+    tlsSecret === undefined
+      ? { protocol: 'HTTP' }
+      : { protocol: 'HTTPS', tls: { mode: 'Terminate', certificateRefs: [{ name: tlsSecret }] } };
+  return {
+    apiVersion: API,
+    kind: 'Gateway',
+    metadata: { name, namespace: 'default' },
+    spec: {
+      gatewayClassName: CLASS,
+      ...(address === undefined ? {} : { addresses: [{ type: 'IPAddress', value: address }] }),
+      listeners: [{ name: 'main', port, ...(hostname === undefined ? {} : { hostname }), ...tls }],
+    },
+  };
+}
+
+export interface RouteOptions {
+  readonly name: string;
+  readonly gateway?: string;
+  readonly hostnames?: readonly string[];
+  readonly rules: readonly unknown[];
+}
+
+export function httpRoute({ name, gateway: parent = 'gw', hostnames, rules }: RouteOptions): Manifest {
+  return {
+    apiVersion: API,
+    kind: 'HTTPRoute',
+    metadata: { name, namespace: 'default' },
+    spec: { parentRefs: [{ name: parent }], ...(hostnames === undefined ? {} : { hostnames }), rules },
+  };
+}
+
+/** A rule that sends a path prefix to a service. */
+export function prefixRule(prefix: string, service: string, more: Manifest = {}): Manifest {
+  return {
+    matches: [{ path: { type: 'PathPrefix', value: prefix } }],
+    backendRefs: [{ name: service, port: 80 }],
+    ...more,
+  };
+}
+
+/** A Service on port 80 with these endpoints, which must all have the same port. */
+export function service(name: string, backends: readonly Backend[]): Manifest[] {
+  return [
+    {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name, namespace: 'default' },
+      spec: { ports: [{ name: 'http', port: 80, protocol: 'TCP' }] },
+    },
+    ...slices(name, backends),
+  ];
+}
+
+/** One EndpointSlice for each port, as Kubernetes has it. */
+function slices(name: string, backends: readonly Backend[]): Manifest[] {
+  const ports = [...new Set(backends.map(({ port }) => port))];
+  return ports.map((port) => ({
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: { name: `${name}-${port}`, namespace: 'default', labels: { 'kubernetes.io/service-name': name } },
+    addressType: 'IPv4',
+    ports: [{ name: 'http', port, protocol: 'TCP' }],
+    endpoints: backends
+      .filter((backend) => backend.port === port)
+      .map(({ host }) => ({ addresses: [host], conditions: { ready: true } })),
+  }));
+}
+
+export function tlsSecret(name: string, pem: { readonly certificate: string; readonly key: string }): Manifest {
+  return {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name, namespace: 'default' },
+    type: 'kubernetes.io/tls',
+    stringData: { 'tls.crt': pem.certificate, 'tls.key': pem.key },
+  };
+}
+
+/** Writes a manifest file as an editor should: beside, then renamed over. JSON is YAML. */
+export function writeManifests(dir: string, file: string, manifests: readonly Manifest[]): void {
+  mkdirSync(dir, { recursive: true });
+  const beside = join(dir, `.${file}.new`);
+  writeFileSync(beside, manifests.map((manifest) => JSON.stringify(manifest)).join('\n---\n'));
+  renameSync(beside, join(dir, file));
+}
+
+export function removeManifests(dir: string, file: string): void {
+  rmSync(join(dir, file));
+}
