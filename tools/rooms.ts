@@ -22,7 +22,20 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   source: ['base', 'net', 'http', 'resource'],
   control: ['base', 'ir', 'observe', 'resource', 'compile', 'source'],
   api: ['base', 'schema', 'http', 'ir', 'observe', 'resource', 'compile', 'control'],
-  cli: ['base', 'schema', 'http', 'ir', 'resource', 'compile', 'source', 'proxy', 'filter', 'filters', 'control', 'api'],
+  cli: [
+    'base',
+    'schema',
+    'http',
+    'ir',
+    'resource',
+    'compile',
+    'source',
+    'proxy',
+    'filter',
+    'filters',
+    'control',
+    'api',
+  ],
   main: ['*'],
 };
 
@@ -57,6 +70,13 @@ const IMPORT = /^\s*(?:import|export)\s(?:[^'"]*?\sfrom\s)?['"]([^'"]+)['"]|\bim
 
 function importsOf(path: string): string[] {
   return [...readFileSync(path, 'utf8').matchAll(IMPORT)].map((found) => (found[1] ?? found[2])!);
+}
+
+/** What a module loads before its first line runs: static imports without those of types, which are erased. */
+export function loadedBy(text: string): string[] {
+  return [...text.matchAll(IMPORT)].flatMap(([line, specifier]) =>
+    specifier === undefined || /^\s*(?:import|export)\s+type\s/.test(line) ? [] : [specifier],
+  );
 }
 
 function breachOf(root: string, { file, specifier }: Import): Breach | undefined {

@@ -1,0 +1,73 @@
+/**
+ * What the tests need from Debian beyond Node.js and npm. One list, so that the
+ * README, CI and the tests themselves cannot disagree.
+ *
+ * `node tools/need.ts` checks, and installs what is missing when it runs as root.
+ */
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+interface Need {
+  /** The program that must be found in PATH. */
+  readonly program: string;
+  /** The Debian package that has it. */
+  readonly package: string;
+  readonly why: string;
+}
+
+export const NEEDS: readonly Need[] = [
+  { program: 'bash', package: 'bash', why: 'the completion script is loaded and asked' },
+  { program: 'curl', package: 'curl', why: 'the lines that the example prints are run as they stand' },
+  { program: 'openssl', package: 'openssl', why: 'certificates of the TLS tests' },
+  { program: 'ps', package: 'procps', why: 'memory and processor time of the bounded tests' },
+];
+
+/** The needs whose program is not in `path`, which has the form of the PATH variable. */
+export function missingNeeds(needs: readonly Need[], path: string): Need[] {
+  return needs.filter(({ program }) => !path.split(delimiter).some((folder) => isExecutable(join(folder, program))));
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Makes sure that everything is there: installs what is missing when that is
+ * possible without asking (root on Debian or a derivative).
+ *
+ * @returns the lines that say what is missing; empty when nothing is
+ */
+export function ensureNeeds(): string[] {
+  const missing = missingNeeds(NEEDS, process.env['PATH'] ?? '');
+  if (missing.length === 0) return [];
+  const packages = missing.map((need) => need.package);
+  if (process.getuid?.() === 0 && missingNeeds([APT], process.env['PATH'] ?? '').length === 0) {
+    console.log(`Installing what the tests need: ${packages.join(' ')}`);
+    aptGet(['update', '-q']);
+    aptGet(['install', '-q', '-y', '--no-install-recommends', ...packages]);
+  }
+  const still = missingNeeds(NEEDS, process.env['PATH'] ?? '');
+  if (still.length === 0) return [];
+  return [
+    ...still.map(({ program, why }) => `Cannot find the program "${program}": needed for ${why}`),
+    `Install with: sudo apt-get update && sudo apt-get install -y ${still.map((need) => need.package).join(' ')}`,
+  ];
+}
+
+const APT: Need = { program: 'apt-get', package: 'apt', why: 'installing packages' };
+
+function aptGet(args: readonly string[]): void {
+  spawnSync('apt-get', args, { stdio: 'inherit', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } });
+}
+
+if (import.meta.main) {
+  const lines = ensureNeeds();
+  for (const line of lines) console.error(line);
+  process.exitCode = lines.length === 0 ? 0 : 1;
+}
