@@ -9,3 +9,11 @@ export type PortState =
       readonly error: string;
       readonly message: string;
     };
+
+export type PortFailure = Extract<PortState, { state: 'failed' }>;
+
+/** States by key in `Plan.ports`. */
+export type PortStates = Readonly<Record<string, PortState>>;
+
+/** Ports that must stay unbound, by key in `Plan.ports`: another process holds them, which `reusePort` would hide. */
+export type PortRefusals = Readonly<Record<string, PortFailure>>;
