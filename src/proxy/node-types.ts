@@ -1,11 +1,8 @@
 /** What the rest of the process sees of a running proxy: it applies plans and says what became of them. */
+import type { ApplyResult } from '../ir/apply-result.ts';
+import type { NodeStats } from '../ir/node-stats.ts';
 import type { PlanDelta } from '../ir/plan.ts';
 import type { PortRefusals, PortStates } from '../ir/port-state.ts';
-
-/** Answer of a worker to a delta. `nack` leaves the worker on the plan it had. */
-export type ApplyResult =
-  | { readonly kind: 'ack'; readonly version: string; readonly ports: PortStates }
-  | { readonly kind: 'nack'; readonly version: string; readonly reason: string };
 
 export interface Node {
   /**
@@ -20,20 +17,4 @@ export interface Node {
   drain(deadlineMs: number): Promise<void>;
   /** Current figures for /status and `fourways status`; cheap. */
   stats(): NodeStats;
-}
-
-export interface NodeStats {
-  readonly version: string | undefined;
-  readonly connections: number;
-  readonly exchanges: number;
-  /** State of each endpoint by cluster key, for /status. */
-  readonly endpoints: Readonly<Record<string, readonly EndpointStats[]>>;
-}
-
-export interface EndpointStats {
-  readonly address: string;
-  readonly port: number;
-  readonly connections: number;
-  readonly idle: number;
-  readonly resolvedFrom?: string;
 }
