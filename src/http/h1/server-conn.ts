@@ -1,0 +1,550 @@
+/**
+ * One HTTP/1.1 connection from a client. Reads requests one after the other,
+ * offers each to the proxy as a {@link ServerStream}, and writes the answers in
+ * order. What arrives behind a request that is still running waits, bounded.
+ *
+ *     idle -> head -> exchange -> idle ...         keep-alive
+ *                        |---> linger -> closed    last answer, then a polite close
+ *                        |---> tunnel              101: the connection is given away
+ */
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { Fault } from '../../base/fault.ts';
+import type { ConnectionLimits, ConnectionTimeouts } from '../../base/limits.ts';
+import { Timed, type TimerWheel } from '../../base/timers.ts';
+import { parseAuthority } from '../authority.ts';
+import { Headers } from '../headers.ts';
+import type { RequestHead, ResponseHead } from '../message.ts';
+import type { ClientFacts, RequestSink, ServerStream, ServerStreamEvents } from '../stream.ts';
+import type { Tunnel } from '../tunnel.ts';
+import { BodyReader, type BodySink } from './body-reader.ts';
+import { HeadCollector } from './head-collector.ts';
+import { emptyFacts, type HeadFacts, parseRequestHead } from './parse-head.ts';
+import { type Framing, WireWriter } from './wire-writer.ts';
+
+export interface ServerConnOptions {
+  readonly socket: Duplex;
+  readonly facts: ClientFacts;
+  readonly sink: RequestSink;
+  readonly wheel: TimerWheel;
+  readonly limits: ConnectionLimits;
+  readonly timeouts: ConnectionTimeouts;
+  onClosed(conn: H1ServerConn): void;
+}
+
+type State = 'idle' | 'head' | 'exchange' | 'linger' | 'tunnel' | 'closed';
+
+/** Bytes of later requests that may wait behind a running one; beyond, the socket is paused. */
+const PIPELINE_BYTES_MAX = 64 * 1024;
+
+/** Body that is read and thrown away after an early answer, to keep the connection. Longer ones end it. */
+const DISCARD_BYTES_MAX = 256 * 1024;
+
+/** A FIN this soon after the request is a client that half-closes; later, it is one that went away. */
+const HALF_CLOSE_MS = 3;
+
+export class H1ServerConn implements ServerStream, BodySink {
+  readonly facts: ClientFacts;
+  readonly request: RequestHead;
+  /** What the parser saw in the head of the running request: bits `SEEN_…` of parse-head.ts. */
+  readonly head: HeadFacts = emptyFacts();
+
+  readonly #options: ServerConnOptions;
+  readonly #socket: Duplex;
+  readonly #writer: WireWriter;
+  readonly #body = new BodyReader();
+  readonly #collector: HeadCollector;
+  readonly #timer: Timed;
+  #writeTimer: Timed | undefined;
+  #state: State = 'idle';
+  #events: ServerStreamEvents | undefined;
+  #requests = 0;
+  #waiting: Buffer | undefined;
+  #bodyPaused = false;
+  #socketPaused = false;
+  #answerStarted = false;
+  #answerEnded = false;
+  #continueOwed = false;
+  #closing = false;
+  #draining = false;
+  #discarded = 0;
+  #requestReadMs = 0;
+  #lastAuthority = '';
+  #lastHost = '';
+
+  constructor(options: ServerConnOptions) {
+    this.#options = options;
+    this.facts = options.facts;
+    this.#socket = options.socket;
+    this.#writer = new WireWriter(options.socket);
+    const { limits } = options;
+    this.#collector = new HeadCollector(limits.requestLineBytesMax, limits.headerBytesMax);
+    this.#body.limit(limits.bodyBytesMax, limits.trailerBytesMax, limits.headersMax);
+    this.request = {
+      method: '',
+      scheme: options.facts.scheme,
+      authority: '',
+      host: '',
+      path: '',
+      query: '',
+      headers: new Headers(),
+      bodyLength: 0,
+      upgrade: undefined,
+      expectContinue: false,
+    };
+    this.#timer = new Timed(() => this.#onTimeout());
+    this.#listen();
+  }
+
+  // --- the wire speaks ---------------------------------------------------------------------------------------------
+
+  #listen(): void {
+    const socket = this.#socket;
+    socket.on('data', (bytes: Buffer) => this.#onData(bytes));
+    socket.on('drain', () => {
+      if (this.#writeTimer !== undefined) this.#options.wheel.disarm(this.#writeTimer);
+      this.#events?.onClientWritable();
+    });
+    socket.on('end', () => this.#onEnd());
+    socket.on('error', () => this.#gone());
+    socket.on('close', () => this.#gone());
+    this.#arm(this.#options.timeouts.keepAliveMs);
+  }
+
+  #onData(bytes: Buffer): void {
+    switch (this.#state) {
+      case 'idle':
+      case 'head':
+        this.#readHead(bytes);
+        break;
+      case 'exchange':
+        this.#readBody(bytes, 0);
+        break;
+      default: // linger: what comes after the last answer is read so that the peer can finish, and forgotten
+        break;
+    }
+  }
+
+  /** Reads as many requests from `bytes` as are there and can be taken now. */
+  #readHead(received: Buffer): void {
+    let bytes: Buffer | undefined = received;
+    while (bytes !== undefined) {
+      const found = this.#collector.take(bytes);
+      if (found === 'more') {
+        if (this.#state === 'idle' && this.#collector.started) {
+          this.#state = 'head';
+          this.#arm(this.#options.timeouts.headMs);
+        }
+        return;
+      }
+      if (found instanceof Fault) return this.#refuse(found);
+      const fault = parseRequestHead(found.text, found, {
+        facts: this.head,
+        headers: this.request.headers,
+        limits: this.#options.limits,
+      });
+      const refused = fault ?? this.#readTarget() ?? this.#frameBody();
+      const rest = found.rest;
+      if (refused !== undefined) return this.#refuse(refused);
+      this.#begin(rest);
+      bytes = this.#state === 'idle' ? this.#takeWaiting() : undefined;
+    }
+  }
+
+  #begin(rest: Buffer | undefined): void {
+    this.#state = 'exchange';
+    this.#requests++;
+    this.#answerStarted = false;
+    this.#answerEnded = false;
+    this.#discarded = 0;
+    this.#bodyPaused = false;
+    this.#closing =
+      this.head.close || this.#draining || this.#requests >= this.#options.limits.requestsPerConnectionMax;
+    this.#continueOwed = this.head.expectContinue && !this.#body.done;
+    const events = this.#options.sink.onRequest(this);
+    this.#events = events;
+    if (this.#body.done) {
+      this.#requestRead(rest);
+    } else {
+      this.#arm(this.#options.timeouts.bodyIdleMs);
+      if (rest !== undefined) return this.#readBody(rest, 0);
+    }
+    this.#afterRead(events);
+  }
+
+  /** Feeds body bytes to the exchange; what follows the body waits for the next request. */
+  #readBody(bytes: Buffer, at: number): void {
+    if (this.#body.done) {
+      this.#wait(bytes);
+      return;
+    }
+    const events = this.#events;
+    this.#arm(this.#options.timeouts.bodyIdleMs);
+    const next = this.#body.read(bytes, at, this);
+    if (this.#state !== 'exchange') return;
+    if (next instanceof Fault) {
+      this.#closing = true;
+      if (this.#answerEnded) this.#linger();
+      else events?.onRequestFault(next);
+      return;
+    }
+    if (this.#body.done) this.#requestRead(next < bytes.length ? bytes.subarray(next) : undefined);
+    if (events !== undefined) this.#afterRead(events);
+  }
+
+  /** BodySink: one piece of the request body. */
+  onBytes(bytes: Buffer): void {
+    if (!this.#answerEnded) {
+      this.#continueOwed = false; // the client did not wait
+      this.#events?.onRequestBody(bytes);
+      return;
+    }
+    this.#discarded += bytes.length;
+    if (this.#discarded > DISCARD_BYTES_MAX && this.#state === 'exchange') this.#linger();
+  }
+
+  #requestRead(rest: Buffer | undefined): void {
+    if (rest !== undefined) this.#wait(rest);
+    this.#requestReadMs = this.#options.wheel.readMs();
+    if (this.#answerEnded) this.#finish();
+    else this.#events?.onRequestEnd(this.#body.trailers);
+  }
+
+  /** The exchange may have ended meanwhile, and even another begun: tell only the one that was fed. */
+  #afterRead(fed: ServerStreamEvents): void {
+    if (this.#events === fed) fed.onRequestIdle();
+  }
+
+  #wait(bytes: Buffer): void {
+    this.#waiting = this.#waiting === undefined ? bytes : Buffer.concat([this.#waiting, bytes]);
+    if (this.#waiting.length > PIPELINE_BYTES_MAX && !this.#socketPaused) {
+      this.#socketPaused = true;
+      this.#socket.pause();
+    }
+  }
+
+  #takeWaiting(): Buffer | undefined {
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    return waiting;
+  }
+
+  #onEnd(): void {
+    if (this.#state === 'closed' || this.#state === 'tunnel') return;
+    const soon = this.#options.wheel.readMs() - this.#requestReadMs < HALF_CLOSE_MS;
+    if (this.#state === 'exchange' && this.#body.done && !this.#answerEnded && soon) {
+      this.#closing = true;
+      return;
+    }
+    if (this.#state === 'exchange' && !this.#answerEnded) this.#socket.destroy();
+    else this.#socket.end();
+    this.#gone();
+  }
+
+  #gone(): void {
+    if (this.#state === 'closed' || this.#state === 'tunnel') return;
+    this.#state = 'closed';
+    this.#stopTimers();
+    const events = this.#events;
+    this.#events = undefined;
+    this.#waiting = undefined;
+    this.#options.onClosed(this);
+    events?.onClientGone();
+  }
+
+  #onTimeout(): void {
+    switch (this.#state) {
+      case 'idle':
+      case 'linger':
+        this.#socket.destroy();
+        this.#gone();
+        break;
+      case 'head':
+        this.#refuse(new Fault('request.timeout', 'Head did not arrive in time'));
+        break;
+      case 'exchange':
+        if (this.#body.done || this.#bodyPaused) break;
+        if (this.#answerEnded) this.#linger();
+        else this.#events?.onRequestFault(new Fault('request.timeout', 'Body stopped arriving'));
+        break;
+      default:
+        break;
+    }
+  }
+
+  // --- what the head says ------------------------------------------------------------------------------------------
+
+  /** RFC 9112 section 3.2: the four forms of a request target. */
+  #readTarget(): Fault | undefined {
+    const { request, head } = this;
+    const { method, target } = head;
+    request.method = method;
+    let authority = head.host;
+    let from = 0;
+    if (method === 'CONNECT') return new Fault('request.connect-refused', 'CONNECT is not routed');
+    if (target.charCodeAt(0) !== 0x2f) {
+      if (target === '*') {
+        if (method !== 'OPTIONS') return new Fault('request.malformed', 'Asterisk target without OPTIONS');
+      } else {
+        const absolute = /^https?:\/\/([^/?#]*)/i.exec(target);
+        if (absolute === null) return new Fault('request.malformed', 'Request target has no known form');
+        // The host of the target counts and Host is ignored (RFC 9112 section 3.2.2), but it must still be valid.
+        if (authority !== undefined && parseAuthority(authority) === undefined) {
+          return new Fault('request.host-invalid', 'Host header is not valid');
+        }
+        authority = absolute[1]!;
+        from = absolute[0].length;
+      }
+    }
+    const fault = this.#readAuthority(authority ?? '');
+    if (fault !== undefined) return fault;
+    const mark = target.indexOf('?', from);
+    if (mark < 0) {
+      request.path = from === 0 ? target : target.slice(from) || '/';
+      request.query = '';
+    } else {
+      request.path = target.slice(from, mark) || '/';
+      request.query = target.slice(mark);
+    }
+    if (target.includes('#', from)) return new Fault('request.malformed', 'Request target has a fragment');
+    return undefined;
+  }
+
+  #readAuthority(authority: string): Fault | undefined {
+    const { request } = this;
+    if (authority !== this.#lastAuthority || authority === '') {
+      if (authority === '' && this.head.minorVersion === 0) {
+        request.authority = '';
+        request.host = '';
+        return undefined;
+      }
+      const parsed = parseAuthority(authority);
+      if (parsed === undefined) return new Fault('request.host-invalid', 'Host header is not valid');
+      this.#lastAuthority = authority;
+      this.#lastHost = parsed.host;
+    }
+    request.authority = authority;
+    request.host = this.#lastHost;
+    return undefined;
+  }
+
+  #frameBody(): Fault | undefined {
+    const { request, head } = this;
+    request.upgrade = head.upgrade;
+    request.expectContinue = head.expectContinue;
+    if (head.chunked) {
+      request.bodyLength = -1;
+      this.#body.startChunked();
+      return undefined;
+    }
+    const length = Math.max(0, head.contentLength);
+    const { bodyBytesMax } = this.#options.limits;
+    if (bodyBytesMax > 0 && length > bodyBytesMax) {
+      return new Fault('request.body-too-large', `Content-Length is larger than ${bodyBytesMax}`);
+    }
+    request.bodyLength = length;
+    this.#body.startLength(length);
+    return undefined;
+  }
+
+  /** No answer but a refusal is safe any more: nothing that follows on this connection can be trusted. */
+  #refuse(fault: Fault): void {
+    this.#state = 'exchange';
+    this.#body.startLength(0);
+    this.#waiting = undefined;
+    this.#answerStarted = false;
+    this.#answerEnded = false;
+    this.#closing = true;
+    this.request.method = this.head.method;
+    this.#options.sink.onRefused(this, fault);
+  }
+
+  // --- the proxy speaks --------------------------------------------------------------------------------------------
+
+  sendContinue(): void {
+    if (!this.#continueOwed) return;
+    this.#continueOwed = false;
+    this.#writer.raw('HTTP/1.1 100 Continue\r\n\r\n');
+    this.#writer.flush();
+  }
+
+  pauseBody(): void {
+    this.#bodyPaused = true;
+    if (this.#socketPaused) return;
+    this.#socketPaused = true;
+    this.#socket.pause();
+  }
+
+  resumeBody(): void {
+    if (!this.#bodyPaused) return;
+    this.#bodyPaused = false;
+    this.#arm(this.#options.timeouts.bodyIdleMs);
+    this.#resumeSocket();
+  }
+
+  sendInformational(head: ResponseHead): void {
+    if (this.head.minorVersion === 0 || this.#answerStarted || this.#state !== 'exchange') return;
+    if (head.status === 100) return this.sendContinue();
+    this.#writer.raw(`HTTP/1.1 ${head.status} ${head.reason}\r\n${head.headers.toLines()}\r\n`);
+    this.#writer.flush();
+  }
+
+  sendHead(head: ResponseHead): void {
+    if (this.#state !== 'exchange') return;
+    this.#answerStarted = true;
+    // A client that still waits for 100 may or may not send its body: the next message could not be found.
+    if (this.#continueOwed) this.#closing = true;
+    const { status } = head;
+    let framing: Framing = 'none';
+    let lines = '';
+    if (this.request.method === 'HEAD' || status === 304) {
+      if (head.bodyLength > 0) lines = `content-length: ${head.bodyLength}\r\n`;
+    } else if (status !== 204) {
+      if (head.bodyLength >= 0) {
+        framing = 'length';
+        lines = `content-length: ${head.bodyLength}\r\n`;
+      } else if (this.head.minorVersion === 1) {
+        framing = 'chunked';
+        lines = 'transfer-encoding: chunked\r\n';
+      } else {
+        framing = 'until-close';
+        this.#closing = true;
+      }
+    }
+    if (this.#closing) lines += 'connection: close\r\n';
+    else if (this.head.minorVersion === 0) lines += 'connection: keep-alive\r\n';
+    this.#writer.start(
+      `HTTP/1.1 ${status} ${head.reason}\r\n${head.headers.toLines()}${lines}\r\n`,
+      framing,
+      Math.max(0, head.bodyLength),
+    );
+  }
+
+  sendBody(bytes: Buffer): boolean {
+    if (this.#state !== 'exchange') return true;
+    const more = this.#writer.body(bytes);
+    if (more === 'overrun') {
+      this.cut();
+      return false;
+    }
+    if (!more) this.#armWrite();
+    return more;
+  }
+
+  sendEnd(trailers: Headers | undefined): void {
+    if (this.#state !== 'exchange') return;
+    if (!this.#writer.end(this.head.minorVersion === 1 ? trailers : undefined)) return this.cut();
+    this.#answerEnded = true;
+    this.#events = undefined;
+    if (this.#closing) this.#linger();
+    else if (this.#body.done) this.#finish();
+    else {
+      // The answer came before the request was complete: read the rest of it, if it is short.
+      this.#bodyPaused = false;
+      this.#resumeSocket();
+      this.#arm(this.#options.timeouts.bodyIdleMs);
+    }
+  }
+
+  flush(): void {
+    this.#writer.flush();
+  }
+
+  cut(): void {
+    if (this.#state !== 'exchange') return;
+    this.#writer.flush();
+    if (this.#writer.framing === 'until-close') {
+      // Only a reset tells this end from a proper one.
+      const socket = this.#socket;
+      if (socket instanceof Socket) socket.resetAndDestroy();
+      else socket.destroy();
+      this.#gone();
+    } else this.#linger();
+  }
+
+  closeAfterAnswer(): void {
+    this.#closing = true;
+  }
+
+  switchProtocols(head: ResponseHead): Tunnel {
+    this.#writer.raw(
+      `HTTP/1.1 101 ${head.reason}\r\n${head.headers.toLines()}connection: upgrade\r\nupgrade: ${head.headers.get('upgrade') ?? ''}\r\n\r\n`,
+    );
+    this.#writer.flush();
+    this.#state = 'tunnel';
+    this.#events = undefined;
+    this.#stopTimers();
+    this.#socket.removeAllListeners('data').removeAllListeners('drain').removeAllListeners('end');
+    this.#socket.once('close', () => this.#options.onClosed(this));
+    return { socket: this.#socket, early: this.#takeWaiting() };
+  }
+
+  /** Starts nothing new: an idle connection closes now, a busy one after its answer. */
+  drain(): void {
+    this.#draining = true;
+    if (this.#state === 'idle') {
+      this.#socket.end();
+      this.#gone();
+    } else this.#closing = true;
+  }
+
+  /** Ends the connection whatever it does. */
+  destroy(): void {
+    this.#socket.destroy();
+    this.#gone();
+  }
+
+  // --- between exchanges -------------------------------------------------------------------------------------------
+
+  #finish(): void {
+    this.#events = undefined;
+    this.#state = 'idle';
+    this.#arm(this.#options.timeouts.keepAliveMs);
+    this.#resumeSocket();
+    if (this.#waiting !== undefined) this.#readNextSoon();
+  }
+
+  /** Later, so that a long row of pipelined requests neither nests nor starves other connections. */
+  #readNextSoon(): void {
+    setImmediate(() => {
+      const waiting = this.#state === 'idle' ? this.#takeWaiting() : undefined;
+      if (waiting !== undefined) this.#readHead(waiting);
+    });
+  }
+
+  /** RFC 9112 section 9.6: close only after the peer had time to read the answer. */
+  #linger(): void {
+    this.#state = 'linger';
+    this.#events = undefined;
+    this.#waiting = undefined;
+    this.#resumeSocket();
+    this.#arm(this.#options.timeouts.lingerMs);
+    this.#socket.end();
+  }
+
+  #resumeSocket(): void {
+    if (!this.#socketPaused || this.#bodyPaused) return;
+    this.#socketPaused = false;
+    this.#socket.resume();
+  }
+
+  #arm(delayMs: number): void {
+    if (delayMs > 0) this.#options.wheel.arm(this.#timer, delayMs);
+    else this.#options.wheel.disarm(this.#timer);
+  }
+
+  #armWrite(): void {
+    const { writeIdleMs } = this.#options.timeouts;
+    if (writeIdleMs === 0) return;
+    this.#writeTimer ??= new Timed(() => {
+      this.#socket.destroy();
+      this.#gone();
+    });
+    this.#options.wheel.arm(this.#writeTimer, writeIdleMs);
+  }
+
+  #stopTimers(): void {
+    this.#options.wheel.disarm(this.#timer);
+    if (this.#writeTimer !== undefined) this.#options.wheel.disarm(this.#writeTimer);
+  }
+}
