@@ -1,0 +1,282 @@
+/**
+ * The closed list of metrics. docs/reference/metrics.md is printed from here.
+ *
+ * Names and labels follow the OpenTelemetry semantic conventions in their
+ * Prometheus form where there is one. No label value comes from a client:
+ * methods are a known set, routes are rule names, hosts and paths do not appear.
+ */
+
+export type MetricType = 'counter' | 'gauge' | 'histogram' | 'info';
+
+export interface MetricDef {
+  readonly type: MetricType;
+  /** Unit as OpenMetrics names it; empty for a plain number. The name ends in it. */
+  readonly unit: '' | 'seconds' | 'bytes' | 'ratio';
+  readonly labels: readonly string[];
+  /** Upper bounds of the buckets, ascending, without +Inf. Histograms only. */
+  readonly buckets?: readonly number[];
+  readonly help: string;
+}
+
+/** Bounds that the OpenTelemetry conventions advise for HTTP durations, in seconds. */
+const DURATION_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10] as const;
+
+/** What the proxy serves: one row per question a dashboard asks about clients. */
+const SERVER_METRICS = {
+  http_server_request_duration_seconds: {
+    type: 'histogram',
+    unit: 'seconds',
+    labels: ['http_request_method', 'http_response_status_code', 'http_route'],
+    buckets: DURATION_BUCKETS,
+    help: 'Time from the first byte of a request to the last byte of its answer.',
+  },
+  http_server_active_requests: {
+    type: 'gauge',
+    unit: '',
+    labels: ['port'],
+    help: 'Requests that are running.',
+  },
+  fourways_request_body_bytes_total: {
+    type: 'counter',
+    unit: 'bytes',
+    labels: ['http_route'],
+    help: 'Bytes of request bodies received from clients.',
+  },
+  fourways_response_body_bytes_total: {
+    type: 'counter',
+    unit: 'bytes',
+    labels: ['http_route'],
+    help: 'Bytes of answer bodies sent to clients.',
+  },
+  fourways_faults_total: {
+    type: 'counter',
+    unit: '',
+    labels: ['code', 'blame'],
+    help: 'Requests and connections that failed, by fault code and by who has to act.',
+  },
+  fourways_filter_events_total: {
+    type: 'counter',
+    unit: '',
+    labels: ['filter', 'event'],
+    help: 'What filters counted.',
+  },
+  fourways_connections_open: {
+    type: 'gauge',
+    unit: '',
+    labels: ['port'],
+    help: 'Connections of clients that are open.',
+  },
+  fourways_connections_opened_total: {
+    type: 'counter',
+    unit: '',
+    labels: ['port'],
+    help: 'Connections of clients that were accepted.',
+  },
+  fourways_connections_refused_total: {
+    type: 'counter',
+    unit: '',
+    labels: ['port'],
+    help: 'Connections that were closed at once because connectionsMax was reached.',
+  },
+  fourways_tls_handshakes_total: {
+    type: 'counter',
+    unit: '',
+    labels: ['port', 'kind'],
+    help: 'TLS handshakes with clients that succeeded: full, or resumed from a ticket.',
+  },
+  fourways_tls_handshake_failures_total: {
+    type: 'counter',
+    unit: '',
+    labels: ['port', 'reason'],
+    help: 'TLS handshakes with clients that failed.',
+  },
+} as const satisfies Record<string, MetricDef>;
+
+/** What the proxy asks of upstreams. */
+const CLIENT_METRICS = {
+  http_client_request_duration_seconds: {
+    type: 'histogram',
+    unit: 'seconds',
+    labels: ['cluster', 'status_class'],
+    buckets: DURATION_BUCKETS,
+    help: 'Time of one attempt at an endpoint, from the pick to the last byte of its answer. Class "none": no answer.',
+  },
+  fourways_upstream_connections_open: {
+    type: 'gauge',
+    unit: '',
+    labels: ['cluster'],
+    help: 'Connections to endpoints that are open, idle ones included.',
+  },
+  fourways_upstream_connections_idle: {
+    type: 'gauge',
+    unit: '',
+    labels: ['cluster'],
+    help: 'Connections to endpoints that are kept open and unused.',
+  },
+  fourways_upstream_connections_opened_total: {
+    type: 'counter',
+    unit: '',
+    labels: ['cluster'],
+    help: 'Connections to endpoints that were made.',
+  },
+  fourways_upstream_connections_reused_total: {
+    type: 'counter',
+    unit: '',
+    labels: ['cluster'],
+    help: 'Attempts that took a connection from the pool.',
+  },
+  fourways_upstream_connections_failed_total: {
+    type: 'counter',
+    unit: '',
+    labels: ['cluster'],
+    help: 'Connections to endpoints that could not be made: refused, timed out, not trusted.',
+  },
+  fourways_upstream_queue_waiting: {
+    type: 'gauge',
+    unit: '',
+    labels: ['cluster'],
+    help: 'Requests that wait for a connection.',
+  },
+  fourways_upstream_retries_total: {
+    type: 'counter',
+    unit: '',
+    labels: ['cluster'],
+    help: 'Second and later attempts that the retry policy of a route or cluster asked for.',
+  },
+  fourways_upstream_replays_total: {
+    type: 'counter',
+    unit: '',
+    labels: ['cluster'],
+    help: 'Requests sent again because a reused connection was closed before any byte was processed.',
+  },
+  fourways_mirrors_total: {
+    type: 'counter',
+    unit: '',
+    labels: ['cluster'],
+    help: 'Copies of requests that were sent to this cluster.',
+  },
+} as const satisfies Record<string, MetricDef>;
+
+/** What an operator asks about the process itself. */
+const PROCESS_METRICS = {
+  fourways_build_info: { type: 'info', unit: '', labels: ['version', 'node'], help: 'What is running.' },
+  fourways_config_version_info: {
+    type: 'info',
+    unit: '',
+    labels: ['version'],
+    help: 'Version of the plan that every worker has applied: the first 12 hex digits.',
+  },
+  fourways_config_reloads_total: {
+    type: 'counter',
+    unit: '',
+    labels: ['result'],
+    help: 'Changes of the configuration: applied, unchanged, or refused.',
+  },
+  fourways_config_last_reload_successful: {
+    type: 'gauge',
+    unit: '',
+    labels: [],
+    help: '1 when the newest configuration is the one that is served, 0 when it was refused.',
+  },
+  fourways_config_last_applied_timestamp_seconds: {
+    type: 'gauge',
+    unit: 'seconds',
+    labels: [],
+    help: 'When a plan was last applied on every worker, in seconds since the Unix epoch.',
+  },
+  fourways_config_problems: {
+    type: 'gauge',
+    unit: '',
+    labels: ['level'],
+    help: 'Problems in the configuration that was read last.',
+  },
+  fourways_config_apply_duration_seconds: {
+    type: 'histogram',
+    unit: 'seconds',
+    labels: [],
+    buckets: DURATION_BUCKETS,
+    help: 'Time from a change that was seen to its plan being applied on every worker.',
+  },
+  fourways_workers_alive: { type: 'gauge', unit: '', labels: [], help: 'Workers that are running.' },
+  fourways_worker_restarts_total: {
+    type: 'counter',
+    unit: '',
+    labels: [],
+    help: 'Workers that died and were replaced.',
+  },
+  fourways_accesslog_lines_total: { type: 'counter', unit: '', labels: [], help: 'Lines of the access log written.' },
+  fourways_accesslog_dropped_total: {
+    type: 'counter',
+    unit: '',
+    labels: [],
+    help: 'Lines of the access log lost because their reader was too slow.',
+  },
+  fourways_dns_lookups_total: {
+    type: 'counter',
+    unit: '',
+    labels: ['result'],
+    help: 'Lookups of names of upstreams: ok, or failed.',
+  },
+  process_cpu_seconds_total: { type: 'counter', unit: 'seconds', labels: [], help: 'User and system CPU time.' },
+  process_resident_memory_bytes: { type: 'gauge', unit: 'bytes', labels: [], help: 'Resident memory.' },
+  process_start_time_seconds: {
+    type: 'gauge',
+    unit: 'seconds',
+    labels: [],
+    help: 'Start of the process, in seconds since the Unix epoch.',
+  },
+  nodejs_eventloop_delay_p50_seconds: {
+    type: 'gauge',
+    unit: 'seconds',
+    labels: ['worker'],
+    help: 'How late the event loop was in the last seconds: median.',
+  },
+  nodejs_eventloop_delay_p99_seconds: {
+    type: 'gauge',
+    unit: 'seconds',
+    labels: ['worker'],
+    help: 'How late the event loop was in the last seconds: 99th percentile.',
+  },
+  nodejs_eventloop_delay_max_seconds: {
+    type: 'gauge',
+    unit: 'seconds',
+    labels: ['worker'],
+    help: 'How late the event loop was in the last seconds: the worst.',
+  },
+  nodejs_eventloop_utilization_ratio: {
+    type: 'gauge',
+    unit: 'ratio',
+    labels: ['worker'],
+    help: 'Share of the time in which the event loop was busy, 0 to 1.',
+  },
+  v8js_memory_heap_used_bytes: {
+    type: 'gauge',
+    unit: 'bytes',
+    labels: ['worker'],
+    help: 'Memory that JavaScript objects take.',
+  },
+} as const satisfies Record<string, MetricDef>;
+
+export const METRICS = { ...SERVER_METRICS, ...CLIENT_METRICS, ...PROCESS_METRICS };
+
+type Metrics = typeof METRICS;
+
+export type MetricName = keyof Metrics;
+
+/** Names of all metrics of one type. */
+export type MetricOf<T extends MetricType> = {
+  [N in MetricName]: Metrics[N]['type'] extends T ? N : never;
+}[MetricName];
+
+/** Values for the labels of a metric, in the order of its definition. */
+export type LabelsOf<N extends MetricName> = StringsLike<Metrics[N]['labels']>;
+
+/** A tuple of strings, as long as `T`. */
+type StringsLike<T extends readonly unknown[]> = { readonly [I in keyof T]: string };
+
+export const METRIC_NAMES = Object.keys(METRICS) as readonly MetricName[];
+
+/** The row of a metric, for code that takes any. */
+export function metricDef(name: MetricName): MetricDef {
+  return METRICS[name];
+}

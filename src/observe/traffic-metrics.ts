@@ -1,0 +1,232 @@
+/**
+ * What the data plane counts, resolved beforehand: one object for each port,
+ * rule and cluster, and one for faults. Nothing here builds a string per request.
+ */
+import { answerFor, FAULT_CODES, type FaultCode } from '../base/fault.ts';
+import type { Counter, Gauge, Histogram, WorkerMetrics } from './metrics.ts';
+
+/** The methods that have a label of their own; the rest is `_OTHER`, as OpenTelemetry has it. */
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH', '_OTHER'] as const;
+const OTHER = METHODS.length - 1;
+
+/** Different (method, status) pairs that one rule may have: an upstream chooses the status. Beyond: overflow. */
+const RULE_PAIRS_MAX = 64;
+
+/** What is counted about the requests of one rule. Made once per rule; survives a change of the plan. */
+export class RuleMetrics {
+  readonly name: string;
+  readonly #metrics: WorkerMetrics;
+  readonly #durations = new Map<number, Histogram>();
+  #lastPair = -1;
+  #lastDuration: Histogram | undefined;
+  #requestBytes: Counter | undefined;
+  #responseBytes: Counter | undefined;
+  #retired = false;
+
+  constructor(metrics: WorkerMetrics, name: string) {
+    this.#metrics = metrics;
+    this.name = name;
+  }
+
+  /**
+   * A request of this rule ended.
+   *
+   * @param method  as received
+   * @param status  of the answer, 100 to 999; 0 when none could be given
+   * @param durationMs  from the first byte of the request to the last of its answer
+   */
+  end(method: string, status: number, durationMs: number): void {
+    const pair = status * METHODS.length + methodIndex(method);
+    if (pair !== this.#lastPair) {
+      this.#lastDuration = this.#durations.get(pair) ?? this.#addPair(pair);
+      this.#lastPair = pair;
+    }
+    this.#lastDuration!.observeMs(durationMs);
+  }
+
+  /** Body bytes of a request that ended. Not called for requests without bodies, it costs nothing. */
+  bodies(requestBytes: number, responseBytes: number): void {
+    if (requestBytes > 0) (this.#requestBytes ??= this.#bytes('fourways_request_body_bytes_total')).add(requestBytes);
+    if (responseBytes > 0) {
+      (this.#responseBytes ??= this.#bytes('fourways_response_body_bytes_total')).add(responseBytes);
+    }
+  }
+
+  /** For {@link TrafficMetrics}: requests that still run are counted in the overflow series. */
+  retire(): void {
+    this.#retired = true;
+    this.#lastPair = -1;
+  }
+
+  #addPair(pair: number): Histogram {
+    const metric = 'http_server_request_duration_seconds';
+    if (this.#retired || this.#durations.size >= RULE_PAIRS_MAX) return this.#metrics.overflow(metric) as Histogram;
+    const method = METHODS[pair % METHODS.length]!;
+    const status = String(Math.floor(pair / METHODS.length));
+    const duration = this.#metrics.histogram(metric, [method, status, this.name]);
+    this.#durations.set(pair, duration);
+    return duration;
+  }
+
+  #bytes(metric: 'fourways_request_body_bytes_total' | 'fourways_response_body_bytes_total'): Counter {
+    if (this.#retired) return this.#metrics.overflow(metric) as Counter;
+    return this.#metrics.counter(metric, [this.name]);
+  }
+}
+
+/** What is counted about one port. */
+export class PortMetrics {
+  readonly activeRequests: Gauge;
+  readonly connectionsOpen: Gauge;
+  readonly connectionsOpened: Counter;
+  readonly connectionsRefused: Counter;
+  readonly handshakesFull: Counter;
+  readonly handshakesResumed: Counter;
+  readonly #metrics: WorkerMetrics;
+  readonly #port: string;
+
+  /** @param port  key of the plan: `ADDRESS:PORT` */
+  constructor(metrics: WorkerMetrics, port: string) {
+    this.#metrics = metrics;
+    this.#port = port;
+    this.activeRequests = metrics.gauge('http_server_active_requests', [port]);
+    this.connectionsOpen = metrics.gauge('fourways_connections_open', [port]);
+    this.connectionsOpened = metrics.counter('fourways_connections_opened_total', [port]);
+    this.connectionsRefused = metrics.counter('fourways_connections_refused_total', [port]);
+    this.handshakesFull = metrics.counter('fourways_tls_handshakes_total', [port, 'full']);
+    this.handshakesResumed = metrics.counter('fourways_tls_handshakes_total', [port, 'resumed']);
+  }
+
+  /** @param reason  one of the reasons of net/tls-server.ts: a closed list */
+  handshakeFailed(reason: string): void {
+    this.#metrics.counter('fourways_tls_handshake_failures_total', [this.#port, reason]).add(1);
+  }
+}
+
+const STATUS_CLASSES = ['none', '1xx', '2xx', '3xx', '4xx', '5xx'] as const;
+
+/** What is counted about one cluster. */
+export class ClusterMetrics {
+  readonly connectionsOpen: Gauge;
+  readonly connectionsIdle: Gauge;
+  readonly connectionsOpened: Counter;
+  readonly connectionsReused: Counter;
+  readonly connectionsFailed: Counter;
+  readonly queueWaiting: Gauge;
+  readonly retries: Counter;
+  readonly replays: Counter;
+  readonly mirrors: Counter;
+  readonly #durations: (Histogram | undefined)[] = STATUS_CLASSES.map(() => undefined);
+  readonly #metrics: WorkerMetrics;
+  readonly #cluster: string;
+  #retired = false;
+
+  /** @param cluster  key of the plan */
+  constructor(metrics: WorkerMetrics, cluster: string) {
+    this.#metrics = metrics;
+    this.#cluster = cluster;
+    this.connectionsOpen = metrics.gauge('fourways_upstream_connections_open', [cluster]);
+    this.connectionsIdle = metrics.gauge('fourways_upstream_connections_idle', [cluster]);
+    this.connectionsOpened = metrics.counter('fourways_upstream_connections_opened_total', [cluster]);
+    this.connectionsReused = metrics.counter('fourways_upstream_connections_reused_total', [cluster]);
+    this.connectionsFailed = metrics.counter('fourways_upstream_connections_failed_total', [cluster]);
+    this.queueWaiting = metrics.gauge('fourways_upstream_queue_waiting', [cluster]);
+    this.retries = metrics.counter('fourways_upstream_retries_total', [cluster]);
+    this.replays = metrics.counter('fourways_upstream_replays_total', [cluster]);
+    this.mirrors = metrics.counter('fourways_mirrors_total', [cluster]);
+  }
+
+  /** An attempt ended. @param status  of the upstream's answer; 0 when there was none */
+  attemptEnded(status: number, durationMs: number): void {
+    const at = status < 100 || status > 599 ? 0 : Math.floor(status / 100);
+    (this.#durations[at] ??= this.#duration(at)).observeMs(durationMs);
+  }
+
+  /** For {@link TrafficMetrics}. */
+  retire(): void {
+    this.#retired = true;
+  }
+
+  #duration(at: number): Histogram {
+    const metric = 'http_client_request_duration_seconds';
+    if (this.#retired) return this.#metrics.overflow(metric) as Histogram;
+    return this.#metrics.histogram(metric, [this.#cluster, STATUS_CLASSES[at]!]);
+  }
+}
+
+/** Everything that one worker counts about traffic. */
+export class TrafficMetrics {
+  readonly metrics: WorkerMetrics;
+  readonly #ports = new Map<string, PortMetrics>();
+  readonly #rules = new Map<string, RuleMetrics>();
+  readonly #clusters = new Map<string, ClusterMetrics>();
+  readonly #faults = new Map<FaultCode, Counter>();
+  readonly #filterEvents = new Map<string, Counter>();
+
+  constructor(metrics: WorkerMetrics) {
+    this.metrics = metrics;
+    for (const code of FAULT_CODES) {
+      this.#faults.set(code, metrics.counter('fourways_faults_total', [code, answerFor(code).blame]));
+    }
+  }
+
+  /** The same object for the same key, for as long as it is not retired. */
+  port(key: string): PortMetrics {
+    return getOrAdd(this.#ports, key, () => new PortMetrics(this.metrics, key));
+  }
+
+  /** @param name  of the rule, as in the plan. Takes no series before the first request. */
+  rule(name: string): RuleMetrics {
+    return getOrAdd(this.#rules, name, () => new RuleMetrics(this.metrics, name));
+  }
+
+  cluster(key: string): ClusterMetrics {
+    return getOrAdd(this.#clusters, key, () => new ClusterMetrics(this.metrics, key));
+  }
+
+  fault(code: FaultCode): void {
+    this.#faults.get(code)!.add(1);
+  }
+
+  /** A counter of a filter: `filter` and `event` are names that its code chose, never from a request. */
+  filterEvent(filter: string, event: string): Counter {
+    return getOrAdd(this.#filterEvents, `${filter} ${event}`, () =>
+      this.metrics.counter('fourways_filter_events_total', [filter, event]),
+    );
+  }
+
+  /**
+   * A route, rule or cluster has left the plan: forget it and what lies below it
+   * (`HTTPRoute/shop/web` takes its rules along).
+   */
+  retire(owner: string): void {
+    retireIn(this.#rules, owner);
+    retireIn(this.#clusters, owner);
+    this.metrics.retire(owner);
+  }
+}
+
+function getOrAdd<V>(map: Map<string, V>, key: string, make: () => V): V {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = make();
+    map.set(key, value);
+  }
+  return value;
+}
+
+function retireIn(map: Map<string, { retire(): void }>, owner: string): void {
+  const below = `${owner}/`;
+  for (const [name, object] of map) {
+    if (name !== owner && !name.startsWith(below)) continue;
+    object.retire();
+    map.delete(name);
+  }
+}
+
+/** Index in {@link METHODS}. Methods are case-sensitive (RFC 9110 section 9.1): `get` is `_OTHER`. */
+function methodIndex(method: string): number {
+  if (method === 'GET') return 0;
+  const at = (METHODS as readonly string[]).indexOf(method);
+  return at < 0 ? OTHER : at;
+}
