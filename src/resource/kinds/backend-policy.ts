@@ -1,0 +1,59 @@
+import { duration, groupName, objectName, sectionName, size } from '../fields.ts';
+import { type Static, Type } from '../../schema/schema.ts';
+import { upstreamProtocol, UpstreamTLS } from './backend.ts';
+
+const strict = { additionalProperties: false };
+
+export const BackendPolicySpec = Type.Object(
+  {
+    targetRefs: Type.Array(
+      Type.Object(
+        {
+          group: Type.Optional(groupName({ description: 'API group of the target. May be left out.' })),
+          kind: Type.Enum(['Service', 'Backend'], { description: 'Kind of the target.' }),
+          name: objectName({ description: 'Name of the target, in the same namespace.' }),
+          sectionName: Type.Optional(sectionName({ description: 'Only this port of the Service, by name.' })),
+        },
+        strict,
+      ),
+      { minItems: 1, maxItems: 16, description: 'Services and Backends that this is for.' },
+    ),
+    connectTimeout: Type.Optional(duration({ description: 'Longest wait for a connection, with its TLS handshake.' })),
+    idleTimeout: Type.Optional(
+      duration({ description: 'Longest silence while waiting for, or inside, an answer. "0s" for none.' }),
+    ),
+    keepAlive: Type.Optional(duration({ description: 'How long an unused connection is kept open.' })),
+    idleConnectionsMax: Type.Optional(
+      Type.Integer({ minimum: 0, maximum: 100_000, description: 'Unused connections kept, per endpoint and worker.' }),
+    ),
+    connectionsMax: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 100_000, description: 'Open connections, per endpoint and worker.' }),
+    ),
+    queueMax: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 1_000_000,
+        description: 'Requests that may wait for a connection, per endpoint and worker.',
+      }),
+    ),
+    headerBytesMax: Type.Optional(size({ description: 'All header lines of an answer together.' })),
+    connectRetries: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 16,
+        description: 'Attempts to reach another endpoint after a connection could not be made at all.',
+      }),
+    ),
+    retryBudgetPercent: Type.Optional(
+      Type.Number({
+        minimum: 0,
+        maximum: 100,
+        description: 'Share of requests that may be second attempts, over ten seconds.',
+      }),
+    ),
+    protocol: upstreamProtocol,
+    tls: Type.Optional(UpstreamTLS),
+  },
+  strict,
+);
+export type BackendPolicySpec = Static<typeof BackendPolicySpec>;

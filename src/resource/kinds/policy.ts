@@ -1,0 +1,197 @@
+import { CONNECTION_LIMITS, CONNECTION_TIMEOUTS } from '../../base/limits.ts';
+import { FILTER_CONFIGS } from '../../filters/configs.ts';
+import { duration, groupName, headerName, objectName, sectionName, size } from '../fields.ts';
+import { type Static, type TSchema, Type } from '../../schema/schema.ts';
+
+const strict = { additionalProperties: false };
+
+const Limits = Type.Object(
+  {
+    requestLineBytesMax: Type.Optional(
+      size({ description: `Longest request line; beyond it 414. Default: ${CONNECTION_LIMITS.requestLineBytesMax}.` }),
+    ),
+    headerBytesMax: Type.Optional(
+      size({ description: `All header lines together; beyond it 431. Default: ${CONNECTION_LIMITS.headerBytesMax}.` }),
+    ),
+    headersMax: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 10_000,
+        description: `Header lines; beyond it 431. Default: ${CONNECTION_LIMITS.headersMax}.`,
+      }),
+    ),
+    bodyBytesMax: Type.Optional(
+      size({
+        description: `Longest request body, 0 for no bound; beyond it 413. Default: ${CONNECTION_LIMITS.bodyBytesMax}.`,
+      }),
+    ),
+    trailerBytesMax: Type.Optional(
+      size({ description: `All trailer lines together. Default: ${CONNECTION_LIMITS.trailerBytesMax}.` }),
+    ),
+    requestsPerConnectionMax: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 1_000_000_000,
+        description: `Requests before a connection is closed politely. Default: ${CONNECTION_LIMITS.requestsPerConnectionMax}.`,
+      }),
+    ),
+    connectionsMax: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 1_000_000,
+        description: `Open connections of the port in one worker. Default: ${CONNECTION_LIMITS.connectionsMax}.`,
+      }),
+    ),
+  },
+  { ...strict, description: 'Limits of the port of the listener.' },
+);
+
+function timeout(what: string, ms: number) {
+  return Type.Optional(duration({ description: `${what} "0s" for none. Default: ${ms} ms.` }));
+}
+
+const Timeouts = Type.Object(
+  {
+    handshake: timeout('TLS handshake.', CONNECTION_TIMEOUTS.handshakeMs),
+    head: timeout('From the first byte of a request head to its last.', CONNECTION_TIMEOUTS.headMs),
+    bodyIdle: timeout('Longest silence inside a request body.', CONNECTION_TIMEOUTS.bodyIdleMs),
+    keepAlive: timeout('Between two requests.', CONNECTION_TIMEOUTS.keepAliveMs),
+    exchange: timeout('From the head of the request to the end of the answer.', CONNECTION_TIMEOUTS.exchangeMs),
+    writeIdle: timeout('Longest time that a client may refuse to read.', CONNECTION_TIMEOUTS.writeIdleMs),
+    linger: timeout('After the last answer, waiting for the client to close.', CONNECTION_TIMEOUTS.lingerMs),
+  },
+  { ...strict, description: 'Timeouts of the port of the listener, one for each state of a connection.' },
+);
+
+function choice<const T extends string>(values: readonly T[], description: string) {
+  return Type.Optional(Type.Enum([...values], { description }));
+}
+
+const Path = Type.Object(
+  {
+    dotSegments: choice(['resolve', 'refuse'], '`.` and `..` segments, also as `%2e`.'),
+    encodedSlash: choice(['keep', 'decode', 'refuse'], '`%2f` and `%5c`. `keep`: never a separator.'),
+    emptySegments: choice(['keep', 'merge', 'refuse'], '`//`.'),
+    backslash: choice(['refuse', 'slash'], 'A raw backslash, which some servers read as a slash.'),
+    parameters: choice(['keep', 'refuse'], '`;name=value`, which some servers strip before they look at the path.'),
+    invalidUtf8: choice(['refuse', 'keep'], 'Percent-encoded bytes that are not UTF-8, and `%00`.'),
+  },
+  { ...strict, description: 'What is done to a path before it is routed; the result is also what is forwarded.' },
+);
+
+const AccessLog = Type.Object(
+  {
+    enabled: Type.Optional(Type.Boolean({ description: 'Whether there is an access log.' })),
+    linesPerSecond: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 1_000_000,
+        description: 'Lines per second and worker that are always written.',
+      }),
+    ),
+    samplePercent: Type.Optional(
+      Type.Number({
+        minimum: 0,
+        maximum: 100,
+        description: 'Share of the requests beyond that which is still written.',
+      }),
+    ),
+    headers: Type.Optional(
+      Type.Array(headerName({ description: 'Name of a header.' }), {
+        maxItems: 32,
+        description: 'Request headers to write.',
+      }),
+    ),
+    query: choice(['omit', 'keep'], 'Query strings hold tokens too often: left out unless asked for.'),
+  },
+  { ...strict, description: 'What the access log says.' },
+);
+
+/** Settings of a listener. Every field is optional: what is absent keeps the value of a farther target, or the default. */
+export const ListenerSettings = Type.Object(
+  {
+    limits: Type.Optional(Limits),
+    timeouts: Type.Optional(Timeouts),
+    path: Type.Optional(Path),
+    trustedHops: Type.Optional(
+      Type.Object(
+        {
+          count: Type.Integer({
+            minimum: 0,
+            maximum: 16,
+            description: 'Proxies in front that may speak for a client; 0 trusts nobody.',
+          }),
+          cidrs: Type.Array(Type.String({ minLength: 1, maxLength: 64, expected: 'a range such as "10.0.0.0/8"' }), {
+            maxItems: 64,
+            default: [],
+            description: 'Their addresses. Empty: any peer.',
+          }),
+        },
+        { ...strict, description: 'Which peers are believed in X-Forwarded-* and Forwarded.' },
+      ),
+    ),
+    serverHeader: choice(['keep', 'remove', 'replace'], 'Server header of the backend; `replace` writes `fourways`.'),
+    forwarded: Type.Optional(Type.Boolean({ description: 'Also write Forwarded (RFC 7239).' })),
+    via: Type.Optional(Type.Boolean({ description: 'Write Via (RFC 9110 section 7.6.3).' })),
+    underscoreNames: choice(
+      ['keep', 'remove', 'refuse'],
+      'Header names with an underscore, which CGI reads as a hyphen.',
+    ),
+    accessLog: Type.Optional(AccessLog),
+    tls: Type.Optional(
+      Type.Object(
+        {
+          versionMin: choice(['TLSv1.2', 'TLSv1.3'], 'Oldest TLS version. Default: TLSv1.2.'),
+          ciphers: Type.Optional(
+            Type.String({
+              minLength: 1,
+              maxLength: 1024,
+              pattern: '^[A-Za-z0-9+!@=:_-]+$',
+              expected: 'an OpenSSL cipher list such as "TLS_AES_128_GCM_SHA256:ECDHE+AESGCM"',
+              description: 'OpenSSL list of cipher suites.',
+            }),
+          ),
+        },
+        { ...strict, description: 'TLS on the way in.' },
+      ),
+    ),
+  },
+  { ...strict, description: 'Settings of the listeners of a Gateway or ListenerSet.' },
+);
+export type ListenerSettings = Static<typeof ListenerSettings>;
+
+function filterFields(): Record<string, TSchema> {
+  return Object.fromEntries(Object.entries(FILTER_CONFIGS).map(([name, config]) => [name, Type.Optional(config)]));
+}
+
+/** Filters by name with their configuration: the schema of each is in `filters/`. */
+const Filters = Type.Object(filterFields(), {
+  ...strict,
+  description: 'Filters by name, each with its configuration.',
+});
+
+export const PolicyTargetRef = Type.Object(
+  {
+    group: Type.Optional(groupName({ description: 'API group of the target. May be left out.' })),
+    kind: Type.Enum(['Gateway', 'ListenerSet', 'HTTPRoute', 'Service'], { description: 'Kind of the target.' }),
+    name: objectName({ description: 'Name of the target, in the same namespace.' }),
+    sectionName: Type.Optional(
+      sectionName({ description: 'Only this listener of a Gateway, rule of a route, or port of a Service.' }),
+    ),
+  },
+  strict,
+);
+export type PolicyTargetRef = Static<typeof PolicyTargetRef>;
+
+export const PolicySpec = Type.Object(
+  {
+    targetRefs: Type.Array(PolicyTargetRef, { minItems: 1, maxItems: 16, description: 'What the policy is for.' }),
+    filters: Type.Optional(Filters),
+    listener: Type.Optional(ListenerSettings),
+  },
+  strict,
+);
+export type PolicySpec = Omit<Static<typeof PolicySpec>, 'filters'> & {
+  /** Checked configurations by filter name, defaults filled in. */
+  readonly filters?: Readonly<Record<string, unknown>>;
+};

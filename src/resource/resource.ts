@@ -1,0 +1,128 @@
+/**
+ * Resource: a manifest that was read, typed and checked, with every default of
+ * its schema filled in. Resources are never changed: reading the same text again
+ * gives the identical object, and the compiler leans on that.
+ */
+import type { Position } from '../base/problem.ts';
+import type { BackendPolicySpec } from './kinds/backend-policy.ts';
+import type { BackendTLSPolicySpec } from './kinds/backend-tls-policy.ts';
+import type { BackendSpec } from './kinds/backend.ts';
+import type { EndpointSliceBody, ServiceSpec } from './kinds/core.ts';
+import type { GatewayClassSpec } from './kinds/gateway-class.ts';
+import type { GatewaySpec } from './kinds/gateway.ts';
+import type { HTTPRouteSpec } from './kinds/http-route.ts';
+import type { LaterRouteSpec } from './kinds/later-routes.ts';
+import type { ListenerSetSpec } from './kinds/listener-set.ts';
+import type { PolicySpec } from './kinds/policy.ts';
+import type { ReferenceGrantSpec } from './kinds/reference-grant.ts';
+import type { SecretData } from './secret-data.ts';
+
+/**
+ * Where a resource was written. Belongs to the reader: when text above the
+ * document changes, `line` moves while the resource stays the identical object.
+ */
+export interface Origin {
+  readonly file: string;
+  /** First line of the document, from 1. */
+  readonly line: number;
+  /**
+   * Place of the field that a JSON pointer names: its key, or its item in a
+   * list. Of a field that is not there: of what should hold it. Reads the text
+   * of the document again.
+   */
+  locate(pointer: string): Position;
+}
+
+export interface ResourceMeta {
+  readonly name: string;
+  /** Empty for kinds that are not in a namespace; `default` where the manifest says none. */
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  /** `metadata.generation`, 1 where the manifest says none. */
+  readonly generation: number;
+  /** `metadata.creationTimestamp` in milliseconds since the epoch. */
+  readonly creationMs: number | undefined;
+  readonly uid?: string;
+}
+
+interface ResourceBase<K extends string> {
+  readonly apiVersion: string;
+  readonly kind: K;
+  readonly metadata: ResourceMeta;
+  readonly origin: Origin;
+}
+
+interface WithSpec<K extends string, S> extends ResourceBase<K> {
+  readonly spec: S;
+}
+
+export type GatewayClass = WithSpec<'GatewayClass', GatewayClassSpec>;
+export type Gateway = WithSpec<'Gateway', GatewaySpec>;
+export type HTTPRoute = WithSpec<'HTTPRoute', HTTPRouteSpec>;
+export type ListenerSet = WithSpec<'ListenerSet', ListenerSetSpec>;
+export type ReferenceGrant = WithSpec<'ReferenceGrant', ReferenceGrantSpec>;
+export type BackendTLSPolicy = WithSpec<'BackendTLSPolicy', BackendTLSPolicySpec>;
+export type Service = WithSpec<'Service', ServiceSpec>;
+export type Policy = WithSpec<'Policy', PolicySpec>;
+export type BackendPolicy = WithSpec<'BackendPolicy', BackendPolicySpec>;
+export type Backend = WithSpec<'Backend', BackendSpec>;
+export type Namespace = ResourceBase<'Namespace'>;
+
+export interface EndpointSlice extends ResourceBase<'EndpointSlice'>, Readonly<EndpointSliceBody> {}
+
+export interface Secret extends ResourceBase<'Secret'> {
+  /** `kubernetes.io/tls`, `Opaque` and so on. */
+  readonly type: string;
+  /** `data` decoded, `stringData` merged over it. */
+  readonly data: SecretData;
+}
+
+export interface ConfigMap extends ResourceBase<'ConfigMap'> {
+  readonly data: Readonly<Record<string, string>>;
+}
+
+/** Known but not served yet: kept so that it can be attached, counted and named. */
+export type LaterRoute = WithSpec<'GRPCRoute' | 'TLSRoute' | 'TCPRoute' | 'UDPRoute', LaterRouteSpec>;
+
+export type Resource =
+  | GatewayClass
+  | Gateway
+  | HTTPRoute
+  | ListenerSet
+  | ReferenceGrant
+  | BackendTLSPolicy
+  | Service
+  | EndpointSlice
+  | Secret
+  | ConfigMap
+  | Namespace
+  | Policy
+  | BackendPolicy
+  | Backend
+  | LaterRoute;
+
+export type ResourceKind = Resource['kind'];
+
+/** The type of one kind: `ResourceOf<'HTTPRoute'>`. */
+export type ResourceOf<K extends ResourceKind> = Extract<Resource, { readonly kind: K }>;
+
+/** `HTTPRoute/shop/web`; always three parts, so `GatewayClass//fourways` where there is no namespace. */
+export function resourceKey(kind: string, namespace: string, name: string): string {
+  return `${kind}/${namespace}/${name}`;
+}
+
+export function keyOf({ kind, metadata: { namespace, name } }: Resource): string {
+  return resourceKey(kind, namespace, name);
+}
+
+/** For messages: `HTTPRoute shop/web`, `GatewayClass fourways`. */
+export function describe({ kind, metadata: { namespace, name } }: Resource): string {
+  return describeKey(resourceKey(kind, namespace, name));
+}
+
+/** {@link describe} of a key. */
+export function describeKey(key: string): string {
+  const [kind = '', namespace = '', name = ''] = key.split('/');
+  return namespace === '' ? `${kind} ${name}` : `${kind} ${namespace}/${name}`;
+}

@@ -1,0 +1,365 @@
+/**
+ * Turns a schema into one function that checks a value, fills in defaults and
+ * words every issue. One walk does all three: filling first and checking later
+ * would word issues about values that nobody wrote.
+ */
+import { choicesOf, expectedOf, gotOf, oneOf, quoted, suggestion } from './describe.ts';
+import { type JsonSchema, KEYWORDS } from './json-schema.ts';
+
+/** Issues kept for one value; a file of nonsense does not become a report without end. */
+export const ISSUES_MAX = 100;
+
+export type IssueCode =
+  | 'field.type'
+  | 'field.value'
+  | 'field.range'
+  | 'field.length'
+  | 'field.pattern'
+  | 'field.count'
+  | 'field.missing'
+  | 'field.unknown'
+  | 'field.duplicate';
+
+export interface Issue {
+  /** JSON pointer (RFC 6901) from the value that was checked; for a missing field, where it should be. */
+  readonly pointer: string;
+  /** What should be and what is, in one sentence. */
+  readonly message: string;
+  readonly code: IssueCode;
+  readonly expected: string;
+  readonly got: string;
+  /** The name that was likely meant. */
+  readonly nearest?: string;
+}
+
+export type Validate = (value: unknown, issues: Issue[]) => unknown;
+
+type Check = (value: unknown, walk: Walk) => unknown;
+
+/** @throws {RangeError} on a schema with a word that {@link JsonSchema} lacks */
+export function compileSchema(schema: JsonSchema): Validate {
+  const check = compile(schema);
+  return (value, issues) => check(value, new Walk(issues));
+}
+
+/** Where the walk stands, and what it found. */
+class Walk {
+  readonly path: (string | number)[] = [];
+  readonly issues: Issue[];
+
+  constructor(issues: Issue[]) {
+    this.issues = issues;
+  }
+
+  report(issue: Omit<Issue, 'pointer'>, ...below: (string | number)[]): void {
+    if (this.issues.length < ISSUES_MAX) this.issues.push({ pointer: pointerOf([...this.path, ...below]), ...issue });
+  }
+
+  /** What `check` says of the value below this place. */
+  into(check: Check, key: string | number, value: unknown): unknown {
+    this.path.push(key);
+    const filled = check(value, this);
+    this.path.pop();
+    return filled;
+  }
+}
+
+/** RFC 6901: `~` and `/` inside a token are written `~0` and `~1`. */
+export function pointerOf(path: readonly (string | number)[]): string {
+  return path.map((token) => `/${String(token).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
+}
+
+function compile(schema: JsonSchema): Check {
+  const strange = Object.keys(schema).find((word) => !KEYWORDS.has(word));
+  if (strange !== undefined) throw new RangeError(`Cannot compile schema: the word "${strange}" is not known`);
+  const choices = choicesOf(schema);
+  if (choices !== undefined) return compileChoice(schema, choices);
+  if (schema.anyOf !== undefined) return compileUnion(schema, schema.anyOf);
+  switch (schema.type) {
+    case 'string':
+      return compileString(schema);
+    case 'integer':
+    case 'number':
+      return compileNumber(schema);
+    case 'boolean':
+      return (value, walk) => (typeof value === 'boolean' ? value : mistyped(schema, value, walk));
+    case 'array':
+      return compileArray(schema);
+    case 'object':
+      return compileObject(schema);
+    case 'null':
+      return (value, walk) => (value === null ? value : mistyped(schema, value, walk));
+    default:
+      return (value) => value;
+  }
+}
+
+/** A value of another JSON type. People write `port: "80"` and `name: 1`, so say what to do about it. */
+function mistyped(schema: JsonSchema, value: unknown, walk: Walk): unknown {
+  const expected = expectedOf(schema);
+  const got = gotOf(value, schema);
+  const message = `Expected ${expected}, got ${got}${hintFor(schema, value)}`;
+  walk.report({ code: 'field.type', message, expected, got });
+  return value;
+}
+
+function hintFor({ type }: JsonSchema, value: unknown): string {
+  const numeric = type === 'integer' || type === 'number';
+  if (numeric && typeof value === 'string' && /^-?\d+(\.\d+)?$/.test(value)) return ': remove the quotes';
+  if (type === 'boolean' && (value === 'true' || value === 'false')) return ': remove the quotes';
+  if (type === 'string' && (typeof value === 'number' || typeof value === 'boolean')) return ': put it in quotes';
+  if (type === 'array' && value !== null && value !== undefined) return ': begin each item with "-"';
+  return '';
+}
+
+function compileChoice(schema: JsonSchema, choices: readonly (string | number | boolean)[]): Check {
+  const known = new Set<unknown>(choices);
+  return (value, walk) => {
+    if (known.has(value)) return value;
+    const expected = oneOf(choices);
+    const got = gotOf(value, schema);
+    const near = typeof value === 'string' ? suggestion(value, choices.map(String)) : undefined;
+    const hint = near === undefined ? '' : `: did you mean "${near}"`;
+    const nearest = near === undefined ? {} : { nearest: near };
+    walk.report({ code: 'field.value', message: `Expected ${expected}, got ${got}${hint}`, expected, got, ...nearest });
+    return value;
+  };
+}
+
+/**
+ * The first branch without issues wins. Without one, the branch that the value
+ * was likely meant for speaks: the only one of its JSON type, or the one whose
+ * literal fields (`type: Exact`) all agree.
+ */
+function compileUnion(schema: JsonSchema, branches: readonly JsonSchema[]): Check {
+  const checks = branches.map(compile);
+  return (value, walk) => {
+    for (const check of checks) {
+      const trial = new Walk([]);
+      const filled = check(value, trial);
+      if (trial.issues.length === 0) return filled;
+    }
+    const alike = branches.flatMap((branch, i) => (meantFor(branch, value) ? [i] : []));
+    if (alike.length === 1) return checks[alike[0]!]!(value, walk);
+    return mistyped(schema, value, walk);
+  };
+}
+
+function meantFor(schema: JsonSchema, value: unknown): boolean {
+  switch (schema.type) {
+    case 'integer':
+    case 'number':
+      return typeof value === 'number';
+    case 'array':
+      return Array.isArray(value);
+    case 'object':
+      return isObject(value) && literalsAgree(schema, value);
+    case 'string':
+    case 'boolean':
+      return typeof value === schema.type;
+    default:
+      return false;
+  }
+}
+
+function literalsAgree({ properties = {} }: JsonSchema, value: Readonly<Record<string, unknown>>): boolean {
+  return Object.entries(properties).every(
+    ([name, { const: wanted }]) => wanted === undefined || value[name] === wanted,
+  );
+}
+
+function compileString(schema: JsonSchema): Check {
+  const { minLength = 0, maxLength = Infinity, pattern } = schema;
+  const regex = pattern === undefined ? undefined : new RegExp(pattern, 'u');
+  return (value, walk) => {
+    if (typeof value !== 'string') return mistyped(schema, value, walk);
+    const length = value.length <= minLength || value.length > maxLength ? charsOf(value) : value.length;
+    if (length < minLength || length > maxLength) {
+      const bound = length < minLength ? `at least ${minLength}` : `at most ${maxLength}`;
+      const expected = `${schema.expected ?? 'a string'} of ${bound} ${maxLength === 1 ? 'character' : 'characters'}`;
+      const got = length === 0 ? 'an empty string' : `${length} characters`;
+      walk.report({ code: 'field.length', message: `Expected ${expected}, got ${got}`, expected, got });
+    } else if (regex !== undefined && !regex.test(value)) {
+      const expected = schema.expected ?? `text that matches ${pattern}`;
+      const got = gotOf(value, schema);
+      walk.report({ code: 'field.pattern', message: `Expected ${expected}, got ${got}`, expected, got });
+    }
+    return value;
+  };
+}
+
+/** JSON Schema counts characters (code points), not UTF-16 units. */
+function charsOf(text: string): number {
+  let count = 0;
+  for (const _ of text) count++;
+  return count;
+}
+
+function compileNumber(schema: JsonSchema): Check {
+  const { minimum = -Infinity, maximum = Infinity, multipleOf } = schema;
+  const { exclusiveMinimum = -Infinity, exclusiveMaximum = Infinity } = schema;
+  return (value, walk) => {
+    if (typeof value !== 'number' || !Number.isFinite(value)) return mistyped(schema, value, walk);
+    if (schema.type === 'integer' && !Number.isInteger(value)) return mistyped(schema, value, walk);
+    const inside = value >= minimum && value <= maximum && value > exclusiveMinimum && value < exclusiveMaximum;
+    if (!inside || (multipleOf !== undefined && value % multipleOf !== 0)) {
+      const expected = expectedOf(schema);
+      const got = gotOf(value, schema);
+      walk.report({ code: 'field.range', message: `Expected ${expected}, got ${got}`, expected, got });
+    }
+    return value;
+  };
+}
+
+function compileArray(schema: JsonSchema): Check {
+  const { minItems = 0, maxItems = Infinity, uniqueItems = false, uniqueBy } = schema;
+  const checkItem = compile(schema.items ?? {});
+  return (value, walk) => {
+    if (!Array.isArray(value)) return mistyped(schema, value, walk);
+    if (value.length < minItems || value.length > maxItems) {
+      const bound = value.length < minItems ? `at least ${minItems}` : `at most ${maxItems}`;
+      const expected = `${bound} ${(value.length < minItems ? minItems : maxItems) === 1 ? 'item' : 'items'}`;
+      const got = String(value.length);
+      walk.report({ code: 'field.count', message: `Expected ${expected}, got ${got}`, expected, got });
+    }
+    const filled = value.map((item, i) => walk.into(checkItem, i, item));
+    if (uniqueItems) reportRepeats(filled, [], walk);
+    if (uniqueBy !== undefined) reportRepeats(filled, uniqueBy, walk);
+    return filled;
+  };
+}
+
+/** Items that repeat an earlier one: in whole, or in the named fields when all of them are there. */
+function reportRepeats(items: readonly unknown[], fields: readonly string[], walk: Walk): void {
+  const seen = new Map<string, number>();
+  items.forEach((item, i) => {
+    if (fields.length > 0 && !(isObject(item) && fields.every((field) => item[field] !== undefined))) return;
+    const named = fields.map((field) => (item as Record<string, unknown>)[field]);
+    const key = JSON.stringify(fields.length === 0 ? item : named);
+    const first = seen.get(key);
+    if (first === undefined) {
+      seen.set(key, i);
+      return;
+    }
+    const field = fields.length === 1 ? fields[0]! : undefined;
+    const what = fields.length === 0 ? 'item' : fields.join(' and ');
+    const got =
+      named.length === 1
+        ? gotOf(named[0])
+        : fields.length === 0
+          ? gotOf(item)
+          : named.map((v) => gotOf(v)).join(' and ');
+    const message = `Duplicate ${what} ${got}: item ${first} has it already`;
+    const issue = { code: 'field.duplicate', message, expected: `a ${what} of its own`, got } as const;
+    if (field === undefined) walk.report(issue, i);
+    else walk.report(issue, i, field);
+  });
+}
+
+interface Property {
+  readonly name: string;
+  readonly check: Check;
+  readonly required: boolean;
+  readonly schema: JsonSchema;
+  readonly takesNull: boolean;
+}
+
+function compileObject(schema: JsonSchema): Check {
+  const { minProperties = 0, maxProperties = Infinity } = schema;
+  const required = new Set(schema.required);
+  const properties = Object.entries(schema.properties ?? {}).map(([name, property]): Property => ({
+    name,
+    check: compile(property),
+    required: required.has(name),
+    schema: property,
+    takesNull: takesNull(property),
+  }));
+  const names = properties.map(({ name }) => name);
+  const known = new Set(names);
+  const checkRest = compileRest(schema, names);
+
+  return (value, walk) => {
+    if (!isObject(value)) return mistyped(schema, value, walk);
+    const out: Record<string, unknown> = {};
+    for (const property of properties) fillProperty(property, value, { out, walk });
+    const keys = Object.keys(value);
+    for (const key of keys) if (!known.has(key)) checkRest(key, value[key], { out, walk });
+    if (keys.length < minProperties || keys.length > maxProperties) {
+      const expected =
+        keys.length < minProperties
+          ? `at least ${plural(minProperties, 'field')}`
+          : `at most ${plural(maxProperties, 'field')}`;
+      const got = String(keys.length);
+      walk.report({ code: 'field.count', message: `Expected ${expected}, got ${got}`, expected, got });
+    }
+    return out;
+  };
+}
+
+interface Fill {
+  readonly out: Record<string, unknown>;
+  readonly walk: Walk;
+}
+
+function fillProperty(property: Property, value: Readonly<Record<string, unknown>>, { out, walk }: Fill): void {
+  const { name, check, schema, required, takesNull: nullIsValue } = property;
+  const written = Object.hasOwn(value, name) ? value[name] : undefined;
+  const absent = written === undefined || (written === null && !nullIsValue);
+  if (!absent) out[name] = walk.into(check, name, written);
+  else if (schema.default !== undefined) out[name] = walk.into(check, name, schema.default);
+  else if (required) {
+    const expected = expectedOf(schema);
+    const message = `Missing field "${name}": expected ${expected}`;
+    walk.report({ code: 'field.missing', message, expected, got: 'nothing' }, name);
+  }
+}
+
+/** What becomes of a key that `properties` does not name. */
+function compileRest(schema: JsonSchema, names: readonly string[]): (key: string, value: unknown, fill: Fill) => void {
+  const { additionalProperties, patternProperties, expected: says } = schema;
+  const patterns = Object.entries(patternProperties ?? {}).map(([pattern, property]) => ({
+    pattern,
+    regex: new RegExp(pattern, 'u'),
+    check: compile(property),
+    takesNull: takesNull(property),
+  }));
+  const checkOther = typeof additionalProperties === 'object' ? compile(additionalProperties) : undefined;
+  return (key, value, { out, walk }) => {
+    const match = patterns.find(({ regex }) => regex.test(key));
+    if (match !== undefined) {
+      if (value !== null || match.takesNull) put(out, key, walk.into(match.check, key, value));
+    } else if (checkOther !== undefined) {
+      put(out, key, walk.into(checkOther, key, value));
+    } else if (additionalProperties === false || (patterns.length > 0 && names.length === 0)) {
+      walk.report(unknownField(key, names, says), key);
+    } else put(out, key, value);
+  };
+}
+
+function unknownField(key: string, names: readonly string[], says: string | undefined): Omit<Issue, 'pointer'> {
+  const near = suggestion(key, names);
+  const expected = names.length === 0 ? (says ?? 'another name') : oneOf(names);
+  const hint = near === undefined ? `expected ${expected}` : `did you mean "${near}"`;
+  const message = `Unknown field ${quoted(key)}: ${hint}`;
+  return { code: 'field.unknown', message, expected, got: quoted(key), ...(near !== undefined && { nearest: near }) };
+}
+
+/** `__proto__` as a key is a key like any other. */
+function put(out: Record<string, unknown>, key: string, value: unknown): void {
+  if (key === '__proto__') {
+    Object.defineProperty(out, key, { value, enumerable: true, writable: true, configurable: true });
+  } else out[key] = value;
+}
+
+function takesNull(schema: JsonSchema): boolean {
+  if (schema.anyOf !== undefined) return schema.anyOf.some(takesNull);
+  return schema.type === 'null' || (schema.type === undefined && choicesOf(schema) === undefined);
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return value !== null && typeof value === 'object' && !Array.isArray(value);
+}
+
+function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
