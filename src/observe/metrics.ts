@@ -4,6 +4,7 @@
  */
 import { METRIC_SERIES_MAX } from '../base/limits.ts';
 import { type LabelsOf, metricDef, type MetricName, type MetricOf } from './metric-list.ts';
+import { ownedBy } from './owner.ts';
 import { linesOf, openSlab, OVERFLOW_SLOTS, RESERVED_SLOTS, type Slab, slotsOf } from './slab.ts';
 
 /** What a worker tells the reader, in order. Plain data: it crosses to the main thread. */
@@ -15,8 +16,9 @@ export type SeriesEvent =
       readonly slot: number;
       readonly generation: number;
     }
-  /** The route or cluster of this name, and what lies below it, has gone. */
-  | { readonly kind: 'retired'; readonly owner: string };
+  /** The routes, rules, clusters and ports of these names, and what lies below them, have gone. */
+  | { readonly kind: 'retired'; readonly owners: readonly string[] }
+  | { readonly kind: 'gone'; readonly metric: MetricName; readonly labels: readonly string[] };
 
 export interface WorkerMetricsOptions {
   /** Made by {@link allocateSlab} on the main thread, which keeps it for its reader. */
@@ -81,11 +83,12 @@ export class Histogram extends Series {
 type AnySeries = Counter | Gauge | Histogram;
 
 /** Labels whose value is the name of something that an operator may remove. */
-const OWNER_LABELS: readonly string[] = ['http_route', 'cluster'];
+export const OWNER_LABELS: readonly string[] = ['http_route', 'cluster', 'port'];
 
 interface Entry {
   readonly key: string;
   readonly metric: MetricName;
+  readonly labels: readonly string[];
   readonly series: AnySeries;
 }
 
@@ -96,6 +99,7 @@ export class WorkerMetrics {
   readonly #entries = new Map<string, Entry>();
   readonly #owned = new Map<string, Entry[]>();
   readonly #overflow = new Map<MetricName, AnySeries>();
+  readonly #infos = new Map<MetricName, Entry>();
   /** Slots of retired series, by size. */
   readonly #free = new Map<number, number[]>();
   #nextSlot = RESERVED_SLOTS;
@@ -111,12 +115,24 @@ export class WorkerMetrics {
     return this.#resolve(metric, labels) as Counter;
   }
 
-  gauge<N extends MetricOf<'gauge' | 'info'>>(metric: N, labels: LabelsOf<N>): Gauge {
+  gauge<N extends MetricOf<'gauge'>>(metric: N, labels: LabelsOf<N>): Gauge {
     return this.#resolve(metric, labels) as Gauge;
   }
 
   histogram<N extends MetricOf<'histogram'>>(metric: N, labels: LabelsOf<N>): Histogram {
     return this.#resolve(metric, labels) as Histogram;
+  }
+
+  /** Says something in the labels of a series; what the same metric said before goes. */
+  info<N extends MetricOf<'info'>>(metric: N, labels: LabelsOf<N>): void {
+    const before = this.#infos.get(metric);
+    const entry = this.#entryOf(metric, labels);
+    if (entry === undefined || entry === before) return;
+    (entry.series as Gauge).set(1);
+    this.#infos.set(metric, entry);
+    if (before === undefined) return;
+    this.#release(before);
+    this.#announce({ kind: 'gone', metric, labels: before.labels });
   }
 
   /** The series that takes what has no series of its own, labelled `overflow="true"`. */
@@ -135,31 +151,35 @@ export class WorkerMetrics {
   }
 
   /**
-   * The route, rule or cluster `owner`, and every series of something below it
-   * (`owner/…`), has gone: its series leave /metrics and their slots are used
-   * again. Objects that still count into them count into the overflow series.
+   * These routes, rules, clusters or ports, and what lies below them (`owner/…`),
+   * have gone: their series leave /metrics and the slots are used again. Objects
+   * that still count into them count into the overflow series.
    */
-  retire(owner: string): void {
-    const below = `${owner}/`;
-    const gone = [...this.#owned.keys()].filter((name) => name === owner || name.startsWith(below));
-    for (const name of gone) {
-      for (const entry of this.#owned.get(name)!) this.#release(entry);
+  retire(owners: readonly string[]): void {
+    const isGone = ownedBy(owners);
+    for (const [name, entries] of this.#owned) {
+      if (!isGone(name)) continue;
+      for (const entry of entries) this.#release(entry);
       this.#owned.delete(name);
     }
     // Also when nothing is held here: a worker that died may have left figures with the reader.
-    this.#announce({ kind: 'retired', owner });
+    this.#announce({ kind: 'retired', owners });
   }
 
   #resolve(metric: MetricName, labels: readonly string[]): AnySeries {
     // A metric without labels is its own overflow series: its slot is known to everybody beforehand.
     if (labels.length === 0) return this.overflow(metric);
+    return this.#entryOf(metric, labels)?.series ?? this.overflow(metric);
+  }
+
+  #entryOf(metric: MetricName, labels: readonly string[]): Entry | undefined {
     const key = `${metric}\n${labels.join('\n')}`;
     const found = this.#entries.get(key);
-    if (found !== undefined) return found.series;
+    if (found !== undefined) return found;
     const slot = this.#allocate(metric);
-    if (slot < 0) return this.overflow(metric);
+    if (slot < 0) return undefined;
 
-    const entry: Entry = { key, metric, series: this.#make(metric, slot) };
+    const entry: Entry = { key, metric, labels, series: this.#make(metric, slot) };
     this.#entries.set(key, entry);
     const at = metricDef(metric).labels.findIndex((label) => OWNER_LABELS.includes(label));
     if (at >= 0) {
@@ -168,7 +188,7 @@ export class WorkerMetrics {
       else owned.push(entry);
     }
     this.#announce({ kind: 'series', metric, labels, slot, generation: this.#slab.generations[slot]! });
-    return entry.series;
+    return entry;
   }
 
   #make(metric: MetricName, slot: number): AnySeries {

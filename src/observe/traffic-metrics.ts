@@ -4,6 +4,7 @@
  */
 import { answerFor, FAULT_CODES, type FaultCode } from '../base/fault.ts';
 import type { Counter, Gauge, Histogram, WorkerMetrics } from './metrics.ts';
+import { ownedBy } from './owner.ts';
 
 /** The methods that have a label of their own; the rest is `_OTHER`, as OpenTelemetry has it. */
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH', '_OTHER'] as const;
@@ -16,7 +17,8 @@ const RULE_PAIRS_MAX = 64;
 export class RuleMetrics {
   readonly name: string;
   readonly #metrics: WorkerMetrics;
-  readonly #durations = new Map<number, Histogram>();
+  /** By status and method; made with the first request. */
+  #durations: Map<number, Histogram> | undefined;
   #lastPair = -1;
   #lastDuration: Histogram | undefined;
   #requestBytes: Counter | undefined;
@@ -38,7 +40,7 @@ export class RuleMetrics {
   end(method: string, status: number, durationMs: number): void {
     const pair = status * METHODS.length + methodIndex(method);
     if (pair !== this.#lastPair) {
-      this.#lastDuration = this.#durations.get(pair) ?? this.#addPair(pair);
+      this.#lastDuration = this.#durations?.get(pair) ?? this.#addPair(pair);
       this.#lastPair = pair;
     }
     this.#lastDuration!.observeMs(durationMs);
@@ -60,11 +62,12 @@ export class RuleMetrics {
 
   #addPair(pair: number): Histogram {
     const metric = 'http_server_request_duration_seconds';
-    if (this.#retired || this.#durations.size >= RULE_PAIRS_MAX) return this.#metrics.overflow(metric) as Histogram;
+    const durations = (this.#durations ??= new Map<number, Histogram>());
+    if (this.#retired || durations.size >= RULE_PAIRS_MAX) return this.#metrics.overflow(metric) as Histogram;
     const method = METHODS[pair % METHODS.length]!;
     const status = String(Math.floor(pair / METHODS.length));
     const duration = this.#metrics.histogram(metric, [method, status, this.name]);
-    this.#durations.set(pair, duration);
+    durations.set(pair, duration);
     return duration;
   }
 
@@ -84,6 +87,7 @@ export class PortMetrics {
   readonly handshakesResumed: Counter;
   readonly #metrics: WorkerMetrics;
   readonly #port: string;
+  #retired = false;
 
   /** @param port  key of the plan: `ADDRESS:PORT` */
   constructor(metrics: WorkerMetrics, port: string) {
@@ -99,41 +103,81 @@ export class PortMetrics {
 
   /** @param reason  one of the reasons of net/tls-server.ts: a closed list */
   handshakeFailed(reason: string): void {
-    this.#metrics.counter('fourways_tls_handshake_failures_total', [this.#port, reason]).add(1);
+    if (!this.#retired) this.#metrics.counter('fourways_tls_handshake_failures_total', [this.#port, reason]).add(1);
+  }
+
+  /** For {@link TrafficMetrics}. */
+  retire(): void {
+    this.#retired = true;
   }
 }
 
+const CLUSTER_GAUGES = [
+  'fourways_upstream_connections_open',
+  'fourways_upstream_connections_idle',
+  'fourways_upstream_queue_waiting',
+] as const;
+
+const CLUSTER_COUNTERS = [
+  'fourways_upstream_connections_opened_total',
+  'fourways_upstream_connections_reused_total',
+  'fourways_upstream_connections_failed_total',
+  'fourways_upstream_retries_total',
+  'fourways_upstream_replays_total',
+  'fourways_mirrors_total',
+] as const;
+
 const STATUS_CLASSES = ['none', '1xx', '2xx', '3xx', '4xx', '5xx'] as const;
 
-/** What is counted about one cluster. */
+/** What is counted about one cluster. Takes no series before something happens: most of many clusters rest. */
 export class ClusterMetrics {
-  readonly connectionsOpen: Gauge;
-  readonly connectionsIdle: Gauge;
-  readonly connectionsOpened: Counter;
-  readonly connectionsReused: Counter;
-  readonly connectionsFailed: Counter;
-  readonly queueWaiting: Gauge;
-  readonly retries: Counter;
-  readonly replays: Counter;
-  readonly mirrors: Counter;
-  readonly #durations: (Histogram | undefined)[] = STATUS_CLASSES.map(() => undefined);
   readonly #metrics: WorkerMetrics;
   readonly #cluster: string;
+  readonly #durations: (Histogram | undefined)[] = STATUS_CLASSES.map(() => undefined);
+  readonly #counters: (Counter | undefined)[] = CLUSTER_COUNTERS.map(() => undefined);
+  readonly #gauges: (Gauge | undefined)[] = CLUSTER_GAUGES.map(() => undefined);
   #retired = false;
 
   /** @param cluster  key of the plan */
   constructor(metrics: WorkerMetrics, cluster: string) {
     this.#metrics = metrics;
     this.#cluster = cluster;
-    this.connectionsOpen = metrics.gauge('fourways_upstream_connections_open', [cluster]);
-    this.connectionsIdle = metrics.gauge('fourways_upstream_connections_idle', [cluster]);
-    this.connectionsOpened = metrics.counter('fourways_upstream_connections_opened_total', [cluster]);
-    this.connectionsReused = metrics.counter('fourways_upstream_connections_reused_total', [cluster]);
-    this.connectionsFailed = metrics.counter('fourways_upstream_connections_failed_total', [cluster]);
-    this.queueWaiting = metrics.gauge('fourways_upstream_queue_waiting', [cluster]);
-    this.retries = metrics.counter('fourways_upstream_retries_total', [cluster]);
-    this.replays = metrics.counter('fourways_upstream_replays_total', [cluster]);
-    this.mirrors = metrics.counter('fourways_mirrors_total', [cluster]);
+  }
+
+  get connectionsOpen(): Gauge {
+    return this.#gauges[0] ?? this.#gauge(0);
+  }
+
+  get connectionsIdle(): Gauge {
+    return this.#gauges[1] ?? this.#gauge(1);
+  }
+
+  get queueWaiting(): Gauge {
+    return this.#gauges[2] ?? this.#gauge(2);
+  }
+
+  get connectionsOpened(): Counter {
+    return this.#counters[0] ?? this.#counter(0);
+  }
+
+  get connectionsReused(): Counter {
+    return this.#counters[1] ?? this.#counter(1);
+  }
+
+  get connectionsFailed(): Counter {
+    return this.#counters[2] ?? this.#counter(2);
+  }
+
+  get retries(): Counter {
+    return this.#counters[3] ?? this.#counter(3);
+  }
+
+  get replays(): Counter {
+    return this.#counters[4] ?? this.#counter(4);
+  }
+
+  get mirrors(): Counter {
+    return this.#counters[5] ?? this.#counter(5);
   }
 
   /** An attempt ended. @param status  of the upstream's answer; 0 when there was none */
@@ -145,6 +189,24 @@ export class ClusterMetrics {
   /** For {@link TrafficMetrics}. */
   retire(): void {
     this.#retired = true;
+  }
+
+  #gauge(at: number): Gauge {
+    const metric = CLUSTER_GAUGES[at]!;
+    const gauge = this.#retired
+      ? (this.#metrics.overflow(metric) as Gauge)
+      : this.#metrics.gauge(metric, [this.#cluster]);
+    this.#gauges[at] = gauge;
+    return gauge;
+  }
+
+  #counter(at: number): Counter {
+    const metric = CLUSTER_COUNTERS[at]!;
+    const counter = this.#retired
+      ? (this.#metrics.overflow(metric) as Counter)
+      : this.#metrics.counter(metric, [this.#cluster]);
+    this.#counters[at] = counter;
+    return counter;
   }
 
   #duration(at: number): Histogram {
@@ -196,13 +258,21 @@ export class TrafficMetrics {
   }
 
   /**
-   * A route, rule or cluster has left the plan: forget it and what lies below it
-   * (`HTTPRoute/shop/web` takes its rules along).
+   * These routes, rules, clusters or ports have left the plan: forget them and what
+   * lies below them (`HTTPRoute/shop/web` takes its rules along). Requests of theirs
+   * that still run are counted in the overflow series.
    */
-  retire(owner: string): void {
-    retireIn(this.#rules, owner);
-    retireIn(this.#clusters, owner);
-    this.metrics.retire(owner);
+  retire(owners: readonly string[]): void {
+    if (owners.length === 0) return;
+    const isGone = ownedBy(owners);
+    for (const map of [this.#rules, this.#clusters, this.#ports]) {
+      for (const [name, object] of map) {
+        if (!isGone(name)) continue;
+        object.retire();
+        map.delete(name);
+      }
+    }
+    this.metrics.retire(owners);
   }
 }
 
@@ -213,15 +283,6 @@ function getOrAdd<V>(map: Map<string, V>, key: string, make: () => V): V {
     map.set(key, value);
   }
   return value;
-}
-
-function retireIn(map: Map<string, { retire(): void }>, owner: string): void {
-  const below = `${owner}/`;
-  for (const [name, object] of map) {
-    if (name !== owner && !name.startsWith(below)) continue;
-    object.retire();
-    map.delete(name);
-  }
 }
 
 /** Index in {@link METHODS}. Methods are case-sensitive (RFC 9110 section 9.1): `get` is `_OTHER`. */
