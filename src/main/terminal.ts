@@ -1,6 +1,6 @@
 /** The world that commands see: this process, its terminal and its network. */
 import { readFile } from 'node:fs/promises';
-import type { Io, Programs } from '../cli/command.ts';
+import type { HttpAnswer, Io, Programs } from '../cli/command.ts';
 
 /** Longest wait for an answer of an admin API. */
 const GET_MS_MAX = 5_000;
@@ -17,10 +17,8 @@ export function terminalIo(programs: Programs): Io {
     out: (text) => void process.stdout.write(`${text}\n`),
     err: (text) => void process.stderr.write(`${text}\n`),
     readFile: (path) => readFile(path, 'utf8'),
-    async get(url) {
-      const answer = await fetch(url, { signal: AbortSignal.timeout(GET_MS_MAX) });
-      return { status: answer.status, body: await answer.text() };
-    },
+    get,
+    runModule: async (path) => (await import('./load-config.ts')).runConfigModule(path),
     cwd: process.cwd(),
     isTerminal,
     // https://no-color.org: set and not empty means no colours.
@@ -28,4 +26,18 @@ export function terminalIo(programs: Programs): Io {
     nodeVersion: process.version,
     programs,
   };
+}
+
+async function get(url: string): Promise<HttpAnswer> {
+  try {
+    const answer = await fetch(url, { signal: AbortSignal.timeout(GET_MS_MAX) });
+    return { status: answer.status, body: await answer.text() };
+  } catch (error) {
+    // fetch wraps what the system said; a timeout of ours has no code.
+    if (error instanceof Error && error.cause instanceof Error) throw error.cause;
+    if (error instanceof Error && error.name === 'TimeoutError') {
+      throw Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' });
+    }
+    throw error;
+  }
 }
