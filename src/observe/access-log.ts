@@ -9,7 +9,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Fault } from '../base/fault.ts';
 import type { Random } from '../base/random.ts';
 import type { Headers } from '../http/headers.ts';
-import { LATENCY_FIELDS, latencyParts, type Marks, milliseconds } from './latency.ts';
+import { LATENCY_FIELDS, latencyParts, type Marks, milliseconds, THOUSANDTHS } from './latency.ts';
 
 /** The fields of `AccessLogPolicy` (ir/plan.ts), which fits here as it is. */
 export interface LogPolicy {
@@ -82,6 +82,7 @@ const FLUSH_MS = 200;
 export class AccessLog {
   readonly #options: AccessLogOptions;
   readonly #stamp = new Stamp();
+  readonly #names = new QuotedNames();
   readonly #gates = new Set<LogGate>();
   #buffer = '';
   #lines = 0;
@@ -167,8 +168,10 @@ export class AccessLog {
     if (fault !== undefined) {
       line += `,"fault":"${fault.code}","blame":"${fault.blame}","detail":${quote(fault.detail, DETAIL_CHARS_MAX)}`;
     }
-    line += `,"rule":${quote(entry.rule, 768)},"cluster":${quote(entry.cluster, 768)},"endpoint":${quote(entry.endpoint, 288)}`;
-    line += `,"attempts":${integer(entry.attempts)},"listener":${quote(entry.listener, 768)}`;
+    const names = this.#names;
+    line += `,"rule":${names.quote(entry.rule)},"cluster":${names.quote(entry.cluster)}`;
+    line += `,"endpoint":${names.quote(entry.endpoint)},"attempts":${integer(entry.attempts)}`;
+    line += `,"listener":${names.quote(entry.listener)}`;
     line += `,"client_ip":${quote(entry.clientIp, 64)},"bytes_in":${integer(entry.bytesIn)},"bytes_out":${integer(entry.bytesOut)}`;
     line += gate.headerFields(entry.headers);
     if (entry.tlsVersion !== '') {
@@ -307,6 +310,9 @@ function headerField(name: string): string {
 const PATH_CHARS_MAX = 2_048;
 const HEADER_CHARS_MAX = 512;
 const DETAIL_CHARS_MAX = 1_024;
+/** Three names of Kubernetes with a kind: the longest key of a plan. */
+const NAME_CHARS_MAX = 1_024;
+const QUOTED_NAMES_MAX = 4_096;
 
 /** What must not stand in a line as it is: quotes, backslashes, control bytes, and all that is not ASCII. */
 const SPECIAL = /[^ !#-[\]-~]/;
@@ -342,18 +348,33 @@ function integer(value: number): string {
   return Number.isFinite(value) ? String(Math.round(value)) : '0';
 }
 
+/** Names of the plan as JSON strings. There are few and they come again and again: looking one up is cheaper. */
+class QuotedNames {
+  readonly #quoted = new Map<string, string>();
+
+  quote(name: string): string {
+    let quoted = this.#quoted.get(name);
+    if (quoted === undefined) {
+      quoted = quote(name, NAME_CHARS_MAX);
+      if (this.#quoted.size >= QUOTED_NAMES_MAX) this.#quoted.clear();
+      this.#quoted.set(name, quoted);
+    }
+    return quoted;
+  }
+}
+
 /** RFC 3339 with milliseconds. The text up to the second is kept: most lines share it. */
 class Stamp {
   #second = -1;
   #text = '';
 
   format(wallMs: number): string {
-    const whole = Math.floor(wallMs);
+    const whole = Math.round(wallMs);
     const second = Math.floor(whole / 1_000);
     if (second !== this.#second) {
       this.#second = second;
       this.#text = new Date(second * 1_000).toISOString().slice(0, 20);
     }
-    return `${this.#text}${String(whole - second * 1_000).padStart(3, '0')}Z`;
+    return `${this.#text}${THOUSANDTHS[whole - second * 1_000]}Z`;
   }
 }
