@@ -1,0 +1,62 @@
+/** A private, writable copy of the conformance suite: it is found read-only and without its one dependency. */
+import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { OVER_HTTP1 } from './excluded.ts';
+
+interface TestRow {
+  readonly shortName: string;
+  readonly profiles: readonly string[];
+  readonly level: 'core' | 'extended';
+  readonly features: readonly string[];
+  readonly cases: readonly string[];
+}
+
+interface CaseRow {
+  readonly id: string;
+  readonly kind: string;
+  request?: { protocol?: string };
+}
+
+interface CasesFile {
+  readonly meta: { readonly branch: string; readonly commit: string; readonly commitDate: string };
+  readonly tests: readonly TestRow[];
+  readonly cases: readonly CaseRow[];
+}
+
+export interface DataSet {
+  /** `main` or a release. */
+  readonly name: string;
+  /** Where the cases come from: branch and commit. */
+  readonly about: string;
+  readonly suiteDir: string;
+  readonly casesFile: string;
+  readonly manifestsDir: string;
+  testsOf(profile: string): readonly string[];
+  levelOf(test: string): 'core' | 'extended';
+}
+
+/** @param from  the folder with run.mjs; not written to */
+export function prepareDataSets(from: string, nodeModules: string, suiteDir: string): DataSet[] {
+  cpSync(from, suiteDir, { recursive: true, filter: (path) => !path.includes('node_modules') });
+  mkdirSync(join(suiteDir, 'node_modules'));
+  symlinkSync(join(nodeModules, 'yaml'), join(suiteDir, 'node_modules/yaml'));
+  return [readSet('main', suiteDir, suiteDir), readSet('v1.6.1', suiteDir, join(suiteDir, 'v1.6.1'))];
+}
+
+function readSet(name: string, suiteDir: string, dir: string): DataSet {
+  const casesFile = join(dir, 'cases.json');
+  const { meta, tests, cases } = JSON.parse(readFileSync(casesFile, 'utf8')) as CasesFile;
+  const adapted = tests.filter(({ shortName }) => OVER_HTTP1.some(({ test }) => test === shortName));
+  const ids = new Set(adapted.flatMap((test) => test.cases));
+  for (const { id, request } of cases) if (ids.has(id) && request?.protocol === 'H2') request.protocol = 'HTTPS';
+  writeFileSync(casesFile, JSON.stringify({ ...(JSON.parse(readFileSync(casesFile, 'utf8')) as object), cases }));
+  return {
+    name,
+    about: `${meta.branch}, commit ${meta.commit.slice(0, 10)} of ${meta.commitDate.slice(0, 10)}`,
+    suiteDir,
+    casesFile,
+    manifestsDir: join(dir, 'manifests'),
+    testsOf: (profile) => tests.filter(({ profiles }) => profiles.includes(profile)).map(({ shortName }) => shortName),
+    levelOf: (name) => tests.find(({ shortName }) => shortName === name)?.level ?? 'extended',
+  };
+}
