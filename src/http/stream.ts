@@ -24,6 +24,12 @@ export interface ClientFacts {
 export interface ServerStream {
   readonly request: RequestHead;
   readonly facts: ClientFacts;
+  /** Bits of http/seen.ts for the head of the request. */
+  readonly seen: number;
+  /** Minor version of HTTP/1 that the client speaks; what Via says of it. */
+  readonly version: string;
+  /** When the first byte of a head that came in pieces arrived (clock of the timer wheel); 0 when it came whole. */
+  readonly startedMs: number;
   /** Asks a client that waits with `Expect: 100-continue` for its body. No effect otherwise, or twice. */
   sendContinue(): void;
   pauseBody(): void;
@@ -83,6 +89,8 @@ export interface UpstreamRequest {
 
 /** The upstream's side of one attempt: a client codec offers it to the proxy. */
 export interface ClientStream {
+  /** Bits of http/seen.ts for the head of the answer. */
+  readonly answerSeen: number;
   /** Written together with the first piece of body if that follows in the same turn. */
   sendHead(request: UpstreamRequest): void;
   /** @returns false when enough is waiting in the socket: stop until `onUpstreamWritable` */

@@ -81,6 +81,10 @@ export class H1ClientConn implements ClientStream, BodySink {
     return this.#state === 'idle' && !this.#socket.destroyed && this.#socket.writable;
   }
 
+  get answerSeen(): number {
+    return this.#facts.seen;
+  }
+
   /** Takes the connection out of the pool for one request. */
   begin(events: ClientStreamEvents): void {
     this.#events = events;

@@ -9,16 +9,15 @@
  */
 import { Fault, type FaultCode } from '../../base/fault.ts';
 import type { Headers } from '../headers.ts';
-
-/** Field names that the parser met, as bits of {@link HeadFacts.seen}. */
-export const SEEN_UNDERSCORE = 1;
-export const SEEN_FORWARDED = 2;
-export const SEEN_REQUEST_ID = 4;
-export const SEEN_TRACEPARENT = 8;
-export const SEEN_DATE = 16;
-export const SEEN_SERVER = 32;
-export const SEEN_VIA = 64;
-export const SEEN_TRAILER = 128;
+import {
+  SEEN_DATE,
+  SEEN_FORWARDED,
+  SEEN_REQUEST_ID,
+  SEEN_SERVER,
+  SEEN_TE_TRAILERS,
+  SEEN_TRACEPARENT,
+  SEEN_UNDERSCORE,
+} from '../seen.ts';
 
 /** What the framing and routing fields of a head say. One object per connection, filled anew for each head. */
 export interface HeadFacts {
@@ -41,7 +40,7 @@ export interface HeadFacts {
   /** Further names that `Connection` lists. */
   nominated: string[] | undefined;
   expectContinue: boolean;
-  teTrailers: boolean;
+  /** Bits of http/seen.ts. */
   seen: number;
   /** Seconds of `Keep-Alive: timeout=`, -1 when not said. */
   keepAliveSeconds: number;
@@ -63,14 +62,13 @@ export function emptyFacts(): HeadFacts {
     connectionUpgrade: false,
     nominated: undefined,
     expectContinue: false,
-    teTrailers: false,
     seen: 0,
     keepAliveSeconds: -1,
   };
 }
 
 const TOKEN = 1;
-const UNDERSCORE = 2;
+const UNDERSCORE = SEEN_UNDERSCORE;
 const VALUE = 1;
 
 /** RFC 9110 section 5.6.2 `tchar`; the underscore carries a second bit. */
@@ -191,7 +189,6 @@ function resetFacts(facts: HeadFacts): void {
   facts.connectionUpgrade = false;
   facts.nominated = undefined;
   facts.expectContinue = false;
-  facts.teTrailers = false;
   facts.seen = 0;
   facts.keepAliveSeconds = -1;
 }
@@ -255,7 +252,7 @@ function readFields(
     const fault = noteField(text, nameStart, nameEnd - nameStart, valueStart, valueEnd, headers, facts);
     if (fault !== undefined) return fault;
   }
-  if ((seen & UNDERSCORE) !== 0) facts.seen |= SEEN_UNDERSCORE;
+  facts.seen |= seen & UNDERSCORE;
   // Without `Connection: upgrade`, and before HTTP/1.1, `Upgrade` means nothing (RFC 9110 section 7.8).
   if (!facts.connectionUpgrade || facts.minorVersion === 0) facts.upgrade = undefined;
   if (facts.nominated !== undefined) dropNominated(facts.nominated, headers);
@@ -282,11 +279,8 @@ function noteField(
     case 2:
       if (isName(text, at, 'te')) {
         headers.markLastHop();
-        if (/(?:^|[,\s])trailers\s*(?:$|,)/i.test(text.slice(valueStart, valueEnd))) facts.teTrailers = true;
+        if (/(?:^|[,\s])trailers\s*(?:$|,)/i.test(text.slice(valueStart, valueEnd))) facts.seen |= SEEN_TE_TRAILERS;
       }
-      return undefined;
-    case 3:
-      if (isName(text, at, 'via')) facts.seen |= SEEN_VIA;
       return undefined;
     case 4:
       if (isName(text, at, 'host')) {
@@ -308,7 +302,7 @@ function noteField(
       if (isName(text, at, 'upgrade')) {
         headers.markLastHop();
         facts.upgrade = text.slice(valueStart, valueEnd).toLowerCase();
-      } else if (isName(text, at, 'trailer')) facts.seen |= SEEN_TRAILER;
+      }
       return undefined;
     case 9:
       if (isName(text, at, 'forwarded')) facts.seen |= SEEN_FORWARDED;

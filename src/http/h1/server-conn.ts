@@ -46,12 +46,12 @@ const HALF_CLOSE_MS = 3;
 export class H1ServerConn implements ServerStream, BodySink {
   readonly facts: ClientFacts;
   readonly request: RequestHead;
-  /** What the parser saw in the head of the running request: bits `SEEN_…` of parse-head.ts. */
-  readonly head: HeadFacts = emptyFacts();
+  startedMs = 0;
 
   readonly #options: ServerConnOptions;
   readonly #socket: Duplex;
   readonly #writer: WireWriter;
+  readonly #head: HeadFacts = emptyFacts();
   readonly #body = new BodyReader();
   readonly #collector: HeadCollector;
   readonly #timer: Timed;
@@ -96,6 +96,14 @@ export class H1ServerConn implements ServerStream, BodySink {
     this.#listen();
   }
 
+  get seen(): number {
+    return this.#head.seen;
+  }
+
+  get version(): string {
+    return this.#head.minorVersion === 1 ? '1.1' : '1.0';
+  }
+
   // --- the wire speaks ---------------------------------------------------------------------------------------------
 
   #listen(): void {
@@ -133,13 +141,14 @@ export class H1ServerConn implements ServerStream, BodySink {
       if (found === 'more') {
         if (this.#state === 'idle' && this.#collector.started) {
           this.#state = 'head';
+          this.startedMs = this.#options.wheel.readMs();
           this.#arm(this.#options.timeouts.headMs);
         }
         return;
       }
       if (found instanceof Fault) return this.#refuse(found);
       const fault = parseRequestHead(found.text, found, {
-        facts: this.head,
+        facts: this.#head,
         headers: this.request.headers,
         limits: this.#options.limits,
       });
@@ -159,8 +168,8 @@ export class H1ServerConn implements ServerStream, BodySink {
     this.#discarded = 0;
     this.#bodyPaused = false;
     this.#closing =
-      this.head.close || this.#draining || this.#requests >= this.#options.limits.requestsPerConnectionMax;
-    this.#continueOwed = this.head.expectContinue && !this.#body.done;
+      this.#head.close || this.#draining || this.#requests >= this.#options.limits.requestsPerConnectionMax;
+    this.#continueOwed = this.#head.expectContinue && !this.#body.done;
     const events = this.#options.sink.onRequest(this);
     this.#events = events;
     if (this.#body.done) {
@@ -276,7 +285,8 @@ export class H1ServerConn implements ServerStream, BodySink {
 
   /** RFC 9112 section 3.2: the four forms of a request target. */
   #readTarget(): Fault | undefined {
-    const { request, head } = this;
+    const { request } = this;
+    const head = this.#head;
     const { method, target } = head;
     request.method = method;
     let authority = head.host;
@@ -313,7 +323,7 @@ export class H1ServerConn implements ServerStream, BodySink {
   #readAuthority(authority: string): Fault | undefined {
     const { request } = this;
     if (authority !== this.#lastAuthority || authority === '') {
-      if (authority === '' && this.head.minorVersion === 0) {
+      if (authority === '' && this.#head.minorVersion === 0) {
         request.authority = '';
         request.host = '';
         return undefined;
@@ -329,7 +339,8 @@ export class H1ServerConn implements ServerStream, BodySink {
   }
 
   #frameBody(): Fault | undefined {
-    const { request, head } = this;
+    const { request } = this;
+    const head = this.#head;
     request.upgrade = head.upgrade;
     request.expectContinue = head.expectContinue;
     if (head.chunked) {
@@ -355,7 +366,7 @@ export class H1ServerConn implements ServerStream, BodySink {
     this.#answerStarted = false;
     this.#answerEnded = false;
     this.#closing = true;
-    this.request.method = this.head.method;
+    this.request.method = this.#head.method;
     this.#options.sink.onRefused(this, fault);
   }
 
@@ -383,7 +394,7 @@ export class H1ServerConn implements ServerStream, BodySink {
   }
 
   sendInformational(head: ResponseHead): void {
-    if (this.head.minorVersion === 0 || this.#answerStarted || this.#state !== 'exchange') return;
+    if (this.#head.minorVersion === 0 || this.#answerStarted || this.#state !== 'exchange') return;
     if (head.status === 100) return this.sendContinue();
     this.#writer.raw(`HTTP/1.1 ${head.status} ${head.reason}\r\n${head.headers.toLines()}\r\n`);
     this.#writer.flush();
@@ -403,7 +414,7 @@ export class H1ServerConn implements ServerStream, BodySink {
       if (head.bodyLength >= 0) {
         framing = 'length';
         lines = `content-length: ${head.bodyLength}\r\n`;
-      } else if (this.head.minorVersion === 1) {
+      } else if (this.#head.minorVersion === 1) {
         framing = 'chunked';
         lines = 'transfer-encoding: chunked\r\n';
       } else {
@@ -412,7 +423,7 @@ export class H1ServerConn implements ServerStream, BodySink {
       }
     }
     if (this.#closing) lines += 'connection: close\r\n';
-    else if (this.head.minorVersion === 0) lines += 'connection: keep-alive\r\n';
+    else if (this.#head.minorVersion === 0) lines += 'connection: keep-alive\r\n';
     this.#writer.start(
       `HTTP/1.1 ${status} ${head.reason}\r\n${head.headers.toLines()}${lines}\r\n`,
       framing,
@@ -433,7 +444,7 @@ export class H1ServerConn implements ServerStream, BodySink {
 
   sendEnd(trailers: Headers | undefined): void {
     if (this.#state !== 'exchange') return;
-    if (!this.#writer.end(this.head.minorVersion === 1 ? trailers : undefined)) return this.cut();
+    if (!this.#writer.end(this.#head.minorVersion === 1 ? trailers : undefined)) return this.cut();
     this.#answerEnded = true;
     this.#events = undefined;
     if (this.#closing) this.#linger();
@@ -499,6 +510,7 @@ export class H1ServerConn implements ServerStream, BodySink {
   #finish(): void {
     this.#events = undefined;
     this.#state = 'idle';
+    this.startedMs = 0;
     this.#arm(this.#options.timeouts.keepAliveMs);
     this.#resumeSocket();
     if (this.#waiting !== undefined) this.#readNextSoon();

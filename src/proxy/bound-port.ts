@@ -1,0 +1,194 @@
+/**
+ * A socket that listens, and the connections it accepted. It outlives snapshots:
+ * a change of the plan never touches a live socket, it only shows a new view.
+ */
+import net from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Fault } from '../base/fault.ts';
+import { H1ServerConn } from '../http/h1/server-conn.ts';
+import type { ClientFacts, RequestSink, ServerStream, ServerStreamEvents } from '../http/stream.ts';
+import type { PortState } from '../ir/port-state.ts';
+import type { PortTls } from '../net/tls-server.ts';
+import type { PortMetrics } from '../observe/traffic-metrics.ts';
+import { Exchange } from './exchange.ts';
+import type { LivePort, PortView, Runtime } from './runtime.ts';
+
+export interface BoundPortOptions {
+  readonly runtime: Runtime;
+  readonly view: PortView;
+  readonly planVersion: string;
+  /** Address to bind; `view.plan.address` with `*` replaced. */
+  readonly address: string;
+  readonly reusePort: boolean;
+  readonly tls: PortTls | undefined;
+}
+
+/** Connections that the kernel keeps until they are accepted. */
+const BACKLOG = 4_096;
+
+export class BoundPort implements LivePort, RequestSink {
+  readonly runtime: Runtime;
+  readonly metrics: PortMetrics;
+  planVersion: string;
+  view: PortView;
+  readonly tls: PortTls | undefined;
+
+  readonly #options: BoundPortOptions;
+  readonly #server: net.Server;
+  readonly #conns = new Set<H1ServerConn>();
+  readonly #handshakes = new Set<net.Socket>();
+  #exchanges = 0;
+  #draining = false;
+  #onQuiet: (() => void) | undefined;
+
+  constructor(options: BoundPortOptions) {
+    this.#options = options;
+    this.runtime = options.runtime;
+    this.view = options.view;
+    this.planVersion = options.planVersion;
+    this.tls = options.tls;
+    this.metrics = options.runtime.metrics.port(options.view.key);
+    this.#server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
+  }
+
+  get connections(): number {
+    return this.#conns.size;
+  }
+
+  get exchanges(): number {
+    return this.#exchanges;
+  }
+
+  /** Never rejects: a port that cannot be bound is a state, not an error. */
+  bind(): Promise<PortState> {
+    const { address, reusePort, view } = this.#options;
+    const { port } = view.plan;
+    return new Promise((resolve) => {
+      this.#server.once('error', (error: NodeJS.ErrnoException) => {
+        const code = error.code ?? 'UNKNOWN';
+        const message = `Cannot bind ${address}:${port}: ${WHY[code] ?? code}`;
+        resolve({ state: 'failed', address, port, error: code, message });
+      });
+      this.#server.listen({ host: address, port, reusePort, backlog: BACKLOG }, () => {
+        const bound = this.#server.address() as net.AddressInfo;
+        resolve({ state: 'bound', address: bound.address, port: bound.port });
+      });
+    });
+  }
+
+  /** Shows a new snapshot to all further requests, on old connections too. */
+  show(view: PortView, planVersion: string): void {
+    this.view = view;
+    this.planVersion = planVersion;
+  }
+
+  /** Accepts nothing more; idle connections close now, busy ones after their answer. */
+  drain(): void {
+    if (this.#draining) return;
+    this.#draining = true;
+    this.#server.close();
+    for (const conn of this.#conns) conn.drain();
+  }
+
+  /** Resolves when no connection is left. */
+  quiet(): Promise<void> {
+    if (this.#conns.size === 0) return Promise.resolve();
+    return new Promise((resolve) => (this.#onQuiet = resolve));
+  }
+
+  /** Ends everything now. */
+  close(): void {
+    this.drain();
+    for (const socket of this.#handshakes) socket.destroy();
+    for (const conn of [...this.#conns]) conn.destroy();
+  }
+
+  exchangeStarted(): void {
+    this.#exchanges++;
+    this.metrics.activeRequests.add(1);
+  }
+
+  exchangeEnded(): void {
+    this.#exchanges--;
+    this.metrics.activeRequests.add(-1);
+  }
+
+  onRequest(stream: ServerStream): ServerStreamEvents {
+    const exchange = new Exchange(this, stream);
+    exchange.begin();
+    return exchange;
+  }
+
+  onRefused(stream: ServerStream, fault: Fault): void {
+    new Exchange(this, stream).refuse(fault);
+  }
+
+  #accept(socket: net.Socket): void {
+    const { connectionsMax } = this.view.plan.limits;
+    if (this.#conns.size + this.#handshakes.size >= connectionsMax) {
+      this.metrics.connectionsRefused.add(1);
+      socket.on('error', ignore);
+      socket.destroy();
+      return;
+    }
+    this.metrics.connectionsOpened.add(1);
+    const { tls } = this;
+    if (tls === undefined) return this.#serve(socket, plainFacts(socket));
+    this.#handshakes.add(socket);
+    tls.accept(socket, {
+      onSecure: (secured, facts) => {
+        this.#handshakes.delete(socket);
+        this.#serve(secured, facts);
+      },
+      onFailed: () => this.#handshakes.delete(socket),
+    });
+  }
+
+  #serve(socket: Duplex, facts: ClientFacts): void {
+    const { limits, timeouts } = this.view.plan;
+    this.metrics.connectionsOpen.add(1);
+    const conn = new H1ServerConn({
+      socket,
+      facts,
+      sink: this,
+      wheel: this.runtime.wheel,
+      limits,
+      timeouts,
+      onClosed: (closed) => this.#onClosed(closed),
+    });
+    this.#conns.add(conn);
+    if (this.#draining) conn.drain();
+  }
+
+  #onClosed(conn: H1ServerConn): void {
+    if (!this.#conns.delete(conn)) return;
+    this.metrics.connectionsOpen.add(-1);
+    if (this.#conns.size === 0) this.#onQuiet?.();
+  }
+}
+
+const WHY: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'address in use',
+  EACCES: 'permission denied',
+  EADDRNOTAVAIL: 'address not available on this machine',
+  EINVAL: 'not an address that can be bound',
+};
+
+function plainFacts(socket: net.Socket): ClientFacts {
+  return {
+    peerIp: peerIpOf(socket),
+    peerPort: socket.remotePort ?? 0,
+    scheme: 'http',
+    serverName: '',
+    tlsVersion: '',
+    tlsCipher: '',
+  };
+}
+
+/** An IPv4 peer on a dual-stack socket is named in IPv4. */
+function peerIpOf(socket: net.Socket): string {
+  const address = socket.remoteAddress ?? '';
+  return address.startsWith('::ffff:') ? address.slice(7) : address;
+}
+
+const ignore = (): void => undefined;

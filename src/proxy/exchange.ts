@@ -1,0 +1,598 @@
+/**
+ * The life of a request. Everything that decides is here, in the order in which
+ * it happens; what does the work is in the files this one calls.
+ *
+ *     listener -> path -> client -> route -> filters -> backend -> attempt (again, if the fault allows)
+ *              -> answer head -> filters -> body, under watermarks -> end: metrics, log line
+ *
+ * One object per request. It is told by both wires what happens (the `on…`
+ * methods) and never waits: nothing on this path makes a promise, unless a
+ * filter does. See docs/internals/life-of-a-request.md.
+ */
+import { Fault } from '../base/fault.ts';
+import { REPLAY_BYTES_MAX } from '../base/limits.ts';
+import { Timed } from '../base/timers.ts';
+import type { Exchange as FilterExchange, Filter, RouteMatch, Verdict } from '../filter/filter.ts';
+import type { H1ClientConn } from '../http/h1/client-conn.ts';
+import type { Headers } from '../http/headers.ts';
+import type { RequestHead, ResponseHead } from '../http/message.ts';
+import { normalisePath } from '../http/path.ts';
+import { SEEN_UNDERSCORE } from '../http/seen.ts';
+import type { ClientStreamEvents, ServerStream, ServerStreamEvents } from '../http/stream.ts';
+import { joinTunnels, type Tunnel } from '../http/tunnel.ts';
+import { type OwnAnswer, problemAnswer, replyAnswer } from './answer.ts';
+import type { Cluster } from './cluster/cluster.ts';
+import { dropUnderscoreNames, markAnswer, markRequest, RequestMarks } from './marks.ts';
+import { startMirrors, type Mirror } from './mirror.ts';
+import type { ListenerView, LivePort } from './runtime.ts';
+import type { Rule, RuleBackend } from './rule.ts';
+import type { ConnWaiter, Endpoint } from './upstream/endpoint.ts';
+
+type Stage = 'request' | 'waiting' | 'sent' | 'answering' | 'tunnel' | 'done';
+
+/** RFC 9110 section 9.2.2: sending these twice does no more than sending them once. */
+const IDEMPOTENT = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS', 'TRACE']);
+
+const NO_MATCH: RouteMatch = { matchedPath: undefined };
+
+export class Exchange implements FilterExchange, ServerStreamEvents, ClientStreamEvents, ConnWaiter {
+  readonly request: RequestHead;
+  clientIp: string;
+  requestId = '';
+  listenerPort = 0;
+  readonly times = new RequestMarks();
+
+  readonly #port: LivePort;
+  readonly #stream: ServerStream;
+  #stage: Stage = 'request';
+  #listener: ListenerView | undefined;
+  #rule: Rule | undefined;
+  #match: RouteMatch = NO_MATCH;
+  #backend: RuleBackend | undefined;
+  #pathAsked: string;
+  #timer: Timed | undefined;
+
+  // the request body on its way
+  /** Pieces received so far, kept for a connection that is not there yet or for another attempt. */
+  #kept: Buffer[] | undefined;
+  #keptBytes = 0;
+  #replayable = true;
+  #requestEnded = false;
+  #trailers: Headers | undefined;
+  #bodyPaused = false;
+  #mirrors: readonly Mirror[] | undefined;
+
+  // the attempt
+  #conn: H1ClientConn | undefined;
+  #endpoint: Endpoint | undefined;
+  #attempts = 0;
+  #retries = 0;
+  #connectFailures = 0;
+  #attemptTimer: Timed | undefined;
+  #cancelBackoff: (() => void) | undefined;
+
+  // the answer
+  #status = 0;
+  #fault: Fault | undefined;
+  #answerPaused = false;
+  #bytesIn = 0;
+  #bytesOut = 0;
+  #cutTunnel: (() => void) | undefined;
+
+  constructor(port: LivePort, stream: ServerStream) {
+    this.#port = port;
+    this.#stream = stream;
+    this.request = stream.request;
+    this.clientIp = stream.facts.peerIp;
+    this.#pathAsked = stream.request.path;
+    port.exchangeStarted();
+    const nowMs = port.runtime.wheel.readMs();
+    this.times.startMs = stream.startedMs > 0 ? stream.startedMs : nowMs;
+    this.times.headMs = nowMs;
+  }
+
+  get rule(): Rule {
+    return this.#rule!;
+  }
+
+  // --- from head to route ------------------------------------------------------------------------------------------
+
+  begin(): void {
+    const fault = this.#chooseListener() ?? this.#readPath() ?? this.#chooseRule();
+    if (fault !== undefined) return this.#fail(fault);
+    const rule = this.#rule!;
+    rule.begin();
+    const { requestMs } = rule.plan.timeouts;
+    const { exchangeMs } = this.#port.view.plan.timeouts;
+    if (requestMs !== undefined || exchangeMs > 0) this.#armWhole(requestMs ?? exchangeMs);
+    this.#runRequestFilters('rule', 0);
+  }
+
+  /** A head that could not be read gets an answer too, and the connection ends. */
+  refuse(fault: Fault): void {
+    const listeners = this.#port.view.listeners;
+    this.#listener = listeners.find(this.#stream.facts.serverName) ?? listeners.find('*');
+    this.#requestEnded = true;
+    this.#fail(fault);
+  }
+
+  #chooseListener(): Fault | undefined {
+    const { listeners } = this.#port.view;
+    const { facts } = this.#stream;
+    const { host } = this.request;
+    const listener = listeners.find(host);
+    // The server name of the handshake chose a certificate, and perhaps a check of the client: a request for
+    // another listener must not ride on it (RFC 9110 section 7.4).
+    if (facts.scheme === 'https' && listeners.find(facts.serverName) !== listener) {
+      return new Fault('request.misdirected', 'Host and TLS server name belong to different listeners');
+    }
+    if (listener === undefined) return new Fault('route.none', 'No listener takes this host');
+    this.#listener = listener;
+    this.listenerPort = listener.plan.publicPort;
+    markRequest(this, this.#stream, listener, this.#port.runtime);
+    return undefined;
+  }
+
+  /** What was routed is what is forwarded: the path is put in normal form first. */
+  #readPath(): Fault | undefined {
+    const { request } = this;
+    const { settings } = this.#listener!.plan;
+    if (request.path !== '*') {
+      const path = normalisePath(request.path, settings.path);
+      if (typeof path !== 'string') return new Fault('request.path-invalid', path.refused);
+      request.path = path;
+    }
+    if ((this.#stream.seen & SEEN_UNDERSCORE) !== 0 && settings.underscoreNames !== 'keep') {
+      if (settings.underscoreNames === 'refuse') return new Fault('request.malformed', 'Header name has an underscore');
+      dropUnderscoreNames(request.headers);
+    }
+    return undefined;
+  }
+
+  #chooseRule(): Fault | undefined {
+    const found = this.#listener!.routes?.find(this.request);
+    if (found === undefined) return new Fault('route.none', 'No rule of the listener matches');
+    this.#rule = found.rule;
+    this.#match = found;
+    return undefined;
+  }
+
+  // --- filters on the way in ---------------------------------------------------------------------------------------
+
+  /** First the filters of the rule, then those of the chosen backend. Leaves the turn only for a real promise. */
+  #runRequestFilters(of: 'rule' | 'backend', from: number): void {
+    const filters: readonly Filter[] = (of === 'rule' ? this.#rule! : this.#backend!).chain.onRequest;
+    for (let i = from; i < filters.length; i++) {
+      let verdict: Verdict | Promise<Verdict>;
+      try {
+        verdict = filters[i]!.onRequest!(this, this.#match);
+      } catch (error) {
+        return this.#fail(filterFailed(error));
+      }
+      if (verdict === undefined) continue;
+      if (verdict instanceof Promise) {
+        verdict.then(
+          (late) => {
+            if (this.#stage !== 'request') return;
+            if (late === undefined) this.#runRequestFilters(of, i + 1);
+            else this.#settle(late);
+            this.#stream.flush();
+          },
+          (error: unknown) => this.#fail(filterFailed(error)),
+        );
+        return;
+      }
+      return this.#settle(verdict);
+    }
+    if (of === 'rule') this.#chooseBackend();
+    else this.#firstAttempt(this.#backend!.cluster!);
+  }
+
+  #settle(verdict: NonNullable<Verdict>): void {
+    if (verdict instanceof Fault) this.#fail(verdict);
+    else this.#answerHere(replyAnswer(verdict));
+  }
+
+  #chooseBackend(): void {
+    const rule = this.#rule!;
+    const backend = rule.pickBackend();
+    if (backend === undefined) return this.#fail(new Fault('route.backend-invalid', 'No backend has any weight'));
+    this.#backend = backend;
+    if (backend.cluster === undefined) return this.#fail(new Fault(backend.fault, backend.why));
+    this.#runRequestFilters('backend', 0);
+  }
+
+  // --- attempts ----------------------------------------------------------------------------------------------------
+
+  #firstAttempt(cluster: Cluster): void {
+    const { wheel } = this.#port.runtime;
+    this.times.filteredMs = wheel.nowMs;
+    cluster.budget.noteRequest(wheel.nowMs);
+    if (this.#rule!.mirrors.length > 0) this.#mirrors = startMirrors(this.#rule!.mirrors, this.#upstreamRequest());
+    this.#attempt('any');
+  }
+
+  #attempt(how: 'any' | 'fresh'): void {
+    const cluster = this.#backend!.cluster!;
+    const endpoint = cluster.pick(this.#endpoint);
+    if (endpoint instanceof Fault) return this.#fail(endpoint);
+    this.#endpoint = endpoint;
+    this.#attempts++;
+    this.times.attemptMs = this.#attempts === 1 ? this.times.filteredMs : this.#port.runtime.wheel.readMs();
+    this.times.admittedMs = this.times.attemptMs;
+    this.#stage = 'waiting';
+    const { backendRequestMs } = this.#rule!.plan.timeouts;
+    if (backendRequestMs !== undefined) this.#armAttempt(backendRequestMs);
+    const got = endpoint.acquire(this, how);
+    if (got instanceof Fault) this.#onAttemptLost(got, 'fresh', 0);
+    else if (got !== 'wait') this.onConnection(got);
+  }
+
+  onConnection(conn: H1ClientConn): void {
+    this.times.connectedMs = this.#port.runtime.wheel.readMs();
+    this.#stage = 'sent';
+    this.#conn = conn;
+    conn.begin(this);
+    conn.sendHead(this.#upstreamRequest());
+    if (this.#kept !== undefined) for (const bytes of this.#kept) conn.sendBody(bytes);
+    if (this.#requestEnded) conn.sendEnd(this.#trailers);
+    else {
+      if (this.#keptBytes > REPLAY_BYTES_MAX) this.#forgetBody();
+      this.#resumeBody();
+    }
+    conn.flush();
+  }
+
+  onNoConnection(fault: Fault): void {
+    this.#onAttemptLost(fault, 'fresh', 0);
+  }
+
+  onAttemptFault(fault: Fault, bytesReceived: number): void {
+    const conn = this.#conn;
+    this.#conn = undefined;
+    this.#backend?.cluster?.counters.attempt(0, this.#port.runtime.wheel.readMs() - this.times.attemptMs);
+    if (this.#stage === 'answering') return this.#breakOff(fault);
+    this.#onAttemptLost(fault, conn !== undefined && conn.uses > 0 ? 'reused' : 'fresh', bytesReceived);
+  }
+
+  /** Nothing of an answer was passed on yet: try again where that is safe and allowed, else say what happened. */
+  #onAttemptLost(fault: Fault, connection: 'fresh' | 'reused', bytesReceived: number): void {
+    this.#disarmAttempt();
+    const { counters, budget, plan } = this.#backend!.cluster!;
+    const nowMs = this.#port.runtime.wheel.nowMs;
+    const replay =
+      connection === 'reused' && bytesReceived === 0 && fault.mayRetry('reused') && fault.code === 'upstream.closed';
+    if (replay && this.#replayable && IDEMPOTENT.has(this.request.method)) {
+      counters.replayed();
+      return this.#attempt('fresh');
+    }
+    const unsent = fault.code === 'upstream.connect-refused' || fault.code === 'upstream.connect-timeout';
+    if (unsent && this.#connectFailures < plan.settings.connectRetries && budget.take(nowMs)) {
+      this.#connectFailures++;
+      counters.retried();
+      return this.#attempt('any');
+    }
+    if (fault.code !== 'upstream.overloaded' && this.#mayRetry()) return this.#retryLater();
+    this.#fail(fault);
+  }
+
+  /** Whether the retry policy of the route allows one more attempt. */
+  #mayRetry(): boolean {
+    const { retry } = this.#rule!.plan;
+    if (retry === undefined || this.#retries >= retry.attempts || !this.#replayable) return false;
+    return this.#backend!.cluster!.budget.take(this.#port.runtime.wheel.nowMs);
+  }
+
+  #retryLater(): void {
+    this.#retries++;
+    this.#backend!.cluster!.counters.retried();
+    this.#stage = 'waiting';
+    const { backoffMs } = this.#rule!.plan.retry!;
+    const waitMs = backoffMs * 2 ** Math.min(6, this.#retries - 1) * (0.75 + this.#port.runtime.random.unit() / 2);
+    this.#cancelBackoff = this.#port.runtime.clock.after(waitMs, () => {
+      this.#cancelBackoff = undefined;
+      this.#attempt('any');
+    });
+  }
+
+  #upstreamRequest(): Parameters<H1ClientConn['sendHead']>[0] {
+    const { request } = this;
+    return {
+      method: request.method,
+      target: request.path + request.query,
+      authority: request.authority,
+      headers: request.headers,
+      extraLines: this.times.requestLines,
+      bodyLength: request.bodyLength,
+      upgrade: request.upgrade,
+      expectContinue: request.expectContinue && !this.#requestEnded && this.#keptBytes === 0,
+    };
+  }
+
+  // --- the request body --------------------------------------------------------------------------------------------
+
+  onRequestBody(bytes: Buffer): void {
+    this.#bytesIn += bytes.length;
+    if (this.#mirrors !== undefined) for (const mirror of this.#mirrors) mirror.body(bytes);
+    const conn = this.#conn;
+    if (this.#replayable || conn === undefined) {
+      (this.#kept ??= []).push(bytes);
+      this.#keptBytes += bytes.length;
+      if (this.#keptBytes > REPLAY_BYTES_MAX) {
+        if (conn !== undefined) this.#forgetBody();
+        else this.#pauseBody();
+      }
+    }
+    if (conn !== undefined && !conn.sendBody(bytes)) this.#pauseBody();
+  }
+
+  onRequestEnd(trailers: Headers | undefined): void {
+    this.#requestEnded = true;
+    this.#trailers = trailers;
+    this.#conn?.sendEnd(trailers);
+    if (this.#mirrors !== undefined) for (const mirror of this.#mirrors) mirror.end(trailers);
+  }
+
+  onRequestIdle(): void {
+    this.#conn?.flush();
+    this.#stream.flush();
+  }
+
+  onUpstreamWritable(): void {
+    this.#resumeBody();
+  }
+
+  onRequestFault(fault: Fault): void {
+    this.#dropAttempt();
+    if (this.#stage === 'answering') this.#breakOff(fault);
+    else this.#fail(fault);
+  }
+
+  onClientGone(): void {
+    this.#dropAttempt();
+    if (this.#mirrors !== undefined && !this.#requestEnded) for (const mirror of this.#mirrors) mirror.drop();
+    this.#fault ??= new Fault('request.aborted', 'Client closed the connection');
+    this.#finish();
+  }
+
+  /** Kept pieces go; what is sent from now on is sent once. */
+  #forgetBody(): void {
+    this.#kept = undefined;
+    this.#keptBytes = 0;
+    this.#replayable = false;
+  }
+
+  #pauseBody(): void {
+    this.#bodyPaused = true;
+    this.#stream.pauseBody();
+  }
+
+  #resumeBody(): void {
+    if (!this.#bodyPaused) return;
+    this.#bodyPaused = false;
+    this.#stream.resumeBody();
+  }
+
+  // --- the answer --------------------------------------------------------------------------------------------------
+
+  onInformational(head: ResponseHead): void {
+    this.#stream.sendInformational(head);
+  }
+
+  onAnswerHead(head: ResponseHead): void {
+    if (this.#rule!.plan.retry?.codes.includes(head.status) === true && this.#mayRetry()) {
+      this.#endAttempt(head.status);
+      this.#dropAttempt();
+      return this.#retryLater();
+    }
+    this.times.answeredMs = this.#port.runtime.wheel.readMs();
+    this.#stage = 'answering';
+    this.#forgetBody();
+    markAnswer(head, this.#conn!.answerSeen, this.#listener!, this.#port.runtime);
+    this.#sendHead(head);
+  }
+
+  onAnswerBody(bytes: Buffer): void {
+    this.#bytesOut += bytes.length;
+    if (this.#stream.sendBody(bytes) || this.#answerPaused || this.#conn === undefined) return;
+    this.#answerPaused = true;
+    this.#conn.pauseAnswer();
+  }
+
+  onClientWritable(): void {
+    if (!this.#answerPaused) return;
+    this.#answerPaused = false;
+    this.#conn?.resumeAnswer();
+  }
+
+  onAnswerEnd(trailers: Headers | undefined): void {
+    if (this.#stage !== 'answering') return;
+    this.#conn = undefined;
+    this.#endAttempt(this.#status);
+    this.#stream.sendEnd(trailers);
+    this.#finish();
+  }
+
+  onAnswerIdle(): void {
+    this.#stream.flush();
+  }
+
+  onSwitched(head: ResponseHead, upstream: Tunnel): void {
+    this.#stage = 'tunnel';
+    this.#conn = undefined;
+    this.#disarmAttempt();
+    if (this.#timer !== undefined) this.#port.runtime.wheel.disarm(this.#timer);
+    this.times.answeredMs = this.#port.runtime.wheel.readMs();
+    this.#status = head.status;
+    this.#runResponseFilters(head);
+    const counts = { bytesFromClient: 0, bytesFromUpstream: 0 };
+    this.#cutTunnel = joinTunnels(this.#stream.switchProtocols(head), upstream, counts, {
+      onTraffic: nothing,
+      onClosed: () => {
+        this.#bytesIn += counts.bytesFromClient;
+        this.#bytesOut += counts.bytesFromUpstream;
+        this.#cutTunnel = undefined;
+        this.#finish();
+      },
+    });
+  }
+
+  /** Ends a tunnel, for a drain whose deadline has passed. */
+  cutTunnel(): void {
+    this.#cutTunnel?.();
+  }
+
+  #sendHead(head: ResponseHead): void {
+    this.#runResponseFilters(head);
+    this.#status = head.status;
+    this.#stream.sendHead(head);
+  }
+
+  #runResponseFilters(head: ResponseHead): void {
+    const filters = this.#backend?.chain.onResponse;
+    try {
+      if (filters !== undefined) for (const filter of filters) filter.onResponse!(this, head);
+      if (this.#rule !== undefined) for (const filter of this.#rule.chain.onResponse) filter.onResponse!(this, head);
+    } catch (error) {
+      this.#port.runtime.log.error('A filter failed on an answer', { rule: this.#rule?.name, error: String(error) });
+    }
+  }
+
+  #answerHere({ head, body }: OwnAnswer): void {
+    this.#dropAttempt();
+    this.#stage = 'answering';
+    this.times.answeredMs = this.#port.runtime.wheel.readMs();
+    head.headers.add('date', this.#port.runtime.dateLine());
+    this.#sendHead(head);
+    // A filter made the head longer or shorter, never the body.
+    if (body.length > 0) this.#stream.sendBody(body);
+    this.#bytesOut += body.length;
+    this.#stream.sendEnd(undefined);
+    this.#finish();
+  }
+
+  #fail(fault: Fault): void {
+    if (this.#stage === 'done') return;
+    this.#fault = fault;
+    this.#dropAttempt();
+    if (fault.blame === 'client' && !this.#requestEnded && fault.code !== 'route.none') this.#stream.closeAfterAnswer();
+    this.requestId ||= this.#port.runtime.traceIds.traceId();
+    const { requestId } = this;
+    const accept = this.request.headers.get('accept');
+    this.#answerHere(problemAnswer(fault, { requestId, planVersion: this.#port.planVersion, accept }));
+  }
+
+  /** The answer has begun and cannot be completed: the client must be able to tell. */
+  #breakOff(fault: Fault): void {
+    this.#fault = fault;
+    this.#stream.cut();
+    this.#finish();
+  }
+
+  // --- ends --------------------------------------------------------------------------------------------------------
+
+  #armWhole(delayMs: number): void {
+    this.#timer = new Timed(() => {
+      const fault = new Fault('exchange.timeout', `Request did not finish in ${delayMs} ms`);
+      this.#dropAttempt();
+      if (this.#stage === 'answering') this.#breakOff(fault);
+      else this.#fail(fault);
+    });
+    this.#port.runtime.wheel.arm(this.#timer, delayMs);
+  }
+
+  #armAttempt(delayMs: number): void {
+    this.#attemptTimer ??= new Timed(() => {
+      this.#abortConn();
+      const fault = new Fault('upstream.timeout', `Attempt did not finish in ${delayMs} ms`);
+      if (this.#stage === 'answering') this.#breakOff(fault);
+      else this.#onAttemptLost(fault, 'fresh', 0);
+    });
+    this.#port.runtime.wheel.arm(this.#attemptTimer, delayMs);
+  }
+
+  #disarmAttempt(): void {
+    if (this.#attemptTimer !== undefined) this.#port.runtime.wheel.disarm(this.#attemptTimer);
+  }
+
+  #endAttempt(status: number): void {
+    this.#disarmAttempt();
+    const nowMs = this.#port.runtime.wheel.readMs();
+    this.times.endMs = nowMs;
+    this.#backend!.cluster!.counters.attempt(status, nowMs - this.times.attemptMs);
+  }
+
+  #abortConn(): void {
+    if (this.#stage === 'waiting') this.#endpoint?.forget(this);
+    const conn = this.#conn;
+    this.#conn = undefined;
+    conn?.abort();
+  }
+
+  #dropAttempt(): void {
+    this.#cancelBackoff?.();
+    this.#cancelBackoff = undefined;
+    this.#disarmAttempt();
+    this.#abortConn();
+  }
+
+  /** Runs once, whatever happened. */
+  #finish(): void {
+    if (this.#stage === 'done') return;
+    this.#stage = 'done';
+    const { runtime } = this.#port;
+    if (this.#timer !== undefined) runtime.wheel.disarm(this.#timer);
+    if (this.times.endMs < 0 || this.#fault !== undefined) this.times.endMs = runtime.wheel.readMs();
+    const rule = this.#rule;
+    if (rule !== undefined) {
+      for (const filter of rule.chain.onEnd) filter.onEnd!(this);
+      rule.metrics.end(this.request.method, this.#status, this.times.endMs - this.times.startMs);
+      if (this.#bytesIn > 0 || this.#bytesOut > 0) rule.metrics.bodies(this.#bytesIn, this.#bytesOut);
+      rule.end();
+    }
+    if (this.#fault !== undefined) runtime.metrics.fault(this.#fault.code);
+    const gate = this.#listener?.gate;
+    if (gate !== undefined && gate.wants(this.#status, this.#fault)) this.#log();
+    this.#mirrors = undefined;
+    this.#port.exchangeEnded();
+  }
+
+  #log(): void {
+    const { request, times } = this;
+    const { facts } = this.#stream;
+    const { runtime, planVersion } = this.#port;
+    runtime.accessLog.write(
+      {
+        requestId: this.requestId,
+        traceId: times.traceId,
+        method: request.method,
+        scheme: request.scheme,
+        host: request.authority,
+        path: this.#pathAsked,
+        query: request.query,
+        status: this.#status,
+        fault: this.#fault,
+        rule: this.#rule?.name ?? '',
+        cluster: this.#backend?.cluster?.key ?? '',
+        endpoint: this.#endpoint?.name ?? '',
+        attempts: this.#attempts,
+        listener: this.#listener!.key,
+        clientIp: this.clientIp,
+        bytesIn: this.#bytesIn,
+        bytesOut: this.#bytesOut,
+        tlsVersion: facts.tlsVersion,
+        tlsCipher: facts.tlsCipher,
+        planVersion,
+        headers: request.headers,
+        marks: times,
+      },
+      this.#listener!.gate,
+    );
+  }
+}
+
+function filterFailed(error: unknown): Fault {
+  return new Fault('filter.failed', error instanceof Error ? `${error.name} in a filter` : 'A filter threw');
+}
+
+const nothing = (): void => undefined;

@@ -1,0 +1,80 @@
+/** What a request and its answer are marked with on their way: ids, the client's address, the hop, times. */
+import type { Exchange } from '../filter/filter.ts';
+import type { Headers } from '../http/headers.ts';
+import type { ResponseHead } from '../http/message.ts';
+import { SEEN_DATE, SEEN_REQUEST_ID, SEEN_SERVER, SEEN_TRACEPARENT } from '../http/seen.ts';
+import type { ServerStream } from '../http/stream.ts';
+import type { Marks } from '../observe/latency.ts';
+import type { ListenerView, Runtime } from './runtime.ts';
+import { isRequestId, traceIdOf } from './trace-ids.ts';
+
+/** Times of an exchange (see observe/latency.ts) and what it is known by. */
+export class RequestMarks implements Marks {
+  startMs = 0;
+  headMs = -1;
+  filteredMs = -1;
+  attemptMs = -1;
+  admittedMs = -1;
+  connectedMs = -1;
+  answeredMs = -1;
+  endMs = -1;
+  traceId = '';
+  /** Complete lines that are added to the request on its way upstream. */
+  requestLines = '';
+}
+
+interface Marked extends Exchange {
+  clientIp: string;
+  requestId: string;
+  readonly times: RequestMarks;
+}
+
+/** Once per request, before anything else may want its id or client. */
+export function markRequest(x: Marked, stream: ServerStream, listener: ListenerView, runtime: Runtime): void {
+  const { headers } = x.request;
+  const { seen } = stream;
+  let lines = listener.trust.readClient(x, stream);
+
+  if ((seen & SEEN_TRACEPARENT) !== 0) {
+    const traceId = traceIdOf(headers.get('traceparent')!);
+    if (traceId !== undefined) x.times.traceId = traceId;
+    else {
+      headers.delete('traceparent');
+      headers.delete('tracestate');
+    }
+  }
+  let spanId = '';
+  if (x.times.traceId === '') {
+    x.times.traceId = runtime.traceIds.traceId();
+    spanId = runtime.traceIds.spanId();
+    lines += `traceparent: 00-${x.times.traceId}-${spanId}-01\r\n`;
+  }
+  if ((seen & SEEN_REQUEST_ID) !== 0) {
+    const requestId = headers.get('x-request-id')!;
+    if (isRequestId(requestId)) x.requestId = requestId;
+    else headers.delete('x-request-id');
+  }
+  if (x.requestId === '') {
+    x.requestId = spanId === '' ? runtime.traceIds.traceId() : x.times.traceId;
+    lines += `x-request-id: ${x.requestId}\r\n`;
+  }
+  if (listener.plan.settings.via) lines += `via: ${stream.version} fourways\r\n`;
+  x.times.requestLines = lines;
+}
+
+/** RFC 9110 section 6.6.1: an answer without a date gets one. The server's name is the operator's choice. */
+export function markAnswer(head: ResponseHead, seen: number, listener: ListenerView, runtime: Runtime): void {
+  const { serverHeader } = listener.plan.settings;
+  if (serverHeader !== 'keep' && (seen & SEEN_SERVER) !== 0) head.headers.delete('server');
+  if (serverHeader === 'replace') head.headers.add('server', 'fourways');
+  if ((seen & SEEN_DATE) === 0) head.headers.add('date', runtime.dateLine());
+}
+
+/** CGI-like servers read `x_y` like `x-y`, so such a name could pass for one that was checked. */
+export function dropUnderscoreNames(headers: Headers): void {
+  const names = new Set<string>();
+  headers.forEach((name) => {
+    if (name.includes('_')) names.add(name.toLowerCase());
+  });
+  for (const name of names) headers.delete(name);
+}

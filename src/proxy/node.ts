@@ -1,0 +1,284 @@
+/**
+ * A running proxy: applies plans, serves requests, drains. One per worker. The
+ * live things (sockets, clusters) are kept here; what a plan says of them is in
+ * the snapshot, which is swapped whole.
+ */
+import type { Clock } from '../base/clock.ts';
+import type { Log } from '../base/log.ts';
+import type { Random } from '../base/random.ts';
+import { TimerWheel } from '../base/timers.ts';
+import type { FilterDef } from '../filter/filter.ts';
+import type { ApplyResult } from '../ir/apply-result.ts';
+import type { NodeStats } from '../ir/node-stats.ts';
+import type { PlanCluster, PlanDelta, PlanSecret } from '../ir/plan.ts';
+import type { PortRefusals, PortState, PortStates } from '../ir/port-state.ts';
+import type { Resolver } from '../net/dns.ts';
+import { PortTls, type TicketKeys } from '../net/tls-server.ts';
+import type { AccessLog } from '../observe/access-log.ts';
+import type { TrafficMetrics } from '../observe/traffic-metrics.ts';
+import { BoundPort } from './bound-port.ts';
+import { Cluster, type ClusterCounters, type ClusterEnv } from './cluster/cluster.ts';
+import type { Node } from './node-types.ts';
+import { Rule } from './rule.ts';
+import type { PortView, Runtime } from './runtime.ts';
+import { Snapshot } from './snapshot.ts';
+import { TraceIds } from './trace-ids.ts';
+import { connectorFor } from './upstream/cluster-connector.ts';
+
+export interface ProxyNodeOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly metrics: TrafficMetrics;
+  readonly accessLog: AccessLog;
+  readonly resolver: Resolver;
+  readonly filters: readonly FilterDef[];
+  /** Address for ports of the plan that name none (`*`). */
+  readonly bind: string;
+  /** Several workers, or an old and a new process, listen on one port. */
+  readonly reusePort: boolean;
+  /** Shared by all workers, so that TLS sessions resume on any of them. */
+  readonly ticketKeys: TicketKeys;
+}
+
+export class ProxyNode implements Node {
+  readonly #options: ProxyNodeOptions;
+  readonly #runtime: Runtime;
+  readonly #clusterEnv: ClusterEnv;
+  readonly #clusters = new Map<string, Cluster>();
+  readonly #secrets = new Map<string, PlanSecret>();
+  readonly #bound = new Map<string, BoundPort>();
+  readonly #states = new Map<string, PortState>();
+  #snapshot = Snapshot.empty();
+  #version: string | undefined;
+  #draining = false;
+
+  constructor(options: ProxyNodeOptions) {
+    this.#options = options;
+    const { clock, random, log, metrics, accessLog, resolver } = options;
+    const wheel = new TimerWheel(clock);
+    this.#runtime = {
+      clock,
+      wheel,
+      random,
+      log,
+      metrics,
+      accessLog,
+      filters: new Map(options.filters.map((def) => [def.name, def])),
+      traceIds: new TraceIds(random),
+      dateLine: dateLines(clock),
+    };
+    this.#clusterEnv = {
+      wheel,
+      resolver,
+      connectorFor: (key, plan) => connectorFor({ key, plan, wheel, log, secretOf: (name) => this.#secrets.get(name) }),
+      countersFor: (key) => countersFor(key, metrics),
+    };
+  }
+
+  async apply(delta: PlanDelta, refused: PortRefusals = {}): Promise<ApplyResult> {
+    if (delta.from !== this.#version) {
+      return { kind: 'nack', version: delta.to, reason: `Delta starts from ${delta.from}, but ${this.#version} runs` };
+    }
+    try {
+      this.#swap(delta);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      return { kind: 'nack', version: delta.to, reason };
+    }
+    return { kind: 'ack', version: delta.to, ports: await this.#bindAll(refused) };
+  }
+
+  rebind(refused: PortRefusals = {}): Promise<PortStates> {
+    return this.#bindAll(refused);
+  }
+
+  async drain(deadlineMs: number): Promise<void> {
+    this.#draining = true;
+    const ports = [...this.#bound.values()];
+    for (const port of ports) port.drain();
+    const late = new Promise<void>((resolve) => this.#options.clock.after(deadlineMs, resolve));
+    await Promise.race([late, Promise.all(ports.map((port) => port.quiet()))]);
+    for (const port of ports) port.close();
+    for (const cluster of this.#clusters.values()) cluster.close();
+    this.#options.accessLog.flush();
+    this.#runtime.wheel.close();
+  }
+
+  stats(): NodeStats {
+    let connections = 0;
+    let exchanges = 0;
+    for (const port of this.#bound.values()) {
+      connections += port.connections;
+      exchanges += port.exchanges;
+    }
+    const endpoints = Object.fromEntries([...this.#clusters].map(([key, cluster]) => [key, cluster.stats()]));
+    return { version: this.#version, connections, exchanges, endpoints };
+  }
+
+  /** Everything in one turn: no request sees half of a change. Throws before anything is changed. */
+  #swap(delta: PlanDelta): void {
+    const added: [string, Cluster][] = [];
+    const clusterOf = (key: string): Cluster => {
+      const cluster = this.#clusters.get(key) ?? added.find(([name]) => name === key)?.[1];
+      if (cluster === undefined) throw new Error(`Plan names cluster "${key}", which it does not hold`);
+      return cluster;
+    };
+    const secretsBefore = new Map(this.#secrets);
+    try {
+      for (const [key, secret] of Object.entries(delta.set.secrets)) this.#secrets.set(key, secret);
+      for (const [key, plan] of Object.entries(delta.set.clusters)) {
+        if (!this.#clusters.has(key)) added.push([key, new Cluster(key, plan, this.#clusterEnv)]);
+      }
+      const env = { filters: this.#runtime.filters, metrics: this.#options.metrics, cluster: clusterOf };
+      const change = this.#snapshot.with(delta, {
+        makeRule: (plan) => new Rule(plan, { ...env, nowMs: () => this.#runtime.wheel.nowMs }),
+        makeGate: (plan) => this.#options.accessLog.gate(plan.settings.accessLog),
+      });
+      this.#commit(delta, change, added);
+    } catch (error) {
+      for (const [, cluster] of added) cluster.close();
+      this.#secrets.clear();
+      for (const [key, secret] of secretsBefore) this.#secrets.set(key, secret);
+      throw error;
+    }
+  }
+
+  #commit(delta: PlanDelta, change: ReturnType<Snapshot['with']>, added: readonly [string, Cluster][]): void {
+    for (const [key, cluster] of added) this.#clusters.set(key, cluster);
+    for (const [key, plan] of Object.entries(delta.set.clusters)) {
+      if (!added.some(([name]) => name === key)) this.#clusters.get(key)!.update(plan);
+    }
+    this.#snapshot = change.snapshot;
+    this.#version = delta.to;
+    for (const key of delta.remove.secrets) this.#secrets.delete(key);
+    for (const [key, port] of this.#bound) {
+      const view = change.snapshot.ports.get(key);
+      if (view !== undefined && view.plan.protocol === port.view.plan.protocol) this.#show(port, view);
+    }
+    for (const rule of change.retiredRules) rule.retire();
+    for (const gate of change.retiredGates) gate.close();
+    for (const key of delta.remove.clusters) {
+      this.#clusters.get(key)?.close();
+      this.#clusters.delete(key);
+    }
+    this.#retireMetrics(delta, change.retiredRules);
+  }
+
+  #show(port: BoundPort, view: PortView): void {
+    port.tls?.update(view.plan, this.#tlsListeners(view));
+    port.show(view, this.#shortVersion());
+  }
+
+  /** Series of what has left the plan. A rule that was set again under its name keeps its own. */
+  #retireMetrics(delta: PlanDelta, retired: readonly Rule[]): void {
+    const { metrics } = this.#options;
+    const names = new Set(Object.values(delta.set.routes).flatMap(({ rules }) => rules.map(({ name }) => name)));
+    for (const { name } of retired) if (!names.has(name)) metrics.retire(name);
+    for (const key of [...delta.remove.clusters, ...delta.remove.ports]) metrics.retire(key);
+  }
+
+  async #bindAll(refused: PortRefusals): Promise<PortStates> {
+    if (this.#draining) return Object.fromEntries(this.#states);
+    const { ports } = this.#snapshot;
+    for (const [key, port] of this.#bound) {
+      if (ports.get(key)?.plan.protocol === port.view.plan.protocol) continue;
+      this.#bound.delete(key);
+      port.drain();
+    }
+    const jobs = [...ports].map(async ([key, view]): Promise<[string, PortState]> => {
+      const before = this.#states.get(key);
+      if (this.#bound.has(key) && before !== undefined) return [key, before];
+      return [key, refused[key] ?? (await this.#bind(key, view))];
+    });
+    const states = await Promise.all(jobs);
+    this.#states.clear();
+    for (const [key, state] of states) this.#states.set(key, state);
+    return Object.fromEntries(states);
+  }
+
+  async #bind(key: string, view: PortView): Promise<PortState> {
+    const { bind, reusePort, ticketKeys, log } = this.#options;
+    const tls = view.plan.protocol === 'https' ? this.#makeTls(view, ticketKeys) : undefined;
+    const port = new BoundPort({
+      runtime: this.#runtime,
+      view,
+      planVersion: this.#shortVersion(),
+      address: view.plan.address === '*' ? bind : view.plan.address,
+      reusePort,
+      tls,
+    });
+    const state = await port.bind();
+    if (state.state === 'failed') {
+      log.debug('A port could not be bound', { port: key, error: state.error });
+      return state;
+    }
+    this.#bound.set(key, port);
+    // The plan may have changed while the port was being bound.
+    const now = this.#snapshot.ports.get(key);
+    if (now !== undefined) this.#show(port, now);
+    return state;
+  }
+
+  #makeTls(view: PortView, ticketKeys: TicketKeys): PortTls {
+    const tls = new PortTls({
+      metrics: this.#options.metrics.port(view.key),
+      wheel: this.#runtime.wheel,
+      log: this.#options.log,
+      ticketKeys,
+    });
+    tls.update(view.plan, this.#tlsListeners(view));
+    return tls;
+  }
+
+  #tlsListeners(view: PortView): Parameters<PortTls['update']>[1] {
+    const listeners = [...this.#snapshot.listeners.values()].filter(({ plan }) => plan.port === view.key);
+    return listeners.flatMap(({ plan }) =>
+      plan.tls === undefined
+        ? []
+        : [
+            {
+              hostname: plan.hostname,
+              tls: plan.tls,
+              secrets: plan.tls.certificates.flatMap(({ secret }) => this.#secrets.get(secret) ?? []),
+            },
+          ],
+    );
+  }
+
+  #shortVersion(): string {
+    return this.#version?.slice(0, 12) ?? '';
+  }
+}
+
+function countersFor(key: string, metrics: TrafficMetrics): ClusterCounters {
+  const cluster = metrics.cluster(key);
+  return {
+    opened: () => cluster.connectionsOpened.add(1),
+    reused: () => cluster.connectionsReused.add(1),
+    failed: () => cluster.connectionsFailed.add(1),
+    open: (change) => cluster.connectionsOpen.add(change),
+    idle: (change) => cluster.connectionsIdle.add(change),
+    waiting: (change) => cluster.queueWaiting.add(change),
+    retried: () => cluster.retries.add(1),
+    replayed: () => cluster.replays.add(1),
+    mirrored: () => cluster.mirrors.add(1),
+    attempt: (status, durationMs) => cluster.attemptEnded(status, durationMs),
+  };
+}
+
+/** The `Date` value, made once a second (RFC 9110 section 5.6.7). */
+function dateLines(clock: Clock): () => string {
+  let second = 0;
+  let text = '';
+  return () => {
+    const now = Math.floor(clock.wallMs() / 1_000);
+    if (now !== second) {
+      second = now;
+      text = new Date(now * 1_000).toUTCString();
+    }
+    return text;
+  };
+}
+
+export type { PlanCluster };

@@ -1,0 +1,54 @@
+/** What one worker lends to everything that serves its requests. */
+import type { Clock } from '../base/clock.ts';
+import type { Log } from '../base/log.ts';
+import type { Random } from '../base/random.ts';
+import type { TimerWheel } from '../base/timers.ts';
+import type { FilterDef } from '../filter/filter.ts';
+import type { AccessLog, LogGate } from '../observe/access-log.ts';
+import type { PortMetrics, TrafficMetrics } from '../observe/traffic-metrics.ts';
+import type { PlanListener, PlanPort } from '../ir/plan.ts';
+import type { HopTrust } from './hop-trust.ts';
+import type { PortListeners } from './listener-table.ts';
+import type { ListenerTable } from './route-table.ts';
+import type { Rule } from './rule.ts';
+import type { TraceIds } from './trace-ids.ts';
+
+export interface Runtime {
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  readonly random: Random;
+  readonly log: Log;
+  readonly filters: ReadonlyMap<string, FilterDef>;
+  readonly metrics: TrafficMetrics;
+  readonly accessLog: AccessLog;
+  readonly traceIds: TraceIds;
+  /** `Date` header line of this second, with its CRLF. */
+  dateLine(): string;
+}
+
+/** One listener of a snapshot. */
+export interface ListenerView {
+  readonly key: string;
+  readonly plan: PlanListener;
+  readonly routes: ListenerTable<Rule> | undefined;
+  readonly trust: HopTrust;
+  readonly gate: LogGate;
+}
+
+/** One port of a snapshot. */
+export interface PortView {
+  readonly key: string;
+  readonly plan: PlanPort;
+  readonly listeners: PortListeners<ListenerView>;
+}
+
+/** What a bound port shows to its exchanges: always the newest snapshot. */
+export interface LivePort {
+  readonly runtime: Runtime;
+  readonly metrics: PortMetrics;
+  /** First 12 digits of the plan's version. */
+  readonly planVersion: string;
+  readonly view: PortView;
+  exchangeStarted(): void;
+  exchangeEnded(): void;
+}

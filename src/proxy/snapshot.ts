@@ -1,0 +1,117 @@
+/**
+ * What a proxy makes of a plan. Immutable: a change makes a new snapshot that
+ * shares with the old one whatever did not change, and the old one is let go.
+ */
+import type { PlanDelta, PlanListener, PlanPort } from '../ir/plan.ts';
+import type { LogGate } from '../observe/access-log.ts';
+import { HopTrust } from './hop-trust.ts';
+import { PortListeners } from './listener-table.ts';
+import { RouteTables } from './route-table.ts';
+import type { Rule } from './rule.ts';
+import type { ListenerView, PortView } from './runtime.ts';
+
+export interface SnapshotEnv {
+  makeRule(plan: Rule['plan']): Rule;
+  makeGate(plan: PlanListener): LogGate;
+}
+
+export interface SnapshotChange {
+  readonly snapshot: Snapshot;
+  /** Rules and gates that the new snapshot does not hold. */
+  readonly retiredRules: readonly Rule[];
+  readonly retiredGates: readonly LogGate[];
+}
+
+export class Snapshot {
+  readonly version: string;
+  readonly #tables: RouteTables<Rule>;
+  readonly #ports: ReadonlyMap<string, PlanPort>;
+  readonly #listeners: ReadonlyMap<string, ListenerView>;
+  readonly #views: ReadonlyMap<string, PortView>;
+
+  private constructor(
+    version: string,
+    tables: RouteTables<Rule>,
+    ports: ReadonlyMap<string, PlanPort>,
+    listeners: ReadonlyMap<string, ListenerView>,
+  ) {
+    this.version = version;
+    this.#tables = tables;
+    this.#ports = ports;
+    this.#listeners = listeners;
+    this.#views = viewsOf(ports, listeners);
+  }
+
+  static empty(): Snapshot {
+    return new Snapshot('', RouteTables.empty<Rule>(), new Map(), new Map());
+  }
+
+  get ports(): ReadonlyMap<string, PortView> {
+    return this.#views;
+  }
+
+  get listeners(): ReadonlyMap<string, ListenerView> {
+    return this.#listeners;
+  }
+
+  rules(): Iterable<Rule> {
+    return this.#tables.rules();
+  }
+
+  /**
+   * The snapshot after `delta`; this one stays as it is.
+   *
+   * @throws {Error} on a plan that names what it does not hold: the delta is refused whole
+   */
+  with(delta: PlanDelta, env: SnapshotEnv): SnapshotChange {
+    const { tables, retired } = this.#tables.with({ set: delta.set.routes, remove: delta.remove.routes }, (rule) =>
+      env.makeRule(rule),
+    );
+    const ports = edited(this.#ports, delta.set.ports, delta.remove.ports);
+    const listeners = new Map<string, ListenerView>();
+    const retiredGates: LogGate[] = [];
+    for (const [key, view] of this.#listeners) {
+      const gone = delta.remove.listeners.includes(key) || key in delta.set.listeners;
+      if (gone) retiredGates.push(view.gate);
+      else listeners.set(key, withRoutes(view, tables));
+    }
+    for (const [key, plan] of Object.entries(delta.set.listeners)) {
+      if (!ports.has(plan.port)) throw new Error(`Listener "${key}" names port "${plan.port}", which is not there`);
+      const routes = tables.listener(key);
+      listeners.set(key, { key, plan, routes, trust: new HopTrust(plan), gate: env.makeGate(plan) });
+    }
+    return { snapshot: new Snapshot(delta.to, tables, ports, listeners), retiredRules: retired, retiredGates };
+  }
+}
+
+/** The view itself when nothing changed for it, so that unchanged ports are shared. */
+function withRoutes(view: ListenerView, tables: RouteTables<Rule>): ListenerView {
+  const routes = tables.listener(view.key);
+  return routes === view.routes ? view : { ...view, routes };
+}
+
+function edited<V>(
+  map: ReadonlyMap<string, V>,
+  set: Readonly<Record<string, V>>,
+  remove: readonly string[],
+): ReadonlyMap<string, V> {
+  const next = new Map(map);
+  for (const key of remove) next.delete(key);
+  for (const [key, value] of Object.entries(set)) next.set(key, value);
+  return next;
+}
+
+function viewsOf(
+  ports: ReadonlyMap<string, PlanPort>,
+  listeners: ReadonlyMap<string, ListenerView>,
+): ReadonlyMap<string, PortView> {
+  const byPort = new Map<string, [string, ListenerView][]>();
+  for (const view of listeners.values()) {
+    const rows = byPort.get(view.plan.port) ?? [];
+    rows.push([view.plan.hostname, view]);
+    byPort.set(view.plan.port, rows);
+  }
+  const views = new Map<string, PortView>();
+  for (const [key, plan] of ports) views.set(key, { key, plan, listeners: new PortListeners(byPort.get(key) ?? []) });
+  return views;
+}

@@ -1,0 +1,50 @@
+/** Opens sockets to endpoints: plain TCP here; TLS is put on top by the cluster's own connector. */
+import net from 'node:net';
+import type { Duplex } from 'node:stream';
+import { Fault } from '../../base/fault.ts';
+import { Timed, type TimerWheel } from '../../base/timers.ts';
+import type { ConnectDone, Connector } from './endpoint.ts';
+
+/** Wraps a connected socket in TLS and reports when the peer was verified. */
+export type Secure = (socket: net.Socket, endpoint: string, done: ConnectDone) => void;
+
+export class SocketConnector implements Connector {
+  readonly #wheel: TimerWheel;
+  readonly #connectMs: number;
+  readonly #secure: Secure | undefined;
+
+  constructor(wheel: TimerWheel, connectMs: number, secure: Secure | undefined) {
+    this.#wheel = wheel;
+    this.#connectMs = connectMs;
+    this.#secure = secure;
+  }
+
+  connect(address: string, port: number, done: ConnectDone): () => void {
+    const socket = net.connect({ host: address, port, noDelay: true, allowHalfOpen: false });
+    let settled = false;
+    const settle = (result: Duplex | Fault): void => {
+      if (settled) return;
+      settled = true;
+      this.#wheel.disarm(timer);
+      socket.off('error', onError);
+      if (!(result instanceof Fault)) return done.onOpen(result);
+      socket.on('error', ignore);
+      socket.destroy();
+      done.onFailed(result);
+    };
+    const onError = (error: NodeJS.ErrnoException): void =>
+      settle(new Fault('upstream.connect-refused', `Cannot connect to ${address}:${port}: ${error.code ?? 'failed'}`));
+    const timer = new Timed(() =>
+      settle(new Fault('upstream.connect-timeout', `Cannot connect to ${address}:${port} in ${this.#connectMs} ms`)),
+    );
+    this.#wheel.arm(timer, this.#connectMs);
+    socket.on('error', onError);
+    socket.once('connect', () => {
+      if (this.#secure === undefined) return settle(socket);
+      this.#secure(socket, `${address}:${port}`, { onOpen: settle, onFailed: settle });
+    });
+    return () => settle(new Fault('upstream.connect-refused', 'Cancelled'));
+  }
+}
+
+const ignore = (): void => undefined;
