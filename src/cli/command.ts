@@ -5,6 +5,7 @@
  */
 import type { parseArgs } from 'node:util';
 import type { LogLevel } from '../base/log.ts';
+import type { RunModule } from '../source/module.ts';
 
 /** 0: done. 1: problems were found, or it could not be done. 2: the arguments are wrong. */
 export type ExitCode = 0 | 1 | 2;
@@ -19,6 +20,8 @@ export interface Io {
   readFile(path: string): Promise<string>;
   /** One GET. @throws {Error} with the `code` of the system when nobody answers */
   get(url: string): Promise<HttpAnswer>;
+  /** Runs `fourways.config.ts` in a thread of its own. */
+  readonly runModule: RunModule;
   readonly cwd: string;
   /** Standard output is a terminal. */
   readonly isTerminal: boolean;

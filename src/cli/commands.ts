@@ -15,6 +15,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./up.ts')).up,
   },
   {
+    name: 'routes',
+    summary: 'List all routes in the order in which they are tried',
+    load: async () => (await import('./routes.ts')).routes,
+  },
+  {
+    name: 'explain',
+    summary: 'Show what would become of a request, and why',
+    load: async () => (await import('./explain.ts')).explain,
+  },
+  {
     name: 'completion',
     summary: 'Print the completion script of a shell',
     load: async () => (await import('./completion.ts')).completion,

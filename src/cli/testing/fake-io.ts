@@ -29,6 +29,11 @@ export function fakeIo(options: FakeIoOptions = {}): FakeIo {
     err: (text) => void errLines.push(text),
     readFile: async (path) => files[path] ?? fail('ENOENT'),
     get: async (url) => answers[url] ?? fail('ECONNREFUSED'),
+    runModule: async (path) => ({
+      files: [path],
+      output: [],
+      result: { kind: 'failed', code: 'module.failed', reason: 'this test runs no modules' },
+    }),
     cwd,
     isTerminal,
     colour,

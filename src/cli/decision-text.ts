@@ -1,0 +1,116 @@
+/** A decision as a person reads it: a tree, in the order in which the request meets things. */
+import type { PlanFilter } from '../ir/plan.ts';
+import type { BackendVerdict, CandidateVerdict, Decision, ListenerVerdict, RuleVerdict } from './decision.ts';
+import { paint, type Palette } from './paint.ts';
+import { placeText } from './plan-text.ts';
+
+/** Losers of one kind that are named; the rest is counted. */
+const SHOWN_MAX = 12;
+
+export interface TextOptions {
+  readonly palette: Palette;
+  /** Name every candidate. */
+  readonly losers: 'all' | 'some';
+}
+
+export function decisionText(decision: Decision, options: TextOptions): string {
+  const { request, rule, fault } = decision;
+  const { palette } = options;
+  return [
+    paint(palette, 'bold', `${request.method} ${request.scheme}://${request.host}${request.target}`),
+    ...listenerLines(decision.listeners, palette),
+    ...pathLines(decision),
+    ...candidateLines(decision.candidates, options),
+    ...(rule === undefined ? [] : ruleLines(rule, palette)),
+    ...(fault === undefined
+      ? []
+      : [`${paint(palette, 'red', `answers ${fault.status}`)} ${fault.title} (${fault.code}: ${fault.detail})`]),
+  ].join('\n');
+}
+
+const LISTENER_WHY: Readonly<Record<Exclude<ListenerVerdict['outcome'], 'chosen'>, string>> = {
+  'other-protocol': 'speaks another protocol',
+  'other-port': 'has another port',
+  'other-hostname': 'has another hostname',
+  'less-specific': 'would take the host, but another hostname fits it better',
+  'not-asked': 'was left out by --listener',
+};
+
+function listenerLines(listeners: readonly ListenerVerdict[], palette: Palette): string[] {
+  const chosen = listeners.find(({ outcome }) => outcome === 'chosen');
+  const near = listeners.filter(({ outcome }) => outcome === 'other-hostname' || outcome === 'less-specific');
+  const others = chosen === undefined ? listeners : near;
+  const lines = others.slice(0, SHOWN_MAX).flatMap(({ listener, hostname, port, outcome }) => {
+    if (outcome === 'chosen') return [];
+    return [paint(palette, 'dim', `  - ${listener} (${hostname} on ${port}) ${LISTENER_WHY[outcome]}`)];
+  });
+  const head = chosen === undefined ? 'none' : `${chosen.listener} (hostname ${chosen.hostname}, port ${chosen.port})`;
+  return [`listener  ${head}`, ...lines];
+}
+
+function pathLines({ request }: Decision): string[] {
+  if (request.path === undefined) return [];
+  const mark = request.target.indexOf('?');
+  const written = mark < 0 ? request.target : request.target.slice(0, mark);
+  return [`path      ${request.path}${request.path === written ? '' : `  (written ${written})`}`];
+}
+
+/** What is told apart on the right path first: that is where people look. */
+function candidateLines(candidates: readonly CandidateVerdict[], { palette, losers }: TextOptions): string[] {
+  if (candidates.length === 0) return [];
+  const far = (candidate: CandidateVerdict): boolean => candidate.outcome === 'path' || candidate.outcome === 'host';
+  const shown = losers === 'all' ? candidates : candidates.filter((candidate) => !far(candidate));
+  const cut = losers === 'all' ? shown : shown.slice(0, SHOWN_MAX);
+  const left = candidates.length - cut.length;
+  return [
+    `rules     ${candidates.length} ${candidates.length === 1 ? 'match was' : 'matches were'} considered`,
+    ...cut.map((candidate) => candidateLine(candidate, palette)),
+    ...(left === 0 ? [] : [paint(palette, 'dim', `  - ${left} more on other paths or hosts (--all names them)`)]),
+  ];
+}
+
+function candidateLine({ rule, host, match, at, outcome, why }: CandidateVerdict, palette: Palette): string {
+  const text = `${rule} [${host} ${match}] ${why} (${placeText(at)})`;
+  return outcome === 'chosen' ? paint(palette, 'green', `  + ${text}`) : `  - ${text}`;
+}
+
+function ruleLines({ rule, at, filters, timeouts, retry, mirrors, backends }: RuleVerdict, palette: Palette): string[] {
+  const { requestMs, backendRequestMs } = timeouts;
+  return [
+    `rule      ${paint(palette, 'green', rule)} (${placeText(at)})`,
+    ...filterLines(filters, '  '),
+    ...(requestMs === undefined ? [] : [`  timeout ${requestMs} ms for the whole exchange`]),
+    ...(backendRequestMs === undefined ? [] : [`  timeout ${backendRequestMs} ms for one attempt`]),
+    ...(retry === undefined
+      ? []
+      : [`  retry   up to ${retry.attempts} more on ${retry.codes.join(', ') || 'connection errors'}`]),
+    ...mirrors.map(({ cluster, share }) => `  mirror  ${percent(share)} to ${cluster}`),
+    ...backends.flatMap((backend) => backendLines(backend, palette)),
+  ];
+}
+
+function filterLines(filters: readonly PlanFilter[], indent: string): string[] {
+  return filters.map(
+    ({ filter, config, owner, at }) =>
+      `${indent}filter  ${filter} ${JSON.stringify(config)} of ${owner} (${placeText(at)})`,
+  );
+}
+
+function backendLines(backend: BackendVerdict, palette: Palette): string[] {
+  const { cluster = 'invalid backend', share, weight, filters, endpoints, tls, invalid } = backend;
+  const total = endpoints.reduce((sum, endpoint) => sum + endpoint.weight, 0);
+  return [
+    `backend   ${cluster} gets ${percent(share)} (weight ${weight})${tls === undefined ? '' : `, TLS as ${tls}`}`,
+    ...(invalid === undefined ? [] : [paint(palette, 'red', `  answers an error: ${invalid}`)]),
+    ...filterLines(filters, '  '),
+    ...endpoints.map(
+      ({ address, port, weight: own }) =>
+        `  endpoint ${address.includes(':') ? `[${address}]` : address}:${port} gets ${percent(total === 0 ? 0 : own / total)}`,
+    ),
+    ...(endpoints.length === 0 && invalid === undefined ? [paint(palette, 'red', '  no endpoint: answers 503')] : []),
+  ];
+}
+
+function percent(share: number): string {
+  return `${Math.round(share * 1000) / 10}%`;
+}

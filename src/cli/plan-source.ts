@@ -1,0 +1,26 @@
+/** The plan that a command speaks of: compiled from a path, or the one that a running Fourways serves. */
+import type { Plan } from '../ir/plan.ts';
+import { ADMIN_OPTION, readAdmin } from './admin.ts';
+import { CommandFailure, type Io, type Options, UsageError } from './command.ts';
+
+export const PLAN_OPTIONS = { admin: ADMIN_OPTION } as const satisfies Options;
+
+export interface PlanRequest {
+  readonly path: string | undefined;
+  readonly admin: string | undefined;
+  /** A positional argument too many. */
+  readonly more?: string | undefined;
+}
+
+/**
+ * @throws {UsageError} unless exactly one of `path` and `admin` is given
+ * @throws {CommandFailure} when there is no plan
+ */
+export async function readPlan({ path, admin, more }: PlanRequest, io: Io): Promise<Plan> {
+  if (more !== undefined) throw new UsageError(`Unexpected argument "${more}"`);
+  if ((path === undefined) === (admin === undefined)) {
+    throw new UsageError('Name either a file or folder with the configuration, or a running Fourways with --admin');
+  }
+  if (admin !== undefined) return (await readAdmin(io, admin, '/plan')) as Plan;
+  throw new CommandFailure(`Cannot compile ${path}`);
+}

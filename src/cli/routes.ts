@@ -1,0 +1,104 @@
+import type { Position } from '../base/problem.ts';
+import type { Plan, PlanListener, PlanRule } from '../ir/plan.ts';
+import { type Candidate, compareCandidates } from '../proxy/candidate.ts';
+import { RouteTables } from '../proxy/route-table.ts';
+import { defineCommand, type Options } from './command.ts';
+import { PLAN_OPTIONS, readPlan } from './plan-source.ts';
+import { backendText, matchText, placeText } from './plan-text.ts';
+import { formatTable } from './table.ts';
+
+const OPTIONS = { ...PLAN_OPTIONS } as const satisfies Options;
+
+export const routes = defineCommand({
+  name: 'routes',
+  summary: 'List all routes in the order in which they are tried',
+  usage: 'fourways routes PATH | --admin HOST:PORT',
+  details: [
+    'One line for each match of each rule, by listener and host, best match first.',
+    'Matches: /a is exact, /a/* a prefix, ~ an expression, name=value a header, ?name=value a query parameter.',
+  ].join('\n'),
+  json: '`{ plan, routes: [{ listener, port, host, match, rule, filters: [name], backends: [{ cluster?, invalid?, weight }], at? }] }`.',
+  options: OPTIONS,
+
+  async run({ values, positionals }, io) {
+    const plan = await readPlan({ path: positionals[0], admin: values.admin, more: positionals[1] }, io);
+    const rows = routeRows(plan);
+    if (values.json === true) io.out(JSON.stringify({ plan: plan.version, routes: rows.map((row) => jsonOf(row)) }));
+    else if (rows.length === 0) io.out('No routes');
+    else
+      io.out(
+        formatTable(
+          HEAD,
+          rows.map((row) => cellsOf(row)),
+        ),
+      );
+    return 0;
+  },
+});
+
+const HEAD = ['LISTENER', 'PORT', 'HOST', 'MATCH', 'RULE', 'FILTERS', 'BACKENDS', 'AT'];
+
+interface Row {
+  readonly listener: string;
+  readonly port: number;
+  readonly host: string;
+  readonly candidate: Candidate<PlanRule>;
+}
+
+/** Listeners and hosts by name, matches as the proxy tries them. */
+function routeRows(plan: Plan): Row[] {
+  const { tables } = RouteTables.empty<PlanRule>().with({ set: plan.routes, remove: [] }, (rule) => rule);
+  return sorted(plan.listeners).flatMap(([listener, { port }]) => {
+    const hosts = [...(tables.listener(listener)?.hosts.entries() ?? [])].toSorted(([a], [b]) => (a < b ? -1 : 1));
+    return hosts.flatMap(([host, tree]) =>
+      tree
+        .all()
+        .toSorted(compareCandidates)
+        .map((candidate) => ({ listener, port: plan.ports[port]!.port, host, candidate })),
+    );
+  });
+}
+
+function sorted(listeners: Plan['listeners']): [string, PlanListener][] {
+  return Object.entries(listeners).toSorted(([a], [b]) => (a < b ? -1 : 1));
+}
+
+interface RouteJson {
+  readonly listener: string;
+  readonly port: number;
+  readonly host: string;
+  readonly match: string;
+  readonly rule: string;
+  readonly filters: readonly string[];
+  readonly backends: readonly { readonly cluster?: string; readonly invalid?: string; readonly weight: number }[];
+  readonly at: Position | undefined;
+}
+
+function jsonOf({ listener, port, host, candidate: { match, rule } }: Row): RouteJson {
+  return {
+    listener,
+    port,
+    host,
+    match: matchText(match),
+    rule: rule.name,
+    filters: rule.filters.map(({ filter }) => filter),
+    backends: rule.backends.map(({ target, weight }) =>
+      target.kind === 'cluster' ? { cluster: target.cluster, weight } : { invalid: target.why, weight },
+    ),
+    at: rule.at,
+  };
+}
+
+function cellsOf({ listener, port, host, candidate: { match, rule } }: Row): string[] {
+  const alone = rule.backends.length === 1;
+  return [
+    listener,
+    String(port),
+    host,
+    matchText(match),
+    rule.name,
+    rule.filters.map(({ filter }) => filter).join(', ') || '-',
+    rule.backends.map((backend) => backendText(backend, alone)).join(', ') || '-',
+    placeText(rule.at),
+  ];
+}
