@@ -1,0 +1,144 @@
+/** What to try, and what it shows. The test runs every line and holds it to its claim. */
+
+export interface Line {
+  /** Ends a sentence that begins with "shows that". */
+  readonly shows: string;
+  /** A line for the shell. */
+  readonly command: string;
+  /** What its output must match for the claim to be true. */
+  readonly want: RegExp;
+}
+
+export interface Addresses {
+  /** `http://127.0.0.1:8080`. */
+  readonly gateway: string;
+  readonly admin: string;
+}
+
+export interface Section {
+  readonly title: string;
+  readonly lines: readonly Line[];
+}
+
+export function sections({ gateway, admin }: Addresses): Section[] {
+  return [
+    { title: 'Routing', lines: routing(gateway) },
+    { title: 'Changing requests and answers', lines: changing(gateway) },
+    { title: 'When things go wrong', lines: failing(gateway) },
+    { title: 'What runs', lines: looking(admin) },
+  ];
+}
+
+function routing(gateway: string): Line[] {
+  return [
+    {
+      shows: 'a rule without matches takes everything: the service "web" answers with what it saw',
+      command: `curl -s ${gateway}/`,
+      want: /"service":"web","method":"GET","path":"\/"/,
+    },
+    {
+      shows: 'an exact path goes to another service',
+      command: `curl -s ${gateway}/orders`,
+      want: /"service":"orders"/,
+    },
+    {
+      shows: 'so does a regular expression, here /orders/[0-9]+',
+      command: `curl -s ${gateway}/orders/42`,
+      want: /"service":"orders".*"path":"\/orders\/42"/,
+    },
+    {
+      shows: 'what the expression does not take falls back to "web"',
+      command: `curl -s ${gateway}/orders/none`,
+      want: /"service":"web",/,
+    },
+    {
+      shows: 'a header picks the next version',
+      command: `curl -s -H 'x-preview: yes' ${gateway}/`,
+      want: /"service":"web-next"/,
+    },
+    {
+      shows: 'a method picks a service',
+      command: `curl -s -X POST -d item=1 ${gateway}/basket`,
+      want: /"service":"orders","method":"POST"/,
+    },
+    {
+      shows: 'a query parameter picks a version',
+      command: `curl -s '${gateway}/search?q=tea&engine=next'`,
+      want: /"service":"web-next".*"path":"\/search\?q=tea&engine=next"/,
+    },
+    {
+      shows: 'weights share 90 to 10: count what 100 requests say',
+      command: `curl -s '${gateway}/canary?[1-100]' | grep -o '"service":"[a-z-]*"' | sort | uniq -c`,
+      want: /\d+ "service":"web"\n *\d+ "service":"web-next"/,
+    },
+  ];
+}
+
+function changing(gateway: string): Line[] {
+  return [
+    {
+      shows: 'a redirect keeps the rest of the path and the query',
+      command: `curl -s -i '${gateway}/old/page?a=1' | grep -i -e '^HTTP' -e '^location'`,
+      want: new RegExp(`301[^]*location: ${gateway}/new/page\\?a=1`, 'i'),
+    },
+    {
+      shows: 'the service sees /v1/7 and the host orders.internal',
+      command: `curl -s ${gateway}/api/orders/7`,
+      want: /"service":"orders".*"path":"\/v1\/7","host":"orders\.internal"/,
+    },
+    {
+      shows: 'x-team is set on the way in, x-secret never arrives',
+      command: `curl -s -H 'x-secret: 1' ${gateway}/headers`,
+      want: /^(?!.*x-secret).*"x-team":"shop"/,
+    },
+    {
+      shows: 'x-served-by is added on the way out',
+      command: `curl -s -i ${gateway}/headers | grep -i '^x-served-by'`,
+      want: /x-served-by: fourways/i,
+    },
+    {
+      shows: 'a browser of https://shop.test may PUT from its page',
+      command:
+        `curl -s -i -X OPTIONS -H 'origin: https://shop.test' -H 'access-control-request-method: PUT' ` +
+        `${gateway}/shared | grep -i '^access-control'`,
+      want: /access-control-allow-origin: https:\/\/shop\.test/i,
+    },
+  ];
+}
+
+function failing(gateway: string): Line[] {
+  return [
+    {
+      shows: 'a copy of the request went to "orders", which counted it',
+      command: `curl -s ${gateway}/copied >/dev/null; sleep 0.2; curl -s ${gateway}/count`,
+      want: /"service":"orders","copies":[1-9]/,
+    },
+    {
+      shows: 'after 300 ms the route gives up on a service that takes two seconds, with a problem that says why',
+      command: `curl -s -i ${gateway}/slow`,
+      want: /504[^]*exchange\.timeout/,
+    },
+    {
+      shows: 'a service that fails every other time is asked again: all of ten requests get 200',
+      command: `curl -s -o /dev/null -w '%{http_code}\\n' '${gateway}/flaky?[1-10]' | sort | uniq -c`,
+      want: /^ *10 200\n$/,
+    },
+    {
+      shows: 'what two parsers could read differently is refused: 400',
+      command: `curl -s -i -H 'Content-Length: 3' -H 'Transfer-Encoding: chunked' -d abc ${gateway}/`,
+      want: /400[^]*request\.ambiguous-length/,
+    },
+  ];
+}
+
+function looking(admin: string): Line[] {
+  return [
+    { shows: 'every worker serves the plan', command: `curl -s -i ${admin}/readyz`, want: /^HTTP\/1\.1 200/ },
+    {
+      shows: 'status of all objects, as Kubernetes prints it',
+      command: `curl -s ${admin}/status`,
+      want: /"kind":\s*"List"[^]*"Programmed"/,
+    },
+    { shows: 'metrics by route', command: `curl -s ${admin}/metrics`, want: /HTTPRoute\/default\/matching/ },
+  ];
+}
