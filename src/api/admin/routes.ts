@@ -1,0 +1,90 @@
+/** Every path of the admin API. Read-only: nothing here changes the process. */
+import type { AdminView } from './view.ts';
+
+export interface Route {
+  readonly path: string;
+  readonly summary: string;
+  /** Media types that it can answer with; the first is the default. */
+  readonly types: readonly string[];
+  answer(view: AdminView, accept: string | undefined): Promise<Content> | Content;
+}
+
+export type Content =
+  | { readonly status: 200 | 503; readonly json: object }
+  | { readonly status: 200; readonly contentType: string; readonly text: string }
+  | { readonly status: 404; readonly detail: string };
+
+const JSON_TYPES = ['application/json'] as const;
+
+/** The two forms of the Prometheus text (observe/exposition.ts). */
+const METRIC_TYPES = ['text/plain', 'application/openmetrics-text'] as const;
+
+export const ROUTES: readonly Route[] = [
+  {
+    path: '/',
+    summary: 'This list',
+    types: JSON_TYPES,
+    answer: () => ok({ paths: ROUTES.map(({ path, summary }) => ({ path, summary })) }),
+  },
+  {
+    path: '/healthz',
+    summary: 'The process lives',
+    types: JSON_TYPES,
+    answer: () => ok({ status: 'ok' }),
+  },
+  {
+    path: '/readyz',
+    summary: '200 when a plan is applied on every worker, 503 otherwise',
+    types: JSON_TYPES,
+    answer(view) {
+      const readiness = view.readiness();
+      return { status: readiness.ready ? 200 : 503, json: readiness };
+    },
+  },
+  {
+    path: '/metrics',
+    summary: 'Metrics for Prometheus',
+    types: METRIC_TYPES,
+    answer(view, accept) {
+      const { contentType, body } = view.metrics(accept);
+      return { status: 200, contentType, text: body };
+    },
+  },
+  {
+    path: '/status',
+    summary: 'Every object with its status, as a Kubernetes List',
+    types: JSON_TYPES,
+    answer: (view) => ok(view.status()),
+  },
+  {
+    path: '/plan',
+    summary: 'The plan that is served, without secrets',
+    types: JSON_TYPES,
+    answer(view) {
+      const plan = view.plan();
+      return plan === undefined ? { status: 404, detail: 'No plan is applied yet' } : ok(plan);
+    },
+  },
+  {
+    path: '/problems',
+    summary: 'Problems of the configuration that was read last',
+    types: JSON_TYPES,
+    answer: (view) => ok(view.problems()),
+  },
+  {
+    path: '/endpoints',
+    summary: 'Workers with their connections, and the endpoints of every cluster',
+    types: JSON_TYPES,
+    answer: async (view) => ok(await view.stats()),
+  },
+  {
+    path: '/version',
+    summary: 'What is running',
+    types: JSON_TYPES,
+    answer: (view) => ok(view.about()),
+  },
+];
+
+function ok(json: object): Content {
+  return { status: 200, json };
+}

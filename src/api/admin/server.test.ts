@@ -1,0 +1,159 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
+import { connect } from 'node:net';
+import { after, before, test } from 'node:test';
+import { type Log, silentLog } from '../../base/log.ts';
+import { PARTS } from '../../ir/testing/plans.ts';
+import { type AdminServer, startAdmin } from './server.ts';
+import type { AdminView, Readiness } from './view.ts';
+
+let readiness: Readiness = { ready: true, reason: '', version: 'v1', workers: [] };
+let plan: ReturnType<AdminView['plan']> = { version: 'v1', ...PARTS };
+const logged: string[] = [];
+const log: Log = { ...silentLog, error: (message) => logged.push(message) };
+
+const view: AdminView = {
+  readiness: () => readiness,
+  metrics: (accept) => ({ contentType: 'text/plain; version=0.0.4', body: `accept ${accept}\n` }),
+  status: () => ({ apiVersion: 'v1', kind: 'List', items: [{ kind: 'Gateway' }] }),
+  plan: () => plan,
+  problems: () => ({ version: 'v1', problems: [] }),
+  about: () => ({ version: '0.1.0', node: 'v26.0.0', pid: 1, source: '/etc', startedAt: '2026-01-01T00:00:00Z' }),
+  stats: () => Promise.reject(new Error('a defect')),
+};
+
+let admin: AdminServer;
+before(async () => {
+  admin = await startAdmin({ host: '127.0.0.1', port: 0, view, log });
+});
+after(() => admin.close());
+
+interface Answer {
+  readonly status: number;
+  readonly headers: IncomingMessage['headers'];
+  readonly text: string;
+}
+
+async function ask(path: string, options: { method?: string; headers?: Record<string, string> } = {}): Promise<Answer> {
+  const call = request({ host: '127.0.0.1', port: admin.port, path, agent: false, ...options });
+  call.end();
+  const [answer] = (await once(call, 'response')) as [IncomingMessage];
+  let text = '';
+  for await (const part of answer.setEncoding('utf8')) text += part;
+  return { status: answer.statusCode!, headers: answer.headers, text };
+}
+
+test('admin: every path that it lists answers', async () => {
+  const { paths } = JSON.parse((await ask('/')).text) as { paths: { path: string }[] };
+  assert.deepEqual(
+    paths.map(({ path }) => path),
+    ['/', '/healthz', '/readyz', '/metrics', '/status', '/plan', '/problems', '/endpoints', '/version'],
+  );
+  for (const { path } of paths) {
+    if (path === '/endpoints') continue;
+    const { status, headers } = await ask(path);
+    assert.equal(status, 200, path);
+    assert.equal(headers['cache-control'], 'no-store');
+    assert.equal(headers['x-content-type-options'], 'nosniff');
+    assert.equal(headers['access-control-allow-origin'], undefined);
+    assert.equal(headers['content-type'], path === '/metrics' ? 'text/plain; version=0.0.4' : 'application/json');
+  }
+});
+
+test('admin: readyz is 503 while a worker is missing, and says which', async () => {
+  const workers = [{ worker: 1, state: 'missing', version: undefined, restarts: 3 }] as const;
+  const before = readiness;
+  readiness = { ready: false, reason: 'Worker 1 is missing', version: 'v1', workers };
+  const { status, text } = await ask('/readyz');
+  readiness = before;
+  assert.equal(status, 503);
+  assert.deepEqual(JSON.parse(text), {
+    ready: false,
+    reason: 'Worker 1 is missing',
+    version: 'v1',
+    workers: [{ worker: 1, state: 'missing', restarts: 3 }],
+  });
+});
+
+test('admin: there is no plan before the first', async () => {
+  const before = plan;
+  plan = undefined;
+  const { status, text } = await ask('/plan');
+  plan = before;
+  assert.equal(status, 404);
+  assert.equal((JSON.parse(text) as { detail: string }).detail, 'No plan is applied yet');
+});
+
+test('admin: HEAD has the head of GET and no body', async () => {
+  const get = await ask('/plan');
+  const head = await ask('/plan', { method: 'HEAD' });
+  assert.equal(head.status, 200);
+  assert.equal(head.text, '');
+  assert.equal(head.headers['content-length'], String(Buffer.byteLength(get.text)));
+});
+
+const REFUSED: [rule: string, path: string, options: Parameters<typeof ask>[1], status: number, detail: RegExp][] = [
+  ['an unknown path', '/nope', {}, 404, /no such path/],
+  ['a path that only begins like one', '/plan/x', {}, 404, /no such path/],
+  ['a method that would change something', '/plan', { method: 'POST' }, 405, /Only GET and HEAD/],
+  ['a preflight', '/plan', { method: 'OPTIONS' }, 405, /Only GET and HEAD/],
+  ['a type that it does not have', '/plan', { headers: { accept: 'text/html' } }, 406, /application\/json/],
+  ['JSON refused by name', '/plan', { headers: { accept: '*/*, application/json;q=0' } }, 406, /application\/json/],
+  ['metrics as JSON', '/metrics', { headers: { accept: 'application/json' } }, 406, /text\/plain/],
+  ['the name of a stranger', '/plan', { headers: { host: 'rebound.test:9900' } }, 421, /Host must be/],
+  ['a name that ends like ours', '/plan', { headers: { host: 'evil-localhost' } }, 421, /Host must be/],
+  ['a Host that is no host', '/plan', { headers: { host: '127.0.0.1@evil.test' } }, 421, /Host must be/],
+];
+
+for (const [rule, path, options, status, detail] of REFUSED) {
+  test(`admin: refuses ${rule}`, async () => {
+    const answer = await ask(path, options);
+    assert.equal(answer.status, status);
+    assert.equal(answer.headers['content-type'], 'application/problem+json');
+    const problem = JSON.parse(answer.text) as { type: string; title: string; status: number; detail: string };
+    assert.equal(problem.status, status);
+    assert.match(problem.detail, detail);
+    assert.equal(answer.headers.allow, status === 405 ? 'GET, HEAD' : undefined);
+  });
+}
+
+const TAKEN: [rule: string, path: string, headers: Record<string, string>][] = [
+  ['localhost', '/plan', { host: 'localhost:9900' }],
+  ['a name below localhost', '/plan', { host: 'gateway.localhost' }],
+  ['an IPv6 address', '/plan', { host: '[::1]:9900' }],
+  ['an address of this machine', '/plan', { host: '192.0.2.7:9900' }],
+  ['what browsers accept', '/plan', { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' }],
+  ['a family of types', '/plan', { accept: 'application/*' }],
+  ['what Prometheus accepts', '/metrics', { accept: 'application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1' }],
+  ['a query', '/plan?pretty', {}],
+];
+
+for (const [rule, path, headers] of TAKEN) {
+  test(`admin: takes ${rule}`, async () => assert.equal((await ask(path, { headers })).status, 200));
+}
+
+test('admin: a defect is answered and logged, without its text', async () => {
+  const { status, text } = await ask('/endpoints');
+  assert.equal(status, 500);
+  assert.doesNotMatch(text, /a defect/);
+  assert.deepEqual(logged, ['Admin API failed']);
+});
+
+test('admin: a request without Host is refused', async () => {
+  const socket = connect(admin.port, '127.0.0.1');
+  socket.end('GET /plan HTTP/1.1\r\n\r\n');
+  let text = '';
+  for await (const part of socket.setEncoding('utf8')) text += part;
+  assert.match(text, /^HTTP\/1\.1 400 /);
+});
+
+test('admin: the name that it was told to listen on is its own', async (t) => {
+  const named = await startAdmin({ host: 'localhost', port: 0, view, log });
+  t.after(() => named.close());
+  assert.ok(named.port > 0);
+});
+
+test('admin: a port that is taken is an error with its code', async () => {
+  await assert.rejects(startAdmin({ host: '127.0.0.1', port: admin.port, view, log }), { code: 'EADDRINUSE' });
+});
