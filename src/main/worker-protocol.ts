@@ -1,0 +1,39 @@
+/** What the main thread and a worker say to each other. Secrets travel in these messages only: never in env or argv. */
+import type { LogLevel } from '../base/log.ts';
+import type { ApplyResult } from '../ir/apply-result.ts';
+import type { NodeStats } from '../ir/node-stats.ts';
+import type { PlanDelta } from '../ir/plan.ts';
+import type { PortRefusals, PortStates } from '../ir/port-state.ts';
+import type { SeriesEvent } from '../observe/metrics.ts';
+
+/** What a worker may be asked for, with the answer of each. */
+export interface Answers {
+  readonly apply: ApplyResult;
+  readonly rebind: PortStates;
+  readonly drain: undefined;
+  readonly stats: NodeStats;
+}
+
+export type Question =
+  | { readonly kind: 'apply'; readonly delta: PlanDelta; readonly refused: PortRefusals }
+  | { readonly kind: 'rebind'; readonly refused: PortRefusals }
+  | { readonly kind: 'drain'; readonly deadlineMs: number }
+  | { readonly kind: 'stats' };
+
+export type ToWorker =
+  | { readonly kind: 'ask'; readonly id: number; readonly question: Question }
+  /** What became of the batch of access-log lines that was sent last. */
+  | { readonly kind: 'lines-done'; readonly written: 'all' | 'none' };
+
+export type FromWorker =
+  | { readonly kind: 'answer'; readonly id: number; readonly answer: Answers[keyof Answers] }
+  | { readonly kind: 'failed'; readonly id: number; readonly message: string }
+  | { readonly kind: 'series'; readonly event: SeriesEvent }
+  /** Lines of the access log. The next batch is sent after `lines-done`, so that a slow reader costs no memory here. */
+  | { readonly kind: 'lines'; readonly text: string }
+  | {
+      readonly kind: 'log';
+      readonly level: LogLevel;
+      readonly message: string;
+      readonly fields: Readonly<Record<string, unknown>>;
+    };
