@@ -11,6 +11,9 @@ export const ADMIN_OPTION = {
   description: `Ask the Fourways that runs there; its admin API is at ${ADMIN_DEFAULT} unless told otherwise`,
 } as const satisfies Option;
 
+/** Statuses that carry the document: `/readyz` answers 503 when the gateway is not ready, and says why. */
+const READABLE: ReadonlySet<number> = new Set([200, 503]);
+
 /**
  * One JSON document of the admin API.
  *
@@ -24,11 +27,22 @@ export async function readAdmin(io: Io, admin: string, path: string): Promise<un
   const { status, body } = await io.get(url).catch((error: unknown) => {
     throw new CommandFailure(`Cannot reach ${url}: ${reasonOf(error)}. Is "fourways up" running there?`);
   });
-  if (status !== 200) throw new CommandFailure(`Cannot read ${url}: it answered with status ${status}`);
+  const document = parsed(body);
+  if (document !== undefined && READABLE.has(status)) return document;
+  const detail = (document as { detail?: unknown } | undefined)?.detail;
+  if (typeof detail === 'string') throw new CommandFailure(`Cannot read ${url}: ${detail}`);
+  throw new CommandFailure(
+    `Cannot read ${url}: it answered with status ${status} and not as the admin API of Fourways does`,
+  );
+}
+
+/** An object, or undefined for anything else. */
+function parsed(body: string): object | undefined {
   try {
-    return JSON.parse(body);
+    const value: unknown = JSON.parse(body);
+    return typeof value === 'object' && value !== null ? value : undefined;
   } catch {
-    throw new CommandFailure(`Cannot read ${url}: the answer is not JSON, so this is not the admin API of Fourways`);
+    return undefined;
   }
 }
 

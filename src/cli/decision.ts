@@ -140,7 +140,8 @@ function readHead({ method, scheme, authority, target, headers }: Question): Hea
   const fault = parseRequestHead(text, { start: 0, end: text.length - 2 }, { facts, headers: parsed, limits });
   if (fault !== undefined) return { fault: faultOf(fault.code, fault.detail) };
   const parsedAuthority = parseAuthority(authority);
-  if (parsedAuthority === undefined) return { fault: faultOf('request.host-invalid', 'Host is not a host name or address') };
+  if (parsedAuthority === undefined)
+    return { fault: faultOf('request.host-invalid', 'Host is not a host name or address') };
   const mark = target.indexOf('?');
   return {
     request: {

@@ -87,5 +87,5 @@ for (const [what, argv, exit, want] of WRONG) {
 test('explain: something else than the admin API is told apart', async () => {
   const io = fakeIo({ answers: { 'http://127.0.0.1:9900/plan': { status: 200, body: '<html>' } } });
   assert.equal(await runCommand(['explain', 'GET', 'http://a/', '--json'], io), 1);
-  assert.match(io.outLines.join('\n'), /^\{"error":"Cannot read .*not JSON/);
+  assert.match(io.outLines.join('\n'), /^\{"error":"Cannot read .*not as the admin API/);
 });

@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { HttpAnswer } from './command.ts';
+import { runCommand } from './main.ts';
+import { fakeIo } from './testing/fake-io.ts';
+
+const ABOUT = { version: '0.1.0', node: 'v26.0.0', pid: 7, source: '/etc/gw', startedAt: '2026-11-20T10:00:00Z' };
+const WORKER = { worker: 1, state: 'ready', version: 'abcdefabcdefabcdef', restarts: 0 };
+const STATUS = {
+  apiVersion: 'v1',
+  kind: 'List',
+  items: [
+    {
+      kind: 'Gateway',
+      metadata: { name: 'edge', namespace: 'default' },
+      status: {
+        conditions: [{ type: 'Programmed', status: 'True', reason: 'Programmed' }],
+        listeners: [{ name: 'http', conditions: [{ type: 'Accepted', status: 'True', reason: 'Accepted' }] }],
+      },
+    },
+    {
+      kind: 'HTTPRoute',
+      metadata: { name: 'web', namespace: 'default' },
+      status: {
+        parents: [
+          {
+            parentRef: { kind: 'Gateway', name: 'edge', sectionName: 'http' },
+            conditions: [{ type: 'ResolvedRefs', status: 'False', reason: 'BackendNotFound' }],
+          },
+        ],
+      },
+    },
+  ],
+};
+
+function answers(changes: Readonly<Record<string, unknown>> = {}, readyStatus = 200): Record<string, HttpAnswer> {
+  const documents: Readonly<Record<string, unknown>> = {
+    '/version': ABOUT,
+    '/readyz': { ready: true, reason: '', version: WORKER.version, workers: [WORKER] },
+    '/problems': { version: WORKER.version, problems: [] },
+    '/endpoints': { workers: [{ ...WORKER, connections: 3, exchanges: 1 }], endpoints: {} },
+    '/status': STATUS,
+    ...changes,
+  };
+  return Object.fromEntries(
+    Object.entries(documents).map(([path, document]) => [
+      `http://127.0.0.1:9900${path}`,
+      { status: path === '/readyz' ? readyStatus : 200, body: JSON.stringify(document) },
+    ]),
+  );
+}
+
+test('status: says who runs, whether it is ready, workers and conditions', async () => {
+  const io = fakeIo({ answers: answers() });
+  assert.equal(await runCommand(['status'], io), 0);
+  const text = io.outLines.join('\n');
+  for (const line of [
+    /^Fourways 0\.1\.0 \(pid 7, Node\.js v26\.0\.0\) serves \/etc\/gw since 2026-11-20T10:00:00Z$/m,
+    /^Ready: plan abcdefabcdef is applied on every worker$/m,
+    /^1 +ready +abcdefabcdef +3 +1 +0$/m,
+    /^Gateway default\/edge +- +Programmed +True +Programmed$/m,
+    /^Gateway default\/edge +listener http +Accepted +True +Accepted$/m,
+    /^HTTPRoute default\/web +Gateway edge \(http\) +ResolvedRefs +False +BackendNotFound$/m,
+  ]) {
+    assert.match(text, line);
+  }
+});
+
+test('status: a gateway that is not ready ends with 1 and says why', async () => {
+  const notReady = { ready: false, reason: 'worker 1 has no plan', version: undefined, workers: [] };
+  const io = fakeIo({ answers: answers({ '/readyz': notReady }, 503) });
+  assert.equal(await runCommand(['status'], io), 1);
+  assert.match(io.outLines.join('\n'), /^Not ready: worker 1 has no plan$/m);
+});
+
+test('status: a refused configuration ends with 1 and names its problems', async () => {
+  const problem = {
+    level: 'error',
+    code: 'x',
+    at: { file: 'a.yaml', line: 2, column: 3 },
+    message: 'Field is unknown',
+  };
+  const io = fakeIo({
+    answers: answers({ '/problems': { version: 'v', refused: 'nothing can be read', problems: [problem] } }),
+  });
+  assert.equal(await runCommand(['status'], io), 1);
+  assert.match(io.outLines.join('\n'), /not served: nothing can be read\na\.yaml:2:3: error: Field is unknown/);
+});
+
+test('status: --json holds the documents', async () => {
+  const io = fakeIo({ answers: answers() });
+  assert.equal(await runCommand(['status', '--json'], io), 0);
+  const report = JSON.parse(io.outLines.join('\n')) as Record<string, unknown>;
+  assert.deepEqual(Object.keys(report), ['about', 'readiness', 'problems', 'endpoints', 'status']);
+  assert.deepEqual(report['about'], ABOUT);
+});
+
+test('status: nobody there', async () => {
+  const io = fakeIo();
+  assert.equal(await runCommand(['status', '--admin', 'localhost:1'], io), 1);
+  assert.match(
+    io.errLines.join('\n'),
+    /Cannot reach http:\/\/localhost:1\/version: connection refused\. Is "fourways up" running/,
+  );
+});
