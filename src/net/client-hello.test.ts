@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
+import { test } from 'node:test';
+import tls from 'node:tls';
+import { seededRandom } from '../base/random.ts';
+import { CLIENT_HELLO_BYTES_MAX, readClientHello } from './client-hello.ts';
+
+/** The first flight of a real client. */
+async function helloOf(options: tls.ConnectionOptions): Promise<Buffer> {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as net.AddressInfo;
+  const client = tls.connect({ port, host: '127.0.0.1', ...options }).on('error', () => undefined);
+  const [socket] = (await once(server, 'connection')) as [net.Socket];
+  const [bytes] = (await once(socket, 'data')) as [Buffer];
+  client.destroy();
+  socket.destroy();
+  server.close();
+  return bytes;
+}
+
+/** The same handshake message in records of `size` bytes. */
+function recut(hello: Buffer, size: number): Buffer {
+  const message = hello.subarray(5);
+  const records: Buffer[] = [];
+  for (let at = 0; at < message.length; at += size) {
+    const piece = message.subarray(at, at + size);
+    records.push(Buffer.from([22, 3, 1, piece.length >> 8, piece.length & 255]), piece);
+  }
+  return Buffer.concat(records);
+}
+
+/** A ClientHello with these extensions, as bytes. */
+function helloWith(extensions: number[]): Buffer {
+  const body = [3, 3, ...Array<number>(32).fill(7), 0, 0, 2, 0x13, 0x01, 1, 0];
+  body.push(extensions.length >> 8, extensions.length & 255, ...extensions);
+  const message = [1, 0, body.length >> 8, body.length & 255, ...body];
+  return Buffer.from([22, 3, 1, message.length >> 8, message.length & 255, ...message]);
+}
+
+function serverName(type: number, name: string): number[] {
+  const bytes = [...Buffer.from(name, 'latin1')];
+  const list = [type, bytes.length >> 8, bytes.length & 255, ...bytes];
+  const length = list.length + 2;
+  return [0, 0, length >> 8, length & 255, list.length >> 8, list.length & 255, ...list];
+}
+
+test('a real ClientHello gives its name and protocols', async () => {
+  const hello = await helloOf({ servername: 'Shop.Test', ALPNProtocols: ['h2', 'http/1.1'] });
+  assert.deepEqual(readClientHello(hello), { serverName: 'shop.test', alpn: ['h2', 'http/1.1'] });
+});
+
+test('a client without SNI and ALPN says nothing', async () => {
+  const hello = await helloOf({ maxVersion: 'TLSv1.2' });
+  assert.deepEqual(readClientHello(hello), { serverName: '', alpn: [] });
+});
+
+test('every prefix of a ClientHello asks for more, and any records give the same', async () => {
+  const hello = await helloOf({ servername: 'shop.test' });
+  for (let cut = 0; cut < hello.length; cut++)
+    assert.equal(readClientHello(hello.subarray(0, cut)), 'more', `at ${cut}`);
+  for (const size of [1, 3, 50, 200]) {
+    const records = recut(hello, size);
+    assert.deepEqual(readClientHello(records), { serverName: 'shop.test', alpn: [] }, `records of ${size}`);
+    assert.equal(readClientHello(records.subarray(0, -1)), 'more');
+  }
+});
+
+const ROWS: [rule: string, bytes: Buffer, want: ReturnType<typeof readClientHello>][] = [
+  ['nothing yet', Buffer.from(''), 'more'],
+  ['plain HTTP is another protocol', Buffer.from('GET / HTTP/1.1\r\n'), 'not-tls'],
+  ['SSL 2 is another protocol', Buffer.from([0x80, 0x2e, 1, 3, 1]), 'not-tls'],
+  ['an alert is no beginning', Buffer.from([21, 3, 1, 0, 2, 2, 40]), 'not-tls'],
+  ['another handshake message is no beginning', Buffer.from([22, 3, 1, 0, 4, 2, 0, 0, 0]), 'malformed'],
+  ['an empty record is refused', Buffer.from([22, 3, 1, 0, 0]), 'malformed'],
+  ['a record too large is refused', Buffer.from([22, 3, 1, 0x48, 0]), 'malformed'],
+  ['a message too large is refused before it is here', Buffer.from([22, 3, 1, 0, 4, 1, 1, 0, 0]), 'malformed'],
+  ['a name', helloWith(serverName(0, 'a.test')), { serverName: 'a.test', alpn: [] }],
+  ['a trailing dot is dropped', helloWith(serverName(0, 'A.test.')), { serverName: 'a.test', alpn: [] }],
+  ['a name of another type is skipped', helloWith(serverName(9, 'a.test')), { serverName: '', alpn: [] }],
+  ['an empty name is refused', helloWith(serverName(0, '')), 'malformed'],
+  ['control bytes in a name are refused', helloWith(serverName(0, 'a\n.test')), 'malformed'],
+  ['a name too long is refused', helloWith(serverName(0, 'a'.repeat(300))), 'malformed'],
+  ['an extension that points past the end is refused', helloWith([0, 0, 0, 9, 0]), 'malformed'],
+  ['unknown extensions are skipped', helloWith([0xfa, 0xfa, 0, 1, 0]), { serverName: '', alpn: [] }],
+];
+for (const [rule, bytes, want] of ROWS) {
+  test(`readClientHello: ${rule}`, () => assert.deepEqual(readClientHello(bytes), want));
+}
+
+test('readClientHello: tiny records without end are refused', () => {
+  const hello = helloWith(serverName(0, 'a.test'));
+  const start = hello.subarray(0, 5 + 4);
+  start[4] = 4; // one record that holds the header of the message, then records that add nothing but more of it
+  const drip = Buffer.concat([start, ...Array<Buffer>(4_000).fill(Buffer.from([22, 3, 1, 0, 1]))]);
+  assert.equal(readClientHello(drip.subarray(0, CLIENT_HELLO_BYTES_MAX + 100)), 'malformed');
+});
+
+test('readClientHello: random damage never throws', async () => {
+  const hello = await helloOf({ servername: 'shop.test', ALPNProtocols: ['http/1.1'] });
+  const random = seededRandom(1, 2, 3, 4);
+  for (let round = 0; round < 5_000; round++) {
+    const damaged = Buffer.from(hello);
+    for (let i = 0; i < 1 + (round % 4); i++) damaged[random.bits32() % damaged.length] = random.bits32() & 255;
+    readClientHello(damaged.subarray(0, random.bits32() % (damaged.length + 1)));
+  }
+});
