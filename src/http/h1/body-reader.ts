@@ -145,8 +145,8 @@ export class BodyReader {
       case 'extension':
         if (++this.#lineBytes > CHUNK_LINE_BYTES_MAX) return malformed('Chunk extension is too long');
         if (byte === CR) this.#state = 'size-lf';
-        else if ((byte < 0x20 && byte !== 0x09) || byte === 0x7f)
-          return malformed('Chunk extension has a control byte');
+        else if ((byte < 0x20 && byte !== 0x09) || byte > 0x7e)
+          return malformed('Chunk extension has a byte that is not allowed');
         return undefined;
       case 'size-lf':
         if (byte !== LF) return malformed('Chunk size line does not end in CRLF');
@@ -213,9 +213,9 @@ export class BodyReader {
   }
 }
 
-/** A line feed that no carriage return goes before: some parsers end a line there (RFC 9112 section 2.2). */
-export function hasBareLf(text: string): boolean {
-  for (let i = text.indexOf('\n'); i >= 0; i = text.indexOf('\n', i + 1)) {
+/** A line feed from `from` on that no carriage return goes before: some parsers end a line there (RFC 9112 section 2.2). */
+export function hasBareLf(text: string, from = 0): boolean {
+  for (let i = text.indexOf('\n', from); i >= 0; i = text.indexOf('\n', i + 1)) {
     if (text.charCodeAt(i - 1) !== CR) return true;
   }
   return false;

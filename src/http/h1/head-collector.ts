@@ -102,10 +102,12 @@ export class HeadCollector {
   }
 
   #refusedEarly(pending: Buffer, start: number, from: number): Fault | undefined {
-    // Only what is new is looked at for forbidden bytes, and the line lengths once per piece.
-    if (hasBareLf(latin1(pending, Math.max(0, from - 1)).slice(from === 0 ? 0 : 1))) {
-      const before = from > 0 ? pending[from - 1] : undefined;
-      if (before !== 0x0d || pending[from] !== 0x0a) return malformedLf();
+    // Only what is new is looked at for forbidden bytes, with the byte before it, and the line lengths once per piece.
+    const before = Math.max(0, from - 1);
+    if (hasBareLf(latin1(pending, before), from - before)) return malformedLf();
+    if (from < start + 1 && pending.length > start) {
+      const fault = badFirstByte(pending[start]!);
+      if (fault !== undefined) return fault;
     }
     return this.#length > Math.min(this.#lineBytesMax, this.#headerBytesMax)
       ? tooLong(latin1(pending, 0, this.#length), start, this.#limits(), this.#length)
@@ -147,14 +149,18 @@ function leadingEmptyLine(bytes: Buffer): number {
 
 function refusedAtOnce(text: string, limits: Limits, start: number): Fault | undefined {
   if (hasBareLf(text)) return malformedLf();
-  const first = text.charCodeAt(start);
-  if (text.length > start && (first < 0x21 || first > 0x7e) && first !== 0x0d) {
-    return new Fault(
-      'request.malformed',
-      first === 0x16 ? 'TLS on a port without TLS' : 'Head begins with a forbidden byte',
-    );
-  }
+  const fault = text.length > start ? badFirstByte(text.charCodeAt(start)) : undefined;
+  if (fault !== undefined) return fault;
   return tooLong(text, start, limits, text.length);
+}
+
+/** No method and no version begins like this; a CR may still become the empty line before a request. */
+function badFirstByte(first: number): Fault | undefined {
+  if ((first >= 0x21 && first <= 0x7e) || first === 0x0d) return undefined;
+  return new Fault(
+    'request.malformed',
+    first === 0x16 ? 'TLS on a port without TLS' : 'Head begins with a forbidden byte',
+  );
 }
 
 function malformedLf(): Fault {

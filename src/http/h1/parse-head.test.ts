@@ -19,7 +19,11 @@ function parse(
 }
 
 const REQUESTS: [rule: string, head: string, want: FaultCode | Partial<HeadFacts>][] = [
-  ['a plain request is read', 'GET /a?b HTTP/1.1\r\nHost: x\r\n', { method: 'GET', target: '/a?b', host: 'x', minorVersion: 1 }],
+  [
+    'a plain request is read',
+    'GET /a?b HTTP/1.1\r\nHost: x\r\n',
+    { method: 'GET', target: '/a?b', host: 'x', minorVersion: 1 },
+  ],
   ['a custom method is a token', 'PURGE / HTTP/1.1\r\nHost: x\r\n', { method: 'PURGE' }],
   ['an empty method is refused', ' / HTTP/1.1\r\nHost: x\r\n', 'request.malformed'],
   ['a method with a control byte is refused', 'G\x01T / HTTP/1.1\r\nHost: x\r\n', 'request.malformed'],
@@ -49,27 +53,91 @@ const REQUESTS: [rule: string, head: string, want: FaultCode | Partial<HeadFacts
   ['a NUL in a value is refused', 'GET / HTTP/1.1\r\nHost: x\r\nA: b\0\r\n', 'request.malformed'],
   ['DEL in a value is refused', 'GET / HTTP/1.1\r\nHost: x\r\nA: b\x7f\r\n', 'request.malformed'],
   ['a length is digits', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 42\r\n', { contentLength: 42 }],
-  ['white space around a length is no part of it', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: \t42 \r\n', { contentLength: 42 }],
+  [
+    'white space around a length is no part of it',
+    'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: \t42 \r\n',
+    { contentLength: 42 },
+  ],
   ['a signed length is refused', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: +4\r\n', 'request.ambiguous-length'],
   ['a negative length is refused', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -4\r\n', 'request.ambiguous-length'],
-  ['a hexadecimal length is refused', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0x4\r\n', 'request.ambiguous-length'],
-  ['a list of lengths is refused', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4, 4\r\n', 'request.ambiguous-length'],
+  [
+    'a hexadecimal length is refused',
+    'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0x4\r\n',
+    'request.ambiguous-length',
+  ],
+  [
+    'a list of lengths is refused',
+    'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4, 4\r\n',
+    'request.ambiguous-length',
+  ],
   ['an empty length is refused', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length:\r\n', 'request.ambiguous-length'],
-  ['a length beyond exact integers is refused', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999999999\r\n', 'request.ambiguous-length'],
-  ['a repeated length is refused', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nContent-Length: 4\r\n', 'request.ambiguous-length'],
-  ['length and coding together are refused', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n', 'request.ambiguous-length'],
+  [
+    'a length beyond exact integers is refused',
+    'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999999999\r\n',
+    'request.ambiguous-length',
+  ],
+  [
+    'a repeated length is refused',
+    'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nContent-Length: 4\r\n',
+    'request.ambiguous-length',
+  ],
+  [
+    'length and coding together are refused',
+    'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n',
+    'request.ambiguous-length',
+  ],
   ['chunked is known, in any case', 'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: Chunked\r\n', { chunked: true }],
-  ['an unknown coding is refused', 'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n', 'request.coding-unsupported'],
-  ['a list that ends in chunked is refused', 'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n', 'request.ambiguous-length'],
-  ['chunked twice is refused', 'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, chunked\r\n', 'request.ambiguous-length'],
-  ['a disguised coding is refused', 'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n', 'request.ambiguous-length'],
-  ['a repeated coding is refused', 'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n', 'request.ambiguous-length'],
-  ['a coding in HTTP/1.0 is refused', 'POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n', 'request.ambiguous-length'],
-  ['100-continue is the one expectation', 'PUT / HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\n', { expectContinue: true }],
+  [
+    'an unknown coding is refused',
+    'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n',
+    'request.coding-unsupported',
+  ],
+  [
+    'a list that ends in chunked is refused',
+    'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n',
+    'request.ambiguous-length',
+  ],
+  [
+    'chunked twice is refused',
+    'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, chunked\r\n',
+    'request.ambiguous-length',
+  ],
+  [
+    'a disguised coding is refused',
+    'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n',
+    'request.ambiguous-length',
+  ],
+  [
+    'a repeated coding is refused',
+    'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n',
+    'request.ambiguous-length',
+  ],
+  [
+    'a coding in HTTP/1.0 is refused',
+    'POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n',
+    'request.ambiguous-length',
+  ],
+  [
+    '100-continue is the one expectation',
+    'PUT / HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\n',
+    { expectContinue: true },
+  ],
   ['any other expectation fails', 'PUT / HTTP/1.1\r\nHost: x\r\nExpect: tea\r\n', 'request.expectation-failed'],
-  ['upgrade needs the connection option', 'GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n', { upgrade: undefined }],
-  ['upgrade with the option is seen, in any order', 'GET / HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n', { upgrade: 'websocket' }],
-  ['HTTP/1.0 cannot upgrade', 'GET / HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: websocket\r\n', { upgrade: undefined }],
+  [
+    'upgrade needs the connection option',
+    'GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n',
+    { upgrade: undefined },
+  ],
+  [
+    'upgrade with the option is seen, in any order',
+    'GET / HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n',
+    { upgrade: 'websocket' },
+  ],
+  [
+    'HTTP/1.0 cannot upgrade',
+    'GET / HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: websocket\r\n',
+    { upgrade: undefined },
+  ],
   ['close is an option among others', 'GET / HTTP/1.1\r\nHost: x\r\nConnection: x-a , Close\r\n', { close: true }],
   ['an underscore is reported', 'GET / HTTP/1.1\r\nHost: x\r\nX_A: b\r\n', { seen: SEEN_UNDERSCORE }],
   ['an underscore in a value is not', 'GET / HTTP/1.1\r\nHost: x\r\nX-A: b_c\r\n', { seen: 0 }],
@@ -90,7 +158,11 @@ for (const [rule, head, want] of REQUESTS) {
 }
 
 const RESPONSES: [rule: string, head: string, want: FaultCode | Partial<HeadFacts>][] = [
-  ['a plain answer is read', 'HTTP/1.1 200 OK\r\nContent-Length: 3\r\n', { status: 200, reason: 'OK', contentLength: 3 }],
+  [
+    'a plain answer is read',
+    'HTTP/1.1 200 OK\r\nContent-Length: 3\r\n',
+    { status: 200, reason: 'OK', contentLength: 3 },
+  ],
   ['an empty phrase is fine', 'HTTP/1.1 204 \r\n', { status: 204, reason: '' }],
   ['a missing space before an empty phrase is fine', 'HTTP/1.1 204\r\n', { status: 204, reason: '' }],
   ['a status of two digits is refused', 'HTTP/1.1 20 OK\r\n', 'upstream.malformed'],
@@ -99,8 +171,16 @@ const RESPONSES: [rule: string, head: string, want: FaultCode | Partial<HeadFact
   ['a status below 100 is refused', 'HTTP/1.1 099 OK\r\n', 'upstream.malformed'],
   ['an unknown version is refused', 'HTTP/2 200 OK\r\n', 'upstream.malformed'],
   ['another protocol is refused', 'ICY 200 OK\r\n', 'upstream.malformed'],
-  ['length and coding together are refused', 'HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n', 'upstream.malformed'],
-  ['a repeated length is refused', 'HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 3\r\n', 'upstream.malformed'],
+  [
+    'length and coding together are refused',
+    'HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n',
+    'upstream.malformed',
+  ],
+  [
+    'a repeated length is refused',
+    'HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 3\r\n',
+    'upstream.malformed',
+  ],
   ['a coding from HTTP/1.0 is refused', 'HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n', 'upstream.malformed'],
   ['a folded line is refused', 'HTTP/1.1 200 OK\r\nA: b\r\n c\r\n', 'upstream.malformed'],
   ['HTTP/1.0 closes', 'HTTP/1.0 200 OK\r\n', { close: true }],

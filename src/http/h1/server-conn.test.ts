@@ -13,7 +13,10 @@ interface Heard {
 }
 
 /** Sends the pieces one after the other over a real socket and waits until the server closes, or `idle` answers came. */
-async function talk(pieces: readonly string[], options: { answers?: number; limits?: object; timeouts?: object } = {}): Promise<Heard> {
+async function talk(
+  pieces: readonly string[],
+  options: { answers?: number; limits?: object; timeouts?: object } = {},
+): Promise<Heard> {
   const sink = new EchoSink();
   const wheel = new TimerWheel(systemClock);
   const server = net.createServer({ allowHalfOpen: true }, (socket) => {
@@ -54,7 +57,11 @@ const CLOSE = 'Connection: close\r\n';
 
 const ROWS: [rule: string, wire: string, events: string[]][] = [
   ['a request without a body', `GET /a HTTP/1.1\r\nHost: x\r\n${CLOSE}\r\n`, ['GET x /a', 'body ']],
-  ['one empty line before a request is passed over', `\r\nGET /a HTTP/1.1\r\nHost: x\r\n${CLOSE}\r\n`, ['GET x /a', 'body ']],
+  [
+    'one empty line before a request is passed over',
+    `\r\nGET /a HTTP/1.1\r\nHost: x\r\n${CLOSE}\r\n`,
+    ['GET x /a', 'body '],
+  ],
   [
     'a body by length',
     `POST /a?q HTTP/1.1\r\nHost: X.test:80\r\n${CLOSE}Content-Length: 5\r\n\r\nhello`,
@@ -75,13 +82,25 @@ const ROWS: [rule: string, wire: string, events: string[]][] = [
     `GET http://y.test:81/p?q HTTP/1.1\r\nHost: x\r\n${CLOSE}\r\n`,
     ['GET y.test /p?q', 'body '],
   ],
-  ['the absolute form may lack a path', `GET http://y.test HTTP/1.1\r\nHost: x\r\n${CLOSE}\r\n`, ['GET y.test /', 'body ']],
-  ['user information in a target is refused', 'GET http://a@y.test/ HTTP/1.1\r\nHost: x\r\n\r\n', ['refused request.host-invalid']],
+  [
+    'the absolute form may lack a path',
+    `GET http://y.test HTTP/1.1\r\nHost: x\r\n${CLOSE}\r\n`,
+    ['GET y.test /', 'body '],
+  ],
+  [
+    'user information in a target is refused',
+    'GET http://a@y.test/ HTTP/1.1\r\nHost: x\r\n\r\n',
+    ['refused request.host-invalid'],
+  ],
   ['the asterisk is for OPTIONS', `OPTIONS * HTTP/1.1\r\nHost: x\r\n${CLOSE}\r\n`, ['OPTIONS x *', 'body ']],
   ['the asterisk is for nothing else', 'GET * HTTP/1.1\r\nHost: x\r\n\r\n', ['refused request.malformed']],
   ['CONNECT is refused', 'CONNECT x:443 HTTP/1.1\r\nHost: x:443\r\n\r\n', ['refused request.connect-refused']],
   ['a fragment is refused', 'GET /a#b HTTP/1.1\r\nHost: x\r\n\r\n', ['refused request.malformed']],
-  ['what follows a refused request is not read', 'GET /\0 HTTP/1.1\r\nHost: x\r\n\r\nGET /b HTTP/1.1\r\nHost: x\r\n\r\n', ['refused request.malformed']],
+  [
+    'what follows a refused request is not read',
+    'GET /\0 HTTP/1.1\r\nHost: x\r\n\r\nGET /b HTTP/1.1\r\nHost: x\r\n\r\n',
+    ['refused request.malformed'],
+  ],
   ['a bare LF is refused before the head is complete', 'GET / HTTP/1.1\nHost: x\n\n', ['refused request.malformed']],
   [
     'a chunk size with a sign is refused',
@@ -98,9 +117,17 @@ const ROWS: [rule: string, wire: string, events: string[]][] = [
     'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 3\r\n\r\n',
     ['POST x /', 'refused request.malformed'],
   ],
-  ['a long request line is refused', `GET /${'a'.repeat(9000)} HTTP/1.1\r\nHost: x\r\n\r\n`, ['refused request.line-too-long']],
+  [
+    'a long request line is refused',
+    `GET /${'a'.repeat(9000)} HTTP/1.1\r\nHost: x\r\n\r\n`,
+    ['refused request.line-too-long'],
+  ],
   ['a long request line without an end is refused', `GET /${'a'.repeat(9000)}`, ['refused request.line-too-long']],
-  ['large headers are refused', `GET / HTTP/1.1\r\nHost: x\r\nA: ${'a'.repeat(40_000)}\r\n\r\n`, ['refused request.headers-too-large']],
+  [
+    'large headers are refused',
+    `GET / HTTP/1.1\r\nHost: x\r\nA: ${'a'.repeat(40_000)}\r\n\r\n`,
+    ['refused request.headers-too-large'],
+  ],
   ['TLS on a plain port is refused at once', '\x16\x03\x01\x02\x00\x01', ['refused request.malformed']],
 ];
 
@@ -119,7 +146,9 @@ test('server-conn: a body larger than its bound is refused with 413, by length a
   const limits = { bodyBytesMax: 4 };
   const byLength = await talk(['POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello'], { limits });
   assert.match(byLength.answer, /^HTTP\/1\.1 413 /);
-  const byChunks = await talk(['POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n'], { limits });
+  const byChunks = await talk(['POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n'], {
+    limits,
+  });
   assert.match(byChunks.answer, /^HTTP\/1\.1 413 /);
 });
 
