@@ -100,7 +100,7 @@ export class BoundPort implements LivePort, RequestSink {
   close(): void {
     this.drain();
     for (const socket of this.#handshakes) socket.destroy();
-    for (const conn of [...this.#conns]) conn.destroy();
+    for (const conn of this.#conns) conn.destroy();
   }
 
   exchangeStarted(): void {

@@ -176,7 +176,8 @@ export class H1ClientConn implements ClientStream, BodySink {
       case 'idle': // an answer that nobody asked for must not meet the next request
         this.#close();
         break;
-      default:
+      case 'tunnel':
+      case 'closed':
         break;
     }
   }

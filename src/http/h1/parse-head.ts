@@ -313,8 +313,7 @@ function noteField(
         noteConnection(text.slice(valueStart, valueEnd), facts);
       } else if (isName(text, at, 'keep-alive')) {
         headers.markLastHop();
-        const timeout = /(?:^|[,\s])timeout\s*=\s*(\d{1,6})/i.exec(text.slice(valueStart, valueEnd));
-        if (timeout !== null) facts.keepAliveSeconds = Number(timeout[1]);
+        facts.keepAliveSeconds = timeoutOf(text.slice(valueStart, valueEnd));
       }
       return undefined;
     case 11:
@@ -329,7 +328,7 @@ function noteField(
         : undefined;
     case 15:
     case 16:
-      if (isName(text, at, 'proxy-connection') && length === 16) headers.markLastHop();
+      if (isName(text, at, 'proxy-connection')) headers.markLastHop();
       else if (startsName(text, at, 'x-forwarded-')) facts.seen |= SEEN_FORWARDED;
       return undefined;
     case 17:
@@ -339,6 +338,12 @@ function noteField(
     default:
       return undefined;
   }
+}
+
+/** Seconds of `timeout=` in a Keep-Alive value, -1 when it says none. */
+function timeoutOf(value: string): number {
+  const timeout = /(?:^|[,\s])timeout\s*=\s*(\d{1,6})/i.exec(value);
+  return timeout === null ? -1 : Number(timeout[1]);
 }
 
 /** RFC 9112 section 6.3: one line, digits only. Lists, signs and repeats are what smuggling is made of. */

@@ -128,7 +128,9 @@ export class H1ServerConn implements ServerStream, BodySink {
       case 'exchange':
         this.#readBody(bytes, 0);
         break;
-      default: // linger: what comes after the last answer is read so that the peer can finish, and forgotten
+      case 'linger':
+      case 'tunnel':
+      case 'closed': // what comes after the last answer is read so that the peer can finish, and forgotten
         break;
     }
   }
@@ -276,7 +278,8 @@ export class H1ServerConn implements ServerStream, BodySink {
         if (this.#answerEnded) this.#linger();
         else this.#events?.onRequestFault(new Fault('request.timeout', 'Body stopped arriving'));
         break;
-      default:
+      case 'tunnel':
+      case 'closed':
         break;
     }
   }

@@ -132,15 +132,15 @@ export class Endpoint {
   /** Not picked any more: unused connections close now, busy ones after their answer, waiters are served. */
   retire(): void {
     this.#retired = true;
-    for (const conn of [...this.#conns]) conn.retire();
+    for (const conn of this.#conns) conn.retire();
   }
 
   /** Ends everything now. */
   close(): void {
     this.#retired = true;
-    for (const cancel of [...this.#cancels]) cancel();
+    for (const cancel of this.#cancels) cancel();
     this.#cancels.clear();
-    for (const conn of [...this.#conns]) conn.retire();
+    for (const conn of this.#conns) conn.retire();
   }
 
   #connect(): void {
