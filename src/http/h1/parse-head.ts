@@ -290,13 +290,8 @@ function noteField(
       } else if (isName(text, at, 'date')) facts.seen |= SEEN_DATE;
       return undefined;
     case 6:
-      if (isName(text, at, 'expect')) {
-        headers.markLastHop();
-        if (text.slice(valueStart, valueEnd).toLowerCase() !== '100-continue') {
-          return refuse('request.expectation-failed', 'Expectation is not 100-continue');
-        }
-        facts.expectContinue = true;
-      } else if (isName(text, at, 'server')) facts.seen |= SEEN_SERVER;
+      if (isName(text, at, 'expect')) return noteExpect(text.slice(valueStart, valueEnd), headers, facts);
+      if (isName(text, at, 'server')) facts.seen |= SEEN_SERVER;
       return undefined;
     case 7:
       if (isName(text, at, 'upgrade')) {
@@ -338,6 +333,16 @@ function noteField(
     default:
       return undefined;
   }
+}
+
+/** RFC 9110 section 10.1.1: one expectation is known. */
+function noteExpect(value: string, headers: Headers, facts: HeadFacts): FieldFault | undefined {
+  headers.markLastHop();
+  if (value.toLowerCase() !== '100-continue') {
+    return refuse('request.expectation-failed', 'Expectation is not 100-continue');
+  }
+  facts.expectContinue = true;
+  return undefined;
 }
 
 /** Seconds of `timeout=` in a Keep-Alive value, -1 when it says none. */
