@@ -7,17 +7,19 @@ export const OWN_GROUP = 'fourways.io';
 const LABEL = '[a-z0-9](?:[-a-z0-9]*[a-z0-9])?';
 const SUBDOMAIN = `${LABEL}(?:\\.${LABEL})*`;
 
+type StringSchema = ReturnType<typeof Type.String>;
+
 interface Said {
   readonly description: string;
   readonly default?: string;
 }
 
 /** Name of an object. Loose, as in references of the Gateway API: the object itself is checked strictly. */
-export function objectName(said: Said) {
+export function objectName(said: Said): StringSchema {
   return Type.String({ minLength: 1, maxLength: 253, expected: 'the name of an object', ...said });
 }
 
-export function groupName(said: Said) {
+export function groupName(said: Said): StringSchema {
   return Type.String({
     maxLength: 253,
     pattern: `^$|^${SUBDOMAIN}$`,
@@ -26,7 +28,7 @@ export function groupName(said: Said) {
   });
 }
 
-export function kindName(said: Said) {
+export function kindName(said: Said): StringSchema {
   return Type.String({
     minLength: 1,
     maxLength: 63,
@@ -36,7 +38,7 @@ export function kindName(said: Said) {
   });
 }
 
-export function namespaceName(said: Said) {
+export function namespaceName(said: Said): StringSchema {
   return Type.String({
     minLength: 1,
     maxLength: 63,
@@ -47,7 +49,7 @@ export function namespaceName(said: Said) {
 }
 
 /** Name of a listener, a rule or a port of a Service. */
-export function sectionName(said: Said) {
+export function sectionName(said: Said): StringSchema {
   return Type.String({
     minLength: 1,
     maxLength: 253,
@@ -58,7 +60,7 @@ export function sectionName(said: Said) {
 }
 
 /** Host name, or `*.` and a host name. */
-export function hostname(said: Said) {
+export function hostname(said: Said): StringSchema {
   return Type.String({
     minLength: 1,
     maxLength: 253,
@@ -69,7 +71,7 @@ export function hostname(said: Said) {
 }
 
 /** Host name without a wildcard. */
-export function preciseHostname(said: Said) {
+export function preciseHostname(said: Said): StringSchema {
   return Type.String({
     minLength: 1,
     maxLength: 253,
@@ -79,12 +81,12 @@ export function preciseHostname(said: Said) {
   });
 }
 
-export function portNumber(said: { readonly description: string }) {
+export function portNumber(said: { readonly description: string }): ReturnType<typeof Type.Integer> {
   return Type.Integer({ minimum: 1, maximum: 65_535, ...said });
 }
 
 /** GEP-2257. */
-export function duration(said: Said) {
+export function duration(said: Said): StringSchema {
   return Type.String({
     pattern: '^(?:[0-9]{1,5}(?:h|m|s|ms)){1,4}$',
     expected: 'a duration such as "10s", "1m30s" or "500ms"',
@@ -92,19 +94,23 @@ export function duration(said: Said) {
   });
 }
 
+const SIZE = { expected: 'a size such as 8192, "8Ki" or "1Mi"' };
+
+const Size = Type.Union(
+  [
+    Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, ...SIZE }),
+    Type.String({ pattern: '^[0-9]{1,9}(?:Ki|Mi|Gi)?$', ...SIZE }),
+  ],
+  SIZE,
+);
+
 /** Bytes: a whole number, or one with `Ki`, `Mi`, `Gi`. See size.ts. */
-export function size(said: { readonly description: string }) {
-  return Type.Union(
-    [
-      Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
-      Type.String({ pattern: '^[0-9]{1,9}(?:Ki|Mi|Gi)?$', expected: 'a size such as 8192, "8Ki" or "1Mi"' }),
-    ],
-    { expected: 'a size such as 8192, "8Ki" or "1Mi"', ...said },
-  );
+export function size(said: { readonly description: string }): typeof Size {
+  return { ...Size, ...said };
 }
 
 /** RFC 9110 section 5.1: a token. */
-export function headerName(said: Said) {
+export function headerName(said: Said): StringSchema {
   return Type.String({
     minLength: 1,
     maxLength: 256,
@@ -115,7 +121,7 @@ export function headerName(said: Said) {
 }
 
 /** As in the CRD, written so that a regular expression engine reads it in linear time. */
-export function headerValue(said: Said) {
+export function headerValue(said: Said): StringSchema {
   return Type.String({
     minLength: 1,
     maxLength: 4096,
@@ -128,30 +134,34 @@ export function headerValue(said: Said) {
 /** Path as a URI may carry it (RFC 3986 section 3.3), percent-encoded. */
 export const PATH_CHARACTERS = "^(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|%[0-9a-fA-F]{2})+$";
 
+/** `prefix/name` of a label or annotation. */
+const QualifiedName = Type.String({
+  pattern: `^(?:${SUBDOMAIN}/)?(?:[A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]$`,
+});
+
+const Annotations = Type.Record(QualifiedName, Type.String({ maxLength: 4096 }), {
+  maxProperties: 16,
+  expected: 'a key such as "example.com/option"',
+});
+
 /** Options of an implementation: `tls.options` and the like. */
-export function annotations(said: { readonly description: string }) {
-  return Type.Record(qualifiedName(), Type.String({ maxLength: 4096 }), {
-    maxProperties: 16,
-    expected: 'a key such as "example.com/option"',
-    ...said,
-  });
+export function annotations(said: { readonly description: string }): typeof Annotations {
+  return { ...Annotations, ...said };
 }
 
-function qualifiedName() {
-  return Type.String({ pattern: `^(?:${SUBDOMAIN}/)?(?:[A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]$` });
-}
+const LabelValue = Type.String({
+  maxLength: 63,
+  pattern: '^(?:(?:[A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$',
+  expected: 'a label value: letters, digits, "-", "_" and "."',
+});
 
-export function labels(said: { readonly description: string }) {
-  const value = Type.String({
-    maxLength: 63,
-    pattern: '^(?:(?:[A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$',
-    expected: 'a label value: letters, digits, "-", "_" and "."',
-  });
-  return Type.Record(qualifiedName(), value, {
-    maxProperties: 8,
-    expected: 'a label key such as "example.com/team"',
-    ...said,
-  });
+const Labels = Type.Record(QualifiedName, LabelValue, {
+  maxProperties: 8,
+  expected: 'a label key such as "example.com/team"',
+});
+
+export function labels(said: { readonly description: string }): typeof Labels {
+  return { ...Labels, ...said };
 }
 
 export const ParentReference = Type.Object(

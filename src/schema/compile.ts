@@ -89,6 +89,7 @@ function compile(schema: JsonSchema): Check {
       return compileObject(schema);
     case 'null':
       return (value, walk) => (value === null ? value : mistyped(schema, value, walk));
+    case undefined:
     default:
       return (value) => value;
   }
@@ -127,11 +128,13 @@ function compileChoice(schema: JsonSchema, choices: readonly (string | number | 
 }
 
 /**
- * The first branch without issues wins. Without one, the branch that the value
- * was likely meant for speaks: the only one of its JSON type, or the one whose
- * literal fields (`type: Exact`) all agree.
+ * Branches that are objects and differ in one literal field (`type: Exact`) are
+ * chosen by that field. Of other branches the first without issues wins; without
+ * one, the only branch of the value's JSON type speaks.
  */
 function compileUnion(schema: JsonSchema, branches: readonly JsonSchema[]): Check {
+  const field = discriminatorOf(branches);
+  if (field !== undefined) return compileTagged(schema, branches, field);
   const checks = branches.map(compile);
   return (value, walk) => {
     for (const check of checks) {
@@ -139,33 +142,40 @@ function compileUnion(schema: JsonSchema, branches: readonly JsonSchema[]): Chec
       const filled = check(value, trial);
       if (trial.issues.length === 0) return filled;
     }
-    const alike = branches.flatMap((branch, i) => (meantFor(branch, value) ? [i] : []));
-    if (alike.length === 1) return checks[alike[0]!]!(value, walk);
-    return mistyped(schema, value, walk);
+    const alike = checks.filter((_, i) => meantFor(branches[i]!, value));
+    return alike.length === 1 ? alike[0]!(value, walk) : mistyped(schema, value, walk);
   };
 }
 
-function meantFor(schema: JsonSchema, value: unknown): boolean {
-  switch (schema.type) {
-    case 'integer':
-    case 'number':
-      return typeof value === 'number';
-    case 'array':
-      return Array.isArray(value);
-    case 'object':
-      return isObject(value) && literalsAgree(schema, value);
-    case 'string':
-    case 'boolean':
-      return typeof value === schema.type;
-    default:
-      return false;
-  }
+/** The field that is a different literal in every branch, if there is one. */
+function discriminatorOf(branches: readonly JsonSchema[]): string | undefined {
+  return Object.keys(branches[0]?.properties ?? {}).find((name) => {
+    const values = branches.map((branch) => branch.properties?.[name]?.const);
+    return !values.includes(undefined) && new Set(values).size === branches.length;
+  });
 }
 
-function literalsAgree({ properties = {} }: JsonSchema, value: Readonly<Record<string, unknown>>): boolean {
-  return Object.entries(properties).every(
-    ([name, { const: wanted }]) => wanted === undefined || value[name] === wanted,
-  );
+function compileTagged(schema: JsonSchema, branches: readonly JsonSchema[], field: string): Check {
+  const tagOf = (branch: JsonSchema) => branch.properties![field]!.const!;
+  const tags = branches.map(tagOf);
+  const checks = new Map<unknown, Check>(branches.map((branch) => [tagOf(branch), compile(branch)]));
+  const checkTag = compileChoice({}, tags);
+  return (value, walk) => {
+    if (!isObject(value)) return mistyped({ ...schema, expected: schema.expected ?? 'an object' }, value, walk);
+    const tag = value[field];
+    const check = checks.get(tag);
+    if (check !== undefined) return check(value, walk);
+    if (tag === undefined || tag === null) reportMissing(field, oneOf(tags), walk);
+    else walk.into(checkTag, field, tag);
+    return value;
+  };
+}
+
+function meantFor({ type }: JsonSchema, value: unknown): boolean {
+  if (type === 'integer') return typeof value === 'number';
+  if (type === 'array') return Array.isArray(value);
+  if (type === 'object') return isObject(value);
+  return typeof value === type;
 }
 
 function compileString(schema: JsonSchema): Check {
@@ -307,11 +317,12 @@ function fillProperty(property: Property, value: Readonly<Record<string, unknown
   const absent = written === undefined || (written === null && !nullIsValue);
   if (!absent) out[name] = walk.into(check, name, written);
   else if (schema.default !== undefined) out[name] = walk.into(check, name, schema.default);
-  else if (required) {
-    const expected = expectedOf(schema);
-    const message = `Missing field "${name}": expected ${expected}`;
-    walk.report({ code: 'field.missing', message, expected, got: 'nothing' }, name);
-  }
+  else if (required) reportMissing(name, expectedOf(schema), walk);
+}
+
+function reportMissing(name: string, expected: string, walk: Walk): void {
+  const message = `Missing field "${name}": expected ${expected}`;
+  walk.report({ code: 'field.missing', message, expected, got: 'nothing' }, name);
 }
 
 /** What becomes of a key that `properties` does not name. */

@@ -29,6 +29,7 @@ export function expectedOf(schema: JsonSchema): string {
       return 'an object';
     case 'null':
       return 'null';
+    case undefined:
     default:
       return 'any value';
   }
@@ -41,7 +42,7 @@ export function gotOf(value: unknown, schema: JsonSchema = {}): string {
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : `a list of ${value.length}`;
   if (typeof value === 'object') return 'an object';
   if (schema.secret === true) return `a ${typeof value} (hidden: it is a secret)`;
-  return typeof value === 'string' ? quoted(value) : String(value);
+  return typeof value === 'string' ? quoted(value) : JSON.stringify(value);
 }
 
 export function quoted(text: string): string {

@@ -71,5 +71,3 @@ export const EndpointSliceFields = {
 };
 const EndpointSliceBody = Type.Object(EndpointSliceFields);
 export type EndpointSliceBody = Static<typeof EndpointSliceBody>;
-
-export const NamespaceSpec = Type.Object({}, { description: 'Nothing of it is read.' });

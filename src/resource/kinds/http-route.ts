@@ -51,7 +51,7 @@ const HTTPQueryParamMatch = Type.Object(
 
 export const HTTPRouteMatch = Type.Object(
   {
-    path: Type.Optional(HTTPPathMatch),
+    path: { ...HTTPPathMatch, default: {} },
     headers: Type.Array(HTTPHeaderMatch, {
       maxItems: 16,
       uniqueBy: ['name'],
@@ -365,7 +365,8 @@ export const SessionPersistence = Type.Object(
 );
 export type SessionPersistence = Static<typeof SessionPersistence>;
 
-const DEFAULT_MATCHES = [{ path: { type: 'PathPrefix', value: '/' } }];
+/** Prefix `/`: an empty match, with the defaults of its fields. */
+const DEFAULT_MATCHES = [{}];
 
 export const HTTPRouteRule = Type.Object(
   {

@@ -1,0 +1,153 @@
+/** Every kind that can be read. */
+import { GATEWAY_GROUP, OWN_GROUP } from '../fields.ts';
+import { defineKind, type Kind } from '../kind.ts';
+import { distinctReferences } from '../rules.ts';
+import { Type } from '../../schema/schema.ts';
+import { BackendPolicySpec } from './backend-policy.ts';
+import { BackendTLSPolicySpec } from './backend-tls-policy.ts';
+import { BackendSpec } from './backend.ts';
+import { EndpointSliceFields, ServiceSpec } from './core.ts';
+import { GatewayClassSpec } from './gateway-class.ts';
+import { gatewayRules, listenerRules } from './gateway-rules.ts';
+import { GatewaySpec } from './gateway.ts';
+import { httpRouteRules } from './http-route-rules.ts';
+import { HTTPRouteSpec } from './http-route.ts';
+import { LaterRouteSpec } from './later-routes.ts';
+import { ListenerSetSpec } from './listener-set.ts';
+import { backendPolicyRules, backendRules, backendTLSPolicyRules, policyRules } from './policy-rules.ts';
+import { PolicySpec } from './policy.ts';
+import { ReferenceGrantSpec } from './reference-grant.ts';
+import { makeSecret, secretFields, secretRules } from './secret.ts';
+
+function laterRoute(kind: string, versions: readonly string[]): Kind {
+  return defineKind({
+    kind,
+    group: GATEWAY_GROUP,
+    versions,
+    fields: { spec: LaterRouteSpec },
+    allow: 'others',
+    description: 'Read, attached and counted, but not served yet.',
+    rules: ({ spec }) => distinctReferences(spec.parentRefs, '/spec/parentRefs'),
+  });
+}
+
+export const KINDS: readonly Kind[] = [
+  defineKind({
+    kind: 'GatewayClass',
+    group: GATEWAY_GROUP,
+    versions: ['v1', 'v1beta1'],
+    scope: 'cluster',
+    fields: { spec: GatewayClassSpec },
+    description: 'Who serves the Gateways of a class.',
+  }),
+  defineKind({
+    kind: 'Gateway',
+    group: GATEWAY_GROUP,
+    versions: ['v1', 'v1beta1'],
+    fields: { spec: GatewaySpec },
+    description: 'Ports, host names and certificates that are served.',
+    rules: gatewayRules,
+  }),
+  defineKind({
+    kind: 'ListenerSet',
+    group: GATEWAY_GROUP,
+    versions: ['v1'],
+    fields: { spec: ListenerSetSpec },
+    description: 'More listeners for a Gateway, from another owner.',
+    rules: ({ spec }) => listenerRules(spec.listeners),
+  }),
+  defineKind({
+    kind: 'HTTPRoute',
+    group: GATEWAY_GROUP,
+    versions: ['v1', 'v1beta1'],
+    fields: { spec: HTTPRouteSpec },
+    description: 'Which requests go to which backends, and what is done to them.',
+    rules: httpRouteRules,
+  }),
+  defineKind({
+    kind: 'ReferenceGrant',
+    group: GATEWAY_GROUP,
+    versions: ['v1', 'v1beta1'],
+    fields: { spec: ReferenceGrantSpec },
+    description: 'Lets objects of another namespace refer to objects of this one.',
+  }),
+  defineKind({
+    kind: 'BackendTLSPolicy',
+    group: GATEWAY_GROUP,
+    versions: ['v1', 'v1alpha3'],
+    fields: { spec: BackendTLSPolicySpec },
+    description: 'How the certificates of Services are verified.',
+    rules: backendTLSPolicyRules,
+  }),
+  laterRoute('GRPCRoute', ['v1']),
+  laterRoute('TLSRoute', ['v1', 'v1alpha2', 'v1alpha3']),
+  laterRoute('TCPRoute', ['v1', 'v1alpha2']),
+  laterRoute('UDPRoute', ['v1', 'v1alpha2']),
+  defineKind({
+    kind: 'Service',
+    group: '',
+    versions: ['v1'],
+    fields: { spec: { ...ServiceSpec, default: {} } },
+    allow: 'others',
+    description: 'A name and ports for a set of endpoints.',
+  }),
+  defineKind({
+    kind: 'EndpointSlice',
+    group: 'discovery.k8s.io',
+    versions: ['v1'],
+    fields: EndpointSliceFields,
+    allow: 'others',
+    description: 'Endpoints of the Service that its label kubernetes.io/service-name names.',
+  }),
+  defineKind({
+    kind: 'Secret',
+    group: '',
+    versions: ['v1'],
+    fields: secretFields,
+    allow: 'others',
+    description: 'A certificate with its key, or other secret values.',
+    rules: secretRules,
+    make: makeSecret,
+  }),
+  defineKind({
+    kind: 'ConfigMap',
+    group: '',
+    versions: ['v1'],
+    fields: { data: Type.Record(Type.String(), Type.String(), { default: {}, description: 'Values by name.' }) },
+    allow: 'others',
+    description: 'Values that are not secret, such as the certificates of an authority in `ca.crt`.',
+  }),
+  defineKind({
+    kind: 'Namespace',
+    group: '',
+    versions: ['v1'],
+    scope: 'cluster',
+    fields: {},
+    allow: 'others',
+    description: 'A namespace with its labels.',
+  }),
+  defineKind({
+    kind: 'Policy',
+    group: OWN_GROUP,
+    versions: ['v1alpha1'],
+    fields: { spec: PolicySpec },
+    description: 'Filters for a Gateway, ListenerSet, HTTPRoute or Service, and settings of listeners.',
+    rules: policyRules,
+  }),
+  defineKind({
+    kind: 'BackendPolicy',
+    group: OWN_GROUP,
+    versions: ['v1alpha1'],
+    fields: { spec: BackendPolicySpec },
+    description: 'How a Service or Backend is reached: timeouts, connections, TLS.',
+    rules: backendPolicyRules,
+  }),
+  defineKind({
+    kind: 'Backend',
+    group: OWN_GROUP,
+    versions: ['v1alpha1'],
+    fields: { spec: BackendSpec },
+    description: 'An upstream that is not a Kubernetes Service: addresses or DNS names.',
+    rules: backendRules,
+  }),
+];

@@ -1,0 +1,105 @@
+/** Rules of our own kinds and of BackendTLSPolicy. */
+import { isIP } from 'node:net';
+import { GATEWAY_GROUP, OWN_GROUP } from '../fields.ts';
+import type { Finding } from '../kind.ts';
+import { distinctReferences, finding, isAddress, isCidr } from '../rules.ts';
+import type { BackendPolicySpec } from './backend-policy.ts';
+import type { BackendTLSPolicySpec } from './backend-tls-policy.ts';
+import type { BackendSpec, UpstreamTLS } from './backend.ts';
+import type { PolicySpec } from './policy.ts';
+
+export function policyRules({ spec }: { readonly spec: PolicySpec }): Finding[] {
+  const { targetRefs, filters = {}, listener } = spec;
+  const findings = [...distinctReferences(targetRefs, '/spec/targetRefs'), ...groupRules(targetRefs)];
+  if (Object.keys(filters).length === 0 && listener === undefined) {
+    findings.push(finding('/spec', 'Policy without effect: set filters or listener'));
+  }
+  if (listener === undefined) return findings;
+
+  targetRefs.forEach(({ kind }, i) => {
+    if (kind === 'Gateway' || kind === 'ListenerSet') return;
+    const message = `Expected a Gateway or ListenerSet, got ${kind}: settings of a listener need a target that has listeners`;
+    findings.push(finding(`/spec/targetRefs/${i}/kind`, message));
+  });
+  (listener.trustedHops?.cidrs ?? []).forEach((cidr, i) => {
+    if (isCidr(cidr)) return;
+    findings.push(
+      finding(`/spec/listener/trustedHops/cidrs/${i}`, `Expected a range such as "10.0.0.0/8", got "${cidr}"`),
+    );
+  });
+  return findings;
+}
+
+export function backendPolicyRules({ spec }: { readonly spec: BackendPolicySpec }): Finding[] {
+  const { targetRefs, tls } = spec;
+  return [
+    ...distinctReferences(targetRefs, '/spec/targetRefs'),
+    ...groupRules(targetRefs),
+    ...targetRefs.flatMap(({ kind, sectionName }, i) =>
+      kind === 'Backend' && sectionName !== undefined
+        ? [
+            finding(
+              `/spec/targetRefs/${i}/sectionName`,
+              'Expected no sectionName with kind Backend: it has no named ports',
+            ),
+          ]
+        : [],
+    ),
+    ...upstreamTLSRules(tls),
+  ];
+}
+
+export function backendRules({ spec }: { readonly spec: BackendSpec }): Finding[] {
+  const { endpoints, tls } = spec;
+  const findings = endpoints.flatMap(({ address }, i) =>
+    isAddress(address)
+      ? []
+      : [finding(`/spec/endpoints/${i}/address`, `Expected an IP address or a DNS name, got "${address}"`)],
+  );
+  const names = new Set(endpoints.map(({ address }) => (isIP(address) === 0 ? address.toLowerCase() : '')));
+  // One certificate name for all endpoints: their own name will do only where there is exactly one.
+  if (tls !== undefined && tls.serverName === undefined && (names.size !== 1 || names.has(''))) {
+    const message = 'Missing field "serverName": the endpoints have no single DNS name that a certificate could carry';
+    findings.push(finding('/spec/tls/serverName', message));
+  }
+  return [...findings, ...upstreamTLSRules(tls)];
+}
+
+export function backendTLSPolicyRules({ spec }: { readonly spec: BackendTLSPolicySpec }): Finding[] {
+  const { targetRefs, validation } = spec;
+  const findings = distinctReferences(targetRefs, '/spec/targetRefs');
+  const refs = validation.caCertificateRefs.length > 0;
+  const wellKnown = validation.wellKnownCACertificates !== undefined;
+  if (refs && wellKnown) {
+    const message = 'Cannot trust both caCertificateRefs and wellKnownCACertificates: remove one of them';
+    findings.push(finding('/spec/validation/wellKnownCACertificates', message));
+  }
+  if (!refs && !wellKnown) {
+    const message = 'Missing field "caCertificateRefs": set it, or set wellKnownCACertificates to "System"';
+    findings.push(finding('/spec/validation/caCertificateRefs', message));
+  }
+  return findings;
+}
+
+function upstreamTLSRules(tls: UpstreamTLS | undefined): Finding[] {
+  if (tls === undefined || tls.caCertificateRefs.length === 0 || tls.wellKnownCACertificates === undefined) return [];
+  const message = 'Cannot trust both caCertificateRefs and wellKnownCACertificates: remove one of them';
+  return [finding('/spec/tls/wellKnownCACertificates', message)];
+}
+
+const GROUP_OF: Readonly<Record<string, string>> = {
+  Gateway: GATEWAY_GROUP,
+  ListenerSet: GATEWAY_GROUP,
+  HTTPRoute: GATEWAY_GROUP,
+  Service: '',
+  Backend: OWN_GROUP,
+};
+
+/** The kind of a target says its group; one that is written must be that one. */
+function groupRules(targets: readonly { readonly group?: string; readonly kind: string }[]): Finding[] {
+  return targets.flatMap(({ group, kind }, i) => {
+    const wanted = GROUP_OF[kind];
+    if (group === undefined || wanted === undefined || group === wanted) return [];
+    return [finding(`/spec/targetRefs/${i}/group`, `Expected "${wanted}" with kind ${kind}, got "${group}"`)];
+  });
+}

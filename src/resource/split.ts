@@ -1,0 +1,86 @@
+/** Cuts text into pieces that are read, cached and located one by one. */
+
+import type { Range } from './plain-yaml.ts';
+
+/** One piece of a file: a YAML document, or an item of a list. */
+export interface Piece {
+  readonly text: string;
+  /** Line of the file, from 1, on which the text begins. */
+  readonly line: number;
+  /** Characters before the text on that line. */
+  readonly column: number;
+}
+
+/** A marker line: `---` or `...` at the start of a line (YAML 1.2.2 section 9.1.2). `-----BEGIN` is none. */
+const MARKER = /^(?:---|\.\.\.)(?=[ \t\r\n]|$)/gm;
+
+/** Nothing but comments, directives, white space and markers. */
+const EMPTY =
+  /^(?:[ \t]*(?:#[^\n]*)?\r?(?:\n|$)|%[^\n]*(?:\n|$)|---[ \t]*(?:#[^\n]*)?\r?(?:\n|$)|\.\.\.[^\n]*(?:\n|$))*$/;
+
+/** Whole lines without content at the start of a text. */
+const LEAD = /^(?:[ \t]*(?:#[^\n]*)?\r?\n|%[^\n]*\n|---[ \t]*(?:#[^\n]*)?\r?\n|\.\.\.[^\n]*\n)*/;
+
+/**
+ * The documents of a YAML file. A piece keeps its `---` line, which may have
+ * content behind it; documents without content are left out.
+ */
+export function splitDocuments(text: string): Piece[] {
+  const pieces: Piece[] = [];
+  let start = 0;
+  let line = 1;
+  const take = (end: number): void => {
+    const piece = text.slice(start, end);
+    if (!EMPTY.test(piece)) pieces.push({ text: piece, line, column: 0 });
+    line += countLines(piece);
+    start = end;
+  };
+  for (const { index } of text.matchAll(MARKER)) if (index > start) take(index);
+  take(text.length);
+  return pieces;
+}
+
+/**
+ * Pieces of a list. An item of several lines by indentation gets spaces before
+ * it, so that its first line stands in the column that it has in the file.
+ *
+ * @param ranges  offsets of the items in the text of `piece`
+ */
+export function splitItems(piece: Piece, ranges: readonly Range[]): Piece[] {
+  const { text } = piece;
+  let line = piece.line;
+  let counted = 0;
+  let lineStart = -piece.column;
+  return ranges.map(([start, end]) => {
+    const between = text.slice(counted, start);
+    line += countLines(between);
+    if (between.includes('\n')) lineStart = counted + between.lastIndexOf('\n') + 1;
+    counted = start;
+    const item = text.slice(start, end).trimEnd();
+    const column = start - lineStart;
+    const isFlow = item.startsWith('{') || item.startsWith('[');
+    if (isFlow || !item.includes('\n')) return { text: item, line, column };
+    return { text: `${' '.repeat(column)}${item}\n`, line, column: 0 };
+  });
+}
+
+/**
+ * A copy that shares no memory with the file it was cut from: V8 keeps the whole
+ * file alive as long as any slice of it.
+ */
+export function detached(text: string): string {
+  // One byte per character where that will do: a two-byte string would stay one.
+  const encoding = /^[\0-\xff]*$/.test(text) ? 'latin1' : 'utf16le';
+  return Buffer.from(text, encoding).toString(encoding);
+}
+
+/** Lines of the text before its first content. */
+export function linesBeforeContent(text: string): number {
+  return countLines(LEAD.exec(text)![0]);
+}
+
+function countLines(text: string): number {
+  let lines = 0;
+  for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', at + 1)) lines++;
+  return lines;
+}

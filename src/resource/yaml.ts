@@ -1,0 +1,118 @@
+/** The full YAML parser, for what plain-yaml.ts leaves: the only file that knows the `yaml` package. */
+import { isMap, isScalar, isSeq, type Node, parseDocument, stringify } from 'yaml';
+import { type Place, placeOf, type Range } from './plain-yaml.ts';
+
+/** Aliases that one document may expand to: enough for people, too few for a bomb. */
+const ALIASES_MAX = 100;
+
+/** Mistakes said of one document: one broken line can look like a hundred. */
+const MISTAKES_MAX = 5;
+
+export interface Mistake {
+  readonly place: Place;
+  readonly code: 'yaml.syntax' | 'yaml.duplicate';
+  readonly message: string;
+}
+
+export type YamlRead =
+  | { readonly value: unknown; readonly mistakes: readonly [] }
+  | { readonly value: undefined; readonly mistakes: readonly Mistake[] };
+
+/** Reads one document in the core schema: no tags of anybody's own, every key a string, no key twice. */
+export function readYaml(text: string): YamlRead {
+  try {
+    const document = parse(text);
+    const found = [...document.errors, ...document.warnings];
+    if (found.length === 0) return { value: document.toJS({ maxAliasCount: ALIASES_MAX }), mistakes: [] };
+    const repeats = found.filter(({ code }) => code === 'DUPLICATE_KEY');
+    // After a mistake in the grammar, what follows is guesswork; keys that repeat are each a mistake.
+    const said =
+      repeats.length === found.length ? repeats.slice(0, MISTAKES_MAX) : [found.find((one) => !repeats.includes(one))!];
+    return {
+      value: undefined,
+      mistakes: said.map(({ code, message, pos }) => mistakeOf(text, { code, message, at: pos[0] })),
+    };
+  } catch (thrown) {
+    // Aliases beyond the bound, and nesting that fills the stack.
+    const why =
+      thrown instanceof RangeError ? 'nested too deeply' : thrown instanceof Error ? thrown.message : 'unknown';
+    return { value: undefined, mistakes: [mistake({ line: 0, column: 0 }, why)] };
+  }
+}
+
+/** Where the text has what `path` names, or the deepest part of it that is there. */
+export function locateYaml(text: string, path: readonly string[]): Place {
+  let node: unknown;
+  try {
+    node = parse(text).contents;
+  } catch {
+    return { line: 0, column: 0 };
+  }
+  let offset = offsetOf(node) ?? 0;
+  for (const token of path) {
+    const step = below(node, token);
+    if (step === undefined) break;
+    offset = step.offset ?? offset;
+    node = step.value;
+  }
+  return placeOf(text, offset);
+}
+
+/** Offsets of the items of the list at `path`: where each begins, and where its node ends. */
+export function itemRangesOfYaml(text: string, path: readonly string[]): readonly Range[] {
+  let node: unknown = parse(text).contents;
+  for (const token of path) node = below(node, token)?.value;
+  if (!isSeq(node)) return [];
+  return node.items.map((item) => {
+    const range = (item as Node).range!;
+    return [range[0], range[1]];
+  });
+}
+
+/** YAML of plain values; strings that would read as something else are quoted. */
+export function writeYaml(value: unknown): string {
+  return stringify(value, { lineWidth: 120, aliasDuplicateObjects: false });
+}
+
+function parse(text: string): ReturnType<typeof parseDocument> {
+  return parseDocument(text, {
+    schema: 'core',
+    uniqueKeys: true,
+    stringKeys: true,
+    prettyErrors: false,
+    logLevel: 'silent',
+  });
+}
+
+function offsetOf(node: unknown): number | undefined {
+  return (node as Node | null | undefined)?.range?.[0];
+}
+
+function below(node: unknown, token: string): { offset: number | undefined; value: unknown } | undefined {
+  if (isSeq(node)) {
+    const item = node.items[Number(token)];
+    return item === undefined ? undefined : { offset: offsetOf(item), value: item };
+  }
+  if (!isMap(node)) return undefined;
+  const pair = node.items.find(({ key }) => isScalar(key) && String(key.value) === token);
+  return pair === undefined ? undefined : { offset: offsetOf(pair.key), value: pair.value };
+}
+
+interface Found {
+  readonly code: string;
+  readonly message: string;
+  readonly at: number;
+}
+
+function mistakeOf(text: string, { code, message, at }: Found): Mistake {
+  const place = placeOf(text, at);
+  if (code !== 'DUPLICATE_KEY') return mistake(place, message);
+  const key = /[^\s:]+/y;
+  key.lastIndex = at;
+  const name = (key.exec(text)?.[0] ?? '').replaceAll(/^["']|["']$/g, '');
+  return { place, code: 'yaml.duplicate', message: `Duplicate field "${name}": it stands above already` };
+}
+
+function mistake(place: Place, why: string): Mistake {
+  return { place, code: 'yaml.syntax', message: `Cannot read YAML: ${why.charAt(0).toLowerCase()}${why.slice(1)}` };
+}
