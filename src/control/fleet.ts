@@ -25,6 +25,9 @@ const REBIND_MS = 3_000;
 const HEARTBEAT_MS = 5_000;
 const MISSED_MAX = 6;
 
+/** A scrape must not wait for a member that hangs. */
+const MEASURE_MS_MAX = 500;
+
 /** Wait before a member is replaced: none after a long life, then doubling. */
 const REVIVE_FIRST_MS = 100;
 const REVIVE_MS_MAX = 10_000;
@@ -123,6 +126,12 @@ export class Fleet {
       })),
       endpoints: sumEndpoints(answers.flatMap(({ stats }) => stats ?? [])),
     };
+  }
+
+  /** Resolves when every member has measured itself, or takes too long over it. */
+  async measure(): Promise<void> {
+    const measured = Promise.all(this.#living().map((member) => member.measure().catch(() => undefined)));
+    await within(measured, MEASURE_MS_MAX, this.#options.clock);
   }
 
   /** Stops accepting, lets running exchanges finish for at most `deadlineMs`, then ends every member. */

@@ -13,6 +13,8 @@ export interface Member {
   rebind(refused: PortRefusals): Promise<PortStates>;
   drain(deadlineMs: number): Promise<void>;
   stats(): Promise<NodeStats>;
+  /** Writes the figures that are only measured when somebody asks: event loop, heap. */
+  measure(): Promise<void>;
   /** Resolves with the reason when it has ended, whoever ended it. Never rejects. */
   readonly gone: Promise<string>;
   /** Ends it at once, whatever it is doing. */

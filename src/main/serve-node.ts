@@ -30,23 +30,36 @@ export class LineSender {
   }
 }
 
+/** What a worker consists of, as far as the main thread can ask for it. */
+export interface Served {
+  readonly node: Node;
+  readonly lines: LineSender;
+  readonly measure: () => void;
+  rotateTicketKeys(bytes: Uint8Array): void;
+}
+
 /** Answers until the thread ends. */
-export function serveNode(port: MessagePort, node: Node, lines: LineSender): void {
+export function serveNode(port: MessagePort, served: Served): void {
   const post = (message: FromWorker): void => port.postMessage(message);
   port.on('message', (message: ToWorker) => {
-    if (message.kind === 'lines-done') {
-      lines.done(message.written);
-      return;
+    switch (message.kind) {
+      case 'lines-done':
+        served.lines.done(message.written);
+        break;
+      case 'ticket-keys':
+        served.rotateTicketKeys(message.bytes);
+        break;
+      case 'ask':
+        answerOf(served, message.question).then(
+          (answer) => post({ kind: 'answer', id: message.id, answer }),
+          (error: unknown) => post({ kind: 'failed', id: message.id, message: textOf(error) }),
+        );
+        break;
     }
-    const { id } = message;
-    answerOf(node, message.question).then(
-      (answer) => post({ kind: 'answer', id, answer }),
-      (error: unknown) => post({ kind: 'failed', id, message: error instanceof Error ? error.message : String(error) }),
-    );
   });
 }
 
-async function answerOf(node: Node, question: Question): Promise<Answers[keyof Answers]> {
+async function answerOf({ node, measure }: Served, question: Question): Promise<Answers[keyof Answers]> {
   switch (question.kind) {
     case 'apply':
       return node.apply(question.delta, question.refused);
@@ -57,5 +70,12 @@ async function answerOf(node: Node, question: Question): Promise<Answers[keyof A
       return undefined;
     case 'stats':
       return node.stats();
+    case 'measure':
+      measure();
+      return undefined;
   }
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

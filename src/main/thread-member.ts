@@ -64,6 +64,14 @@ export class ThreadMember implements Member {
     return this.#ask({ kind: 'stats' });
   }
 
+  async measure(): Promise<void> {
+    await this.#ask({ kind: 'measure' });
+  }
+
+  rotateTicketKeys(bytes: Uint8Array): void {
+    this.#send({ kind: 'ticket-keys', bytes });
+  }
+
   async end(): Promise<void> {
     this.#reason ??= 'it was ended';
     await this.#thread.terminate();

@@ -6,22 +6,38 @@ import type { PlanDelta } from '../ir/plan.ts';
 import type { PortRefusals, PortStates } from '../ir/port-state.ts';
 import type { SeriesEvent } from '../observe/metrics.ts';
 
+/** What a worker is started with. */
+export interface WorkerSettings {
+  /** Counts from 1. */
+  readonly worker: number;
+  /** Address for ports of the plan that name none. */
+  readonly bind: string;
+  /** Where it counts; see observe/slab.ts. */
+  readonly slab: SharedArrayBuffer;
+  readonly ticketKeys: Uint8Array;
+  readonly logLevel: LogLevel;
+}
+
 /** What a worker may be asked for, with the answer of each. */
 export interface Answers {
   readonly apply: ApplyResult;
   readonly rebind: PortStates;
   readonly drain: undefined;
   readonly stats: NodeStats;
+  readonly measure: undefined;
 }
 
 export type Question =
   | { readonly kind: 'apply'; readonly delta: PlanDelta; readonly refused: PortRefusals }
   | { readonly kind: 'rebind'; readonly refused: PortRefusals }
   | { readonly kind: 'drain'; readonly deadlineMs: number }
-  | { readonly kind: 'stats' };
+  | { readonly kind: 'stats' }
+  | { readonly kind: 'measure' };
 
 export type ToWorker =
   | { readonly kind: 'ask'; readonly id: number; readonly question: Question }
+  /** New keys for TLS session tickets: the same for every worker. */
+  | { readonly kind: 'ticket-keys'; readonly bytes: Uint8Array }
   /** What became of the batch of access-log lines that was sent last. */
   | { readonly kind: 'lines-done'; readonly written: 'all' | 'none' };
 

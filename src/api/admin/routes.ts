@@ -45,8 +45,8 @@ export const ROUTES: readonly Route[] = [
     path: '/metrics',
     summary: 'Metrics for Prometheus',
     types: METRIC_TYPES,
-    answer(view, accept) {
-      const { contentType, body } = view.metrics(accept);
+    async answer(view, accept) {
+      const { contentType, body } = await view.metrics(accept);
       return { status: 200, contentType, text: body };
     },
   },

@@ -15,7 +15,7 @@ const log: Log = { ...silentLog, error: (message) => logged.push(message) };
 
 const view: AdminView = {
   readiness: () => readiness,
-  metrics: (accept) => ({ contentType: 'text/plain; version=0.0.4', body: `accept ${accept}\n` }),
+  metrics: async (accept) => ({ contentType: 'text/plain; version=0.0.4', body: `accept ${accept}\n` }),
   status: () => ({ apiVersion: 'v1', kind: 'List', items: [{ kind: 'Gateway' }] }),
   plan: () => plan,
   problems: () => ({ version: 'v1', problems: [] }),

@@ -8,7 +8,7 @@ import type { Exposition } from '../../observe/exposition.ts';
 export interface AdminView {
   readiness(): Readiness;
   /** @param accept  the Accept header of the scrape */
-  metrics(accept: string | undefined): Exposition;
+  metrics(accept: string | undefined): Promise<Exposition>;
   /** Every object with its `.status`, as of the plan that every worker has applied. */
   status(): StatusList;
   /** The plan that every worker has applied; undefined before the first. */

@@ -58,6 +58,10 @@ export class FakeMember implements Member {
     return { version: this.version, connections: 3, exchanges: 1, endpoints: { web: [endpoint] } };
   }
 
+  async measure(): Promise<void> {
+    await Promise.resolve();
+  }
+
   async end(): Promise<void> {
     this.die('it was ended');
   }

@@ -1,0 +1,45 @@
+import type { Member } from '../control/member.ts';
+import type { ApplyResult } from '../ir/apply-result.ts';
+import type { NodeStats } from '../ir/node-stats.ts';
+import type { PlanDelta } from '../ir/plan.ts';
+import type { PortRefusals, PortStates } from '../ir/port-state.ts';
+import type { Node } from '../proxy/node-types.ts';
+
+/** A proxy in the main thread: `workers: 0`, for tests and very small machines. */
+export class LocalMember implements Member {
+  readonly gone: Promise<string>;
+  readonly #node: Node;
+  readonly #measure: () => void;
+  #end: (reason: string) => void = () => undefined;
+
+  constructor(node: Node, measure: () => void) {
+    this.#node = node;
+    this.#measure = measure;
+    this.gone = new Promise((resolve) => (this.#end = resolve));
+  }
+
+  apply(delta: PlanDelta, refused: PortRefusals): Promise<ApplyResult> {
+    return this.#node.apply(delta, refused);
+  }
+
+  rebind(refused: PortRefusals): Promise<PortStates> {
+    return this.#node.rebind(refused);
+  }
+
+  drain(deadlineMs: number): Promise<void> {
+    return this.#node.drain(deadlineMs);
+  }
+
+  async stats(): Promise<NodeStats> {
+    return this.#node.stats();
+  }
+
+  async measure(): Promise<void> {
+    this.#measure();
+  }
+
+  async end(): Promise<void> {
+    await this.#node.drain(0);
+    this.#end('it was ended');
+  }
+}
