@@ -19,7 +19,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   proxy: ['base', 'net', 'http', 'ir', 'observe', 'filter'],
   resource: ['base', 'schema', 'filters/configs.ts', 'filters/*/config.ts'],
   compile: ['base', 'schema', 'ir', 'resource', 'filters/configs.ts', 'filters/*/config.ts'],
-  source: ['base', 'net', 'http', 'resource'],
+  source: ['base', 'schema', 'net', 'http', 'resource'],
   control: ['base', 'ir', 'observe', 'resource', 'compile', 'source'],
   api: ['base', 'schema', 'http', 'ir', 'observe', 'resource', 'compile', 'control'],
   cli: [
