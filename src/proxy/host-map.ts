@@ -53,7 +53,8 @@ export class HostMap<T> {
    * gives a result. `host` is lower case, without port and trailing dot.
    */
   ask<A, X>(host: string, question: (value: T, argument: A) => X | undefined, argument: A): X | undefined {
-    const exact = this.#values.get(host);
+    // An end of a host is a key too: `.a.test` as a whole host must not find the wildcard.
+    const exact = host.charCodeAt(0) === DOT ? undefined : this.#values.get(host);
     if (exact !== undefined) {
       const result = question(exact, argument);
       if (result !== undefined) return result;
@@ -77,6 +78,8 @@ export class HostMap<T> {
     return this.ask(host, itself, undefined);
   }
 }
+
+const DOT = 0x2e;
 
 function itself<T>(value: T): T {
   return value;
