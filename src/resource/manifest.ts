@@ -118,7 +118,7 @@ function make(kind: Kind, manifest: Fields, owner: Owner): Interpreted {
   };
   const { value, issues } = check(kind.schema, manifest);
   for (const { code, pointer, message } of issues) say('error', code, pointer, message);
-  if (value === undefined) return withKey(owner, { problems });
+  if (value === undefined) return withKey(owner, { problems: problems.toSorted(byPlace) });
   for (const { code, pointer, message } of kind.rules(value)) say('error', code, pointer, message);
 
   const { apiVersion, metadata } = value as { apiVersion: string; metadata: Metadata };
@@ -132,7 +132,7 @@ function make(kind: Kind, manifest: Fields, owner: Owner): Interpreted {
       `Expected a time such as "2026-11-01T12:00:00Z", got ${got}`,
     );
   }
-  if (problems.length > 0) return withKey(owner, { problems });
+  if (problems.length > 0) return withKey(owner, { problems: problems.toSorted(byPlace) });
 
   if (kind.scope === 'cluster' && metadata.namespace !== undefined) {
     const message = `Namespace "${metadata.namespace}" has no effect: ${kind.kind} is not in a namespace`;
@@ -154,4 +154,8 @@ function make(kind: Kind, manifest: Fields, owner: Owner): Interpreted {
 
 function withKey({ key }: Owner, found: Interpreted): Interpreted {
   return key === undefined ? found : { key, ...found };
+}
+
+function byPlace(a: Problem, b: Problem): number {
+  return a.at!.line - b.at!.line || a.at!.column - b.at!.column;
 }

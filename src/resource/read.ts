@@ -5,7 +5,7 @@
  */
 import { MANIFEST_FILE_BYTES_MAX } from '../base/limits.ts';
 import type { Problem } from '../base/problem.ts';
-import { type Interpreted, interpret } from './manifest.ts';
+import { interpret } from './manifest.ts';
 import { DocumentOrigin } from './origin.ts';
 import { itemRangesOfPlainYaml, NOT_PLAIN, placeOf, type Range, readPlainYaml } from './plain-yaml.ts';
 import { type Origin, type Resource, resourceKey } from './resource.ts';
@@ -36,7 +36,20 @@ export interface ReadResult {
 
 /** What was read before, by text. Belongs to one file; the reader moves its origins. */
 export class ReadCache {
-  readonly entries = new Map<string, Entry[]>();
+  readonly #entries = new Map<string, Entry>();
+
+  add(entry: Entry): void {
+    entry.twin = this.#entries.get(entry.text);
+    this.#entries.set(entry.text, entry);
+  }
+
+  /** Takes one entry out: of a text that stands in the file twice, each is used once. */
+  take(text: string): Entry | undefined {
+    const entry = this.#entries.get(text);
+    if (entry?.twin !== undefined) this.#entries.set(text, entry.twin);
+    else if (entry !== undefined) this.#entries.delete(text);
+    return entry;
+  }
 }
 
 /** A piece and what it gave: one document, or the pieces of a list. */
@@ -45,7 +58,9 @@ interface Entry {
   readonly origin: DocumentOrigin;
   line: number;
   column: number;
-  found: Interpreted | { readonly items: readonly Range[] };
+  found: ReadDocument | { readonly items: readonly Range[] };
+  /** The same text again. */
+  twin: Entry | undefined;
 }
 
 /** Lists inside lists have no meaning. */
@@ -79,16 +94,21 @@ class Reader {
 
   result(): ReadResult {
     const documents = this.#documents;
+    const problems: Problem[] = [];
     const ignored = new Map<string, number>();
-    for (const { ignored: kind } of documents) if (kind !== undefined) ignored.set(kind, (ignored.get(kind) ?? 0) + 1);
-    return { documents, problems: documents.flatMap(({ problems }) => problems), ignored, cache: this.#cache };
+    for (const document of documents) {
+      if (document.problems.length > 0) problems.push(...document.problems);
+      if (document.ignored !== undefined) ignored.set(document.ignored, (ignored.get(document.ignored) ?? 0) + 1);
+    }
+    return { documents, problems, ignored, cache: this.#cache };
   }
 
   /** JSON by its own grammar: comments and bare words are mistakes, though YAML would take them. */
   readJson(text: string): void {
     if (text.trim() === '') return;
+    let value: unknown;
     try {
-      JSON.parse(text);
+      value = JSON.parse(text);
     } catch (thrown) {
       const origin = new DocumentOrigin(this.#file, { text, line: 1, column: 0 });
       const why = thrown instanceof Error ? thrown.message : 'unknown';
@@ -99,27 +119,29 @@ class Reader {
       return;
     }
     // Inside a JSON string these are escaped, so they are white space here.
-    this.read({ text: text.replaceAll(/[\t\r]/g, ' '), line: 1, column: 0 }, 'document');
+    const piece: Piece = { text: text.replaceAll(/[\t\r]/g, ' '), line: 1, column: 0 };
+    const path = listPath(value);
+    const ranges = path === undefined ? NOT_PLAIN : itemRangesOfPlainYaml(piece.text, path);
+    if (ranges === NOT_PLAIN) this.read(piece, 'document');
+    else for (const item of splitItems(piece, ranges)) this.read(item, 'item');
   }
 
   read(piece: Piece, level: Level): void {
     const entry = this.#recall(piece) ?? this.#parse(piece, level);
-    const kept = this.#cache.entries.get(entry.text);
-    if (kept === undefined) this.#cache.entries.set(entry.text, [entry]);
-    else kept.push(entry);
-
-    const { found, origin } = entry;
+    this.#cache.add(entry);
+    const { found } = entry;
     if ('items' in found) for (const item of splitItems(piece, found.items)) this.read(item, 'item');
-    else this.#documents.push({ origin, ...found });
+    else this.#documents.push(found);
   }
 
   /** What this text gave the last time, moved to where it stands now. */
   #recall({ text, line, column }: Piece): Entry | undefined {
-    const entry = this.#previous.entries.get(text)?.shift();
+    const entry = this.#previous.take(text);
     if (entry === undefined) return undefined;
     if (entry.line === line && entry.column === column) return entry;
     entry.origin.moveTo({ text, line, column });
-    if ('problems' in entry.found && entry.found.problems.length > 0) entry.found = moved(entry, { line, column });
+    const { found } = entry;
+    if ('problems' in found && found.problems.length > 0) entry.found = moved(found, entry, { line, column });
     entry.line = line;
     entry.column = column;
     return entry;
@@ -129,7 +151,7 @@ class Reader {
     const text = detached(piece.text);
     const { line, column } = piece;
     const origin = new DocumentOrigin(this.#file, { text, line, column });
-    return { text, origin, line, column, found: this.#understand({ text, origin, level }) };
+    return { text, origin, line, column, found: this.#understand({ text, origin, level }), twin: undefined };
   }
 
   #understand({ text, origin, level }: { text: string; origin: DocumentOrigin; level: Level }): Entry['found'] {
@@ -140,10 +162,10 @@ class Reader {
       const problems = mistakes.map(({ place, code, message }): Problem => {
         return { level: 'error', code, at: origin.at(place), message };
       });
-      return { problems, ...(key !== undefined && { key }) };
+      return { origin, problems, ...(key !== undefined && { key }) };
     }
     const path = listPath(value);
-    if (path === undefined || level === 'item') return interpret(value, origin);
+    if (path === undefined || level === 'item') return { origin, ...interpret(value, origin) };
     const ranges = itemRangesOfPlainYaml(text, path);
     return { items: ranges === NOT_PLAIN ? itemRangesOfYaml(text, path) : ranges };
   }
@@ -156,9 +178,9 @@ function listPath(value: unknown): string[] | undefined {
   return typeof kind === 'string' && kind.endsWith('List') && Array.isArray(items) ? ['items'] : undefined;
 }
 
-function moved({ found, line, column }: Entry, to: { line: number; column: number }): Interpreted {
-  const interpreted = found as Interpreted;
-  const problems = interpreted.problems.map((problem): Problem => {
+/** The document of an entry, with the places of its problems moved. */
+function moved(document: ReadDocument, { line, column }: Entry, to: Omit<Piece, 'text'>): ReadDocument {
+  const problems = document.problems.map((problem): Problem => {
     if (problem.at === undefined) return problem;
     const onFirst = problem.at.line === line;
     const at = {
@@ -168,7 +190,7 @@ function moved({ found, line, column }: Entry, to: { line: number; column: numbe
     };
     return { ...problem, at };
   });
-  return { ...interpreted, problems };
+  return { ...document, problems };
 }
 
 /**

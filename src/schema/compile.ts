@@ -104,11 +104,13 @@ function mistyped(schema: JsonSchema, value: unknown, walk: Walk): unknown {
   return value;
 }
 
-function hintFor({ type }: JsonSchema, value: unknown): string {
+function hintFor({ type, pattern }: JsonSchema, value: unknown): string {
   const numeric = type === 'integer' || type === 'number';
   if (numeric && typeof value === 'string' && /^-?\d+(\.\d+)?$/.test(value)) return ': remove the quotes';
   if (type === 'boolean' && (value === 'true' || value === 'false')) return ': remove the quotes';
-  if (type === 'string' && (typeof value === 'number' || typeof value === 'boolean')) return ': put it in quotes';
+  if (type === 'string' && (typeof value === 'number' || typeof value === 'boolean')) {
+    return pattern === undefined || new RegExp(pattern, 'u').test(String(value)) ? ': put it in quotes' : '';
+  }
   if (type === 'array' && value !== null && value !== undefined) return ': begin each item with "-"';
   return '';
 }
@@ -274,8 +276,9 @@ interface Property {
   readonly takesNull: boolean;
 }
 
+type Fields = Readonly<Record<string, unknown>>;
+
 function compileObject(schema: JsonSchema): Check {
-  const { minProperties = 0, maxProperties = Infinity } = schema;
   const required = new Set(schema.required);
   const properties = Object.entries(schema.properties ?? {}).map(([name, property]): Property => ({
     name,
@@ -286,22 +289,22 @@ function compileObject(schema: JsonSchema): Check {
   }));
   const names = properties.map(({ name }) => name);
   const known = new Set(names);
+  const isClosed = schema.additionalProperties === false;
   const checkRest = compileRest(schema, names);
 
   return (value, walk) => {
     if (!isObject(value)) return mistyped(schema, value, walk);
     const out: Record<string, unknown> = {};
-    for (const property of properties) fillProperty(property, value, { out, walk });
     const keys = Object.keys(value);
-    for (const key of keys) if (!known.has(key)) checkRest(key, value[key], { out, walk });
-    if (keys.length < minProperties || keys.length > maxProperties) {
-      const expected =
-        keys.length < minProperties
-          ? `at least ${plural(minProperties, 'field')}`
-          : `at most ${plural(maxProperties, 'field')}`;
-      const got = String(keys.length);
-      walk.report({ code: 'field.count', message: `Expected ${expected}, got ${got}`, expected, got });
+    for (const property of properties) {
+      if (fillProperty(property, value, { out, walk })) continue;
+      const { name } = property;
+      // A misspelt name is said once, as unknown, and not again as missing.
+      if (isClosed && keys.some((key) => !known.has(key) && suggestion(key, names) === name)) continue;
+      reportMissing(name, expectedOf(property.schema), walk);
     }
+    for (const key of keys) if (!known.has(key)) checkRest(key, value[key], { out, walk });
+    checkCount(schema, keys.length, walk);
     return out;
   };
 }
@@ -311,13 +314,22 @@ interface Fill {
   readonly walk: Walk;
 }
 
-function fillProperty(property: Property, value: Readonly<Record<string, unknown>>, { out, walk }: Fill): void {
-  const { name, check, schema, required, takesNull: nullIsValue } = property;
+/** False when the property is required, absent and without a default. */
+function fillProperty({ name, check, schema, ...property }: Property, value: Fields, { out, walk }: Fill): boolean {
   const written = Object.hasOwn(value, name) ? value[name] : undefined;
-  const absent = written === undefined || (written === null && !nullIsValue);
+  const absent = written === undefined || (written === null && !property.takesNull);
   if (!absent) out[name] = walk.into(check, name, written);
   else if (schema.default !== undefined) out[name] = walk.into(check, name, schema.default);
-  else if (required) reportMissing(name, expectedOf(schema), walk);
+  else return !property.required;
+  return true;
+}
+
+function checkCount({ minProperties = 0, maxProperties = Infinity }: JsonSchema, count: number, walk: Walk): void {
+  if (count >= minProperties && count <= maxProperties) return;
+  const bound = count < minProperties ? `at least ${minProperties}` : `at most ${maxProperties}`;
+  const expected = `${bound} ${(count < minProperties ? minProperties : maxProperties) === 1 ? 'field' : 'fields'}`;
+  const message = `Expected ${expected}, got ${count}`;
+  walk.report({ code: 'field.count', message, expected, got: String(count) });
 }
 
 function reportMissing(name: string, expected: string, walk: Walk): void {
@@ -369,8 +381,4 @@ function takesNull(schema: JsonSchema): boolean {
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return value !== null && typeof value === 'object' && !Array.isArray(value);
-}
-
-function plural(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

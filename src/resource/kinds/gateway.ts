@@ -79,7 +79,7 @@ export const Listener = Type.Object(
       description: 'HTTP, HTTPS, TLS, TCP or UDP.',
     }),
     tls: Type.Optional(ListenerTLSConfig),
-    allowedRoutes: { ...AllowedRoutes, default: {} },
+    allowedRoutes: { ...AllowedRoutes, default: { namespaces: { from: 'Same' } } },
   },
   strict,
 );
@@ -168,7 +168,7 @@ const AllowedListeners = Type.Object(
         }),
         selector: Type.Optional(LabelSelector),
       },
-      { ...strict, default: {} },
+      { ...strict, default: { from: 'None' } },
     ),
   },
   strict,

@@ -19,6 +19,8 @@ const strict = { additionalProperties: false };
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'] as const;
 
+const PREFIX_ROOT = { type: 'PathPrefix', value: '/' };
+
 const HTTPPathMatch = Type.Object(
   {
     type: Type.Enum(['Exact', 'PathPrefix', 'RegularExpression'], {
@@ -51,7 +53,7 @@ const HTTPQueryParamMatch = Type.Object(
 
 export const HTTPRouteMatch = Type.Object(
   {
-    path: { ...HTTPPathMatch, default: {} },
+    path: { ...HTTPPathMatch, default: PREFIX_ROOT },
     headers: Type.Array(HTTPHeaderMatch, {
       maxItems: 16,
       uniqueBy: ['name'],
@@ -365,8 +367,7 @@ export const SessionPersistence = Type.Object(
 );
 export type SessionPersistence = Static<typeof SessionPersistence>;
 
-/** Prefix `/`: an empty match, with the defaults of its fields. */
-const DEFAULT_MATCHES = [{}];
+const DEFAULT_MATCHES = [{ path: PREFIX_ROOT }];
 
 export const HTTPRouteRule = Type.Object(
   {

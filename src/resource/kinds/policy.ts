@@ -1,6 +1,7 @@
 import { CONNECTION_LIMITS, CONNECTION_TIMEOUTS } from '../../base/limits.ts';
 import { FILTER_CONFIGS } from '../../filters/configs.ts';
 import { duration, groupName, headerName, objectName, sectionName, size } from '../fields.ts';
+import type { JsonSchema } from '../../schema/json-schema.ts';
 import { type Static, type TSchema, Type } from '../../schema/schema.ts';
 
 const strict = { additionalProperties: false };
@@ -160,8 +161,14 @@ export const ListenerSettings = Type.Object(
 );
 export type ListenerSettings = Static<typeof ListenerSettings>;
 
+/** A default for the whole configuration would add the filter to every policy. */
 function filterFields(): Record<string, TSchema> {
-  return Object.fromEntries(Object.entries(FILTER_CONFIGS).map(([name, config]) => [name, Type.Optional(config)]));
+  return Object.fromEntries(
+    Object.entries(FILTER_CONFIGS).map(([name, config]) => {
+      const { default: _, ...schema } = config as JsonSchema;
+      return [name, Type.Optional(schema)];
+    }),
+  );
 }
 
 /** Filters by name with their configuration: the schema of each is in `filters/`. */
