@@ -462,7 +462,7 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     this.#dropAttempt();
     this.#stage = 'answering';
     this.times.answeredMs = this.#port.runtime.wheel.readMs();
-    head.headers.add('date', this.#port.runtime.dateLine());
+    head.headers.add('date', this.#port.runtime.dateValue());
     this.#sendHead(head);
     // A filter made the head longer or shorter, never the body.
     if (body.length > 0) this.#stream.sendBody(body);
@@ -542,6 +542,7 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     this.#stage = 'done';
     const { runtime } = this.#port;
     if (this.#timer !== undefined) runtime.wheel.disarm(this.#timer);
+    this.#disarmAttempt();
     if (this.times.endMs < 0 || this.#fault !== undefined) this.times.endMs = runtime.wheel.readMs();
     const rule = this.#rule;
     if (rule !== undefined) {

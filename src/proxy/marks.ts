@@ -67,7 +67,7 @@ export function markAnswer(head: ResponseHead, seen: number, listener: ListenerV
   const { serverHeader } = listener.plan.settings;
   if (serverHeader !== 'keep' && (seen & SEEN_SERVER) !== 0) head.headers.delete('server');
   if (serverHeader === 'replace') head.headers.add('server', 'fourways');
-  if ((seen & SEEN_DATE) === 0) head.headers.add('date', runtime.dateLine());
+  if ((seen & SEEN_DATE) === 0) head.headers.add('date', runtime.dateValue());
 }
 
 /** CGI-like servers read `x_y` like `x-y`, so such a name could pass for one that was checked. */

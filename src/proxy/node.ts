@@ -13,7 +13,8 @@ import type { NodeStats } from '../ir/node-stats.ts';
 import type { PlanCluster, PlanDelta, PlanSecret } from '../ir/plan.ts';
 import type { PortRefusals, PortState, PortStates } from '../ir/port-state.ts';
 import type { Resolver } from '../net/dns.ts';
-import { PortTls, type TicketKeys } from '../net/tls-server.ts';
+import type { TicketKeys } from '../net/ticket-keys.ts';
+import { PortTls } from '../net/tls-server.ts';
 import type { AccessLog } from '../observe/access-log.ts';
 import type { TrafficMetrics } from '../observe/traffic-metrics.ts';
 import { BoundPort } from './bound-port.ts';
@@ -66,7 +67,7 @@ export class ProxyNode implements Node {
       accessLog,
       filters: new Map(options.filters.map((def) => [def.name, def])),
       traceIds: new TraceIds(random),
-      dateLine: dateLines(clock),
+      dateValue: dateValues(clock),
     };
     this.#clusterEnv = {
       wheel,
@@ -174,8 +175,8 @@ export class ProxyNode implements Node {
   #retireMetrics(delta: PlanDelta, retired: readonly Rule[]): void {
     const { metrics } = this.#options;
     const names = new Set(Object.values(delta.set.routes).flatMap(({ rules }) => rules.map(({ name }) => name)));
-    for (const { name } of retired) if (!names.has(name)) metrics.retire(name);
-    for (const key of [...delta.remove.clusters, ...delta.remove.ports]) metrics.retire(key);
+    const gone = retired.map(({ name }) => name).filter((name) => !names.has(name));
+    metrics.retire([...gone, ...delta.remove.clusters, ...delta.remove.ports]);
   }
 
   async #bindAll(refused: PortRefusals): Promise<PortStates> {
@@ -268,7 +269,7 @@ function countersFor(key: string, metrics: TrafficMetrics): ClusterCounters {
 }
 
 /** The `Date` value, made once a second (RFC 9110 section 5.6.7). */
-function dateLines(clock: Clock): () => string {
+function dateValues(clock: Clock): () => string {
   let second = 0;
   let text = '';
   return () => {

@@ -22,8 +22,8 @@ export interface Runtime {
   readonly metrics: TrafficMetrics;
   readonly accessLog: AccessLog;
   readonly traceIds: TraceIds;
-  /** `Date` header line of this second, with its CRLF. */
-  dateLine(): string;
+  /** `Date` of this second. */
+  dateValue(): string;
 }
 
 /** One listener of a snapshot. */

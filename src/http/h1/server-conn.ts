@@ -40,6 +40,9 @@ const PIPELINE_BYTES_MAX = 64 * 1024;
 /** Body that is read and thrown away after an early answer, to keep the connection. Longer ones end it. */
 const DISCARD_BYTES_MAX = 256 * 1024;
 
+/** How long a connection that was just in use may still bring a request during a drain. */
+const DRAIN_GRACE_MS = 1_000;
+
 /** A FIN this soon after the request is a client that half-closes; later, it is one that went away. */
 const HALF_CLOSE_MS = 3;
 
@@ -69,6 +72,7 @@ export class H1ServerConn implements ServerStream, BodySink {
   #draining = false;
   #discarded = 0;
   #requestReadMs = 0;
+  #idleSinceMs = -DRAIN_GRACE_MS;
   #lastAuthority = '';
   #lastHost = '';
 
@@ -148,15 +152,16 @@ export class H1ServerConn implements ServerStream, BodySink {
         }
         return;
       }
-      if (found instanceof Fault) return this.#refuse(found);
+      if (found instanceof Fault) return this.#refuseUnread(found);
       const fault = parseRequestHead(found.text, found, {
         facts: this.#head,
         headers: this.request.headers,
         limits: this.#options.limits,
       });
-      const refused = fault ?? this.#readTarget() ?? this.#frameBody();
-      const rest = found.rest;
+      if (fault !== undefined) return this.#refuseUnread(fault);
+      const refused = this.#readTarget() ?? this.#frameBody();
       if (refused !== undefined) return this.#refuse(refused);
+      const { rest } = found;
       this.#begin(rest);
       bytes = this.#state === 'idle' ? this.#takeWaiting() : undefined;
     }
@@ -173,7 +178,12 @@ export class H1ServerConn implements ServerStream, BodySink {
       this.#head.close || this.#draining || this.#requests >= this.#options.limits.requestsPerConnectionMax;
     this.#continueOwed = this.#head.expectContinue && !this.#body.done;
     const events = this.#options.sink.onRequest(this);
-    this.#events = events;
+    // It may have been answered already, and the connection may be idle again or about to close.
+    if (this.#state !== 'exchange') {
+      if (this.#state === 'idle') this.#waiting = rest;
+      return;
+    }
+    if (!this.#answerEnded) this.#events = events;
     if (this.#body.done) {
       this.#requestRead(rest);
     } else {
@@ -271,7 +281,7 @@ export class H1ServerConn implements ServerStream, BodySink {
         this.#gone();
         break;
       case 'head':
-        this.#refuse(new Fault('request.timeout', 'Head did not arrive in time'));
+        this.#refuseUnread(new Fault('request.timeout', 'Head did not arrive in time'));
         break;
       case 'exchange':
         if (this.#body.done || this.#bodyPaused) break;
@@ -359,6 +369,18 @@ export class H1ServerConn implements ServerStream, BodySink {
     request.bodyLength = length;
     this.#body.startLength(length);
     return undefined;
+  }
+
+  /** A head that was not understood says nothing; above all not what the one before it said. */
+  #refuseUnread(fault: Fault): void {
+    const { request } = this;
+    this.#head.method = '';
+    request.headers.reset('');
+    request.authority = '';
+    request.host = '';
+    request.path = '';
+    request.query = '';
+    this.#refuse(fault);
   }
 
   /** No answer but a refusal is safe any more: nothing that follows on this connection can be trusted. */
@@ -493,13 +515,20 @@ export class H1ServerConn implements ServerStream, BodySink {
     return { socket: this.#socket, early: this.#takeWaiting() };
   }
 
-  /** Starts nothing new: an idle connection closes now, a busy one after its answer. */
+  /**
+   * Starts nothing new: a busy connection closes after its answer; one that was busy a moment ago may still send a
+   * request, whose answer will say close, because a close now could meet that request on its way.
+   */
   drain(): void {
     this.#draining = true;
-    if (this.#state === 'idle') {
+    this.#closing = true;
+    if (this.#state !== 'idle') return;
+    const graceMs = DRAIN_GRACE_MS - (this.#options.wheel.readMs() - this.#idleSinceMs);
+    if (graceMs > 0) this.#arm(graceMs);
+    else {
       this.#socket.end();
       this.#gone();
-    } else this.#closing = true;
+    }
   }
 
   /** Ends the connection whatever it does. */
@@ -514,6 +543,7 @@ export class H1ServerConn implements ServerStream, BodySink {
     this.#events = undefined;
     this.#state = 'idle';
     this.startedMs = 0;
+    this.#idleSinceMs = this.#options.wheel.nowMs;
     this.#arm(this.#options.timeouts.keepAliveMs);
     this.#resumeSocket();
     if (this.#waiting !== undefined) this.#readNextSoon();

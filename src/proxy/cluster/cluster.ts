@@ -6,7 +6,7 @@
 import { Fault } from '../../base/fault.ts';
 import type { Resolver } from '../../net/dns.ts';
 import type { PlanCluster, PlanEndpoint } from '../../ir/plan.ts';
-import type { EndpointStats } from '../node-types.ts';
+import type { EndpointStats } from '../../ir/node-stats.ts';
 import { Endpoint, type EndpointCounters, type EndpointOptions } from '../upstream/endpoint.ts';
 import { pickWeighted } from './pick.ts';
 import { RetryBudget } from './retry-budget.ts';
