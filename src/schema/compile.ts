@@ -187,8 +187,7 @@ function compileString(schema: JsonSchema): Check {
     if (typeof value !== 'string') return mistyped(schema, value, walk);
     const length = value.length <= minLength || value.length > maxLength ? charsOf(value) : value.length;
     if (length < minLength || length > maxLength) {
-      const bound = length < minLength ? `at least ${minLength}` : `at most ${maxLength}`;
-      const expected = `${schema.expected ?? 'a string'} of ${bound} ${maxLength === 1 ? 'character' : 'characters'}`;
+      const expected = `${schema.expected ?? 'a string'} of ${boundOf(length, [minLength, maxLength], 'character')}`;
       const got = length === 0 ? 'an empty string' : `${length} characters`;
       walk.report({ code: 'field.length', message: `Expected ${expected}, got ${got}`, expected, got });
     } else if (regex !== undefined && !regex.test(value)) {
@@ -228,12 +227,7 @@ function compileArray(schema: JsonSchema): Check {
   const checkItem = compile(schema.items ?? {});
   return (value, walk) => {
     if (!Array.isArray(value)) return mistyped(schema, value, walk);
-    if (value.length < minItems || value.length > maxItems) {
-      const bound = value.length < minItems ? `at least ${minItems}` : `at most ${maxItems}`;
-      const expected = `${bound} ${(value.length < minItems ? minItems : maxItems) === 1 ? 'item' : 'items'}`;
-      const got = String(value.length);
-      walk.report({ code: 'field.count', message: `Expected ${expected}, got ${got}`, expected, got });
-    }
+    checkCount(value.length, { bounds: [minItems, maxItems], noun: 'item' }, walk);
     const filled = value.map((item, i) => walk.into(checkItem, i, item));
     if (uniqueItems) reportRepeats(filled, [], walk);
     if (uniqueBy !== undefined) reportRepeats(filled, uniqueBy, walk);
@@ -279,6 +273,7 @@ interface Property {
 type Fields = Readonly<Record<string, unknown>>;
 
 function compileObject(schema: JsonSchema): Check {
+  const { minProperties = 0, maxProperties = Infinity } = schema;
   const required = new Set(schema.required);
   const properties = Object.entries(schema.properties ?? {}).map(([name, property]): Property => ({
     name,
@@ -304,7 +299,7 @@ function compileObject(schema: JsonSchema): Check {
       reportMissing(name, expectedOf(property.schema), walk);
     }
     for (const key of keys) if (!known.has(key)) checkRest(key, value[key], { out, walk });
-    checkCount(schema, keys.length, walk);
+    checkCount(keys.length, { bounds: [minProperties, maxProperties], noun: 'field' }, walk);
     return out;
   };
 }
@@ -324,12 +319,18 @@ function fillProperty({ name, check, schema, ...property }: Property, value: Fie
   return true;
 }
 
-function checkCount({ minProperties = 0, maxProperties = Infinity }: JsonSchema, count: number, walk: Walk): void {
-  if (count >= minProperties && count <= maxProperties) return;
-  const bound = count < minProperties ? `at least ${minProperties}` : `at most ${maxProperties}`;
-  const expected = `${bound} ${(count < minProperties ? minProperties : maxProperties) === 1 ? 'field' : 'fields'}`;
-  const message = `Expected ${expected}, got ${count}`;
-  walk.report({ code: 'field.count', message, expected, got: String(count) });
+type Bounds = readonly [least: number, most: number];
+
+function checkCount(count: number, { bounds, noun }: { bounds: Bounds; noun: string }, walk: Walk): void {
+  if (count >= bounds[0] && count <= bounds[1]) return;
+  const expected = boundOf(count, bounds, noun);
+  walk.report({ code: 'field.count', message: `Expected ${expected}, got ${count}`, expected, got: String(count) });
+}
+
+/** The bound that a count breaks: `at least 1 item`. */
+function boundOf(count: number, [least, most]: Bounds, noun: string): string {
+  const [word, bound] = count < least ? ['at least', least] : ['at most', most];
+  return `${word} ${bound} ${noun}${bound === 1 ? '' : 's'}`;
 }
 
 function reportMissing(name: string, expected: string, walk: Walk): void {
