@@ -20,10 +20,18 @@ export interface LogOptions {
 }
 
 export function createLog({ level, wallMs, write }: LogOptions): Log {
-  const least = LEVELS.indexOf(level);
-  const at = (rank: LogLevel) => (message: string, fields?: LogFields) => {
-    if (LEVELS.indexOf(rank) < least) return;
-    write(JSON.stringify({ time: new Date(wallMs()).toISOString(), level: rank, message, ...fields }));
+  return forwardingLog(level, (rank, message, fields) =>
+    write(JSON.stringify({ time: new Date(wallMs()).toISOString(), level: rank, message, ...fields })),
+  );
+}
+
+/** A log that hands on what is said at `least` or above, for whoever writes it in another form or place. */
+export function forwardingLog(
+  least: LogLevel,
+  say: (level: LogLevel, message: string, fields: LogFields | undefined) => void,
+): Log {
+  const at = (level: LogLevel) => (message: string, fields?: LogFields) => {
+    if (LEVELS.indexOf(level) >= LEVELS.indexOf(least)) say(level, message, fields);
   };
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }
