@@ -9,6 +9,8 @@ import { COMMANDS } from '../src/cli/commands.ts';
 import { optionTerm, optionText } from '../src/cli/help.ts';
 import { FILTER_CONFIGS } from '../src/filters/configs.ts';
 import { METRIC_NAMES, metricDef } from '../src/observe/metric-list.ts';
+import { apiVersionOf, type Kind } from '../src/resource/kind.ts';
+import { KINDS } from '../src/resource/kinds/list.ts';
 import type { JsonSchema } from '../src/schema/json-schema.ts';
 import { fieldRows } from './schema-rows.ts';
 
@@ -24,6 +26,7 @@ export async function referencePages(): Promise<ReadonlyMap<string, string>> {
     ['faults.md', faultsPage()],
     ['metrics.md', metricsPage()],
     ['cli.md', await cliPage()],
+    ...KINDS.map((kind): Page => [`kinds/${kind.kind.toLowerCase()}.md`, kindPage(kind)]),
     ...filters,
   ];
   const index: Page = ['README.md', indexPage(pages)];
@@ -127,6 +130,25 @@ async function cliPage(): Promise<string> {
   ].join('\n');
 }
 
+function kindPage(kind: Kind): string {
+  const { group, versions, scope } = kind;
+  const schema = kind.schema as JsonSchema;
+  const accepted = versions.map((version) => `\`${apiVersionOf({ group, versions: [version] })}\``).join(', ');
+  // The same in every kind, and in Kubernetes.
+  const { apiVersion: _v, kind: _k, metadata: _m, status: _s, ...own } = schema.properties ?? {};
+  return [
+    `# ${kind.kind}`,
+    '',
+    describe(schema),
+    '',
+    `- apiVersion: ${accepted}`,
+    `- ${scope === 'cluster' ? 'Not in a namespace' : 'In a namespace; `default` where the manifest names none'}`,
+    ...(schema.additionalProperties === false ? [] : ['- Fields that are not listed are accepted and not read']),
+    '',
+    fieldTable({ ...schema, properties: own }),
+  ].join('\n');
+}
+
 function filterPages(): Page[] {
   return Object.entries(FILTER_CONFIGS).map(([name, config]) => {
     const folder = name.replaceAll(/[A-Z]/g, (capital) => `-${capital.toLowerCase()}`);
@@ -180,8 +202,9 @@ async function main(check: boolean): Promise<void> {
     process.exitCode = stale.length === 0 ? 0 : 1;
     return;
   }
+  const pages = await referencePages();
   rmSync(join(ROOT, FOLDER), { recursive: true, force: true });
-  for (const [path, text] of await referencePages()) {
+  for (const [path, text] of pages) {
     const file = join(ROOT, FOLDER, path);
     mkdirSync(dirname(file), { recursive: true });
     writeFileSync(file, text);

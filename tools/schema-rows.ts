@@ -13,7 +13,7 @@ export interface FieldRow {
 }
 
 /** Deeper fields are not listed: no kind of ours goes that far, so it would be a schema that holds itself. */
-const DEPTH_MAX = 12;
+const DEPTH_MAX = 24;
 
 export function fieldRows(schema: JsonSchema, prefix = '', depth = 0): FieldRow[] {
   if (depth > DEPTH_MAX) throw new RangeError(`Cannot list "${prefix}": more than ${DEPTH_MAX} levels deep`);

@@ -15,6 +15,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./up.ts')).up,
   },
   {
+    name: 'init',
+    summary: 'Write a small working configuration to start from',
+    load: async () => (await import('./init.ts')).init,
+  },
+  {
     name: 'routes',
     summary: 'List all routes in the order in which they are tried',
     load: async () => (await import('./routes.ts')).routes,
