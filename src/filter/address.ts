@@ -22,3 +22,22 @@ export const PathReplacement = Type.Object(
   { additionalProperties: false },
 );
 export type PathReplacement = Static<typeof PathReplacement>;
+
+/**
+ * The path after a replacement. With `prefix`, the prefix that the rule matched
+ * is replaced by whole segments; slashes at the end of either are ignored, and
+ * the result is never empty (Gateway API, HTTPPathModifier.replacePrefixMatch).
+ *
+ * @param matched  exact path or prefix that the rule matched; undefined for a regular expression, whose path stays
+ */
+export function replacePath(path: string, matched: string | undefined, { kind, value }: PathReplacement): string {
+  const start = value === '' || value.startsWith('/') ? value : `/${value}`;
+  if (kind === 'full') return start === '' ? '/' : start;
+  const prefix = matched === undefined ? undefined : withoutSlash(matched);
+  if (prefix === undefined || !path.startsWith(prefix)) return path;
+  return withoutSlash(start) + path.slice(prefix.length) || '/';
+}
+
+function withoutSlash(path: string): string {
+  return path.endsWith('/') ? path.slice(0, -1) : path;
+}
