@@ -1,9 +1,18 @@
 /** The connector of one cluster: plain TCP, or TLS on top of it, as its plan says. */
+import type { Log } from '../../base/log.ts';
 import type { TimerWheel } from '../../base/timers.ts';
-import type { PlanCluster } from '../../ir/plan.ts';
+import type { PlanCluster, PlanSecret } from '../../ir/plan.ts';
 import { SocketConnector } from './connector.ts';
 import type { Connector } from './endpoint.ts';
 
-export function connectorFor({ plan, wheel }: { plan: PlanCluster; wheel: TimerWheel }): Connector {
+export interface ClusterConnectorOptions {
+  readonly key: string;
+  readonly plan: PlanCluster;
+  readonly wheel: TimerWheel;
+  readonly log: Log;
+  secretOf(name: string): PlanSecret | undefined;
+}
+
+export function connectorFor({ plan, wheel }: ClusterConnectorOptions): Connector {
   return new SocketConnector(wheel, plan.settings.connectMs, undefined);
 }

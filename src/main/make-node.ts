@@ -1,0 +1,54 @@
+/** Puts a proxy together: the same in a worker thread and in the main thread. */
+import { systemClock } from '../base/clock.ts';
+import type { Log } from '../base/log.ts';
+import { systemRandom } from '../base/random.ts';
+import { FILTERS } from '../filters/list.ts';
+import { Resolver } from '../net/dns.ts';
+import { TicketKeys } from '../net/ticket-keys.ts';
+import { AccessLog } from '../observe/access-log.ts';
+import { type SeriesEvent, WorkerMetrics } from '../observe/metrics.ts';
+import { TrafficMetrics } from '../observe/traffic-metrics.ts';
+import type { Node } from '../proxy/node-types.ts';
+import { ProxyNode } from '../proxy/node.ts';
+import type { WorkerSettings } from './worker-protocol.ts';
+
+/** What a proxy says to the process around it. */
+export interface NodeOutlets {
+  readonly log: Log;
+  readonly announce: (event: SeriesEvent) => void;
+  /** Writes lines of the access log; rejects when they are lost. */
+  readonly writeLines: (text: string) => Promise<void>;
+}
+
+export interface MadeNode {
+  readonly node: Node;
+  readonly metrics: WorkerMetrics;
+  readonly ticketKeys: TicketKeys;
+}
+
+export function makeNode(settings: WorkerSettings, { log, announce, writeLines }: NodeOutlets): MadeNode {
+  const random = systemRandom();
+  const metrics = new WorkerMetrics({ slab: settings.slab, announce });
+  const written = metrics.counter('fourways_accesslog_lines_total', []);
+  const dropped = metrics.counter('fourways_accesslog_dropped_total', []);
+  const ticketKeys = new TicketKeys(settings.ticketKeys);
+  const node = new ProxyNode({
+    clock: systemClock,
+    random,
+    log,
+    metrics: new TrafficMetrics(metrics),
+    accessLog: new AccessLog({
+      clock: systemClock,
+      random,
+      flush: writeLines,
+      onWritten: (lines) => written.add(lines),
+      onDropped: (lines) => dropped.add(lines),
+    }),
+    resolver: new Resolver({ clock: systemClock, random, log }),
+    filters: FILTERS,
+    bind: settings.bind,
+    reusePort: settings.reusePort,
+    ticketKeys,
+  });
+  return { node, metrics, ticketKeys };
+}
