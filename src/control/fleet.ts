@@ -28,6 +28,9 @@ const MISSED_MAX = 6;
 /** A scrape must not wait for a member that hangs. */
 const MEASURE_MS_MAX = 500;
 
+/** For closing what is left at the deadline and writing the last lines of the log. */
+const DRAIN_GRACE_MS = 2_000;
+
 /** Wait before a member is replaced: none after a long life, then doubling. */
 const REVIVE_FIRST_MS = 100;
 const REVIVE_MS_MAX = 10_000;
@@ -137,7 +140,8 @@ export class Fleet {
   /** Stops accepting, lets running exchanges finish for at most `deadlineMs`, then ends every member. */
   async drain(deadlineMs: number): Promise<void> {
     this.#stop();
-    await Promise.all(this.#living().map((member) => member.drain(deadlineMs).catch(() => undefined)));
+    const drained = Promise.all(this.#living().map((member) => member.drain(deadlineMs).catch(() => undefined)));
+    await within(drained, deadlineMs + DRAIN_GRACE_MS, this.#options.clock);
     await this.end();
   }
 

@@ -9,6 +9,7 @@ export type SendLines = (text: string) => Promise<void>;
 /** For one batch at a time. */
 export class LineSender {
   readonly #post: (message: FromWorker) => void;
+  #last: Promise<void> = Promise.resolve();
   #waiting: { resolve(): void; reject(error: Error): void } | undefined;
 
   constructor(post: (message: FromWorker) => void) {
@@ -16,10 +17,22 @@ export class LineSender {
   }
 
   send(text: string): Promise<void> {
-    return new Promise((resolve, reject) => {
+    const sent = new Promise<void>((resolve, reject) => {
       this.#waiting = { resolve, reject };
       this.#post({ kind: 'lines', text });
     });
+    this.#last = sent.catch(() => undefined);
+    return sent;
+  }
+
+  /** Resolves when the main thread has taken all batches that were sent, and those sent because of that. */
+  async idle(): Promise<void> {
+    while (this.#waiting !== undefined) {
+      // oxlint-disable-next-line no-await-in-loop -- each batch may be followed by another
+      await this.#last;
+      // oxlint-disable-next-line no-await-in-loop -- the sender hears of it in this turn, and may send more
+      await new Promise((resolve) => setImmediate(resolve));
+    }
   }
 
   done(written: 'all' | 'none'): void {
@@ -59,7 +72,7 @@ export function serveNode(port: MessagePort, served: Served): void {
   });
 }
 
-async function answerOf({ node, measure }: Served, question: Question): Promise<Answers[keyof Answers]> {
+async function answerOf({ node, lines, measure }: Served, question: Question): Promise<Answers[keyof Answers]> {
   switch (question.kind) {
     case 'apply':
       return node.apply(question.delta, question.refused);
@@ -67,6 +80,8 @@ async function answerOf({ node, measure }: Served, question: Question): Promise<
       return node.rebind(question.refused);
     case 'drain':
       await node.drain(question.deadlineMs);
+      // The lines of the last requests are on their way: this thread is ended with the answer.
+      await lines.idle();
       return undefined;
     case 'stats':
       return node.stats();

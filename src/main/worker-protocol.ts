@@ -12,6 +12,8 @@ export interface WorkerSettings {
   readonly worker: number;
   /** Address for ports of the plan that name none. */
   readonly bind: string;
+  /** Other workers, or another process that is taken over, listen on the same ports. */
+  readonly reusePort: boolean;
   /** Where it counts; see observe/slab.ts. */
   readonly slab: SharedArrayBuffer;
   readonly ticketKeys: Uint8Array;

@@ -1,0 +1,33 @@
+/**
+ * The entry of a worker thread: one proxy, asked over the port that the thread
+ * was started with. What is imported here is loaded once for each core, so it is
+ * the proxy and what it needs, and nothing that reads configuration.
+ */
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { forwardingLog } from '../base/log.ts';
+import { LoopFigures } from './loop-figures.ts';
+import { makeNode } from './make-node.ts';
+import { LineSender, serveNode } from './serve-node.ts';
+import type { FromWorker, WorkerSettings } from './worker-protocol.ts';
+
+function run(port: MessagePort, settings: WorkerSettings): void {
+  const post = (message: FromWorker): void => port.postMessage(message);
+  const lines = new LineSender(post);
+  const { node, metrics, ticketKeys } = makeNode(settings, {
+    log: forwardingLog(settings.logLevel, (level, message, fields = {}) =>
+      post({ kind: 'log', level, message, fields }),
+    ),
+    announce: (event) => post({ kind: 'series', event }),
+    writeLines: (text) => lines.send(text),
+  });
+  const figures = new LoopFigures(metrics, String(settings.worker));
+  serveNode(port, {
+    node,
+    lines,
+    measure: () => figures.measure(),
+    rotateTicketKeys: (bytes) => ticketKeys.rotate(bytes),
+  });
+}
+
+// A thread always has a port.
+run(parentPort!, workerData as WorkerSettings);

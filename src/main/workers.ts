@@ -1,0 +1,123 @@
+/** Starts proxies: in worker threads, or the only one in the main thread. */
+import { randomBytes } from 'node:crypto';
+import { totalmem } from 'node:os';
+import type { WorkerOptions } from 'node:worker_threads';
+import type { Clock } from '../base/clock.ts';
+import type { Log, LogLevel } from '../base/log.ts';
+import type { Member } from '../control/member.ts';
+import { TICKET_KEY_BYTES } from '../net/ticket-keys.ts';
+import { LocalMember } from './local-member.ts';
+import type { Metering } from './metering.ts';
+import { ThreadMember } from './thread-member.ts';
+import type { WorkerSettings } from './worker-protocol.ts';
+
+export interface WorkersOptions {
+  /** Number of threads; 0 for a proxy in the main thread. */
+  readonly count: number;
+  /** Address for ports of the plan that name none. */
+  readonly bind: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly logLevel: LogLevel;
+  readonly metering: Metering;
+  /** Writes lines of the access log; rejects when they are lost. */
+  readonly writeLines: (text: string) => Promise<void>;
+}
+
+/** How long keys for TLS session tickets are used. */
+const TICKET_KEYS_MS = 24 * 3_600_000;
+
+const HEAP_MEGABYTES_MIN = 256;
+const HEAP_MEGABYTES_MAX = 2_048;
+
+const EXTENSION = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
+const WORKER_URL = new URL(`./worker${EXTENSION}`, import.meta.url);
+
+/** The environment that a worker may see: what Node itself reads. Ours may hold secrets that are none of its business. */
+const ENV_NAMES = [
+  'NODE_COMPILE_CACHE',
+  'NODE_DISABLE_COMPILE_CACHE',
+  'NODE_EXTRA_CA_CERTS',
+  'SSL_CERT_DIR',
+  'SSL_CERT_FILE',
+  'TZ',
+] as const;
+
+export class Workers {
+  readonly #options: WorkersOptions;
+  readonly #threads = new Set<ThreadMember>();
+  readonly #makeLocal: ((settings: WorkerSettings, onSeries: Parameters<MakeLocal>[1]) => Member) | undefined;
+  readonly #stopRotation: () => void;
+  #ticketKeys: Uint8Array = randomBytes(TICKET_KEY_BYTES);
+
+  private constructor(options: WorkersOptions, makeLocal: MakeLocal | undefined) {
+    this.#options = options;
+    this.#makeLocal = makeLocal;
+    this.#stopRotation = options.clock.every(TICKET_KEYS_MS, () => this.#rotateTicketKeys());
+  }
+
+  /** Loads the proxy into the main thread only when it is to run there. */
+  static async make(options: WorkersOptions): Promise<Workers> {
+    return new Workers(options, options.count === 0 ? await localMaker(options) : undefined);
+  }
+
+  /** @param worker  its number, from 1 */
+  start(worker: number): Member {
+    const { bind, logLevel, metering, log, writeLines } = this.#options;
+    const { slab, onSeries, leave } = metering.desk();
+    const settings = { worker, bind, reusePort: true, slab, ticketKeys: this.#ticketKeys, logLevel };
+    const local = this.#makeLocal?.(settings, onSeries);
+    const member =
+      local ?? new ThreadMember({ worker, url: WORKER_URL, thread: this.#thread(settings), log, onSeries, writeLines });
+    if (member instanceof ThreadMember) this.#threads.add(member);
+    void member.gone.then(() => {
+      leave();
+      if (member instanceof ThreadMember) this.#threads.delete(member);
+    });
+    return member;
+  }
+
+  close(): void {
+    this.#stopRotation();
+  }
+
+  #thread(settings: WorkerSettings): WorkerOptions {
+    return {
+      workerData: settings,
+      name: `fourways worker ${settings.worker}`,
+      env: workerEnv(),
+      // With a limit of its own, a heap that is full ends the worker and not the process.
+      resourceLimits: { maxOldGenerationSizeMb: heapMegabytes(this.#options.count) },
+    };
+  }
+
+  #rotateTicketKeys(): void {
+    this.#ticketKeys = randomBytes(TICKET_KEY_BYTES);
+    for (const thread of this.#threads) thread.rotateTicketKeys(this.#ticketKeys);
+  }
+}
+
+type MakeLocal = (settings: WorkerSettings, onSeries: ReturnType<Metering['desk']>['onSeries']) => Member;
+
+async function localMaker({ log, writeLines }: WorkersOptions): Promise<MakeLocal> {
+  const { makeNode } = await import('./make-node.ts');
+  return (settings, announce) => {
+    const { node } = makeNode(settings, { log, announce, writeLines });
+    // The main thread measures itself.
+    return new LocalMember(node, () => undefined);
+  };
+}
+
+function workerEnv(): NodeJS.ProcessEnv {
+  return Object.fromEntries(
+    ENV_NAMES.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
+  );
+}
+
+/** Half of the memory there is, shared by the workers; the other half is for buffers, which are outside the heap. */
+function heapMegabytes(workers: number): number {
+  const limit = process.constrainedMemory();
+  const bytes = limit > 0 ? Math.min(limit, totalmem()) : totalmem();
+  const share = Math.floor(bytes / 2 / 1_048_576 / workers);
+  return Math.min(HEAP_MEGABYTES_MAX, Math.max(HEAP_MEGABYTES_MIN, share));
+}
