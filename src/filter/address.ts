@@ -6,6 +6,8 @@ export const Hostname = Type.String({
   minLength: 1,
   maxLength: 253,
   pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$',
+  expected: 'a lower-case host name such as "shop.test"',
+  description: 'Host name without port.',
 });
 
 export const PathReplacement = Type.Object(
@@ -16,6 +18,7 @@ export const PathReplacement = Type.Object(
     value: Type.String({
       maxLength: 1024,
       pattern: '^[\\x21\\x24-\\x3b\\x3d\\x40-\\x5b\\x5d\\x5f\\x61-\\x7a\\x7e]*$',
+      expected: 'a percent-encoded path without query',
       description: 'Path without query, percent-encoded (RFC 3986 section 3.3). May be empty for `prefix`.',
     }),
   },

@@ -29,6 +29,7 @@ export const FieldName = Type.String({
   minLength: 1,
   maxLength: 256,
   pattern: `^(?!(?:${FORBIDDEN})$)[!#$%&'*+.^_\`|~0-9A-Za-z-]+$`,
+  expected: 'a header name that is not one of framing or of the connection',
   description:
     'Name of the field, in any case. Fields of framing and of the connection (Connection, Content-Length, Transfer-Encoding and the like) are refused: the proxy writes its own.',
 });
@@ -37,6 +38,7 @@ export const FieldName = Type.String({
 export const FieldValue = Type.String({
   maxLength: 4096,
   pattern: '^(?:[\\x21-\\x7e\\x80-\\xff](?:[\\t\\x20-\\x7e\\x80-\\xff]*[\\x21-\\x7e\\x80-\\xff])?)?$',
+  expected: 'a header value: visible characters with spaces inside only',
   description: 'Value of the field. Control characters, and spaces at either end, are refused.',
 });
 

@@ -1,7 +1,12 @@
 import { type Static, Type } from '../../schema/schema.ts';
 
 /** A header name or a method: a token (RFC 9110 section 5.6.2), or `*`, which is one. */
-const Token = Type.String({ minLength: 1, maxLength: 256, pattern: "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$" });
+const Token = Type.String({
+  minLength: 1,
+  maxLength: 256,
+  pattern: "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$",
+  expected: 'a name of letters, digits and "-", or "*"',
+});
 
 export const CorsConfig = Type.Object(
   {
@@ -10,6 +15,7 @@ export const CorsConfig = Type.Object(
         minLength: 1,
         maxLength: 253,
         pattern: '^(\\*|[A-Za-z][A-Za-z0-9+.-]*://(\\*|(\\*\\.)?[^*:/?#@\\s]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?)$',
+        expected: 'an origin such as "https://shop.test", "https://*.shop.test" or "*"',
       }),
       {
         maxItems: 64,

@@ -9,6 +9,7 @@ export const DirectResponseConfig = Type.Object(
       minLength: 1,
       maxLength: 256,
       pattern: '^[\\x20-\\x7e]+$',
+      expected: 'a media type such as "application/json"',
       default: 'text/plain; charset=utf-8',
       description: 'Content-Type of the answer; not sent without a body.',
     }),

@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { test } from 'node:test';
+import { PHASES } from '../filter/filter.ts';
+import { check } from '../schema/schema.ts';
+import { FILTER_CONFIGS } from './configs.ts';
+import { FILTERS } from './list.ts';
+
+test('filters: list.ts and configs.ts hold the same filters, configurations and order', () => {
+  assert.deepEqual(
+    FILTERS.map(({ name }) => name),
+    Object.keys(FILTER_CONFIGS),
+  );
+  for (const { name, config } of FILTERS) assert.equal(config, FILTER_CONFIGS[name], name);
+});
+
+// A new filter must state where it runs: this is the whole order on the wire.
+test('filters: requests meet them in this order', () => {
+  assert.deepEqual(
+    FILTERS.map(({ name, phase }) => `${phase} ${name}`),
+    ['admit cors', 'transform rewrite', 'transform headers', 'answer redirect', 'answer directResponse'],
+  );
+});
+
+test('filters: phases come in their order', () => {
+  const phases = FILTERS.map(({ phase }) => PHASES.indexOf(phase));
+  assert.deepEqual(
+    phases,
+    phases.toSorted((a, b) => a - b),
+  );
+});
+
+test('filters: each folder has its files', () => {
+  const root = new URL('.', import.meta.url);
+  const folders = readdirSync(root, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  assert.equal(folders.length, FILTERS.length);
+  for (const { name } of folders) {
+    const files = readdirSync(new URL(`${name}/`, root));
+    for (const file of ['config.ts', 'filter.ts', 'filter.test.ts', 'doc.md']) {
+      assert.ok(files.includes(file), `${name} has no ${file}`);
+    }
+  }
+});
+
+test('filters: every configuration is a strict object and says what it is', () => {
+  for (const { name, config } of FILTERS) {
+    const schema = config as { additionalProperties?: unknown; description?: unknown };
+    assert.equal(schema.additionalProperties, false, name);
+    assert.equal(typeof schema.description, 'string', name);
+    assert.notEqual(check(config, { nonsense: 1 }).issues.length, 0, name);
+  }
+});
