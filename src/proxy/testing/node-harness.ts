@@ -1,0 +1,203 @@
+/** A real proxy on a free port of the loopback, in this thread, with real upstreams: for tests of this room. */
+import http from 'node:http';
+import net from 'node:net';
+import { systemClock } from '../../base/clock.ts';
+import { CONNECTION_LIMITS, CONNECTION_TIMEOUTS } from '../../base/limits.ts';
+import { silentLog } from '../../base/log.ts';
+import { systemRandom } from '../../base/random.ts';
+import type { FilterDef } from '../../filter/filter.ts';
+import type { PlanCluster, PlanDelta, PlanListener, PlanPort, PlanRoute, PlanRule } from '../../ir/plan.ts';
+import { Resolver } from '../../net/dns.ts';
+import { TicketKeys } from '../../net/ticket-keys.ts';
+import { AccessLog } from '../../observe/access-log.ts';
+import { WorkerMetrics } from '../../observe/metrics.ts';
+import { allocateSlab } from '../../observe/slab.ts';
+import { TrafficMetrics } from '../../observe/traffic-metrics.ts';
+import { ProxyNode } from '../node.ts';
+
+const PORT: PlanPort = {
+  address: '127.0.0.1',
+  port: 0,
+  protocol: 'http',
+  limits: CONNECTION_LIMITS,
+  timeouts: CONNECTION_TIMEOUTS,
+};
+
+export const LISTENER: PlanListener = {
+  port: '127.0.0.1:0',
+  hostname: '*',
+  publicPort: 80,
+  settings: {
+    path: {
+      dotSegments: 'resolve',
+      encodedSlash: 'keep',
+      emptySegments: 'keep',
+      backslash: 'refuse',
+      parameters: 'keep',
+      invalidUtf8: 'refuse',
+    },
+    trustedHops: { count: 0, cidrs: [] },
+    serverHeader: 'keep',
+    forwarded: false,
+    via: true,
+    underscoreNames: 'keep',
+    accessLog: { enabled: true, linesPerSecond: 1_000, sample: 1, headers: [], query: 'omit' },
+  },
+};
+
+const CLUSTER: PlanCluster = {
+  protocol: 'http1',
+  endpoints: [],
+  settings: {
+    connectMs: 1_000,
+    idleMs: 5_000,
+    idleConnectionsMax: 16,
+    keepAliveMs: 5_000,
+    connectionsMax: 64,
+    queueMax: 64,
+    headerBytesMax: 32_768,
+    connectRetries: 2,
+    retryBudget: 0.2,
+  },
+};
+
+export function clusterTo(ports: readonly number[], more: Partial<PlanCluster> = {}): PlanCluster {
+  const endpoints = ports.map((port) => ({ address: '127.0.0.1', port, weight: 1 }));
+  return { ...CLUSTER, endpoints, ...more };
+}
+
+/** A rule for every path that sends to cluster `c`. */
+export function ruleTo(more: Partial<PlanRule> = {}): PlanRule {
+  return {
+    name: 'HTTPRoute/d/r/0',
+    matches: [{ path: { kind: 'prefix', value: '/' }, headers: [], query: [] }],
+    filters: [],
+    backends: [{ target: { kind: 'cluster', cluster: 'c' }, weight: 1, filters: [] }],
+    mirrors: [],
+    timeouts: {},
+    ...more,
+  };
+}
+
+export function routeOf(...rules: readonly PlanRule[]): PlanRoute {
+  return { createdMs: 1, attach: [{ listener: 'l', hosts: ['*'] }], rules };
+}
+
+const NOTHING = { ports: [], listeners: [], routes: [], clusters: [], secrets: [] };
+
+export class Harness implements AsyncDisposable {
+  readonly node: ProxyNode;
+  readonly log: Record<string, unknown>[] = [];
+  port = 0;
+  #version = 0;
+  readonly #accessLog: AccessLog;
+  readonly #resolver: Resolver;
+
+  constructor(filters: readonly FilterDef[] = []) {
+    const random = systemRandom();
+    this.#accessLog = new AccessLog({
+      clock: systemClock,
+      random,
+      flush: (batch) => {
+        for (const line of batch.trimEnd().split('\n')) this.log.push(JSON.parse(line) as Record<string, unknown>);
+      },
+    });
+    this.#resolver = new Resolver({ clock: systemClock, random, log: silentLog });
+    this.node = new ProxyNode({
+      clock: systemClock,
+      random,
+      log: silentLog,
+      metrics: new TrafficMetrics(new WorkerMetrics({ slab: allocateSlab(1_000), announce: () => undefined })),
+      accessLog: this.#accessLog,
+      resolver: this.#resolver,
+      filters,
+      bind: '127.0.0.1',
+      reusePort: false,
+      ticketKeys: new TicketKeys(new Uint8Array(48)),
+    });
+  }
+
+  /** The first plan: one port, one listener, and these parts. */
+  async start(set: Partial<PlanDelta['set']>, port: Partial<PlanPort> = {}): Promise<void> {
+    const result = await this.#apply(undefined, {
+      ports: { '127.0.0.1:0': { ...PORT, ...port } },
+      listeners: { l: LISTENER },
+      ...set,
+    });
+    const state = result.kind === 'ack' ? result.ports['127.0.0.1:0'] : undefined;
+    if (state?.state !== 'bound') throw new Error(`Cannot start: ${JSON.stringify(result)}`);
+    this.port = state.port;
+  }
+
+  change(set: Partial<PlanDelta['set']>, remove: Partial<PlanDelta['remove']> = {}): ReturnType<ProxyNode['apply']> {
+    return this.#apply(String(this.#version), set, remove);
+  }
+
+  async #apply(
+    from: string | undefined,
+    set: Partial<PlanDelta['set']>,
+    remove: Partial<PlanDelta['remove']> = {},
+  ): ReturnType<ProxyNode['apply']> {
+    const empty = { ports: {}, listeners: {}, routes: {}, clusters: {}, secrets: {} };
+    const to = String(this.#version + 1);
+    const result = await this.node.apply({ from, to, set: { ...empty, ...set }, remove: { ...NOTHING, ...remove } });
+    if (result.kind === 'ack') this.#version++;
+    return result;
+  }
+
+  /** Lines of the access log so far. */
+  lines(): Record<string, unknown>[] {
+    this.#accessLog.flush();
+    return this.log;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.node.drain(0);
+    this.#accessLog.close();
+    this.#resolver.close();
+  }
+}
+
+/** A real upstream that runs `answer` for each request. */
+export class Upstream implements AsyncDisposable {
+  readonly server: http.Server;
+  port = 0;
+
+  private constructor(answer: http.RequestListener) {
+    this.server = http.createServer(answer);
+  }
+
+  static async start(answer: http.RequestListener): Promise<Upstream> {
+    const upstream = new Upstream(answer);
+    await new Promise<void>((resolve) => upstream.server.listen(0, '127.0.0.1', resolve));
+    upstream.port = (upstream.server.address() as net.AddressInfo).port;
+    return upstream;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.server.closeAllConnections();
+    await new Promise((resolve) => this.server.close(resolve));
+  }
+}
+
+export interface Got {
+  readonly status: number;
+  readonly headers: http.IncomingHttpHeaders;
+  readonly body: string;
+}
+
+/** One request with a client of Node's own. */
+export function request(port: number, options: http.RequestOptions & { body?: string | Buffer } = {}): Promise<Got> {
+  return new Promise((resolve, reject) => {
+    const sent = http.request({ host: '127.0.0.1', port, agent: false, ...options }, (answer) => {
+      const pieces: Buffer[] = [];
+      answer.on('data', (bytes: Buffer) => pieces.push(bytes));
+      answer.on('error', reject);
+      answer.on('end', () =>
+        resolve({ status: answer.statusCode!, headers: answer.headers, body: Buffer.concat(pieces).toString() }),
+      );
+    });
+    sent.on('error', reject);
+    sent.end(options.body);
+  });
+}
