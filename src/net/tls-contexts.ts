@@ -1,0 +1,195 @@
+/**
+ * Which certificates answer for which server name on one port. Contexts are made
+ * when they are first needed and kept while a plan names them: a rotated secret
+ * makes new contexts for its own listeners and touches no other.
+ */
+import { constants, createHash, createPrivateKey, X509Certificate } from 'node:crypto';
+import tls from 'node:tls';
+import { nameCovers, namesOf } from './certificate.ts';
+import type { TicketKeys } from './ticket-keys.ts';
+
+/** A certificate with its key: `PlanSecret` (ir/plan.ts) fits as it is. */
+export interface KeyPair {
+  /** PEM chain, leaf first. */
+  readonly certificatePem: string;
+  readonly privateKeyPem: string;
+}
+
+/** One listener of the port, out of its plan. */
+export interface TlsListener {
+  /** `shop.test`, `*.shop.test` for all names below, `*` for everything else and for clients without SNI. */
+  readonly hostname: string;
+  readonly tls: {
+    readonly versionMin: 'TLSv1.2' | 'TLSv1.3';
+    /** OpenSSL cipher list; empty for Node's default. */
+    readonly ciphers: string;
+  };
+  /** In the order of preference. Several for one name are offered by key type. */
+  readonly secrets: readonly KeyPair[];
+}
+
+export interface ClientValidation {
+  /** PEM bundles. */
+  readonly cas: readonly string[];
+  readonly mode: 'required' | 'optional';
+}
+
+export interface ContextsPlan {
+  readonly listeners: readonly TlsListener[];
+  readonly clientValidation: ClientValidation | undefined;
+}
+
+export type NoContext = 'unknown-name' | 'no-certificate';
+
+/** A secret that was read: what it is called, which names it has and of what type its key is. */
+interface ServerCertificate extends KeyPair {
+  readonly id: string;
+  readonly dnsNames: readonly string[];
+  readonly keyType: string;
+}
+
+export class TlsContexts {
+  readonly #ticketKeys: TicketKeys;
+  readonly #onBroken: (hostname: string, why: string) => void;
+  /** By hostname, as listeners have it. */
+  #listeners = new Map<string, TlsListener>();
+  #validation: ClientValidation | undefined;
+  #validationId = '';
+  #contexts = new Map<string, tls.SecureContext>();
+  /** By the listener they were read for, so that they go with it. */
+  #certificates = new WeakMap<KeyPair, ServerCertificate | 'broken'>();
+  #generation: number;
+
+  /** @param onBroken  told once about each secret that cannot be used, with words for the log */
+  constructor(ticketKeys: TicketKeys, onBroken: (hostname: string, why: string) => void) {
+    this.#ticketKeys = ticketKeys;
+    this.#generation = ticketKeys.generation;
+    this.#onBroken = onBroken;
+  }
+
+  /** Takes a new plan. Contexts that it does not change stay. */
+  update({ listeners, clientValidation }: ContextsPlan): void {
+    this.#listeners = new Map(listeners.map((listener) => [listener.hostname, listener]));
+    this.#validation = clientValidation;
+    this.#validationId = clientValidation === undefined ? '' : digest(clientValidation.mode, ...clientValidation.cas);
+    // Contexts whose secrets nobody names any more must not keep private keys in memory.
+    const policies = new Map(listeners.map((listener) => [this.#policyId(listener), listener]));
+    for (const key of this.#contexts.keys()) {
+      const [policyId, ...ids] = key.split(' ');
+      const secrets = policies.get(policyId!)?.secrets.map((secret) => secretId(secret)) ?? [];
+      if (!ids.every((id) => secrets.includes(id))) this.#contexts.delete(key);
+    }
+  }
+
+  /** @param serverName  lower case; empty when the client named none */
+  find(serverName: string): tls.SecureContext | NoContext {
+    const listener = this.#listenerFor(serverName);
+    if (listener === undefined) return 'unknown-name';
+    const chosen = this.#choose(listener, serverName);
+    if (chosen.length === 0) return 'no-certificate';
+    if (this.#generation !== this.#ticketKeys.generation) {
+      this.#generation = this.#ticketKeys.generation;
+      this.#contexts.clear();
+    }
+    const key = [this.#policyId(listener), ...chosen.map(({ id }) => id)].join(' ');
+    let context = this.#contexts.get(key);
+    if (context === undefined) {
+      context = this.#make(listener, chosen);
+      if (context === undefined) return 'no-certificate';
+      this.#contexts.set(key, context);
+    }
+    return context;
+  }
+
+  /** The name itself, then the longest wildcard, then `*` (Gateway API, Listener.hostname). */
+  #listenerFor(serverName: string): TlsListener | undefined {
+    const exact = this.#listeners.get(serverName);
+    if (exact !== undefined && serverName !== '') return exact;
+    for (let dot = serverName.indexOf('.'); dot >= 0; dot = serverName.indexOf('.', dot + 1)) {
+      const wildcard = this.#listeners.get(`*${serverName.slice(dot)}`);
+      if (wildcard !== undefined) return wildcard;
+    }
+    return this.#listeners.get('*');
+  }
+
+  /** One certificate for each type of key: of those that carry the name, or of all when none does. */
+  #choose({ hostname, secrets }: TlsListener, serverName: string): ServerCertificate[] {
+    const usable = secrets.flatMap((secret) => this.#read(hostname, secret) ?? []);
+    const named = usable.filter(({ dnsNames }) => dnsNames.some((name) => nameCovers(name, serverName)));
+    const byType = new Map<string, ServerCertificate>();
+    for (const certificate of named.length > 0 ? named : usable) {
+      if (!byType.has(certificate.keyType)) byType.set(certificate.keyType, certificate);
+    }
+    return [...byType.values()];
+  }
+
+  #read(hostname: string, secret: KeyPair): ServerCertificate | undefined {
+    const known = this.#certificates.get(secret);
+    if (known !== undefined) return known === 'broken' ? undefined : known;
+    const read = readCertificate(secret);
+    if ('flaw' in read) {
+      this.#certificates.set(secret, 'broken');
+      this.#onBroken(hostname, read.flaw);
+      return undefined;
+    }
+    this.#certificates.set(secret, read);
+    return read;
+  }
+
+  #make({ hostname, tls: policy }: TlsListener, chosen: readonly ServerCertificate[]): tls.SecureContext | undefined {
+    try {
+      return tls.createSecureContext({
+        cert: chosen.map(({ certificatePem }) => certificatePem),
+        key: chosen.map(({ privateKeyPem }) => privateKeyPem),
+        minVersion: policy.versionMin,
+        ...(policy.ciphers === '' ? {} : { ciphers: policy.ciphers }),
+        honorCipherOrder: true,
+        // With no bundle Node would load every root of its own, for clients that are not asked for a certificate.
+        ca: this.#validation === undefined ? [] : [...this.#validation.cas],
+        // A bundle is trusted as it is: also an intermediate or the client's own certificate may stand in it.
+        allowPartialTrustChain: true,
+        ticketKeys: Buffer.from(this.#ticketKeys.bytes),
+        // A session begun under other rules must not be resumed under these.
+        sessionIdContext: digest(hostname, this.#validationId).slice(0, 32),
+        secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
+      });
+    } catch (error) {
+      this.#onBroken(hostname, error instanceof Error ? error.message : String(error));
+      return undefined;
+    }
+  }
+
+  #policyId({ hostname, tls: policy }: TlsListener): string {
+    return digest(hostname, policy.versionMin, policy.ciphers, this.#validationId);
+  }
+}
+
+function readCertificate(secret: KeyPair): ServerCertificate | { readonly flaw: string } {
+  try {
+    const leaf = new X509Certificate(secret.certificatePem);
+    if (!leaf.checkPrivateKey(createPrivateKey(secret.privateKeyPem))) {
+      return { flaw: 'The private key does not belong to the certificate' };
+    }
+    const keyType = leaf.publicKey.asymmetricKeyType ?? 'unknown';
+    return { ...secret, id: secretId(secret), dnsNames: namesOf(leaf).dns, keyType };
+  } catch {
+    return { flaw: 'The certificate or its private key cannot be read' };
+  }
+}
+
+const SECRET_IDS = new WeakMap<KeyPair, string>();
+
+function secretId(secret: KeyPair): string {
+  let id = SECRET_IDS.get(secret);
+  if (id === undefined) {
+    id = digest(secret.certificatePem, secret.privateKeyPem);
+    SECRET_IDS.set(secret, id);
+  }
+  return id;
+}
+
+function digest(...parts: readonly string[]): string {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(`${part.length} ${part}`);
+  return hash.digest('hex');
+}

@@ -1,0 +1,315 @@
+/**
+ * TLS termination for one port. The ClientHello is read before any TLS engine is
+ * started, because the listener that it names decides on everything else: not only
+ * the certificate, as with OpenSSL's own server name callback, but also versions,
+ * ciphers, and with whom a session may be resumed.
+ */
+import type net from 'node:net';
+import tls from 'node:tls';
+import type { Log } from '../base/log.ts';
+import { Timed, type TimerWheel } from '../base/timers.ts';
+import { readClientHello } from './client-hello.ts';
+import type { TicketKeys } from './ticket-keys.ts';
+import { type ClientValidation, TlsContexts, type TlsListener } from './tls-contexts.ts';
+import { type HandshakeFailure, handshakeFailureOf } from './tls-failure.ts';
+
+/** The parts of `PlanPort` (ir/plan.ts) that concern TLS. */
+export interface PortTlsPlan {
+  readonly timeouts: { readonly handshakeMs: number };
+  readonly clientValidation?: ClientValidation;
+}
+
+/** What is known of a client after its handshake. */
+export interface SecureFacts {
+  readonly peerIp: string;
+  readonly peerPort: number;
+  readonly scheme: 'https';
+  /** Lower case; empty when the client named none. */
+  readonly serverName: string;
+  /** `TLSv1.2` or `TLSv1.3`. */
+  readonly tlsVersion: string;
+  /** Name as IANA has it: `TLS_AES_128_GCM_SHA256`. */
+  readonly tlsCipher: string;
+  /** Whether the client showed a certificate that the port's bundles vouch for. */
+  readonly clientVerified: boolean;
+}
+
+/** Exactly one is called, once. */
+export interface AcceptDone {
+  onSecure(socket: tls.TLSSocket, facts: SecureFacts): void;
+  /** The socket is closed already. `detail` is for the log. */
+  onFailed(failure: HandshakeFailure, detail: string): void;
+}
+
+/** Counts of one port: `PortMetrics` (observe/) fits as it is. */
+export interface HandshakeCounters {
+  readonly handshakesFull: { add(amount: number): void };
+  readonly handshakesResumed: { add(amount: number): void };
+  handshakeFailed(failure: HandshakeFailure): void;
+}
+
+export interface PortTlsOptions {
+  readonly wheel: TimerWheel;
+  readonly log: Log;
+  readonly metrics: HandshakeCounters;
+  readonly ticketKeys: TicketKeys;
+  /** Protocols offered by ALPN, the favourite first. Default: `http/1.1`. */
+  readonly alpn?: readonly string[];
+}
+
+/** Handshakes that may run at one time on a port. Beyond: the newest is closed, so slow clients cannot fill memory. */
+export const HANDSHAKES_MAX = 4_096;
+
+/**
+ * Handshakes that are started in one turn of the event loop. Each takes up to a
+ * millisecond of signing; a storm of them must not hold up requests that run.
+ */
+const STARTS_PER_TURN = 4;
+
+export class PortTls {
+  readonly #options: PortTlsOptions;
+  readonly #contexts: TlsContexts;
+  readonly #alpn: readonly string[];
+  readonly #waiting: Handshake[] = [];
+  #plan: PortTlsPlan = { timeouts: { handshakeMs: 0 } };
+  #running = 0;
+  #turnAsked = false;
+
+  constructor(options: PortTlsOptions) {
+    this.#options = options;
+    this.#alpn = options.alpn ?? ['http/1.1'];
+    this.#contexts = new TlsContexts(options.ticketKeys, (hostname, why) =>
+      options.log.error(`Cannot use a certificate of listener "${hostname}": ${why}`),
+    );
+  }
+
+  /** Handshakes that are running. */
+  get handshakes(): number {
+    return this.#running;
+  }
+
+  /** Takes a new plan, for connections that are accepted from now on. */
+  update(plan: PortTlsPlan, listeners: readonly TlsListener[]): void {
+    this.#plan = plan;
+    this.#contexts.update({ listeners, clientValidation: plan.clientValidation });
+  }
+
+  /** Takes over a socket that nobody has read from yet. */
+  accept(socket: net.Socket, done: AcceptDone): void {
+    const { wheel, metrics, log } = this.#options;
+    this.#running++;
+    const handshake = new Handshake({
+      socket,
+      wheel,
+      timeoutMs: this.#plan.timeouts.handshakeMs,
+      onHello: () => this.#enqueue(handshake),
+      done: {
+        onSecure: (secured, facts) => {
+          this.#running--;
+          (secured.isSessionReused() ? metrics.handshakesResumed : metrics.handshakesFull).add(1);
+          done.onSecure(secured, facts);
+        },
+        onFailed: (failure, detail) => {
+          this.#running--;
+          metrics.handshakeFailed(failure);
+          log.debug('A TLS handshake failed', { failure, detail, client: handshake.peerIp });
+          done.onFailed(failure, detail);
+        },
+      },
+    });
+    if (this.#running > HANDSHAKES_MAX) handshake.fail('overloaded', `${HANDSHAKES_MAX} handshakes are running`);
+    else handshake.listen();
+  }
+
+  #enqueue(handshake: Handshake): void {
+    this.#waiting.push(handshake);
+    if (this.#turnAsked) return;
+    this.#turnAsked = true;
+    setImmediate(() => this.#turn());
+  }
+
+  #turn(): void {
+    for (const handshake of this.#waiting.splice(0, STARTS_PER_TURN)) this.#start(handshake);
+    this.#turnAsked = this.#waiting.length > 0;
+    if (this.#turnAsked) setImmediate(() => this.#turn());
+  }
+
+  #start(handshake: Handshake): void {
+    if (handshake.ended) return;
+    const context = this.#contexts.find(handshake.serverName);
+    const { clientValidation } = this.#plan;
+    if (typeof context !== 'string') handshake.start({ context, clientValidation, alpn: this.#alpn });
+    else handshake.refuse(context);
+  }
+}
+
+interface HandshakeOptions {
+  readonly socket: net.Socket;
+  readonly wheel: TimerWheel;
+  readonly timeoutMs: number;
+  /** The ClientHello is here. */
+  readonly onHello: () => void;
+  readonly done: AcceptDone;
+}
+
+interface HandshakeTerms {
+  readonly context: tls.SecureContext;
+  readonly clientValidation: ClientValidation | undefined;
+  readonly alpn: readonly string[];
+}
+
+/** One client from its first byte to a secure connection: hello -> waiting for its turn -> TLS engine -> ended. */
+class Handshake {
+  readonly peerIp: string;
+  serverName = '';
+  ended = false;
+
+  readonly #options: HandshakeOptions;
+  readonly #peerPort: number;
+  readonly #timer: Timed;
+  #hello: Buffer = Buffer.alloc(0);
+  #secured: tls.TLSSocket | undefined;
+
+  constructor(options: HandshakeOptions) {
+    this.#options = options;
+    const { socket } = options;
+    this.peerIp = peerIpOf(socket);
+    this.#peerPort = socket.remotePort ?? 0;
+    this.#timer = new Timed(() => this.fail('timeout', `No handshake within ${options.timeoutMs} ms`));
+  }
+
+  listen(): void {
+    const { socket, wheel, timeoutMs } = this.#options;
+    if (timeoutMs > 0) wheel.arm(this.#timer, timeoutMs);
+    socket.on('data', this.#onData);
+    socket.on('end', this.#onEnd);
+    socket.on('error', this.#onError);
+    socket.on('close', this.#onEnd);
+  }
+
+  start({ context, clientValidation, alpn }: HandshakeTerms): void {
+    const { socket } = this.#options;
+    socket.off('end', this.#onEnd);
+    socket.unshift(this.#hello);
+    this.#hello = Buffer.alloc(0);
+    const secured = new tls.TLSSocket(socket, {
+      isServer: true,
+      secureContext: context,
+      ALPNProtocols: [...alpn],
+      requestCert: clientValidation !== undefined,
+      rejectUnauthorized: clientValidation?.mode === 'required',
+    });
+    this.#secured = secured;
+    secured.on('error', this.#onError);
+    secured.on('close', this.#onEnd);
+    secured.once('secure', () => this.#onSecure(secured, clientValidation));
+  }
+
+  /** No listener, or no certificate, for this name: said in the words of TLS, as no engine was started that could. */
+  refuse(reason: 'unknown-name' | 'no-certificate'): void {
+    const alert = reason === 'unknown-name' ? ALERT_UNRECOGNIZED_NAME : ALERT_INTERNAL_ERROR;
+    const { socket } = this.#options;
+    this.#end(reason, this.serverName === '' ? 'no server name' : this.serverName);
+    // With the read side open, closing would reset the connection before the alert is read.
+    socket.end(alert);
+    socket.resume();
+    socket.setTimeout(ALERT_LINGER_MS, () => socket.destroy());
+  }
+
+  fail(failure: HandshakeFailure, detail: string): void {
+    if (this.ended) return;
+    this.#secured?.destroy();
+    this.#options.socket.destroy();
+    this.#end(failure, detail);
+  }
+
+  /** Ends without success; the sockets may live on for their last words, so they keep a listener for errors. */
+  #end(failure: HandshakeFailure, detail: string): void {
+    this.#detach();
+    this.#options.done.onFailed(failure, detail);
+  }
+
+  #detach(): void {
+    this.ended = true;
+    this.#options.wheel.disarm(this.#timer);
+    const { socket } = this.#options;
+    for (const from of [socket, this.#secured]) {
+      from?.off('error', this.#onError);
+      from?.off('close', this.#onEnd);
+    }
+    socket.off('data', this.#onData);
+    socket.off('end', this.#onEnd);
+    socket.on('error', ignore);
+  }
+
+  readonly #onData = (bytes: Buffer): void => {
+    this.#hello = this.#hello.length === 0 ? bytes : Buffer.concat([this.#hello, bytes]);
+    const hello = readClientHello(this.#hello);
+    if (hello === 'more') return;
+    if (hello === 'not-tls' || hello === 'malformed') {
+      this.fail(hello, hello === 'not-tls' ? 'The first bytes are not TLS' : 'The ClientHello is malformed');
+      return;
+    }
+    const { socket, onHello } = this.#options;
+    socket.off('data', this.#onData);
+    socket.pause();
+    this.serverName = hello.serverName;
+    onHello();
+  };
+
+  readonly #onEnd = (): void => this.fail('aborted', 'The client closed the connection');
+
+  readonly #onError = (error: NodeJS.ErrnoException): void => {
+    this.fail(handshakeFailureOf(error), error.code ?? error.message);
+  };
+
+  #onSecure(secured: tls.TLSSocket, validation: ClientValidation | undefined): void {
+    if (this.ended) return;
+    const verified = validation !== undefined && clientProblem(secured) === undefined;
+    if (validation?.mode === 'required' && !verified) {
+      const missing = secured.getPeerX509Certificate() === undefined;
+      const failure = missing ? 'client-certificate-missing' : 'client-certificate-invalid';
+      this.fail(failure, clientProblem(secured) ?? 'unknown');
+      return;
+    }
+    this.#detach();
+    this.#options.done.onSecure(secured, {
+      peerIp: this.peerIp,
+      peerPort: this.#peerPort,
+      scheme: 'https',
+      serverName: this.serverName,
+      tlsVersion: secured.getProtocol() ?? '',
+      tlsCipher: secured.getCipher().standardName,
+      clientVerified: verified,
+    });
+  }
+}
+
+/**
+ * What is wrong with the client's certificate, or undefined when OpenSSL has
+ * verified it against the bundles of the port. `ssl.verifyError` is what Node's
+ * own servers ask; without it nothing counts as verified.
+ */
+function clientProblem(secured: tls.TLSSocket): string | undefined {
+  // A resumed session without a certificate verifies as "ok", so look for the certificate itself.
+  if (secured.getPeerX509Certificate() === undefined) return 'The client showed no certificate';
+  const { ssl } = secured as unknown as { ssl?: { verifyError?(): NodeJS.ErrnoException | null | undefined } };
+  if (ssl?.verifyError === undefined) return 'The result of the verification is not known';
+  const error = ssl.verifyError();
+  return error === null || error === undefined ? undefined : `${error.code ?? 'invalid'}: ${error.message}`;
+}
+
+/** An IPv4 client on a dual-stack socket is named in IPv4. */
+function peerIpOf(socket: net.Socket): string {
+  const address = socket.remoteAddress ?? '';
+  return address.startsWith('::ffff:') ? address.slice(7) : address;
+}
+
+/** How long a refused client may take to read its alert. */
+const ALERT_LINGER_MS = 1_000;
+
+/** Fatal alerts as bytes (RFC 8446 section 6): record type 21, version 3.1, two bytes, level 2, description. */
+const ALERT_UNRECOGNIZED_NAME = Buffer.from([21, 3, 1, 0, 2, 2, 112]);
+const ALERT_INTERNAL_ERROR = Buffer.from([21, 3, 1, 0, 2, 2, 80]);
+
+const ignore = (): void => undefined;
