@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { freePort, pause } from '../test/client/fourways.ts';
 import { exchangeOnce, get } from '../test/client/raw-client.ts';
-import { type Address, makeCertificate, type Peer, startOrigin } from './peer.ts';
+import { type Address, writeCertificate, type Peer, startOrigin } from './peer.ts';
 import { type Bound, coreTicks, cpuSeconds, rssBytes } from './process.ts';
 import { type LoadRow, median, round } from './row.ts';
 import { pathOf, type Scenario } from './scenario.ts';
@@ -84,7 +84,7 @@ async function enter(
   if (version === undefined) return undefined;
   mkdirSync(dir, { recursive: true });
   const listen = await freeAddress();
-  const tls = scenario.tls ? makeCertificate(dir) : undefined;
+  const tls = scenario.tls ? writeCertificate(dir) : undefined;
   const process = peer.start({ dir, core: PROXY_CORE, listen, origin, tls, routes: scenario.routes });
   started.push(process);
   try {

@@ -1,8 +1,8 @@
 /** The proxies that a bench compares, each started from its file in peers/. */
-import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { makeCertificate } from '../src/net/testing/certificates.ts';
 import {
   gateway,
   gatewayClass,
@@ -190,13 +190,12 @@ function fill(
   return path;
 }
 
-/** A P-256 certificate for `bench.test`, made with openssl. */
-export function makeCertificate(dir: string): { certificate: string; key: string } {
+/** PEM files of a P-256 certificate for `bench.test`. */
+export function writeCertificate(dir: string): { certificate: string; key: string } {
+  const { certificatePem, privateKeyPem } = makeCertificate({ hosts: ['bench.test'] });
   const files = { certificate: join(dir, 'bench.crt'), key: join(dir, 'bench.key') };
-  const what = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-subj', '/CN=bench.test'];
-  const how = ['-addext', 'subjectAltName=DNS:bench.test', '-days', '30', '-nodes'];
-  const where = ['-keyout', files.key, '-out', files.certificate];
-  execFileSync('openssl', ['req', '-x509', ...what, ...how, ...where], { stdio: 'ignore' });
+  writeFileSync(files.certificate, certificatePem);
+  writeFileSync(files.key, privateKeyPem);
   return files;
 }
 

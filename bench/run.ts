@@ -3,13 +3,13 @@
  *
  * Everything in one pinned run: the proxy on core 0, load generator and origin on core 1.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { runScenario } from './load.ts';
 import { PARTS } from './parts.ts';
-import { PEERS } from './peer.ts';
+import { fourwaysProgram, PEERS } from './peer.ts';
 import { firstLineOf } from './process.ts';
 import { loadTable, type Row } from './row.ts';
 import { SCENARIOS } from './scenario.ts';
@@ -77,9 +77,16 @@ async function measure(
       say('!: the proxy was not saturated; its latency and req/s are those of the load side, its CPU time holds');
     }
   }
+  const program = fourwaysProgram();
+  const version = PEERS.find(({ name }) => name === 'fourways')?.version();
   for (const part of PARTS.filter(({ name }) => wanted.has(name) && proxies.has('fourways'))) {
     say(`\n${part.name}: ${part.about}`);
-    rows.push(...(await part.run({ dir: join(dir, part.name), say })));
+    if (program === undefined || version === undefined) {
+      say('  fourways: absent');
+      continue;
+    }
+    mkdirSync(join(dir, part.name), { recursive: true });
+    rows.push(...(await part.run({ dir: join(dir, part.name), version, entry: program.from, say })));
   }
   rmSync(dir, { recursive: true, force: true });
   return rows;
@@ -90,7 +97,7 @@ function missingTools(): string | undefined {
   if (process.platform !== 'linux') return 'Cannot run the bench: it reads /proc, so it needs Linux';
   if (availableParallelism() < 2)
     return 'Cannot run the bench: it needs two cores, one for the proxy, one for the load';
-  const packages = { wrk: 'wrk', taskset: 'util-linux', openssl: 'openssl' };
+  const packages = { wrk: 'wrk', taskset: 'util-linux' };
   const missing = Object.entries(packages).filter(
     ([tool]) => firstLineOf('sh', '-c', `command -v ${tool}`) === undefined,
   );
