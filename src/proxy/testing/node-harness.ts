@@ -1,6 +1,6 @@
 /** A real proxy on a free port of the loopback, in this thread, with real upstreams: for tests of this room. */
 import http from 'node:http';
-import net from 'node:net';
+import type net from 'node:net';
 import { systemClock } from '../../base/clock.ts';
 import { CONNECTION_LIMITS, CONNECTION_TIMEOUTS } from '../../base/limits.ts';
 import { silentLog } from '../../base/log.ts';
