@@ -52,7 +52,9 @@ export const up = defineCommand({
     'a wrong change is refused and the last good configuration goes on serving.',
     'SIGTERM and Ctrl-C stop accepting, let running requests finish, then end. A second Ctrl-C ends at once.',
   ].join('\n'),
-  json: 'One object a line on standard output, each with `event`: `ready` with the bound addresses and the admin address.',
+  json:
+    'One line on standard output when it serves: `{ event: "ready", plan, listening: [url], admin?, workers, routes, problems, pid }`. ' +
+    'After it come the log and the access log, one object a line.',
   options: OPTIONS,
   run: async (args, io) => io.programs.up(readUp(args, io.cwd)),
 });
