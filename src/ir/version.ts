@@ -6,7 +6,7 @@
  * the plan, so an edit at the top of a large file stays one small diff.
  */
 import { hashOf, hashText } from '../base/canonical.ts';
-import type { Plan, PlanCluster, PlanFilter, PlanListener, PlanPort, PlanRoute, PlanSecret } from './plan.ts';
+import type { Plan, PlanCluster, PlanFilter, PlanListener, PlanPort, PlanRoute, PlanRule, PlanSecret } from './plan.ts';
 
 export type PlanPart = PlanPort | PlanListener | PlanRoute | PlanCluster;
 
@@ -49,19 +49,20 @@ export function versionOf(parts: PlanParts): string {
   return hashText(lines.join('\n'));
 }
 
-/** Canonical JSON leaves out what is undefined. */
 function withoutPositions(route: PlanRoute): unknown {
   return {
     ...route,
     rules: route.rules.map((rule) => ({
-      ...rule,
-      at: undefined,
+      ...withoutPosition(rule),
       filters: rule.filters.map(withoutPosition),
       backends: rule.backends.map((backend) => ({ ...backend, filters: backend.filters.map(withoutPosition) })),
     })),
   };
 }
 
-function withoutPosition(filter: PlanFilter): unknown {
-  return { ...filter, at: undefined };
+/** Never reads the position: the compiler finds it only when it is read. */
+function withoutPosition<T extends PlanRule | PlanFilter>(part: T): Omit<T, 'at'> {
+  const kept: Partial<T> = {};
+  for (const name of Object.keys(part) as (keyof T & string)[]) if (name !== 'at') kept[name] = part[name];
+  return kept as Omit<T, 'at'>;
 }

@@ -1,0 +1,48 @@
+/** Puts the parts of all passes together into one plan. */
+import type { PlanBundle, PlanCluster, PlanRoute, PlanSecret } from '../ir/plan.ts';
+import { hashPart, hashSecret, type PlanPart, type PlanParts, versionOf } from '../ir/version.ts';
+import type { Found } from './found.ts';
+
+/**
+ * @param before  the bundle of the last compile: a part with the same content stays the same object, also where
+ *   it had to be made again. Not so for routes: they say where they were written, and that may have moved
+ */
+export function assemble({ gateways, routes, clusters }: Found, before: PlanBundle | undefined): PlanBundle {
+  const planRoutes: Record<string, PlanRoute> = {};
+  for (const { parts } of routes) for (const [key, part] of parts) planRoutes[key] = part;
+  const planClusters: Record<string, PlanCluster> = {};
+  const secrets: Record<string, PlanSecret> = { ...gateways.secrets };
+  for (const [key, result] of clusters) {
+    planClusters[key] = kept(before?.plan.clusters[key], result.cluster);
+    for (const { ref, secret } of result.secrets) secrets[ref.secret] = secret;
+  }
+  const parts: PlanParts = {
+    ports: keptAll(before?.plan.ports, gateways.planPorts),
+    listeners: keptAll(before?.plan.listeners, gateways.planListeners),
+    routes: planRoutes,
+    clusters: planClusters,
+  };
+  const version = versionOf(parts);
+  // Parts name secrets by hash, so equal parts have equal secrets.
+  if (before?.plan.version === version && sameRoutes(before.plan.routes, planRoutes)) return before;
+  for (const [key, secret] of Object.entries(secrets)) {
+    const was = before?.secrets[key];
+    if (was !== undefined && hashSecret(was) === hashSecret(secret)) secrets[key] = was;
+  }
+  return { plan: { version, ...parts }, secrets };
+}
+
+function sameRoutes(was: PlanBundle['plan']['routes'], is: Readonly<Record<string, PlanRoute>>): boolean {
+  return Object.keys(is).every((key) => was[key] === is[key]);
+}
+
+function kept<T extends PlanPart>(was: T | undefined, is: T): T {
+  return was === is || (was !== undefined && hashPart(was) === hashPart(is)) ? was : is;
+}
+
+function keptAll<T extends PlanPart>(
+  was: Readonly<Record<string, T>> | undefined,
+  is: Readonly<Record<string, T>>,
+): Record<string, T> {
+  return Object.fromEntries(Object.entries(is).map(([key, part]) => [key, kept(was?.[key], part)]));
+}

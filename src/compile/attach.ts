@@ -1,0 +1,145 @@
+/**
+ * Attachment: which listeners a route is served by. A route asks with its
+ * parentRefs, a listener allows with its kinds, namespaces and hostname.
+ */
+import { GATEWAY_GROUP } from '../resource/fields.ts';
+import { describeKey, type HTTPRoute, type LaterRoute, resourceKey } from '../resource/resource.ts';
+import { error, type Finding, warning } from './finding.ts';
+import type { ListenerView, ParentView } from './gateways.ts';
+import { hostsOn } from './hostname.ts';
+import type { Reason } from './listener.ts';
+import { letsIn } from './namespace.ts';
+import { brokenAt, missing, type Reference } from './reference.ts';
+import type { Look } from './tables.ts';
+
+export type AnyRoute = HTTPRoute | LaterRoute;
+
+/** A parentRef with its defaults, as it is repeated in the status. */
+export interface ParentRef extends Reference {
+  readonly sectionName?: string;
+  readonly port?: number;
+}
+
+export interface Attachment {
+  readonly parent: ParentView;
+  readonly listener: ListenerView;
+  /** Intersection of the names of route and listener. */
+  readonly hosts: readonly string[];
+}
+
+/** What became of one parentRef to a parent of ours. */
+export interface ParentOutcome {
+  readonly ref: ParentRef;
+  readonly parent: ParentView;
+  readonly notAccepted?: Reason;
+  readonly attachments: readonly Attachment[];
+}
+
+export interface Attached {
+  readonly outcomes: readonly ParentOutcome[];
+  readonly findings: readonly Finding[];
+}
+
+const PARENT_KINDS = ['Gateway', 'ListenerSet'];
+
+export function attachRoute(route: AnyRoute, look: Look): Attached {
+  const outcomes: ParentOutcome[] = [];
+  const findings: Finding[] = [];
+  for (const { ref, field } of refsOf(route, look)) {
+    if (ref.group !== GATEWAY_GROUP || !PARENT_KINDS.includes(ref.kind)) {
+      const message = `Routes cannot be attached to kind "${ref.kind}": use a Gateway or a ListenerSet`;
+      findings.push(error('reference.kind', route, { field, message }));
+      continue;
+    }
+    const key = resourceKey(ref.kind, ref.namespace, ref.name);
+    const parent = look('parents', key);
+    if (parent !== undefined) outcomes.push(attachTo(route, { ref, parent }, look));
+    // A Gateway of another controller is not ours to speak of.
+    else if (look('objects', key) === undefined) findings.push(brokenAt(route, field, missing(ref, '')));
+  }
+  return {
+    outcomes,
+    findings: [...findings, ...outcomes.flatMap((outcome) => outcomeFindings(route, outcome))],
+  };
+}
+
+/** The parentRefs of a route, and the Gateways that take it unasked (`useDefaultGateways`, GEP-3793). */
+function refsOf(route: AnyRoute, look: Look): { ref: ParentRef; field: string }[] {
+  const { namespace } = route.metadata;
+  const refs = route.spec.parentRefs.map((ref, i) => ({
+    ref: { ...ref, namespace: ref.namespace ?? namespace },
+    field: `/spec/parentRefs/${i}`,
+  }));
+  if (route.spec.useDefaultGateways !== 'All') return refs;
+  const named = new Set(refs.map(({ ref }) => resourceKey(ref.kind, ref.namespace, ref.name)));
+  for (const { metadata } of look('defaultGateways', 'All') ?? []) {
+    if (named.has(resourceKey('Gateway', metadata.namespace, metadata.name))) continue;
+    const ref = { group: GATEWAY_GROUP, kind: 'Gateway', namespace: metadata.namespace, name: metadata.name };
+    refs.push({ ref, field: '/spec/useDefaultGateways' });
+  }
+  return refs;
+}
+
+function attachTo(
+  route: AnyRoute,
+  { ref, parent }: { readonly ref: ParentRef; readonly parent: ParentView },
+  look: Look,
+): ParentOutcome {
+  const refuse = (reason: string, message: string): ParentOutcome => {
+    return { ref, parent, attachments: [], notAccepted: { reason, message } };
+  };
+  const named = parent.listeners.filter(
+    ({ name, port }) => (ref.sectionName ?? name) === name && (ref.port ?? port) === port,
+  );
+  if (named.length === 0)
+    return refuse('NoMatchingParent', `${describeKey(parent.key)} has no listener ${wanted(ref)}`);
+
+  const pair = { owner: parent.namespace, guest: route.metadata.namespace };
+  const ofKind = named.filter(({ kinds }) => kinds.includes(route.kind));
+  if (ofKind.length === 0) {
+    return refuse(
+      'NotAllowedByListeners',
+      `No listener of ${describeKey(parent.key)} carries routes of kind ${route.kind}`,
+    );
+  }
+  const allowing = ofKind.filter(({ namespaces }) => letsIn(namespaces, pair, look));
+  if (allowing.length === 0) {
+    const message = `${describeKey(parent.key)} lets in no routes of namespace "${pair.guest}": its owner must allow them in allowedRoutes`;
+    return refuse('NotAllowedByListeners', message);
+  }
+  const attachments = allowing.flatMap((listener): Attachment[] => {
+    const hosts = hostsOn(listener.hostname, route.spec.hostnames);
+    return hosts.length === 0 ? [] : [{ parent, listener, hosts }];
+  });
+  if (attachments.length === 0) {
+    const hosts = allowing.map(({ hostname }) => hostname).join(', ');
+    const message = `No hostname of the route (${route.spec.hostnames.join(', ')}) fits a listener of ${describeKey(parent.key)} (${hosts})`;
+    return refuse('NoMatchingListenerHostname', message);
+  }
+  return { ref, parent, attachments };
+}
+
+function wanted({ sectionName, port }: ParentRef): string {
+  const name = sectionName === undefined ? undefined : `named "${sectionName}"`;
+  const number = port === undefined ? undefined : `on port ${port}`;
+  return [name, number].filter((part) => part !== undefined).join(' ') || 'at all';
+}
+
+function outcomeFindings(route: AnyRoute, { ref, parent, notAccepted, attachments }: ParentOutcome): Finding[] {
+  const field = fieldOf(route, ref);
+  const related = [parent.key];
+  if (notAccepted !== undefined) {
+    return [error('route.not-attached', route, { field, message: notAccepted.message, related })];
+  }
+  if (attachments.some(({ listener }) => listener.keys.length > 0)) return [];
+  const message = `The route is attached to ${describeKey(parent.key)}, none of whose listeners for it can be served`;
+  return [warning('route.not-served', route, { field, message, related })];
+}
+
+function fieldOf({ spec }: AnyRoute, ref: ParentRef): string {
+  const at = spec.parentRefs.findIndex(
+    ({ kind, name, sectionName, port }) =>
+      kind === ref.kind && name === ref.name && sectionName === ref.sectionName && port === ref.port,
+  );
+  return at < 0 ? '/spec/useDefaultGateways' : `/spec/parentRefs/${at}`;
+}

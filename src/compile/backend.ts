@@ -1,0 +1,91 @@
+/** Backends of routes: what a backendRef stands for, and how that is reached. */
+import type { PlanCluster } from '../ir/plan.ts';
+import { OWN_GROUP } from '../resource/fields.ts';
+import { type Backend, describe, keyOf, type Resource, type Service } from '../resource/resource.ts';
+import { type Broken, isGranted, missing, notGranted, type Reference, wrongKind } from './reference.ts';
+import { type Look, lookUp, targetKey } from './tables.ts';
+
+export type ServicePort = Service['spec']['ports'][number];
+
+/** A port of a Service, or a Backend. */
+export type BackendTarget =
+  | { readonly kind: 'Service'; readonly resource: Service; readonly port: ServicePort }
+  | { readonly kind: 'Backend'; readonly resource: Backend };
+
+export type Transport = 'plain' | 'tls';
+
+export interface Spoken {
+  readonly protocol: PlanCluster['protocol'];
+  readonly transport: Transport;
+}
+
+export interface BackendReference extends Reference {
+  readonly port?: number;
+}
+
+export type FoundBackend =
+  | { readonly target: BackendTarget; readonly broken?: undefined }
+  | { readonly broken: Broken };
+
+/** What stands at the end of a backendRef of `from`. */
+export function findBackend(from: Resource, to: BackendReference, look: Look): FoundBackend {
+  const isService = to.group === '' && to.kind === 'Service';
+  if (!isService && !(to.group === OWN_GROUP && to.kind === 'Backend')) {
+    return { broken: wrongKind(to, 'InvalidKind', `a Service, or a Backend of group "${OWN_GROUP}"`) };
+  }
+  if (!isGranted(from, to, look)) return { broken: notGranted(from, to) };
+  const resource = lookUp(look, isService ? 'Service' : 'Backend', to);
+  if (resource === undefined) return { broken: missing(to, 'BackendNotFound') };
+  return resource.kind === 'Backend' ? { target: { kind: 'Backend', resource } } : findPort(resource, to.port);
+}
+
+function findPort(resource: Service, number: number | undefined): FoundBackend {
+  const port = resource.spec.ports.find((candidate) => candidate.port === number && candidate.protocol === 'TCP');
+  if (port === undefined) {
+    const numbers = resource.spec.ports.map((candidate) => candidate.port).join(', ');
+    const asked = number === undefined ? 'no port is named' : `it has no port ${number}`;
+    const has = numbers === '' ? 'it has no ports' : `its ports are ${numbers}`;
+    const message = `${describe(resource)} cannot be used: ${asked}, ${has}`;
+    return { broken: { reason: 'BackendNotFound', code: 'reference.missing', message, related: [keyOf(resource)] } };
+  }
+  if (spokenBy(port.appProtocol) === undefined) {
+    const message = `${describe(resource)} speaks "${port.appProtocol}" on port ${port.port}, which is not supported`;
+    return { broken: { reason: 'UnsupportedProtocol', code: 'reference.kind', message, related: [keyOf(resource)] } };
+  }
+  return { target: { kind: 'Service', resource, port } };
+}
+
+const PLAIN: Spoken = { protocol: 'http1', transport: 'plain' };
+
+/** GEP-1911, and the names of the IANA that people write. Those without a prefix are no more than hints. */
+const SPOKEN: Readonly<Record<string, Spoken>> = {
+  http: PLAIN,
+  https: { protocol: 'http1', transport: 'tls' },
+  h2c: { protocol: 'h2c', transport: 'plain' },
+  grpc: { protocol: 'h2c', transport: 'plain' },
+  ws: { protocol: 'websocket', transport: 'plain' },
+  wss: { protocol: 'websocket', transport: 'tls' },
+  'kubernetes.io/h2c': { protocol: 'h2c', transport: 'plain' },
+  'kubernetes.io/ws': { protocol: 'websocket', transport: 'plain' },
+  'kubernetes.io/wss': { protocol: 'websocket', transport: 'tls' },
+};
+
+/** Undefined for a protocol with a prefix that we do not know: somebody meant it. */
+export function spokenBy(appProtocol: string | undefined): Spoken | undefined {
+  if (appProtocol === undefined) return PLAIN;
+  return SPOKEN[appProtocol.toLowerCase()] ?? (appProtocol.includes('/') ? undefined : PLAIN);
+}
+
+/** `Service/shop/web/80` or `Backend/shop/legacy`; with the Gateway behind it where that brings its own client certificate. */
+export function clusterKey(target: BackendTarget, certificateOf: string | undefined): string {
+  const key = target.kind === 'Service' ? `${keyOf(target.resource)}/${target.port.port}` : keyOf(target.resource);
+  return certificateOf === undefined ? key : `${key}@${certificateOf}`;
+}
+
+/** Keys under which policies may name this backend, the closest first. */
+export function backendTargetKeys({ kind, resource, ...rest }: BackendTarget): string[] {
+  const { namespace, name } = resource.metadata;
+  const whole = targetKey(kind, namespace, { name });
+  const section = 'port' in rest ? (rest.port as ServicePort).name : undefined;
+  return section === undefined ? [whole] : [targetKey(kind, namespace, { name, sectionName: section }), whole];
+}

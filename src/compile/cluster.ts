@@ -1,0 +1,234 @@
+/** Clusters: how a backend is reached, from its endpoints, its policies and the Gateway that sends. */
+import { isIP } from 'node:net';
+import type { PlanCluster, PlanClusterSettings, PlanClusterTls, PlanEndpoint } from '../ir/plan.ts';
+import { parseDuration } from '../resource/duration.ts';
+import type { UpstreamTLS } from '../resource/kinds/backend.ts';
+import { type BackendPolicy, describe, keyOf, type Service } from '../resource/resource.ts';
+import { parseSize } from '../resource/size.ts';
+import { backendTargetKeys, type BackendTarget, type ServicePort, spokenBy } from './backend.ts';
+import { readUpstreamTls, type TrustView } from './backend-tls.ts';
+import { CLUSTER_SETTINGS } from './defaults.ts';
+import { type Finding, warning } from './finding.ts';
+import { type Claim, Claims, type Loser } from './policies.ts';
+import type { NamedSecret } from './secret.ts';
+import type { Look } from './tables.ts';
+
+/** A backend that some route sends to. */
+export interface ClusterNeed {
+  readonly key: string;
+  readonly target: BackendTarget;
+  /** Key of the Gateway whose client certificate is shown. */
+  readonly certificateOf: string | undefined;
+}
+
+export interface ClusterResult {
+  readonly cluster: PlanCluster;
+  readonly secrets: readonly NamedSecret[];
+  readonly findings: readonly Finding[];
+}
+
+/** What the BackendPolicies on one target come to. */
+export interface BackendLevel {
+  readonly claims: ReadonlyMap<string, Claim<BackendPolicy>>;
+  readonly losers: readonly Loser<BackendPolicy>[];
+  readonly findings: readonly Finding[];
+}
+
+/** @param policies  those on one target, oldest first */
+export function backendLevelOf(policies: readonly BackendPolicy[]): BackendLevel {
+  const claims = new Claims<BackendPolicy>();
+  for (const policy of policies) {
+    for (const [name, value] of Object.entries(policy.spec)) {
+      if (name === 'targetRefs' || value === undefined) continue;
+      claims.take(policy, { what: `"${name}"`, field: `/spec/${name}` }, value);
+    }
+  }
+  return { claims: claims.taken, losers: claims.losers, findings: claims.findings };
+}
+
+/** What is asked for of a backend by its closest policies. */
+class Asked {
+  readonly #levels: readonly (BackendLevel | undefined)[];
+
+  constructor(target: BackendTarget, look: Look) {
+    this.#levels = backendTargetKeys(target).map((key) => look('backendLevels', key));
+  }
+
+  claim(name: keyof BackendPolicy['spec']): Claim<BackendPolicy> | undefined {
+    for (const level of this.#levels) {
+      const claim = level?.claims.get(`/spec/${name}`);
+      if (claim !== undefined) return claim;
+    }
+    return undefined;
+  }
+
+  get<K extends keyof BackendPolicy['spec']>(name: K): BackendPolicy['spec'][K] | undefined {
+    return this.claim(name)?.value as BackendPolicy['spec'][K] | undefined;
+  }
+}
+
+export function lowerCluster({ target, certificateOf }: ClusterNeed, look: Look): ClusterResult {
+  const findings: Finding[] = [];
+  const asked = new Asked(target, look);
+  const tls = clusterTls(target, { asked, certificateOf, findings, look });
+  const cluster: PlanCluster = {
+    protocol: asked.get('protocol') ?? protocolOf(target),
+    endpoints:
+      target.kind === 'Service' ? serviceEndpoints(target, { look, findings }) : target.resource.spec.endpoints,
+    ...(tls !== undefined && { tls: tls.tls }),
+    settings: clusterSettings(asked),
+  };
+  return { cluster, secrets: tls?.secrets ?? [], findings };
+}
+
+/** What endpoints speak; `h2c` is planned, and refused by proxies until they can. */
+export function protocolAsked(target: BackendTarget, look: Look): PlanCluster['protocol'] {
+  return new Asked(target, look).get('protocol') ?? protocolOf(target);
+}
+
+/** Whether a backend is reached with TLS, so that a client certificate has a meaning. */
+export function isTlsAsked(target: BackendTarget, look: Look): boolean {
+  return (
+    trustOf(target, look) !== undefined ||
+    new Asked(target, look).get('tls') !== undefined ||
+    (target.kind === 'Backend' ? target.resource.spec.tls !== undefined : speaksTls(target.port))
+  );
+}
+
+function protocolOf(target: BackendTarget): PlanCluster['protocol'] {
+  if (target.kind === 'Backend') return target.resource.spec.protocol ?? 'http1';
+  return spokenBy(target.port.appProtocol)?.protocol ?? 'http1';
+}
+
+function speaksTls({ appProtocol }: ServicePort): boolean {
+  return spokenBy(appProtocol)?.transport === 'tls';
+}
+
+/** The oldest BackendTLSPolicy on this port, else on the whole Service. */
+function trustOf(target: BackendTarget, look: Look): TrustView | undefined {
+  for (const key of backendTargetKeys(target)) {
+    const policy = look('tlsPolicies', key)?.[0];
+    if (policy !== undefined) return look('trusts', keyOf(policy));
+  }
+  return undefined;
+}
+
+interface TlsWork {
+  readonly asked: Asked;
+  readonly certificateOf: string | undefined;
+  readonly findings: Finding[];
+  readonly look: Look;
+}
+
+interface TlsResult {
+  readonly tls: PlanClusterTls;
+  readonly secrets: readonly NamedSecret[];
+}
+
+function clusterTls(target: BackendTarget, { asked, certificateOf, findings, look }: TlsWork): TlsResult | undefined {
+  const trust = trustOf(target, look);
+  const claim = asked.claim('tls');
+  const gatewayCertificate =
+    certificateOf === undefined ? undefined : look('parents', certificateOf)?.clientCertificate;
+  if (trust !== undefined) {
+    if (claim !== undefined) {
+      const message = `${describe(trust.policy)} says how the same backend is trusted: it counts, this does not`;
+      findings.push(
+        warning('policy.conflict', claim.policy, { field: '/spec/tls', message, related: [keyOf(trust.policy)] }),
+      );
+    }
+    return withCertificate(trust.tls, gatewayCertificate);
+  }
+  const own = claim?.policy ?? (target.kind === 'Backend' ? target.resource : undefined);
+  const tls =
+    (claim?.value as UpstreamTLS | undefined) ?? (target.kind === 'Backend' ? target.resource.spec.tls : undefined);
+  const serverName = nameOf(target);
+  if (own !== undefined && tls !== undefined) {
+    const view = readUpstreamTls(own, { tls, serverName }, look);
+    findings.push(...view.findings);
+    return withCertificate(view.tls, view.clientCertificate ?? gatewayCertificate);
+  }
+  if (target.kind === 'Backend' || !speaksTls(target.port)) return undefined;
+  // The Service says that it speaks TLS and nobody says whom to trust: the roots of the system, never nothing.
+  return withCertificate({ serverName, cas: [], subjectAltNames: [], state: 'ok' }, gatewayCertificate);
+}
+
+function withCertificate(tls: TrustView['tls'], certificate: NamedSecret | undefined): TlsResult {
+  if (certificate === undefined) return { tls, secrets: [] };
+  return { tls: { ...tls, clientCertificate: certificate.ref }, secrets: [certificate] };
+}
+
+/** The name that a certificate of this backend most likely carries. */
+function nameOf(target: BackendTarget): string {
+  const { name, namespace } = target.resource.metadata;
+  if (target.kind === 'Service') return target.resource.spec.externalName ?? `${name}.${namespace}.svc`;
+  return target.resource.spec.endpoints.find(({ address }) => isIP(address) === 0)?.address ?? name;
+}
+
+interface EndpointWork {
+  readonly look: Look;
+  readonly findings: Finding[];
+}
+
+function serviceEndpoints(
+  { resource, port }: { readonly resource: Service; readonly port: ServicePort },
+  { look, findings }: EndpointWork,
+): PlanEndpoint[] {
+  const { type, externalName } = resource.spec;
+  if (type === 'ExternalName' && externalName !== undefined) {
+    const number = typeof port.targetPort === 'number' ? port.targetPort : port.port;
+    return [{ address: externalName, port: number, weight: 1 }];
+  }
+  const slices = look('slices', keyOf(resource));
+  if (slices === undefined) {
+    const message = `${describe(resource)} has no EndpointSlice, so requests to it answer 503: without Kubernetes use a Backend, or type ExternalName`;
+    findings.push(warning('service.no-endpoints', resource, { field: '/spec', message }));
+    return [];
+  }
+  const endpoints = new Map<string, PlanEndpoint>();
+  const names = new Set<string>();
+  let portFound = false;
+  for (const slice of slices) {
+    for (const { name } of slice.ports) names.add(name);
+    const slicePort = slice.ports.find(({ name, protocol }) => name === (port.name ?? '') && protocol === 'TCP');
+    if (slicePort === undefined) continue;
+    portFound = true;
+    const number = slicePort.port ?? (typeof port.targetPort === 'number' ? port.targetPort : port.port);
+    for (const { addresses, conditions, zone } of slice.endpoints) {
+      // Absent means ready (EndpointSlice API).
+      if (conditions.ready === false) continue;
+      const address = addresses[0]!;
+      endpoints.set(`${address} ${number}`, { address, port: number, weight: 1, ...(zone !== undefined && { zone }) });
+    }
+  }
+  if (!portFound && names.size > 0) {
+    const has = [...names].map((name) => `"${name}"`).join(', ');
+    const message = `No EndpointSlice of ${describe(resource)} has a port named "${port.name ?? ''}", as port ${port.port} of the Service is: they have ${has}`;
+    findings.push(
+      warning('service.no-endpoints', resource, { field: '/spec/ports', message, related: slices.map(keyOf) }),
+    );
+  }
+  return [...endpoints.values()];
+}
+
+function clusterSettings(asked: Asked): PlanClusterSettings {
+  const defaults = CLUSTER_SETTINGS;
+  const ms = (name: 'connectTimeout' | 'idleTimeout' | 'keepAlive', otherwise: number): number => {
+    const text = asked.get(name);
+    return text === undefined ? otherwise : (parseDuration(text) ?? otherwise);
+  };
+  const headerBytes = asked.get('headerBytesMax');
+  const budgetPercent = asked.get('retryBudgetPercent');
+  return {
+    connectMs: ms('connectTimeout', defaults.connectMs),
+    idleMs: ms('idleTimeout', defaults.idleMs),
+    keepAliveMs: ms('keepAlive', defaults.keepAliveMs),
+    idleConnectionsMax: asked.get('idleConnectionsMax') ?? defaults.idleConnectionsMax,
+    connectionsMax: asked.get('connectionsMax') ?? defaults.connectionsMax,
+    queueMax: asked.get('queueMax') ?? defaults.queueMax,
+    headerBytesMax:
+      headerBytes === undefined ? defaults.headerBytesMax : (parseSize(headerBytes) ?? defaults.headerBytesMax),
+    connectRetries: asked.get('connectRetries') ?? defaults.connectRetries,
+    retryBudget: budgetPercent === undefined ? defaults.retryBudget : budgetPercent / 100,
+  };
+}

@@ -1,0 +1,155 @@
+/**
+ * The compiler: resources in; a plan, problems and statuses out. The result is a
+ * function of the resources, the cost is that of what changed: every pass keeps
+ * its results with the look-ups that led to them (memo.ts).
+ *
+ *     resources -> policies -> gateways -> routes -> clusters -> plan
+ *                                                             -> problems
+ *                                                             -> statuses, with what is true of the proxies
+ */
+import type { Problem } from '../base/problem.ts';
+import type { PlanBundle } from '../ir/plan.ts';
+import { keyOf, type Resource } from '../resource/resource.ts';
+import { assemble } from './assemble.ts';
+import { type Attached, attachRoute } from './attach.ts';
+import { readTrust, type TrustView } from './backend-tls.ts';
+import { type BackendLevel, backendLevelOf, type ClusterNeed, type ClusterResult, lowerCluster } from './cluster.ts';
+import { ConditionMemory } from './condition.ts';
+import type { Found } from './found.ts';
+import { GatewayPass } from './gateway-pass.ts';
+import { Memo } from './memo.ts';
+import { type Level, levelOf } from './policies.ts';
+import { problemsOf } from './problems.ts';
+import { lowerRoute, type RouteResult } from './route.ts';
+import type { RuntimeState, StatusItem } from './status-item.ts';
+import { statusItems } from './status.ts';
+import { Suggestions } from './suggestion.ts';
+import { type CompileTables, type Inventory, takeInventory } from './tables.ts';
+import { type PolicyTargets, readTargets } from './targets.ts';
+
+export interface CompilerOptions {
+  /** Name by which GatewayClasses are ours: `fourways.io/gateway-controller`. */
+  readonly controllerName: string;
+  /** The address of `--bind`: a Gateway that asks for it shares its ports with those that ask for none. */
+  readonly bindDefault: string;
+  /** Milliseconds since the epoch: for certificates that expire, and for lastTransitionTime. */
+  wallMs(): number;
+}
+
+export interface Compiled {
+  /** The same object as before when nothing of the plan changed. */
+  readonly bundle: PlanBundle;
+  /** Errors first. */
+  readonly problems: readonly Problem[];
+  /** Results that were made anew; the others are the objects of the compile before. */
+  readonly made: { readonly routes: number; readonly clusters: number };
+  /** Every object with its `.status`. */
+  statusOf(runtime: RuntimeState): StatusItem[];
+}
+
+/** Keeps what the next compile can use again, so one compiler serves one stream of configurations. */
+export class Compiler {
+  readonly #options: CompilerOptions;
+  readonly #gatewayPass: GatewayPass;
+  readonly #levels = new Memo<CompileTables, Level>();
+  readonly #backendLevels = new Memo<CompileTables, BackendLevel>();
+  readonly #trusts = new Memo<CompileTables, TrustView>();
+  readonly #targets = new Memo<CompileTables, PolicyTargets>();
+  readonly #routes = new Memo<CompileTables, RouteResult>();
+  readonly #laterRoutes = new Memo<CompileTables, Attached>();
+  readonly #clusters = new Memo<CompileTables, ClusterResult>();
+  readonly #suggestions = new Suggestions();
+  readonly #conditions: ConditionMemory;
+  #tables: CompileTables | undefined;
+  #bundle: PlanBundle | undefined;
+
+  constructor(options: CompilerOptions) {
+    this.#options = options;
+    this.#gatewayPass = new GatewayPass(options);
+    this.#conditions = new ConditionMemory((): number => options.wallMs());
+  }
+
+  /** @param resources  in the order of their files; of two with the same name the first counts */
+  compile(resources: readonly Resource[]): Compiled {
+    const { controllerName } = this.#options;
+    const inventory = takeInventory(resources, this.#tables);
+    this.#tables = inventory.tables;
+    const targets = this.#readPolicies(inventory);
+    const gateways = this.#gatewayPass.run(inventory, this.#options.wallMs());
+    const routes = this.#lowerRoutes(inventory);
+    const laterRoutes = this.#attachLaterRoutes(inventory);
+    const clusters = this.#lowerClusters(routes, inventory.tables);
+    const found: Found = { inventory, gateways, routes, laterRoutes, clusters, targets };
+
+    this.#bundle = assemble(found, this.#bundle);
+    const bundle = this.#bundle;
+    const { version } = bundle.plan;
+    const memory = this.#conditions;
+    return {
+      bundle,
+      problems: problemsOf(found, this.#suggestions),
+      made: { routes: this.#routes.made, clusters: this.#clusters.made },
+      statusOf: (runtime) => statusItems(found, { runtime, version, memory, controllerName }),
+    };
+  }
+
+  #readPolicies({ tables, byKind }: Inventory): PolicyTargets[] {
+    this.#levels.begin(tables);
+    this.#backendLevels.begin(tables);
+    this.#trusts.begin(tables);
+    this.#targets.begin(tables);
+    for (const [key, policies] of tables.policies) {
+      tables.levels.set(
+        key,
+        this.#levels.get(key, [policies], () => levelOf(policies)),
+      );
+    }
+    for (const [key, policies] of tables.backendPolicies) {
+      tables.backendLevels.set(
+        key,
+        this.#backendLevels.get(key, [policies], () => backendLevelOf(policies)),
+      );
+    }
+    for (const policy of byKind.BackendTLSPolicy ?? []) {
+      const key = keyOf(policy);
+      tables.trusts.set(
+        key,
+        this.#trusts.get(key, [policy], (look) => readTrust(policy, look)),
+      );
+    }
+    const policies = [...(byKind.Policy ?? []), ...(byKind.BackendPolicy ?? []), ...(byKind.BackendTLSPolicy ?? [])];
+    return policies.map((policy) => this.#targets.get(keyOf(policy), [policy], (look) => readTargets(policy, look)));
+  }
+
+  #lowerRoutes({ tables, byKind }: Inventory): RouteResult[] {
+    this.#routes.begin(tables);
+    const routes = byKind.HTTPRoute ?? [];
+    return routes.map((route) => this.#routes.get(keyOf(route), [route], (look) => lowerRoute(route, look)));
+  }
+
+  #attachLaterRoutes({ tables, byKind }: Inventory): Found['laterRoutes'] {
+    this.#laterRoutes.begin(tables);
+    const { GRPCRoute = [], TLSRoute = [], TCPRoute = [], UDPRoute = [] } = byKind;
+    return [...GRPCRoute, ...TLSRoute, ...TCPRoute, ...UDPRoute].map((route) => ({
+      route,
+      attached: this.#laterRoutes.get(keyOf(route), [route], (look) => attachRoute(route, look)),
+    }));
+  }
+
+  /** The clusters that some route sends to; a Service that nobody uses is none. */
+  #lowerClusters(routes: readonly RouteResult[], tables: CompileTables): ReadonlyMap<string, ClusterResult> {
+    this.#clusters.begin(tables);
+    const needs = new Map<string, ClusterNeed>();
+    for (const { needs: own } of routes) for (const need of own) needs.set(need.key, need);
+    const clusters = new Map<string, ClusterResult>();
+    for (const [key, need] of needs) {
+      // The need itself is made anew with each route; what it says is all that counts.
+      const inputs = [need.target.resource, need.certificateOf];
+      clusters.set(
+        key,
+        this.#clusters.get(key, inputs, (look) => lowerCluster(need, look)),
+      );
+    }
+    return clusters;
+  }
+}

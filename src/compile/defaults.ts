@@ -1,0 +1,49 @@
+/**
+ * What holds where nobody said anything. The limits and timeouts of ports are
+ * in base/limits.ts. Every value here is named in docs/reference/defaults.md.
+ */
+import type { PlanClusterSettings, PlanListenerSettings, PlanRetry } from '../ir/plan.ts';
+
+/** Strict where two servers could read a request differently, and nothing else changed. */
+export const LISTENER_SETTINGS: PlanListenerSettings = {
+  path: {
+    dotSegments: 'resolve',
+    encodedSlash: 'keep',
+    emptySegments: 'keep',
+    backslash: 'refuse',
+    parameters: 'keep',
+    invalidUtf8: 'refuse',
+  },
+  trustedHops: { count: 0, cidrs: [] },
+  serverHeader: 'keep',
+  forwarded: false,
+  // RFC 9110 section 7.6.3: a gateway must send it with every request it forwards.
+  via: true,
+  underscoreNames: 'remove',
+  // A second of every request at a modest rate, and 1 % beyond it: the log never becomes the load.
+  accessLog: { enabled: true, linesPerSecond: 100, sample: 0.01, headers: [], query: 'omit' },
+};
+
+export const TLS_VERSION_MIN = 'TLSv1.2';
+
+/** How clusters are reached. Per endpoint and worker where connections are counted. */
+export const CLUSTER_SETTINGS: PlanClusterSettings = {
+  // Two retransmissions of a lost SYN (1 s, then 2 s) fit in.
+  connectMs: 4_000,
+  // The request timeout of a route is the tool against slow answers; this one ends what is dead.
+  idleMs: 300_000,
+  idleConnectionsMax: 100,
+  // Below the 60 s of common servers, so that we close first and no request meets a closing connection.
+  keepAliveMs: 55_000,
+  connectionsMax: 1_024,
+  queueMax: 1_024,
+  headerBytesMax: 65_536,
+  connectRetries: 2,
+  retryBudget: 0.2,
+};
+
+/** A retry that names its codes but not how often and how far apart. */
+export const RETRY: Pick<PlanRetry, 'attempts' | 'backoffMs'> = { attempts: 1, backoffMs: 25 };
+
+/** More second attempts than this only make an outage worse, whatever the route says. */
+export const RETRY_ATTEMPTS_MAX = 16;

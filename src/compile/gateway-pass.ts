@@ -1,0 +1,261 @@
+/**
+ * The pass over Gateways and ListenerSets: which are ours, which listeners are
+ * served on which ports, and what routes see of them.
+ */
+import { canonicalJson } from '../base/canonical.ts';
+import { portKey } from '../ir/key.ts';
+import type { PlanListener, PlanPort, PlanSecret } from '../ir/plan.ts';
+import { type Gateway, type GatewayClass, keyOf, type ListenerSet, resourceKey } from '../resource/resource.ts';
+import { certificateFindings } from './certificate-check.ts';
+import { error, type Finding } from './finding.ts';
+import {
+  classFault,
+  classOf,
+  type GatewayBase,
+  type ListenerView,
+  type ParentView,
+  readGateway,
+  readSet,
+  type SetBase,
+} from './gateways.ts';
+import type { ListenerBase } from './listener.ts';
+import { Memo } from './memo.ts';
+import { type Candidate, type PortsResult, sharePorts, type SharedPort } from './ports.ts';
+import { brokenAt, isGatewayKind, missing, type Reference } from './reference.ts';
+import { nameSecret } from './secret.ts';
+import { byAge, type CompileTables, type Inventory, type Look, lookIn } from './tables.ts';
+
+export interface GatewayPassOptions {
+  readonly controllerName: string;
+  readonly bindDefault: string;
+}
+
+export interface GatewayPassResult {
+  /** Ours, oldest first. */
+  readonly gateways: readonly GatewayBase[];
+  readonly sets: readonly SetBase[];
+  readonly classes: readonly GatewayClass[];
+  readonly ports: PortsResult;
+  readonly planPorts: Readonly<Record<string, PlanPort>>;
+  readonly planListeners: Readonly<Record<string, PlanListener>>;
+  readonly secrets: Readonly<Record<string, PlanSecret>>;
+  readonly findings: readonly Finding[];
+}
+
+export class GatewayPass {
+  readonly #options: GatewayPassOptions;
+  readonly #gateways = new Memo<CompileTables, GatewayBase>();
+  readonly #sets = new Memo<CompileTables, SetBase>();
+  readonly #views = new Memo<CompileTables, ParentView>();
+  readonly #ports = new Memo<CompileTables, PlanPort>();
+  readonly #listeners = new Memo<CompileTables, PlanListener>();
+  #viewsBefore: ReadonlyMap<string, ParentView> = new Map();
+
+  constructor(options: GatewayPassOptions) {
+    this.#options = options;
+  }
+
+  /** Fills `tables.parents`. */
+  run({ tables, byKind }: Inventory, nowMs: number): GatewayPassResult {
+    for (const memo of [this.#gateways, this.#sets, this.#views, this.#ports, this.#listeners]) memo.begin(tables);
+    const look = lookIn(tables);
+    const findings: Finding[] = [];
+    const gateways = this.#readGateways(byKind.Gateway ?? [], {
+      look,
+      findings,
+      anyClass: byKind.GatewayClass !== undefined,
+    });
+    const sets = this.#readSets(byKind.ListenerSet ?? [], { gateways, tables, findings });
+    const ports = sharePorts(candidatesOf(gateways, sets));
+    for (const base of [...gateways, ...sets]) this.#addView(base, { ports, tables });
+    this.#viewsBefore = tables.parents;
+
+    const classes = (byKind.GatewayClass ?? []).filter(
+      (one) => one.spec.controllerName === this.#options.controllerName,
+    );
+    findings.push(...classes.flatMap(classFindings), ...ports.findings);
+    for (const { findings: own, listeners } of [...gateways, ...sets]) {
+      findings.push(
+        ...own,
+        ...listeners.flatMap((listener) => [...listener.findings, ...certificateFindings(listener, nowMs)]),
+      );
+    }
+    return { gateways, sets, classes, ports, ...this.#plan(gateways, sets, ports), findings };
+  }
+
+  #readGateways(
+    gateways: readonly Gateway[],
+    { look, findings, anyClass }: { look: Look; findings: Finding[]; anyClass: boolean },
+  ): GatewayBase[] {
+    const { controllerName, bindDefault } = this.#options;
+    return gateways.toSorted(byAge).flatMap((gateway) => {
+      const found = classOf(gateway, { look, controllerName, anyClass });
+      if (!found.ours) {
+        if (found.finding !== undefined) findings.push(found.finding);
+        return [];
+      }
+      const { gatewayClass } = found;
+      const inputs = [gateway, gatewayClass];
+      return [
+        this.#gateways.get(keyOf(gateway), inputs, (traced) =>
+          readGateway({ gateway, gatewayClass, bindDefault }, traced),
+        ),
+      ];
+    });
+  }
+
+  #readSets(
+    sets: readonly ListenerSet[],
+    { gateways, tables, findings }: { gateways: readonly GatewayBase[]; tables: CompileTables; findings: Finding[] },
+  ): SetBase[] {
+    const byKey = new Map(gateways.map((base) => [keyOf(base.gateway), base]));
+    return sets.toSorted(byAge).flatMap((set) => {
+      const { parentRef } = set.spec;
+      const to: Reference = { ...parentRef, namespace: parentRef.namespace ?? set.metadata.namespace };
+      const base = byKey.get(resourceKey(to.kind, to.namespace, to.name));
+      if (base !== undefined && isGatewayKind(to, 'Gateway')) {
+        return [this.#sets.get(keyOf(set), [set, base], (traced) => readSet(set, base, traced))];
+      }
+      const finding = orphanFinding(set, to, tables.objects);
+      if (finding !== undefined) findings.push(finding);
+      return [];
+    });
+  }
+
+  #addView(base: GatewayBase | SetBase, { ports, tables }: { ports: PortsResult; tables: CompileTables }): void {
+    const owner = 'set' in base ? base.set : base.gateway;
+    const gateway = 'set' in base ? base.gateway : base;
+    const key = keyOf(owner);
+    const served = base.listeners.map((listener) => ports.verdicts.get(listener)?.served === true);
+    const view = this.#views.get(key, [base, gateway, ...served], () => {
+      const fresh: ParentView = {
+        key,
+        namespace: owner.metadata.namespace,
+        gatewayKey: keyOf(gateway.gateway),
+        clientCertificate: gateway.clientCertificate,
+        listeners: base.listeners.map((listener, i) => viewOf(listener, served[i] === true ? gateway.addresses : [])),
+      };
+      // A rotated certificate or a new annotation is nothing that routes see: they keep their results.
+      const before = this.#viewsBefore.get(key);
+      return before !== undefined && sameView(before, fresh) ? before : fresh;
+    });
+    tables.parents.set(key, view);
+  }
+
+  #plan(
+    gateways: readonly GatewayBase[],
+    sets: readonly SetBase[],
+    { ports, verdicts }: PortsResult,
+  ): Pick<GatewayPassResult, 'planPorts' | 'planListeners' | 'secrets'> {
+    const planPorts: Record<string, PlanPort> = {};
+    for (const [key, shared] of ports) {
+      const lead = shared.listeners[0]!;
+      planPorts[key] = this.#ports.get(key, [lead.settings, lead.validation], () => planPort(shared, lead));
+    }
+    const planListeners: Record<string, PlanListener> = {};
+    const secrets: Record<string, PlanSecret> = {};
+    for (const base of [...gateways, ...sets]) {
+      const { addresses } = 'set' in base ? base.gateway : base;
+      for (const listener of base.listeners) {
+        if (verdicts.get(listener)?.served !== true) continue;
+        for (const [i, address] of addresses.entries()) {
+          const key = listenerKey(listener, address, i);
+          const port = portKey(address, listener.spec.port);
+          planListeners[key] = this.#listeners.get(key, [listener, port], () => planListener(listener, port));
+        }
+        for (const certificate of listener.certificates) {
+          const { ref, secret } = nameSecret(certificate);
+          secrets[ref.secret] = secret;
+        }
+      }
+    }
+    return { planPorts, planListeners, secrets };
+  }
+}
+
+/** Precedence on a port: the older Gateway first; its own listeners, then its ListenerSets by age. */
+function candidatesOf(gateways: readonly GatewayBase[], sets: readonly SetBase[]): Candidate[] {
+  return gateways
+    .filter(({ notAccepted }) => notAccepted === undefined)
+    .flatMap((base) =>
+      [
+        ...base.listeners,
+        ...sets
+          .filter((set) => set.gateway === base && set.notAccepted === undefined)
+          .flatMap(({ listeners }) => listeners),
+      ].map((listener) => ({ listener, addresses: base.addresses })),
+    );
+}
+
+function viewOf(listener: ListenerBase, addresses: readonly string[]): ListenerView {
+  const { spec, hostname, kinds, filters } = listener;
+  return {
+    name: spec.name,
+    port: spec.port,
+    hostname,
+    kinds,
+    namespaces: spec.allowedRoutes.namespaces,
+    keys: addresses.map((address, i) => listenerKey(listener, address, i)),
+    filters,
+  };
+}
+
+/** With several addresses, each has a listener of its own in the plan; the first keeps the plain name. */
+function listenerKey({ key }: ListenerBase, address: string, index: number): string {
+  return index === 0 ? key : `${key}@${address}`;
+}
+
+function sameView(a: ParentView, b: ParentView): boolean {
+  return (
+    a.clientCertificate === b.clientCertificate &&
+    a.listeners.length === b.listeners.length &&
+    a.listeners.every((listener, i) => {
+      const { filters, ...rest } = listener;
+      const { filters: otherFilters, ...otherRest } = b.listeners[i]!;
+      const sameFilters =
+        filters.length === otherFilters.length && filters.every((level, j) => level === otherFilters[j]);
+      return sameFilters && canonicalJson(rest) === canonicalJson(otherRest);
+    })
+  );
+}
+
+function planPort({ address, port }: SharedPort, lead: ListenerBase): PlanPort {
+  const { settings, validation, spec } = lead;
+  return {
+    address,
+    port,
+    protocol: spec.protocol === 'HTTPS' ? 'https' : 'http',
+    limits: settings.limits,
+    timeouts: settings.timeouts,
+    ...(validation !== undefined && { clientValidation: validation }),
+  };
+}
+
+function planListener({ spec, hostname, settings, tls, certificates }: ListenerBase, port: string): PlanListener {
+  return {
+    port,
+    hostname,
+    publicPort: spec.port,
+    ...(spec.protocol === 'HTTPS' && { tls: { certificates: certificates.map((one) => nameSecret(one).ref), ...tls } }),
+    settings: settings.listener,
+  };
+}
+
+function classFindings(gatewayClass: GatewayClass): Finding[] {
+  const fault = classFault(gatewayClass);
+  if (fault === undefined) return [];
+  return [error('gateway.parameters', gatewayClass, { field: '/spec/parametersRef', message: fault.message })];
+}
+
+/** A ListenerSet without a Gateway of ours. One of another controller is none of our business. */
+function orphanFinding(set: ListenerSet, to: Reference, objects: CompileTables['objects']): Finding | undefined {
+  const field = '/spec/parentRef';
+  if (!isGatewayKind(to, 'Gateway')) {
+    return error('reference.kind', set, {
+      field,
+      message: `Listeners cannot be added to kind "${to.kind}": use a Gateway`,
+    });
+  }
+  if (objects.has(resourceKey(to.kind, to.namespace, to.name))) return undefined;
+  return brokenAt(set, field, missing(to, ''));
+}

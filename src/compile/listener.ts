@@ -1,0 +1,247 @@
+/**
+ * One listener of a Gateway or ListenerSet by itself: what it may carry, its
+ * certificates and settings, and everything that is wrong with it before its
+ * neighbours on the port are looked at.
+ */
+import { nearest } from '../base/problem.ts';
+import type { PlanPort } from '../ir/plan.ts';
+import { GATEWAY_GROUP } from '../resource/fields.ts';
+import type { Listener } from '../resource/kinds/gateway.ts';
+import { type Gateway, keyOf, type ListenerSet, type Secret } from '../resource/resource.ts';
+import type { KeyPair } from './certificate.ts';
+import { error, type Finding, warning } from './finding.ts';
+import type { AskedFilter, Level } from './policies.ts';
+import { brokenAt, resolveCa, resolveKeyPair, toReference } from './reference.ts';
+import { type ListenerSettings, settingsFor } from './settings.ts';
+import { type Look, targetKey } from './tables.ts';
+
+/** Kinds of routes that each protocol carries. A protocol that is not here is not served. */
+const KINDS_BY_PROTOCOL: Readonly<Record<string, readonly string[]>> = { HTTP: ['HTTPRoute'], HTTPS: ['HTTPRoute'] };
+
+const VERSION_MIN = 'fourways.io/tls-version-min';
+const CIPHERS = 'fourways.io/tls-ciphers';
+
+/** Why something does not hold: what a condition needs besides its type and status. */
+export interface Reason {
+  readonly reason: string;
+  readonly message: string;
+}
+
+export interface Certificate {
+  readonly secret: Secret;
+  readonly pair: KeyPair;
+  /** JSON pointer of the reference, for what is said about the certificate. */
+  readonly field: string;
+}
+
+export interface ListenerBase {
+  readonly owner: Gateway | ListenerSet;
+  readonly spec: Listener;
+  /** JSON pointer of the listener. */
+  readonly field: string;
+  /** `Gateway/NS/NAME/LISTENER`. */
+  readonly key: string;
+  /** Lower case; `*` when the listener names none. */
+  readonly hostname: string;
+  /** Kinds of routes that may attach. */
+  readonly kinds: readonly string[];
+  /** Why the listener itself cannot be served; undefined when it can. */
+  readonly notAccepted: Reason | undefined;
+  /** A reference that leads nowhere, the first one. The listener may be served all the same. */
+  readonly unresolved: Reason | undefined;
+  readonly certificates: readonly Certificate[];
+  readonly validation: PlanPort['clientValidation'];
+  readonly settings: ListenerSettings;
+  readonly tls: ListenerSettings['tls'];
+  /** Filters of policies, from the farthest target to the closest, without empty ones. */
+  readonly filters: readonly (readonly AskedFilter[])[];
+  readonly findings: readonly Finding[];
+}
+
+export interface ListenerInput {
+  readonly owner: Gateway | ListenerSet;
+  readonly gateway: Gateway;
+  readonly spec: Listener;
+  readonly index: number;
+}
+
+export function readListener(input: ListenerInput, look: Look): ListenerBase {
+  const { owner, spec, index } = input;
+  const field = `/spec/listeners/${index}`;
+  const findings: Finding[] = [];
+  const served = KINDS_BY_PROTOCOL[spec.protocol];
+  const kinds = readKinds(input, { served: served ?? [], findings });
+  const certificates = readCertificates(input, { look, findings });
+  const validation = readValidation(input, { look, findings });
+  const levels = levelsOf(input, look);
+  const settings = settingsFor(levels);
+  const options = readTlsOptions(input, findings);
+  return {
+    owner,
+    spec,
+    field,
+    key: `${keyOf(owner)}/${spec.name}`,
+    hostname: spec.hostname ?? '*',
+    kinds: kinds.kinds,
+    notAccepted: protocolFault(input, findings) ?? options.notAccepted ?? validation.notAccepted,
+    unresolved: kinds.unresolved ?? certificates.unresolved ?? validation.unresolved,
+    certificates: certificates.certificates,
+    validation: validation.validation,
+    settings,
+    tls: { ...settings.tls, ...options.tls },
+    filters: levels.flatMap((level) => (level === undefined || level.filters.length === 0 ? [] : [level.filters])),
+    findings,
+  };
+}
+
+/** Whether the listener can be served, its neighbours aside. */
+export function isServable({ spec, kinds, notAccepted, certificates }: ListenerBase): boolean {
+  return notAccepted === undefined && kinds.length > 0 && (spec.protocol !== 'HTTPS' || certificates.length > 0);
+}
+
+function levelsOf({ owner, gateway, spec }: ListenerInput, look: Look): (Level | undefined)[] {
+  const on = (target: Gateway | ListenerSet, sectionName?: string): Level | undefined => {
+    const { name, namespace } = target.metadata;
+    return look(
+      'levels',
+      targetKey(target.kind, namespace, { name, ...(sectionName !== undefined && { sectionName }) }),
+    );
+  };
+  return [on(gateway), ...(owner === gateway ? [] : [on(owner)]), on(owner, spec.name)];
+}
+
+function protocolFault({ owner, spec, index }: ListenerInput, findings: Finding[]): Reason | undefined {
+  const field = `/spec/listeners/${index}`;
+  if (KINDS_BY_PROTOCOL[spec.protocol] === undefined) {
+    const message = `Protocol "${spec.protocol}" is not served: use HTTP or HTTPS`;
+    findings.push(error('listener.protocol', owner, { field: `${field}/protocol`, message }));
+    return { reason: 'UnsupportedProtocol', message };
+  }
+  if (spec.protocol === 'HTTPS' && spec.tls?.mode === 'Passthrough') {
+    const message = 'TLS of an HTTPS listener ends here: mode must be Terminate';
+    findings.push(error('listener.tls', owner, { field: `${field}/tls/mode`, message }));
+    return { reason: 'UnsupportedValue', message };
+  }
+  return undefined;
+}
+
+interface Work {
+  readonly look: Look;
+  readonly findings: Finding[];
+}
+
+function readKinds(
+  { owner, spec, index }: ListenerInput,
+  { served, findings }: { readonly served: readonly string[]; readonly findings: Finding[] },
+): { kinds: readonly string[]; unresolved?: Reason } {
+  const wanted = spec.allowedRoutes.kinds;
+  if (wanted.length === 0 || served.length === 0) return { kinds: served };
+  const kinds = new Set<string>();
+  let unresolved: Reason | undefined;
+  for (const [i, { group, kind }] of wanted.entries()) {
+    if (group === GATEWAY_GROUP && served.includes(kind)) {
+      kinds.add(kind);
+      continue;
+    }
+    const message = `Routes of kind "${kind}" cannot be attached to a listener of protocol ${spec.protocol}: use ${served.join(', ')}`;
+    const field = `/spec/listeners/${index}/allowedRoutes/kinds/${i}/kind`;
+    findings.push(error('listener.route-kind', owner, { field, message }));
+    unresolved ??= { reason: 'InvalidRouteKinds', message };
+  }
+  return { kinds: [...kinds], ...(unresolved !== undefined && { unresolved }) };
+}
+
+function readCertificates(
+  { owner, spec, index }: ListenerInput,
+  { look, findings }: Work,
+): { certificates: readonly Certificate[]; unresolved?: Reason } {
+  if (spec.protocol !== 'HTTPS') return { certificates: [] };
+  const refs = spec.tls?.certificateRefs ?? [];
+  const certificates: Certificate[] = [];
+  let unresolved: Reason | undefined;
+  for (const [i, ref] of refs.entries()) {
+    const field = `/spec/listeners/${index}/tls/certificateRefs/${i}`;
+    const found = resolveKeyPair(owner, toReference(ref, owner), {
+      look,
+      reasons: { invalid: 'InvalidCertificateRef' },
+    });
+    if (found.broken === undefined) certificates.push({ ...found.ok, field });
+    else {
+      findings.push(brokenAt(owner, field, found.broken));
+      unresolved ??= found.broken;
+    }
+  }
+  if (refs.length === 0) {
+    const message = 'An HTTPS listener needs a certificate: name a Secret in tls.certificateRefs';
+    findings.push(error('listener.tls', owner, { field: `/spec/listeners/${index}`, message }));
+    unresolved = { reason: 'InvalidCertificateRef', message };
+  }
+  return { certificates, ...(unresolved !== undefined && { unresolved }) };
+}
+
+interface Validation {
+  readonly validation?: NonNullable<PlanPort['clientValidation']>;
+  readonly notAccepted?: Reason;
+  readonly unresolved?: Reason;
+}
+
+/** Client certificates: said by the Gateway for the port, or for all ports. Ignored without TLS. */
+function readValidation({ gateway, spec }: ListenerInput, { look, findings }: Work): Validation {
+  const frontend = gateway.spec.tls?.frontend;
+  if (spec.protocol !== 'HTTPS' || frontend === undefined) return {};
+  const at = frontend.perPort.findIndex(({ port }) => port === spec.port);
+  const config = at >= 0 ? frontend.perPort[at]!.tls.validation : frontend.default.validation;
+  if (config === undefined) return {};
+
+  const base = at >= 0 ? `/spec/tls/frontend/perPort/${at}/tls` : '/spec/tls/frontend/default';
+  const cas: string[] = [];
+  let unresolved: Reason | undefined;
+  for (const [i, ref] of config.caCertificateRefs.entries()) {
+    const reasons = { invalid: 'InvalidCACertificateRef', kind: 'InvalidCACertificateKind' };
+    const found = resolveCa(gateway, toReference(ref, gateway), { look, reasons });
+    if (found.broken === undefined) cas.push(found.ok);
+    else {
+      unresolved ??= found.broken;
+      findings.push(brokenAt(gateway, `${base}/validation/caCertificateRefs/${i}`, found.broken));
+    }
+  }
+  const mode = config.mode === 'AllowInsecureFallback' ? 'optional' : 'required';
+  const resolved = unresolved === undefined ? {} : { unresolved };
+  if (cas.length > 0) return { validation: { cas, mode }, ...resolved };
+  const message = 'Client certificates cannot be checked: none of the CA certificates is valid';
+  return { notAccepted: { reason: 'NoValidCACertificate', message }, ...resolved };
+}
+
+interface TlsOptions {
+  readonly tls: Partial<ListenerSettings['tls']>;
+  readonly notAccepted?: Reason;
+}
+
+const TLS_VERSIONS: Readonly<Record<string, ListenerSettings['tls']['versionMin']>> = {
+  '1.2': 'TLSv1.2',
+  'TLSv1.2': 'TLSv1.2',
+  '1.3': 'TLSv1.3',
+  'TLSv1.3': 'TLSv1.3',
+};
+
+function readTlsOptions({ owner, spec, index }: ListenerInput, findings: Finding[]): TlsOptions {
+  const tls: { versionMin?: ListenerSettings['tls']['versionMin']; ciphers?: string } = {};
+  let notAccepted: Reason | undefined;
+  for (const [name, value] of Object.entries(spec.tls?.options ?? {})) {
+    const field = `/spec/listeners/${index}/tls/options/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`;
+    const version = TLS_VERSIONS[value];
+    if (name === CIPHERS) tls.ciphers = value;
+    else if (name !== VERSION_MIN) {
+      const near = nearest(name, [VERSION_MIN, CIPHERS]);
+      const hint = near === undefined ? `known are ${VERSION_MIN}, ${CIPHERS}` : `did you mean "${near}"`;
+      findings.push(warning('listener.tls', owner, { field, message: `Unknown TLS option "${name}": ${hint}` }));
+    } else if (version !== undefined) tls.versionMin = version;
+    else {
+      // Serving with an older version than the one that was meant would be worse than not serving.
+      const message = `Expected TLS version "1.2" or "1.3", got "${value}"`;
+      findings.push(error('listener.tls', owner, { field, message }));
+      notAccepted = { reason: 'UnsupportedValue', message };
+    }
+  }
+  return { tls, ...(notAccepted !== undefined && { notAccepted }) };
+}

@@ -1,0 +1,120 @@
+/** Routes: one HTTPRoute becomes one part of the plan, attached to its listeners. */
+import type { PlanAttachment, PlanRoute } from '../ir/plan.ts';
+import { type HTTPRoute, keyOf } from '../resource/resource.ts';
+import { type Attached, type Attachment, attachRoute } from './attach.ts';
+import type { ClusterNeed } from './cluster.ts';
+import { type Finding, warning } from './finding.ts';
+import type { Reason } from './listener.ts';
+import { matchKey } from './match.ts';
+import { sameItems } from './memo.ts';
+import { lowerRule, readRule, type ReadRule, type RuleFlaw, type RuleWork, type Treatment } from './rule.ts';
+import { createdMs, type Look } from './tables.ts';
+
+export interface RouteResult {
+  readonly route: HTTPRoute;
+  readonly attached: Attached;
+  /** Parts of the plan by key: one, or one for each way in which its Gateways treat it. */
+  readonly parts: readonly (readonly [key: string, part: PlanRoute])[];
+  readonly needs: readonly ClusterNeed[];
+  /** The first reference that leads nowhere. */
+  readonly unresolved: Reason | undefined;
+  readonly flaws: readonly RuleFlaw[];
+  readonly findings: readonly Finding[];
+  /** What its matches claim, for shadows. */
+  readonly claims: readonly MatchClaim[];
+}
+
+/** One match on one host of one listener. */
+export interface MatchClaim {
+  /** Equal for claims of which only one can be served. */
+  readonly key: string;
+  readonly host: string;
+  readonly field: string;
+}
+
+export function lowerRoute(route: HTTPRoute, look: Look): RouteResult {
+  const attached = attachRoute(route, look);
+  const work: RuleWork = {
+    route,
+    look,
+    findings: [...attached.findings],
+    unresolved: [],
+    flaws: [],
+    needs: new Map(),
+  };
+  const rules = route.spec.rules.map((rule, index) => readRule(rule, index, work));
+  const parts: [string, PlanRoute][] = [];
+  const claims: MatchClaim[] = [];
+  for (const group of groupsOf(attached)) {
+    const attach = planAttachments(group.attachments);
+    if (attach.length === 0) continue;
+    const key = parts.length === 0 ? keyOf(route) : `${keyOf(route)}@${attach[0]!.listener}`;
+    parts.push([
+      key,
+      { createdMs: createdMs(route), attach, rules: rules.flatMap((rule) => lowerRule(rule, group, work) ?? []) },
+    ]);
+    claims.push(...claimsOf(attach, rules));
+  }
+  warnOfNoBackend(parts, work);
+  return {
+    route,
+    attached,
+    parts,
+    claims,
+    needs: [...work.needs.values()],
+    unresolved: work.unresolved[0],
+    flaws: work.flaws,
+    findings: work.findings,
+  };
+}
+
+interface Group extends Treatment {
+  readonly attachments: Attachment[];
+}
+
+/** Attachments whose Gateways and listeners treat the route in the same way. Nearly always one group. */
+function groupsOf({ outcomes }: Attached): Group[] {
+  const groups: Group[] = [];
+  for (const attachment of outcomes.flatMap(({ attachments }) => attachments)) {
+    const { listener, parent } = attachment;
+    const certificateOf = parent.clientCertificate === undefined ? undefined : parent.gatewayKey;
+    const same = groups.find(
+      (group) => group.certificateOf === certificateOf && sameItems(group.filters, listener.filters),
+    );
+    if (same !== undefined) same.attachments.push(attachment);
+    else groups.push({ filters: listener.filters, certificateOf, attachments: [attachment] });
+  }
+  return groups;
+}
+
+function planAttachments(attachments: readonly Attachment[]): PlanAttachment[] {
+  const hosts = new Map<string, Set<string>>();
+  for (const { listener, hosts: names } of attachments) {
+    for (const key of listener.keys) {
+      const known = hosts.get(key);
+      if (known === undefined) hosts.set(key, new Set(names));
+      else for (const name of names) known.add(name);
+    }
+  }
+  return [...hosts].map(([listener, names]) => ({ listener, hosts: [...names] }));
+}
+
+function claimsOf(attach: readonly PlanAttachment[], rules: readonly ReadRule[]): MatchClaim[] {
+  const matches = rules.flatMap(({ matches: own = [], index }) =>
+    own.map((match, i) => ({ key: matchKey(match), field: `/spec/rules/${index}/matches/${i}` })),
+  );
+  return attach.flatMap(({ listener, hosts }) =>
+    hosts.flatMap((host) => matches.map(({ key, field }) => ({ key: `${listener} ${host} ${key}`, host, field }))),
+  );
+}
+
+function warnOfNoBackend(parts: readonly (readonly [string, PlanRoute])[], { route, findings }: RuleWork): void {
+  for (const [i, { backendRefs }] of route.spec.rules.entries()) {
+    const planned = parts[0]?.[1].rules.find(
+      ({ name }) => name === `${keyOf(route)}/${route.spec.rules[i]!.name ?? i}`,
+    );
+    if (backendRefs.length > 0 || planned?.backends.length === 0 || planned === undefined) continue;
+    const message = 'The rule names no backend and no redirect: its requests answer 500';
+    findings.push(warning('route.no-backend', route, { field: `/spec/rules/${i}`, message }));
+  }
+}

@@ -1,0 +1,298 @@
+/**
+ * Rules of routes. A rule is read once, which finds everything that is wrong
+ * with it, and lowered once for each way in which the Gateways of its route
+ * treat it. A rule that cannot be kept as it was written answers 500 and says
+ * so; only one whose matches cannot be read is left out, because then nobody
+ * knows which requests are meant.
+ */
+import type { PlanBackend, PlanFilter, PlanMatch, PlanMirror, PlanRetry, PlanRule } from '../ir/plan.ts';
+import { parseDuration } from '../resource/duration.ts';
+import type { HTTPBackendRef, HTTPRequestMirrorFilter, HTTPRouteRule } from '../resource/kinds/http-route.ts';
+import { describe, type HTTPRoute, keyOf } from '../resource/resource.ts';
+import { type BackendReference, type BackendTarget, backendTargetKeys, clusterKey, findBackend } from './backend.ts';
+import { type ClusterNeed, isTlsAsked, protocolAsked } from './cluster.ts';
+import { RETRY, RETRY_ATTEMPTS_MAX } from './defaults.ts';
+import { error, type Finding, placeOf, warning } from './finding.ts';
+import type { Reason } from './listener.ts';
+import { lowerMatches, matchFlaw } from './match.ts';
+import { type AskedFilter, composeFilters } from './policies.ts';
+import { brokenAt, type Reference, toReference } from './reference.ts';
+import { readFilters } from './rule-filter.ts';
+import { type Look, targetKey } from './tables.ts';
+
+/** What reading the rules of one route collects. */
+export interface RuleWork {
+  readonly route: HTTPRoute;
+  readonly look: Look;
+  readonly findings: Finding[];
+  readonly unresolved: Reason[];
+  readonly flaws: RuleFlaw[];
+  readonly needs: Map<string, ClusterNeed>;
+}
+
+/** Something of a rule that is not supported. */
+export interface RuleFlaw extends Reason {
+  readonly rule: string;
+  readonly reason: 'UnsupportedValue' | 'IncompatibleFilters';
+  /** `whole`: the rule answers nothing but 500. `part`: some of its backends do. */
+  readonly extent: 'whole' | 'part';
+}
+
+/** How the Gateways and listeners of a group of attachments treat a rule. */
+export interface Treatment {
+  /** Filters of policies on Gateway and listener, from the farthest. */
+  readonly filters: readonly (readonly AskedFilter[])[];
+  /** Key of the Gateway whose client certificate backends are shown. */
+  readonly certificateOf: string | undefined;
+}
+
+/** A backend that was found, or why its share answers 500. */
+type ReadTarget =
+  | { readonly kind: 'found'; readonly target: BackendTarget }
+  | Extract<PlanBackend['target'], { kind: 'invalid' }>;
+
+interface ReadBackend {
+  readonly target: ReadTarget;
+  readonly weight: number;
+  readonly filters: readonly AskedFilter[];
+}
+
+export interface ReadRule {
+  readonly index: number;
+  readonly name: string;
+  /** Undefined when the rule is left out. */
+  readonly matches: readonly PlanMatch[] | undefined;
+  /** Of the rule itself and of the policies on its route. */
+  readonly filters: readonly (readonly AskedFilter[])[];
+  readonly backends: readonly ReadBackend[];
+  readonly mirrors: readonly { readonly target: BackendTarget; readonly share: number }[];
+  /** Why the whole rule answers 500. */
+  readonly refused: string | undefined;
+  readonly timeouts: PlanRule['timeouts'];
+  readonly retry: PlanRetry | undefined;
+}
+
+export function readRule(rule: HTTPRouteRule, index: number, work: RuleWork): ReadRule {
+  const { route, look } = work;
+  const at = `/spec/rules/${index}`;
+  const name = `${keyOf(route)}/${rule.name ?? index}`;
+  const own = readFilters(rule.filters, { owner: describe(route), at: `${at}/filters` });
+  const refused = refusalOf(rule, at, { own: own.flaw, name, work });
+  const badMatch = matchFlaw(rule);
+  if (badMatch !== undefined) {
+    addFlaw(
+      work,
+      { rule: name, reason: 'UnsupportedValue', message: badMatch.message, extent: 'whole' },
+      at + badMatch.field,
+    );
+  }
+  const { namespace, name: routeName } = route.metadata;
+  const levels = [
+    look('levels', targetKey('HTTPRoute', namespace, { name: routeName })),
+    rule.name === undefined
+      ? undefined
+      : look('levels', targetKey('HTTPRoute', namespace, { name: routeName, sectionName: rule.name })),
+  ];
+  return {
+    index,
+    name,
+    matches: badMatch === undefined ? lowerMatches(rule) : undefined,
+    filters: [...levels.map((level) => level?.filters ?? []), own.filters],
+    backends: rule.backendRefs.map((ref, i) => readBackend(ref, `${at}/backendRefs/${i}`, { name, work })),
+    mirrors: own.mirrors.flatMap(({ filter, field }) => readMirror(filter, `${field}/requestMirror`, work) ?? []),
+    refused,
+    timeouts: readTimeouts(rule),
+    retry: readRetry(rule),
+  };
+}
+
+/** Why the rule answers 500 as a whole. Serving it without what it asks for would be worse. */
+function refusalOf(
+  { sessionPersistence }: HTTPRouteRule,
+  at: string,
+  { own, name, work }: { own: ReturnType<typeof readFilters>['flaw']; name: string; work: RuleWork },
+): string | undefined {
+  if (own !== undefined) {
+    addFlaw(work, { rule: name, reason: own.reason, message: own.message, extent: 'whole' }, own.field);
+    return own.message;
+  }
+  if (sessionPersistence === undefined) return undefined;
+  const message = 'Session persistence is not supported yet';
+  addFlaw(work, { rule: name, reason: 'UnsupportedValue', message, extent: 'whole' }, `${at}/sessionPersistence`);
+  return message;
+}
+
+function addFlaw({ flaws, findings, route }: RuleWork, flaw: RuleFlaw, field: string): void {
+  flaws.push(flaw);
+  const effect = flaw.extent === 'whole' ? 'the rule is refused' : 'its share answers 500';
+  findings.push(error('route.unsupported', route, { field, message: `${flaw.message}: ${effect}` }));
+}
+
+function readBackend(
+  ref: HTTPBackendRef,
+  field: string,
+  { name, work }: { readonly name: string; readonly work: RuleWork },
+): ReadBackend {
+  const own = readFilters(ref.filters, { owner: describe(work.route), at: `${field}/filters` });
+  const mirror = own.mirrors[0];
+  const flaw =
+    own.flaw ??
+    (mirror && {
+      reason: 'UnsupportedValue' as const,
+      field: mirror.field,
+      message: 'A mirror belongs to the rule, not to one of its backends',
+    });
+  const target = findTarget(toReference(ref, work.route), { port: ref.port, field, work });
+  if (flaw !== undefined) {
+    addFlaw(work, { rule: name, reason: flaw.reason, message: flaw.message, extent: 'part' }, flaw.field);
+    return {
+      target: { kind: 'invalid', code: 'route.filter-invalid', why: flaw.message },
+      weight: ref.weight,
+      filters: [],
+    };
+  }
+  return { target, weight: ref.weight, filters: own.filters };
+}
+
+interface TargetWork {
+  readonly port: number | undefined;
+  readonly field: string;
+  readonly work: RuleWork;
+}
+
+function findTarget(to: Reference, { port, field, work }: TargetWork): ReadTarget {
+  const { route, look, unresolved, findings } = work;
+  const found = findBackend(route, backendReference(to, port), look);
+  if (found.broken !== undefined) {
+    unresolved.push(found.broken);
+    findings.push(brokenAt(route, field, found.broken));
+    return { kind: 'invalid', code: 'route.backend-invalid', why: found.broken.message };
+  }
+  if (protocolAsked(found.target, look) === 'h2c') {
+    const message = `${describe(found.target.resource)} speaks HTTP/2 in clear text (h2c), which is not supported yet: requests to it answer 500`;
+    unresolved.push({ reason: 'UnsupportedProtocol', message });
+    findings.push(warning('route.unsupported', route, { field, message, related: [keyOf(found.target.resource)] }));
+  }
+  return { kind: 'found', target: found.target };
+}
+
+function backendReference(to: Reference, port: number | undefined): BackendReference {
+  return port === undefined ? to : { ...to, port };
+}
+
+function readMirror(
+  { backendRef, percent, fraction }: HTTPRequestMirrorFilter,
+  field: string,
+  work: RuleWork,
+): ReadRule['mirrors'][number] | undefined {
+  const { port } = backendRef;
+  const read = findTarget(toReference(backendRef, work.route), { port, field: `${field}/backendRef`, work });
+  // Gateway API, HTTPRequestMirrorFilter: a mirror that leads nowhere is dropped, and the status says so.
+  if (read.kind === 'invalid') return undefined;
+  if (percent !== undefined) return { target: read.target, share: percent / 100 };
+  return {
+    target: read.target,
+    share: fraction === undefined ? 1 : Math.min(1, fraction.numerator / fraction.denominator),
+  };
+}
+
+function readTimeouts({ timeouts = {} }: HTTPRouteRule): PlanRule['timeouts'] {
+  const requestMs = timeoutMs(timeouts.request);
+  const backendRequestMs = timeoutMs(timeouts.backendRequest);
+  return { ...(requestMs !== undefined && { requestMs }), ...(backendRequestMs !== undefined && { backendRequestMs }) };
+}
+
+/** `0s` means none (GEP-1742). */
+function timeoutMs(text: string | undefined): number | undefined {
+  const ms = text === undefined ? 0 : parseDuration(text);
+  return ms === 0 ? undefined : ms;
+}
+
+function readRetry({ retry }: HTTPRouteRule): PlanRetry | undefined {
+  if (retry === undefined) return undefined;
+  return {
+    attempts: Math.min(retry.attempts ?? RETRY.attempts, RETRY_ATTEMPTS_MAX),
+    backoffMs: retry.backoff === undefined ? RETRY.backoffMs : (parseDuration(retry.backoff) ?? RETRY.backoffMs),
+    codes: retry.codes,
+  };
+}
+
+/** Filters that answer themselves, so that a rule needs no backend. */
+const ANSWERING = new Set(['redirect', 'directResponse']);
+
+export function lowerRule(rule: ReadRule, treatment: Treatment, work: RuleWork): PlanRule | undefined {
+  const { name, matches, refused, timeouts, retry } = rule;
+  if (matches === undefined) return undefined;
+  if (refused !== undefined) {
+    const backends = [refusal('route.filter-invalid', refused)];
+    return placed(rule, work, { name, matches, filters: [], backends, mirrors: [], timeouts });
+  }
+  const filters = composeFilters([...treatment.filters, ...rule.filters]);
+  const backends = rule.backends.map((backend) => lowerBackend(backend, treatment, work));
+  const answers = filters.some(({ filter }) => ANSWERING.has(filter));
+  return placed(rule, work, {
+    name,
+    matches,
+    filters: filters.map((filter) => lowerFilter(filter, work)),
+    backends: answers ? backends : withFallback(backends),
+    mirrors: rule.mirrors.map(({ target, share }): PlanMirror => ({ cluster: need(target, treatment, work), share })),
+    timeouts,
+    ...(retry !== undefined && { retry }),
+  });
+}
+
+/**
+ * The place is found when it is read: by who prints the plan or sends it to
+ * another thread. It costs a parse of the document, and it may move without the
+ * rule being another one, which is why it is no part of its hash.
+ */
+function placed({ index }: ReadRule, { route }: RuleWork, rule: Omit<PlanRule, 'at'>): PlanRule {
+  return {
+    ...rule,
+    get at() {
+      return placeOf(route, `/spec/rules/${index}`);
+    },
+  };
+}
+
+function refusal(code: 'route.backend-invalid' | 'route.filter-invalid', why: string): PlanBackend {
+  return { target: { kind: 'invalid', code, why }, weight: 1, filters: [] };
+}
+
+/** Gateway API: a rule without a backend that can be picked answers 500. */
+function withFallback(backends: PlanBackend[]): PlanBackend[] {
+  if (backends.length === 0) return [refusal('route.backend-invalid', 'The rule names no backend')];
+  if (backends.some(({ weight }) => weight > 0)) return backends;
+  return [...backends, refusal('route.backend-invalid', 'Every backend of the rule has weight 0')];
+}
+
+function lowerBackend({ target, weight, filters }: ReadBackend, treatment: Treatment, work: RuleWork): PlanBackend {
+  if (target.kind === 'invalid') return { target, weight, filters: [] };
+  const levels = backendTargetKeys(target.target)
+    .map((key) => work.look('levels', key)?.filters ?? [])
+    .toReversed();
+  return {
+    target: { kind: 'cluster', cluster: need(target.target, treatment, work) },
+    weight,
+    filters: composeFilters([...levels, filters]).map((filter) => lowerFilter(filter, work)),
+  };
+}
+
+/** Registers that the cluster of a backend is needed; gives its key. */
+function need(target: BackendTarget, { certificateOf }: Treatment, { needs, look }: RuleWork): string {
+  const shown = certificateOf !== undefined && isTlsAsked(target, look) ? certificateOf : undefined;
+  const key = clusterKey(target, shown);
+  needs.set(key, { key, target, certificateOf: shown });
+  return key;
+}
+
+function lowerFilter({ filter, config, owner, policy, field }: AskedFilter, { route }: RuleWork): PlanFilter {
+  return {
+    filter,
+    config,
+    owner,
+    get at() {
+      return placeOf(policy ?? route, field);
+    },
+  };
+}

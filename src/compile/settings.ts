@@ -1,0 +1,89 @@
+/** Settings of listeners, from what policies ask for and the defaults. */
+import {
+  CONNECTION_LIMITS,
+  CONNECTION_TIMEOUTS,
+  type ConnectionLimits,
+  type ConnectionTimeouts,
+} from '../base/limits.ts';
+import type { AccessLogPolicy, PlanListenerSettings, PlanListenerTls } from '../ir/plan.ts';
+import { parseDuration } from '../resource/duration.ts';
+import type { Policy } from '../resource/resource.ts';
+import { parseSize } from '../resource/size.ts';
+import { LISTENER_SETTINGS, TLS_VERSION_MIN } from './defaults.ts';
+import { type AskedSetting, composeSettings, type Level } from './policies.ts';
+
+export interface ListenerSettings {
+  readonly listener: PlanListenerSettings;
+  readonly limits: ConnectionLimits;
+  readonly timeouts: ConnectionTimeouts;
+  readonly tls: Pick<PlanListenerTls, 'versionMin' | 'ciphers'>;
+  /** Policies that say something of the port, which listeners of one port share. */
+  readonly portPolicies: readonly Policy[];
+}
+
+/** @param levels  of the Gateway, the ListenerSet if any, and the listener; farthest first */
+export function settingsFor(levels: readonly (Level | undefined)[]): ListenerSettings {
+  const asked = composeSettings(levels);
+  if (asked.size === 0) return NOTHING_ASKED;
+  return {
+    listener: listenerSettings(asked),
+    limits: fill(CONNECTION_LIMITS, 'limits', { asked, read: (value) => parseSize(value as string | number) }),
+    timeouts: timeouts(asked),
+    tls: fill(DEFAULT_TLS, 'tls', { asked }),
+    portPolicies: [...asked.values()]
+      .filter(({ path }) => /^(limits|timeouts)\//.test(path))
+      .map(({ policy }) => policy),
+  };
+}
+
+const DEFAULT_TLS: ListenerSettings['tls'] = { versionMin: TLS_VERSION_MIN, ciphers: '' };
+
+const NOTHING_ASKED: ListenerSettings = {
+  listener: LISTENER_SETTINGS,
+  limits: CONNECTION_LIMITS,
+  timeouts: CONNECTION_TIMEOUTS,
+  tls: DEFAULT_TLS,
+  portPolicies: [],
+};
+
+type Asked = ReadonlyMap<string, AskedSetting>;
+
+function listenerSettings(asked: Asked): PlanListenerSettings {
+  const { path, accessLog } = LISTENER_SETTINGS;
+  const top = fill(LISTENER_SETTINGS, undefined, { asked });
+  return { ...top, path: fill(path, 'path', { asked }), accessLog: accessLogPolicy(accessLog, asked) };
+}
+
+/** `samplePercent` in the manifest, a fraction in the plan; header names in lower case. */
+function accessLogPolicy(defaults: AccessLogPolicy, asked: Asked): AccessLogPolicy {
+  const percent = asked.get('accessLog/samplePercent')?.value as number | undefined;
+  const filled = fill(defaults, 'accessLog', { asked });
+  return {
+    ...filled,
+    headers: filled.headers.map((name) => name.toLowerCase()),
+    ...(percent !== undefined && { sample: percent / 100 }),
+  };
+}
+
+/** `head` in the manifest, `headMs` in the plan. */
+function timeouts(asked: Asked): ConnectionTimeouts {
+  const values = Object.entries(CONNECTION_TIMEOUTS).map(([name, ms]: [string, number]) => {
+    const text = asked.get(`timeouts/${name.slice(0, -'Ms'.length)}`)?.value as string | undefined;
+    return [name, text === undefined ? ms : parseDuration(text)];
+  });
+  return Object.fromEntries(values) as unknown as ConnectionTimeouts;
+}
+
+interface Source {
+  readonly asked: Asked;
+  readonly read?: (value: unknown) => unknown;
+}
+
+/** `defaults` with what was asked for under `area`, field by field. */
+function fill<T extends object>(defaults: T, area: string | undefined, { asked, read = (value) => value }: Source): T {
+  const filled = Object.keys(defaults).map((name) => {
+    const setting = asked.get(area === undefined ? name : `${area}/${name}`);
+    return [name, setting === undefined ? defaults[name as keyof T] : read(setting.value)];
+  });
+  return Object.fromEntries(filled) as T;
+}

@@ -1,0 +1,213 @@
+/** Statuses of Gateways and ListenerSets and of their listeners. */
+import { portKey } from '../ir/key.ts';
+import type { PortFailure } from '../ir/port-state.ts';
+import { GATEWAY_GROUP } from '../resource/fields.ts';
+import type { Gateway, ListenerSet } from '../resource/resource.ts';
+import type { Found } from './found.ts';
+import { type Draft, fails, holds, holdsUnless } from './condition.ts';
+import { DEFAULT_ADDRESS, type GatewayBase, type SetBase } from './gateways.ts';
+import type { ListenerBase, Reason } from './listener.ts';
+import { type StatusWork, subjectOf } from './status-item.ts';
+
+type Status = Readonly<Record<string, unknown>>;
+
+export function gatewayStatus(base: GatewayBase, found: Found, work: StatusWork): Status {
+  const { gateway, listeners } = base;
+  const entries = listeners.map((listener) => new Entry(listener, { base, gateway: base, found, work }));
+  const conditions = [
+    acceptedOf(base.notAccepted, entries),
+    keepWhilePending(gateway, programmedOf(base.notAccepted, entries), work),
+    holdsUnless('ResolvedRefs', base.unresolved),
+    ...insecure(gateway),
+  ];
+  return {
+    addresses: addressesOf(base, entries, work),
+    attachedListenerSets: found.gateways.sets.filter((set) => set.gateway === base && isSetAccepted(set, found)).length,
+    conditions: work.memory.stamp(subjectOf(gateway), conditions),
+    listeners: entries.map((entry) => entry.status(gateway, work.attached.get(entry.listener.key) ?? 0)),
+  };
+}
+
+export function listenerSetStatus(base: SetBase, found: Found, work: StatusWork): Status {
+  const { set, listeners, gateway, notAccepted } = base;
+  const entries = listeners.map((listener) => new Entry(listener, { base, gateway, found, work }));
+  const programmed =
+    notAccepted?.reason === 'ParentNotAccepted'
+      ? fails('Programmed', { ...notAccepted, reason: 'ParentNotProgrammed' })
+      : notAccepted !== undefined
+        ? fails('Programmed', notAccepted)
+        : programmedOf(entries.some((entry) => entry.valid) ? undefined : nothingValid(entries), entries);
+  const conditions = [acceptedOf(notAccepted, entries), keepWhilePending(set, programmed, work)];
+  return {
+    conditions: work.memory.stamp(subjectOf(set), conditions),
+    listeners: entries.map((entry) => entry.status(set, work.attached.get(entry.listener.key) ?? 0)),
+  };
+}
+
+function isSetAccepted({ notAccepted, listeners }: SetBase, { gateways: { ports } }: Found): boolean {
+  return notAccepted === undefined && listeners.some((listener) => ports.verdicts.get(listener)?.served === true);
+}
+
+/** State of the sockets of one listener: one for each address of its Gateway. */
+type Sockets = { readonly state: 'bound' | 'pending' } | { readonly state: 'failed'; readonly failure: PortFailure };
+
+interface EntryParts {
+  readonly base: GatewayBase | SetBase;
+  readonly gateway: GatewayBase;
+  readonly found: Found;
+  readonly work: StatusWork;
+}
+
+/** A listener with everything that its status is made of. */
+class Entry {
+  readonly listener: ListenerBase;
+  /** In the plan. */
+  readonly valid: boolean;
+  readonly sockets: Sockets;
+  readonly #parts: EntryParts;
+
+  constructor(listener: ListenerBase, parts: EntryParts) {
+    this.listener = listener;
+    this.#parts = parts;
+    this.valid = parts.found.gateways.ports.verdicts.get(listener)?.served === true;
+    this.sockets = socketsOf(listener, parts);
+  }
+
+  /** Nothing is wrong with it, not even in part. */
+  get sound(): boolean {
+    return this.valid && this.listener.unresolved === undefined;
+  }
+
+  status(owner: Gateway | ListenerSet, attached: number): Status {
+    const { listener } = this;
+    const { name } = listener.spec;
+    const { work } = this.#parts;
+    const verdict = this.#parts.found.gateways.ports.verdicts.get(listener);
+    const drafts = [
+      holdsUnless('Accepted', verdict?.conflict ?? listener.notAccepted ?? this.#portFault()),
+      keepWhilePending(owner, this.#programmed(), work, `listener ${name}`),
+      holdsUnless('ResolvedRefs', listener.unresolved),
+      verdict?.conflict === undefined
+        ? fails('Conflicted', { reason: 'NoConflicts', message: '' })
+        : holds('Conflicted', verdict.conflict),
+      ...(verdict?.overlap === undefined ? [] : [holds('OverlappingTLSConfig', verdict.overlap)]),
+    ];
+    return {
+      name,
+      supportedKinds: listener.kinds.map((kind) => ({ group: GATEWAY_GROUP, kind })),
+      attachedRoutes: attached,
+      conditions: work.memory.stamp(subjectOf(owner, `listener ${name}`), drafts),
+    };
+  }
+
+  /** The port is the listener's own wish; an address that is not ours is the Gateway's. */
+  #portFault(): Reason | undefined {
+    if (this.sockets.state !== 'failed' || isAddressFault(this.sockets.failure)) return undefined;
+    return { reason: 'PortUnavailable', message: this.sockets.failure.message };
+  }
+
+  #programmed(): Draft {
+    const { listener, sockets } = this;
+    const conflict = this.#parts.found.gateways.ports.verdicts.get(listener)?.conflict;
+    if (conflict !== undefined) return fails('Programmed', conflict);
+    if (!this.valid) return fails('Programmed', { reason: 'Invalid', message: this.#whyInvalid() });
+    switch (sockets.state) {
+      case 'bound':
+        return holds('Programmed');
+      case 'pending':
+        return fails('Programmed', PENDING);
+      case 'failed':
+        return fails('Programmed', { reason: 'Invalid', message: sockets.failure.message });
+    }
+  }
+
+  #whyInvalid(): string {
+    const { listener } = this;
+    const { base, gateway } = this.#parts;
+    const why = listener.notAccepted ?? base.notAccepted ?? gateway.notAccepted ?? listener.unresolved;
+    return why?.message ?? 'The listener carries no kind of route';
+  }
+}
+
+const PENDING: Reason = { reason: 'Pending', message: 'The proxies have not applied this configuration yet' };
+
+function isAddressFault({ error }: PortFailure): boolean {
+  return error === 'EADDRNOTAVAIL';
+}
+
+function socketsOf({ spec }: ListenerBase, { gateway, work }: EntryParts): Sockets {
+  let pending = false;
+  let failure: PortFailure | undefined;
+  for (const address of gateway.addresses) {
+    const state = work.runtime.ports[portKey(address, spec.port)];
+    if (state === undefined) pending = true;
+    else if (state.state === 'failed' && (failure === undefined || isAddressFault(state))) failure = state;
+  }
+  if (failure !== undefined) return { state: 'failed', failure };
+  return { state: pending || work.runtime.appliedVersion !== work.version ? 'pending' : 'bound' };
+}
+
+/**
+ * While a plan is on its way to the proxies, what was said of this generation
+ * of the object before goes on being true: nothing of it has been taken away.
+ */
+function keepWhilePending(owner: Gateway | ListenerSet, draft: Draft, { memory }: StatusWork, part = ''): Draft {
+  if (draft.reason !== PENDING.reason) return draft;
+  const known = memory.recall(subjectOf(owner, part), draft.type);
+  return known === undefined
+    ? draft
+    : { type: known.type, status: known.status, reason: known.reason, message: known.message };
+}
+
+/** Gateway API: `ListenersNotValid` with True when some listeners work, with False when none does. */
+function acceptedOf(notAccepted: Reason | undefined, entries: readonly Entry[]): Draft {
+  if (notAccepted !== undefined) return fails('Accepted', notAccepted);
+  if (!entries.some((entry) => entry.valid)) return fails('Accepted', nothingValid(entries));
+  const unsound = entries.filter((entry) => !entry.sound).map(({ listener }) => `"${listener.spec.name}"`);
+  if (unsound.length === 0) return holds('Accepted');
+  return holds('Accepted', { reason: 'ListenersNotValid', message: `Not valid: listener ${unsound.join(', ')}` });
+}
+
+function nothingValid(entries: readonly Entry[]): Reason {
+  const names = entries.map(({ listener }) => `"${listener.spec.name}"`).join(', ');
+  return { reason: 'ListenersNotValid', message: `No listener is valid: ${names}` };
+}
+
+function programmedOf(notAccepted: Reason | undefined, entries: readonly Entry[]): Draft {
+  const type = 'Programmed';
+  if (notAccepted !== undefined) {
+    const reason = notAccepted.reason === 'ListenersNotValid' ? 'ListenersNotValid' : 'Invalid';
+    return fails(type, { reason, message: notAccepted.message });
+  }
+  const valid = entries.filter((entry) => entry.valid);
+  if (valid.length === 0) return fails(type, { reason: 'Invalid', message: nothingValid(entries).message });
+  const failures = valid.flatMap(({ sockets }) => (sockets.state === 'failed' ? [sockets.failure] : []));
+  const worst = failures.find(isAddressFault) ?? failures[0];
+  if (worst !== undefined) {
+    return fails(type, { reason: isAddressFault(worst) ? 'AddressNotUsable' : 'Invalid', message: worst.message });
+  }
+  return valid.some(({ sockets }) => sockets.state === 'pending') ? fails(type, PENDING) : holds(type);
+}
+
+/** GEP-91: letting clients in without a valid certificate must be seen. */
+function insecure({ spec }: Gateway): Draft[] {
+  const frontend = spec.tls?.frontend;
+  const configs = frontend === undefined ? [] : [frontend.default, ...frontend.perPort.map(({ tls }) => tls)];
+  if (!configs.some(({ validation }) => validation?.mode === 'AllowInsecureFallback')) return [];
+  const message = 'Clients without a valid certificate are let in: mode is AllowInsecureFallback';
+  return [holds('InsecureFrontendValidationMode', { reason: 'ConfigurationChanged', message })];
+}
+
+/** Addresses on which every port of the Gateway is bound by every worker. */
+function addressesOf(
+  { addresses, notAccepted }: GatewayBase,
+  entries: readonly Entry[],
+  { runtime }: StatusWork,
+): object[] {
+  if (notAccepted !== undefined) return [];
+  const ports = new Set(entries.filter((entry) => entry.valid).map(({ listener }) => listener.spec.port));
+  if (ports.size === 0) return [];
+  return addresses
+    .filter((address) => [...ports].every((port) => runtime.ports[portKey(address, port)]?.state === 'bound'))
+    .map((address) => ({ type: 'IPAddress', value: address === DEFAULT_ADDRESS ? runtime.bind : address }));
+}

@@ -1,0 +1,116 @@
+/** Statuses of policies: one entry for each ancestor, that is what the policy acts through. */
+import { GATEWAY_GROUP } from '../resource/fields.ts';
+import { type BackendPolicy, type BackendTLSPolicy, describe, keyOf, type Policy } from '../resource/resource.ts';
+import { backendTargetKeys } from './backend.ts';
+import type { Found } from './found.ts';
+import { type Draft, holdsUnless } from './condition.ts';
+import type { Reason } from './listener.ts';
+import { type Stated, type StatusWork, subjectOf } from './status-item.ts';
+import { targetKey } from './tables.ts';
+import type { Target } from './targets.ts';
+
+/** Gateway API: more ancestors than these are left out. */
+const ANCESTORS_MAX = 16;
+
+interface Ancestor {
+  readonly group: string;
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly sectionName?: string;
+}
+
+export function policyStatuses(found: Found, work: StatusWork): Stated[] {
+  const gatewaysOf = gatewaysByTarget(found);
+  return found.targets.map(({ policy, targets }) => {
+    if (policy.kind === 'BackendTLSPolicy') return stateTrust(policy, { gatewaysOf, found }, work);
+    const entries = targets.map(({ target, fault }) => ({
+      ancestor: target,
+      drafts: [holdsUnless('Accepted', fault ?? lostAt(policy, target, found))],
+    }));
+    return state(policy, entries, work);
+  });
+}
+
+interface AncestorEntry {
+  readonly ancestor: Ancestor;
+  readonly drafts: readonly Draft[];
+}
+
+function state(
+  policy: Policy | BackendPolicy | BackendTLSPolicy,
+  entries: readonly AncestorEntry[],
+  work: StatusWork,
+): Stated {
+  const { memory, controllerName } = work;
+  const ancestors = entries.slice(0, ANCESTORS_MAX).map(({ ancestor, drafts }) => {
+    const { group, kind, namespace, name, sectionName } = ancestor;
+    const part = targetKey(kind, namespace, { name, ...(sectionName !== undefined && { sectionName }) });
+    return {
+      ancestorRef: { group, kind, namespace, name, ...(sectionName !== undefined && { sectionName }) },
+      controllerName,
+      conditions: memory.stamp(subjectOf(policy, part), drafts),
+    };
+  });
+  return { resource: policy, status: { ancestors } };
+}
+
+/** Why a policy does not count at a target, in whole or in part: an older one says the same thing. */
+function lostAt(
+  policy: Policy | BackendPolicy,
+  { kind, namespace, ...ref }: Target,
+  { inventory }: Found,
+): Reason | undefined {
+  const { tables } = inventory;
+  const key = targetKey(kind, namespace, ref);
+  const losers = policy.kind === 'Policy' ? tables.levels.get(key)?.losers : tables.backendLevels.get(key)?.losers;
+  const lost = losers?.find((loser) => loser.policy === policy);
+  return lost === undefined ? undefined : { reason: 'Conflicted', message: lost.message };
+}
+
+/** Ancestors of a BackendTLSPolicy are the Gateways that reach its targets. */
+function stateTrust(
+  policy: BackendTLSPolicy,
+  { gatewaysOf, found }: { readonly gatewaysOf: ReadonlyMap<string, ReadonlySet<string>>; readonly found: Found },
+  work: StatusWork,
+): Stated {
+  const { tables } = found.inventory;
+  const trust = tables.trusts.get(keyOf(policy));
+  const keys = policy.spec.targetRefs.map((ref) => targetKey(ref.kind, policy.metadata.namespace, ref));
+  const winners = keys.map((key) => tables.tlsPolicies.get(key)?.[0]);
+  const conflict: Reason | undefined = winners.includes(policy)
+    ? undefined
+    : { reason: 'Conflicted', message: `${describe(winners[0] ?? policy)} has the same target and is older` };
+  const drafts = [
+    holdsUnless('Accepted', conflict ?? trust?.notAccepted),
+    holdsUnless('ResolvedRefs', trust?.unresolved),
+  ];
+  const gateways = new Set(keys.flatMap((key) => [...(gatewaysOf.get(key) ?? [])]));
+  const entries = [...gateways].toSorted().map((key) => ({ ancestor: gatewayAncestor(key), drafts }));
+  return state(policy, entries, work);
+}
+
+function gatewayAncestor(key: string): Ancestor {
+  const [kind = '', namespace = '', name = ''] = key.split('/');
+  return { group: GATEWAY_GROUP, kind, namespace, name };
+}
+
+/** Keys of the Gateways whose routes reach a target of a BackendTLSPolicy. */
+function gatewaysByTarget({ routes, inventory: { tables } }: Found): ReadonlyMap<string, ReadonlySet<string>> {
+  const gateways = new Map<string, Set<string>>();
+  if (tables.tlsPolicies.size === 0) return gateways;
+  for (const { needs, attached } of routes) {
+    const reached = attached.outcomes
+      .filter(({ attachments }) => attachments.length > 0)
+      .map(({ parent }) => parent.gatewayKey);
+    for (const { target } of needs) {
+      for (const key of backendTargetKeys(target)) {
+        if (!tables.tlsPolicies.has(key)) continue;
+        const known = gateways.get(key);
+        if (known === undefined) gateways.set(key, new Set(reached));
+        else for (const gateway of reached) known.add(gateway);
+      }
+    }
+  }
+  return gateways;
+}

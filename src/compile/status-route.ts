@@ -1,0 +1,90 @@
+/** Statuses of routes: one entry for each parent of ours. */
+import { resourceKey } from '../resource/resource.ts';
+import type { AnyRoute, ParentOutcome, ParentRef } from './attach.ts';
+import type { Found } from './found.ts';
+import { type Draft, holds, holdsUnless } from './condition.ts';
+import type { Reason } from './listener.ts';
+import type { RuleFlaw } from './rule.ts';
+import { type Stated, type StatusWork, subjectOf } from './status-item.ts';
+
+export function routeStatuses({ routes, laterRoutes }: Found, work: StatusWork): Stated[] {
+  return [
+    ...routes.map(({ route, attached, unresolved, flaws }) =>
+      stateRoute(route, { outcomes: attached.outcomes, unresolved, flaws, rules: route.spec.rules.length }, work),
+    ),
+    ...laterRoutes.map(({ route, attached }) =>
+      stateRoute(route, { outcomes: attached.outcomes, unresolved: undefined, flaws: [], rules: 0 }, work),
+    ),
+  ];
+}
+
+/**
+ * Number of accepted routes by listener. Also of a listener that is not served:
+ * it says what a repair would bring back.
+ */
+export function attachedRoutes({ routes }: Found): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const { route, attached, flaws } of routes) {
+    if (refusedWhole({ flaws, rules: route.spec.rules.length }) !== undefined) continue;
+    const own = new Set<string>();
+    for (const { attachments } of attached.outcomes) {
+      for (const { parent, listener } of attachments) own.add(`${parent.key}/${listener.name}`);
+    }
+    for (const key of own) counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  return counts;
+}
+
+interface RouteState {
+  readonly outcomes: readonly ParentOutcome[];
+  readonly unresolved: Reason | undefined;
+  readonly flaws: readonly RuleFlaw[];
+  /** Number of rules. */
+  readonly rules: number;
+}
+
+function stateRoute(route: AnyRoute, state: RouteState, { memory, controllerName }: StatusWork): Stated {
+  const refused = refusedWhole(state);
+  const parents = state.outcomes.map(({ ref, notAccepted }) => {
+    const drafts: Draft[] = [
+      holdsUnless('Accepted', notAccepted ?? refused),
+      holdsUnless('ResolvedRefs', state.unresolved),
+      ...(refused === undefined && state.flaws.length > 0 ? [partlyInvalid(state.flaws)] : []),
+    ];
+    return {
+      parentRef: plainRef(ref),
+      controllerName,
+      conditions: memory.stamp(subjectOf(route, partOf(ref)), drafts),
+    };
+  });
+  return { resource: route, status: { parents } };
+}
+
+function plainRef({ group, kind, namespace, name, sectionName, port }: ParentRef): object {
+  return {
+    group,
+    kind,
+    namespace,
+    name,
+    ...(sectionName !== undefined && { sectionName }),
+    ...(port !== undefined && { port }),
+  };
+}
+
+function partOf({ kind, namespace, name, sectionName, port }: ParentRef): string {
+  return `${resourceKey(kind, namespace, name)} ${sectionName ?? ''} ${port ?? ''}`;
+}
+
+/** A route of which no rule can be kept is not accepted. Its requests answer 500, so that they reach nothing else. */
+function refusedWhole({ flaws, rules }: Pick<RouteState, 'flaws' | 'rules'>): Reason | undefined {
+  const whole = new Set(flaws.filter(({ extent }) => extent === 'whole').map(({ rule }) => rule));
+  return whole.size === 0 || whole.size < rules ? undefined : flaws[0];
+}
+
+/** The message must begin with `Dropped Rule` (Gateway API, `RouteConditionPartiallyInvalid`). */
+function partlyInvalid(flaws: readonly RuleFlaw[]): Draft {
+  const [first] = flaws;
+  const names = [...new Set(flaws.map(({ rule }) => `"${rule}"`))].join(', ');
+  const message = `Dropped Rule(s) ${names}, which answer 500: ${first!.message}`;
+  return holds('PartiallyInvalid', { reason: 'UnsupportedValue', message });
+}

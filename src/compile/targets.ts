@@ -1,0 +1,112 @@
+/** Targets of policies: whether they exist, and whether the policy has a meaning there. */
+import { nearest } from '../base/problem.ts';
+import { GATEWAY_GROUP, OWN_GROUP } from '../resource/fields.ts';
+import {
+  type BackendPolicy,
+  type BackendTLSPolicy,
+  describe,
+  keyOf,
+  type Policy,
+  type Resource,
+  resourceKey,
+} from '../resource/resource.ts';
+import { error, type Finding } from './finding.ts';
+import type { Reason } from './listener.ts';
+import { type Look, targetKey } from './tables.ts';
+
+export type AnyPolicy = Policy | BackendPolicy | BackendTLSPolicy;
+
+export interface Target {
+  readonly group: string;
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly sectionName?: string;
+}
+
+export interface PolicyTargets {
+  readonly policy: AnyPolicy;
+  readonly targets: readonly { readonly target: Target; readonly fault: Reason | undefined }[];
+  readonly findings: readonly Finding[];
+}
+
+/** Groups of the kinds that a policy may target, where `group` may be left out. */
+const GROUP_OF: Readonly<Record<string, string>> = {
+  Gateway: GATEWAY_GROUP,
+  ListenerSet: GATEWAY_GROUP,
+  HTTPRoute: GATEWAY_GROUP,
+  Service: '',
+  Backend: OWN_GROUP,
+};
+
+export function readTargets(policy: AnyPolicy, look: Look): PolicyTargets {
+  const { namespace } = policy.metadata;
+  const findings: Finding[] = [];
+  const targets = policy.spec.targetRefs.map((ref, i) => {
+    const target: Target = { ...ref, group: ref.group ?? GROUP_OF[ref.kind] ?? '', namespace };
+    const field = `/spec/targetRefs/${i}`;
+    const resource = look('objects', resourceKey(ref.kind, namespace, ref.name));
+    if (resource === undefined || target.group !== GROUP_OF[ref.kind]) {
+      const message = `${ref.kind} ${namespace}/${ref.name} does not exist, so the policy has no target`;
+      findings.push(error('policy.no-target', policy, { field, message, absent: target }));
+      return { target, fault: { reason: 'TargetNotFound', message } };
+    }
+    const fault = sectionFault(resource, ref.sectionName);
+    const related = [keyOf(resource)];
+    if (fault !== undefined)
+      findings.push(error('policy.no-target', policy, { field, message: fault.message, related }));
+    const older = olderTrust(policy, target, look);
+    if (older !== undefined) findings.push(error('policy.conflict', policy, { field, ...older }));
+    const idle = idleSettings(policy, resource);
+    if (idle !== undefined) findings.push(error('policy.target-kind', policy, { field, message: idle, related }));
+    return { target, fault };
+  });
+  return { policy, targets, findings };
+}
+
+function sectionFault(resource: Resource, sectionName: string | undefined): Reason | undefined {
+  if (sectionName === undefined) return undefined;
+  const { names, what } = sectionsOf(resource);
+  if (names.includes(sectionName)) return undefined;
+  const near = nearest(sectionName, names);
+  const has = names.length === 0 ? 'it has none with a name' : `it has ${names.map((name) => `"${name}"`).join(', ')}`;
+  const hint = near === undefined ? has : `did you mean "${near}"`;
+  const { kind, metadata } = resource;
+  const message = `${kind} ${metadata.namespace}/${metadata.name} has no ${what} named "${sectionName}": ${hint}`;
+  return { reason: 'TargetNotFound', message };
+}
+
+function sectionsOf(resource: Resource): { names: string[]; what: string } {
+  const named = (items: readonly { readonly name?: string }[]): string[] => items.flatMap(({ name }) => name ?? []);
+  switch (resource.kind) {
+    case 'Gateway':
+    case 'ListenerSet':
+      return { names: named(resource.spec.listeners), what: 'listener' };
+    case 'HTTPRoute':
+      return { names: named(resource.spec.rules), what: 'rule' };
+    case 'Service':
+      return { names: named(resource.spec.ports), what: 'port' };
+    default:
+      return { names: [], what: 'section' };
+  }
+}
+
+/** Of two BackendTLSPolicies on one target the older counts, whole. */
+function olderTrust(
+  policy: AnyPolicy,
+  { kind, namespace, ...ref }: Target,
+  look: Look,
+): { message: string; related: string[] } | undefined {
+  if (policy.kind !== 'BackendTLSPolicy') return undefined;
+  const first = look('tlsPolicies', targetKey(kind, namespace, ref))?.[0];
+  if (first === undefined || first === policy) return undefined;
+  const message = `${describe(first)} has the same target and is older: it counts, this one does not`;
+  return { message, related: [keyOf(first)] };
+}
+
+/** Settings of listeners mean nothing to a route. Filters of the same policy act all the same. */
+function idleSettings(policy: AnyPolicy, { kind, metadata }: Resource): string | undefined {
+  if (policy.kind !== 'Policy' || policy.spec.listener === undefined) return undefined;
+  if (kind === 'Gateway' || kind === 'ListenerSet') return undefined;
+  return `Listener settings act on a Gateway or ListenerSet, not on ${kind} ${metadata.namespace}/${metadata.name}: target its Gateway`;
+}
