@@ -43,6 +43,8 @@ export interface ResourceMeta {
   readonly generation: number;
   /** `metadata.creationTimestamp` in milliseconds since the epoch. */
   readonly creationMs: number | undefined;
+  /** Position in a short form, from 1: its age where nothing else says one. */
+  readonly order?: number;
   readonly uid?: string;
 }
 
