@@ -5,6 +5,7 @@
  */
 import { MANIFEST_FILE_BYTES_MAX } from '../base/limits.ts';
 import type { Problem } from '../base/problem.ts';
+import { findJsonMistake } from './json.ts';
 import { interpret } from './manifest.ts';
 import { DocumentOrigin } from './origin.ts';
 import { itemRangesOfPlainYaml, NOT_PLAIN, placeOf, type Range, readPlainYaml } from './plain-yaml.ts';
@@ -109,13 +110,12 @@ class Reader {
     let value: unknown;
     try {
       value = JSON.parse(text);
-    } catch (thrown) {
+    } catch {
       const origin = new DocumentOrigin(this.#file, { text, line: 1, column: 0 });
-      const why = thrown instanceof Error ? thrown.message : 'unknown';
-      const message = `Cannot read JSON: ${why.charAt(0).toLowerCase()}${why.slice(1).replace(/ in JSON at position .*$/s, '')}`;
-      const offset = Number(/at position (\d+)/.exec(why)?.[1] ?? text.trimEnd().length);
-      const at = origin.at(placeOf(text, offset));
-      this.#documents.push({ origin, problems: [{ level: 'error', code: 'json.syntax', at, message }] });
+      const { offset, expected, got } = findJsonMistake(text);
+      const message = `Cannot read JSON: expected ${expected}, got ${got}`;
+      const problem: Problem = { level: 'error', code: 'json.syntax', at: origin.at(placeOf(text, offset)), message };
+      this.#documents.push({ origin, problems: [problem] });
       return;
     }
     // Inside a JSON string these are escaped, so they are white space here.

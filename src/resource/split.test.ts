@@ -9,10 +9,10 @@ const ROWS: [rule: string, text: string, want: [text: string, line: number][]][]
     'a: 1\n---\nb: 2\n',
     [
       ['a: 1\n', 1],
-      ['---\nb: 2\n', 2],
+      ['b: 2\n', 3],
     ],
   ],
-  ['documents without content are left out', '---\n# nothing\n---\n\n---\na: 1\n---\n', [['---\na: 1\n', 5]]],
+  ['documents without content are left out', '---\n# nothing\n---\n\n---\na: 1\n---\n', [['a: 1\n', 6]]],
   ['content may stand behind the marker', '--- {a: 1}\n', [['--- {a: 1}\n', 1]]],
   ['a longer run of hyphens is no marker', 'a: |\n-----BEGIN\n', [['a: |\n-----BEGIN\n', 1]]],
   ['an indented marker is none', 'a: |\n  ---\n', [['a: |\n  ---\n', 1]]],
@@ -24,13 +24,13 @@ const ROWS: [rule: string, text: string, want: [text: string, line: number][]][]
       ['...\nb: 2\n', 2],
     ],
   ],
-  ['directives are no content', '%YAML 1.2\n---\na: 1\n', [['---\na: 1\n', 2]]],
+  ['directives are no content', '%YAML 1.2\n---\na: 1\n', [['a: 1\n', 3]]],
   [
     'no line end at the end',
     'a: 1\n---\nb: 2',
     [
       ['a: 1\n', 1],
-      ['---\nb: 2', 2],
+      ['b: 2', 3],
     ],
   ],
   [
@@ -38,7 +38,7 @@ const ROWS: [rule: string, text: string, want: [text: string, line: number][]][]
     'a: 1\r\n---\r\nb: 2\r\n',
     [
       ['a: 1\r\n', 1],
-      ['---\r\nb: 2\r\n', 2],
+      ['b: 2\r\n', 3],
     ],
   ],
   ['nothing', '\n', []],

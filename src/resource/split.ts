@@ -21,9 +21,13 @@ const EMPTY =
 /** Whole lines without content at the start of a text. */
 const LEAD = /^(?:[ \t]*(?:#[^\n]*)?\r?\n|%[^\n]*\n|---[ \t]*(?:#[^\n]*)?\r?\n|\.\.\.[^\n]*\n)*/;
 
+/** A marker line with nothing behind it. */
+const BARE_MARKER = /^---[ \t]*\r?\n/;
+
 /**
- * The documents of a YAML file. A piece keeps its `---` line, which may have
- * content behind it; documents without content are left out.
+ * The documents of a YAML file. A `---` line with nothing behind it is no part
+ * of a piece, so that the first document, which may do without, stays the same
+ * text when another one is put before it. Documents without content are left out.
  */
 export function splitDocuments(text: string): Piece[] {
   const pieces: Piece[] = [];
@@ -31,7 +35,10 @@ export function splitDocuments(text: string): Piece[] {
   let line = 1;
   const take = (end: number): void => {
     const piece = text.slice(start, end);
-    if (!EMPTY.test(piece)) pieces.push({ text: piece, line, column: 0 });
+    if (!EMPTY.test(piece)) {
+      const marker = BARE_MARKER.exec(piece)?.[0].length ?? 0;
+      pieces.push({ text: piece.slice(marker), line: line + Math.sign(marker), column: 0 });
+    }
     line += countLines(piece);
     start = end;
   };

@@ -79,6 +79,7 @@ function parse(text: string): ReturnType<typeof parseDocument> {
     schema: 'core',
     uniqueKeys: true,
     stringKeys: true,
+    resolveKnownTags: false,
     prettyErrors: false,
     logLevel: 'silent',
   });

@@ -314,6 +314,7 @@ function fillProperty({ name, check, schema, ...property }: Property, value: Fie
   const written = Object.hasOwn(value, name) ? value[name] : undefined;
   const absent = written === undefined || (written === null && !property.takesNull);
   if (!absent) out[name] = walk.into(check, name, written);
+  else if (written === null && schema.onNull !== undefined) out[name] = walk.into(check, name, schema.onNull);
   else if (schema.default !== undefined) out[name] = walk.into(check, name, schema.default);
   else return !property.required;
   return true;

@@ -1,4 +1,4 @@
-/** The part of JSON Schema (2020-12) that this room speaks, plus three words of our own. */
+/** The part of JSON Schema (2020-12) that this room speaks, plus four words of our own. */
 export interface JsonSchema {
   readonly type?: JsonType;
   readonly const?: string | number | boolean;
@@ -36,7 +36,9 @@ export interface JsonSchema {
   readonly expected?: string;
   /** Ours: the value is a secret; no message shows it. */
   readonly secret?: boolean;
-  /** Ours: the field of list items that tells them apart; two items with the same one are a mistake. */
+  /** Ours: what a property that is written with nothing behind it stands for, instead of being absent. */
+  readonly onNull?: unknown;
+  /** Ours: the fields of list items that tell them apart; two items with the same ones are a mistake. */
   readonly uniqueBy?: readonly string[];
 }
 
@@ -72,5 +74,6 @@ export const KEYWORDS: ReadonlySet<string> = new Set<keyof JsonSchema>([
   'examples',
   'expected',
   'secret',
+  'onNull',
   'uniqueBy',
 ]);

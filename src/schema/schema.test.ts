@@ -253,6 +253,12 @@ const FILLED: [rule: string, schema: TSchema, value: unknown, want: unknown][] =
     { a: null },
     { a: null },
   ],
+  [
+    'null may stand for a value',
+    Type.Object({ a: Type.Optional(Type.Object({ b: Type.Integer({ default: 1 }) }, { onNull: {} })) }),
+    { a: null },
+    { a: { b: 1 } },
+  ],
   ['other fields are kept where they are allowed', Type.Object({}), { a: [{}] }, { a: [{}] }],
   ['anything goes', Type.Unknown(), { a: null }, { a: null }],
 ];

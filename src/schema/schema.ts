@@ -88,6 +88,8 @@ export function check<S extends TSchema>(schema: S, value: unknown): Checked<Sta
   return issues.length === 0 ? { value: filled as Static<S>, issues: [] } : { value: undefined, issues };
 }
 
+const OUR_WORDS: ReadonlySet<string> = new Set(['expected', 'onNull', 'uniqueBy']);
+
 /** The schema as plain JSON Schema, for docs and editors: without our own words. */
 export function jsonSchemaOf(schema: TSchema): object {
   return plain(schema as JsonSchema) as object;
@@ -96,7 +98,7 @@ export function jsonSchemaOf(schema: TSchema): object {
 function plain(schema: JsonSchema): JsonSchema {
   const out: Record<string, unknown> = {};
   for (const [word, value] of Object.entries(schema)) {
-    if (!KEYWORDS.has(word) || word === 'expected' || word === 'uniqueBy') continue;
+    if (!KEYWORDS.has(word) || OUR_WORDS.has(word)) continue;
     if (word === 'secret') out['writeOnly'] = value;
     else if (word === 'properties' || word === 'patternProperties') out[word] = plainEach(value as object);
     else if (word === 'anyOf') out[word] = (value as JsonSchema[]).map(plain);

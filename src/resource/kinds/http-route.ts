@@ -403,6 +403,7 @@ export const HTTPRouteSpec = Type.Object(
     rules: Type.Array(HTTPRouteRule, {
       minItems: 1,
       maxItems: 16,
+      uniqueBy: ['name'],
       default: [{ matches: DEFAULT_MATCHES }],
       description: 'Rules, tried by precedence, not by order.',
     }),

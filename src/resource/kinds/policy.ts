@@ -161,12 +161,15 @@ export const ListenerSettings = Type.Object(
 );
 export type ListenerSettings = Static<typeof ListenerSettings>;
 
-/** A default for the whole configuration would add the filter to every policy. */
+/**
+ * A default for the whole configuration would add the filter to every policy;
+ * `cors:` with nothing behind it asks for the filter with its defaults.
+ */
 function filterFields(): Record<string, TSchema> {
   return Object.fromEntries(
     Object.entries(FILTER_CONFIGS).map(([name, config]) => {
       const { default: _, ...schema } = config as JsonSchema;
-      return [name, Type.Optional(schema)];
+      return [name, Type.Optional({ ...schema, onNull: {} })];
     }),
   );
 }
