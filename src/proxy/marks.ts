@@ -33,7 +33,10 @@ interface Marked extends Exchange {
 export function markRequest(x: Marked, stream: ServerStream, listener: ListenerView, runtime: Runtime): void {
   const { headers } = x.request;
   const { seen } = stream;
-  let lines = listener.trust.readClient(x, stream);
+  const { peerIp, scheme } = stream.facts;
+  const client = listener.forwarding.read(x.request, { peerIp, scheme, seen });
+  x.clientIp = client.ip;
+  let { lines } = client;
 
   if ((seen & SEEN_TRACEPARENT) !== 0) {
     const traceId = traceIdOf(headers.get('traceparent')!);

@@ -3,11 +3,11 @@ import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import type { TimerWheel } from '../base/timers.ts';
+import type { Forwarding } from '../http/forwarded.ts';
 import type { FilterDef } from '../filter/filter.ts';
 import type { AccessLog, LogGate } from '../observe/access-log.ts';
 import type { PortMetrics, TrafficMetrics } from '../observe/traffic-metrics.ts';
 import type { PlanListener, PlanPort } from '../ir/plan.ts';
-import type { HopTrust } from './hop-trust.ts';
 import type { PortListeners } from './listener-table.ts';
 import type { ListenerTable } from './route-table.ts';
 import type { Rule } from './rule.ts';
@@ -31,7 +31,7 @@ export interface ListenerView {
   readonly key: string;
   readonly plan: PlanListener;
   readonly routes: ListenerTable<Rule> | undefined;
-  readonly trust: HopTrust;
+  readonly forwarding: Forwarding;
   readonly gate: LogGate;
 }
 

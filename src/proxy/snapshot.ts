@@ -2,9 +2,9 @@
  * What a proxy makes of a plan. Immutable: a change makes a new snapshot that
  * shares with the old one whatever did not change, and the old one is let go.
  */
+import { Forwarding } from '../http/forwarded.ts';
 import type { PlanDelta, PlanListener, PlanPort } from '../ir/plan.ts';
 import type { LogGate } from '../observe/access-log.ts';
-import { HopTrust } from './hop-trust.ts';
 import { PortListeners } from './listener-table.ts';
 import { RouteTables } from './route-table.ts';
 import type { Rule } from './rule.ts';
@@ -78,10 +78,15 @@ export class Snapshot {
     for (const [key, plan] of Object.entries(delta.set.listeners)) {
       if (!ports.has(plan.port)) throw new Error(`Listener "${key}" names port "${plan.port}", which is not there`);
       const routes = tables.listener(key);
-      listeners.set(key, { key, plan, routes, trust: new HopTrust(plan), gate: env.makeGate(plan) });
+      listeners.set(key, { key, plan, routes, forwarding: forwardingOf(plan), gate: env.makeGate(plan) });
     }
     return { snapshot: new Snapshot(delta.to, tables, ports, listeners), retiredRules: retired, retiredGates };
   }
+}
+
+function forwardingOf({ settings, publicPort }: PlanListener): Forwarding {
+  const { trustedHops, forwarded } = settings;
+  return new Forwarding({ trustedHops, publicPort, standard: forwarded ? 'write' : 'omit' });
 }
 
 /** The view itself when nothing changed for it, so that unchanged ports are shared. */
