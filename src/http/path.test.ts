@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { PathPolicy } from '../base/path-policy.ts';
 import { seededRandom } from '../base/random.ts';
@@ -178,5 +179,28 @@ const QUERIES: [rule: string, query: string, want: 'accepted' | 'refused'][] = [
 for (const [rule, query, want] of QUERIES) {
   test(`checkQuery: ${rule} is ${want}`, () => {
     assert.equal(checkQuery(query) === undefined ? 'accepted' : 'refused', want);
+  });
+}
+
+// The guide for operators makes promises about attacks: each row of its table must hold.
+const GUIDE = readFileSync(new URL('../../docs/guide/path-normalisation.md', import.meta.url), 'utf8');
+const ATTACKS = GUIDE.slice(GUIDE.indexOf('## Attacks'), GUIDE.indexOf('## Paths in rules'))
+  .split('\n')
+  .flatMap((line) => /^\| `(.*?)`.*?\|.*?\| (.*?) *\|$/.exec(line)?.slice(1) ?? [])
+  .flatMap((cell, i, cells) => (i % 2 === 0 ? [[cell, cells[i + 1]!] as const] : []));
+
+test('the guide on path normalisation has a table of attacks', () => assert.ok(ATTACKS.length >= 20));
+
+for (const [path, promise] of ATTACKS) {
+  test(`the guide on path normalisation: ${path} is ${promise}`, () => {
+    const got = normalisePath(path, DEFAULT);
+    if (promise.startsWith('refused')) assert.ok(typeof got !== 'string', `accepted as ${JSON.stringify(got)}`);
+    else if (/as it is|another path|takes it/.test(promise)) assert.equal(got, path);
+    else if (promise.startsWith('forwarded escaped'))
+      assert.equal(
+        got,
+        path.replaceAll(/%../g, (escape) => escape.toUpperCase()),
+      );
+    else assert.equal(got, /`([^`]*)`/.exec(promise)?.[1]);
   });
 }
