@@ -164,7 +164,7 @@ test('node: a reused connection that was closed meanwhile costs an idempotent re
     let answered = false;
     socket.on('error', () => undefined);
     socket.on('data', () => {
-      if (answered) return socket.resetAndDestroy();
+      if (answered) return void socket.resetAndDestroy();
       answered = true;
       socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
     });

@@ -10,10 +10,11 @@ import { TimerWheel } from '../base/timers.ts';
 import type { FilterDef } from '../filter/filter.ts';
 import type { ApplyResult } from '../ir/apply-result.ts';
 import type { NodeStats } from '../ir/node-stats.ts';
-import type { PlanCluster, PlanDelta, PlanSecret } from '../ir/plan.ts';
+import type { PlanDelta, PlanSecret } from '../ir/plan.ts';
 import type { PortRefusals, PortState, PortStates } from '../ir/port-state.ts';
 import type { Resolver } from '../net/dns.ts';
 import type { TicketKeys } from '../net/ticket-keys.ts';
+import { ClientContexts } from '../net/tls-client.ts';
 import { PortTls } from '../net/tls-server.ts';
 import type { AccessLog } from '../observe/access-log.ts';
 import type { TrafficMetrics } from '../observe/traffic-metrics.ts';
@@ -69,10 +70,12 @@ export class ProxyNode implements Node {
       traceIds: new TraceIds(random),
       dateValue: dateValues(clock),
     };
+    const contexts = new ClientContexts();
     this.#clusterEnv = {
       wheel,
       resolver,
-      connectorFor: (key, plan) => connectorFor({ key, plan, wheel, log, secretOf: (name) => this.#secrets.get(name) }),
+      connectorFor: (key, plan) =>
+        connectorFor({ key, plan, wheel, contexts, secretOf: (name) => this.#secrets.get(name) }),
       countersFor: (key) => countersFor(key, metrics),
     };
   }
@@ -281,5 +284,3 @@ function dateValues(clock: Clock): () => string {
     return text;
   };
 }
-
-export type { PlanCluster };

@@ -1,18 +1,32 @@
 /** The connector of one cluster: plain TCP, or TLS on top of it, as its plan says. */
-import type { Log } from '../../base/log.ts';
+import { Fault } from '../../base/fault.ts';
 import type { TimerWheel } from '../../base/timers.ts';
 import type { PlanCluster, PlanSecret } from '../../ir/plan.ts';
-import { SocketConnector } from './connector.ts';
+import { type ClientContexts, UpstreamTls } from '../../net/tls-client.ts';
+import { type Secure, SocketConnector } from './connector.ts';
 import type { Connector } from './endpoint.ts';
 
 export interface ClusterConnectorOptions {
   readonly key: string;
   readonly plan: PlanCluster;
   readonly wheel: TimerWheel;
-  readonly log: Log;
+  readonly contexts: ClientContexts;
   secretOf(name: string): PlanSecret | undefined;
 }
 
-export function connectorFor({ plan, wheel }: ClusterConnectorOptions): Connector {
-  return new SocketConnector(wheel, plan.settings.connectMs, undefined);
+export function connectorFor(options: ClusterConnectorOptions): Connector {
+  const { plan, wheel } = options;
+  return new SocketConnector(wheel, plan.settings.connectMs, plan.tls === undefined ? undefined : secureFor(options));
+}
+
+function secureFor({ key, plan, contexts, secretOf }: ClusterConnectorOptions): Secure {
+  const { tls } = plan;
+  const wanted = tls!.clientCertificate?.secret;
+  const clientCertificate = wanted === undefined ? undefined : secretOf(wanted);
+  const upstreamTls = new UpstreamTls({ plan: tls!, clientCertificate, contexts });
+  return (socket, endpoint, done) =>
+    upstreamTls.secure(socket, endpoint, {
+      onSecure: (secured) => done.onOpen(secured),
+      onFailed: (why) => done.onFailed(new Fault('upstream.tls-failed', `${key}: ${why}`)),
+    });
 }

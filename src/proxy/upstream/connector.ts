@@ -41,6 +41,7 @@ export class SocketConnector implements Connector {
     socket.on('error', onError);
     socket.once('connect', () => {
       if (this.#secure === undefined) return settle(socket);
+      socket.on('error', ignore); // the TLS socket on top of it reports the failure
       this.#secure(socket, `${address}:${port}`, { onOpen: settle, onFailed: settle });
     });
     return () => settle(new Fault('upstream.connect-refused', 'Cancelled'));
