@@ -67,8 +67,23 @@ export const WRITE_HIGH_WATER_BYTES = 64 * 1024;
 /** Request bytes kept for a second attempt. Larger bodies are sent once. */
 export const REPLAY_BYTES_MAX = 64 * 1024;
 
-/** Regular expressions an operator writes: source length. */
-export const REGEX_CHARS_MAX = 1_024;
+/** Regular expressions an operator writes: source length, as long as the longest header match. Beyond: refused. */
+export const REGEX_CHARS_MAX = 4_096;
+
+/** Steps of a compiled expression, its counted repeats written out: one character costs a match at most this. Beyond: refused. */
+export const REGEX_STEPS_MAX = 4_096;
+
+/** Largest count in `{n,m}` of an expression, as RE2 has it. Beyond: refused. */
+export const REGEX_REPEAT_MAX = 1_000;
+
+/** Groups inside groups of an expression. Bounds the recursion of parser and compiler. Beyond: refused. */
+export const REGEX_DEPTH_MAX = 100;
+
+/** Cells in the table of one expression, 4 bytes each. At it: the table is emptied. */
+export const REGEX_CELLS_MAX = 65_536;
+
+/** Places that the states of one expression may hold together, 2 bytes each. At it: the table is emptied. */
+export const REGEX_PLACES_MAX = 131_072;
 
 /** Series that /metrics may hold; the rest is counted in one series labelled `overflow`. */
 export const METRIC_SERIES_MAX = 10_000;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { REGEX_CHARS_MAX, REGEX_DEPTH_MAX } from './limits.ts';
 import { type Random, seededRandom } from './random.ts';
-import { REGEX_CHARS_MAX, REGEX_DEPTH_MAX } from './regex/syntax.ts';
 import { compileRegex } from './safe-regex.ts';
 
 const MATCHES: [rule: string, source: string, yes: string[], no: string[]][] = [

@@ -5,14 +5,9 @@
  * usually costs one read. The table is bounded: a text that would overfill it is
  * followed to its end without it, and the next text starts with an empty one.
  */
+import { REGEX_CELLS_MAX, REGEX_PLACES_MAX, REGEX_STEPS_MAX } from '../limits.ts';
 import { type Alphabet, alphabetOf } from './alphabet.ts';
 import { ASSERT, ASSERTIONS, FORK, MATCH, type Program, TAKE } from './program.ts';
-import { REGEX_STEPS_MAX } from './syntax.ts';
-
-/** Cells of the table of one expression, 4 bytes each. At it: the table is emptied. */
-const CELLS_MAX = 65_536;
-/** Places kept for all states of one expression, 2 bytes each. At it: the table is emptied. */
-const PLACES_MAX = 131_072;
 
 /** In the table: not known yet. */
 const UNKNOWN = -1;
@@ -112,7 +107,7 @@ export class Matcher {
     const cell = this.#states.length * size;
     this.#placesHeld += state.places.length;
     // Two states always fit: the dead one and the start.
-    const tooMany = cell + size > CELLS_MAX || this.#placesHeld > PLACES_MAX;
+    const tooMany = cell + size > REGEX_CELLS_MAX || this.#placesHeld > REGEX_PLACES_MAX;
     if (tooMany && this.#states.length >= 2) return -1;
     if (cell + size > this.#table.length) {
       const table = new Int32Array(Math.max(cell + size, this.#table.length * 2)).fill(UNKNOWN);

@@ -3,16 +3,9 @@
  * PCRE have in common and that can be matched in linear time. What is left out is
  * refused by name and place, never read as something else.
  */
+import { REGEX_CHARS_MAX, REGEX_DEPTH_MAX, REGEX_REPEAT_MAX } from '../limits.ts';
 import { ANYTHING, complement, DIGIT, foldCase, NOT_LINE_END, POSIX, SPACE, union, WORD } from './ranges.ts';
-import {
-  type Assertion,
-  type Ranges,
-  Refusal,
-  REGEX_CHARS_MAX,
-  REGEX_DEPTH_MAX,
-  REGEX_REPEAT_MAX,
-  type Syntax,
-} from './syntax.ts';
+import { type Assertion, type Ranges, Refusal, type Syntax } from './syntax.ts';
 
 /** @throws {Refusal} */
 export function parseRegex(source: string): Syntax {

@@ -2,7 +2,8 @@
  * A regular expression as a program of steps (Thompson's construction): each step
  * takes a character, forks, asserts, or says that the text matched.
  */
-import { type Assertion, type Ranges, Refusal, REGEX_STEPS_MAX, type Syntax } from './syntax.ts';
+import { REGEX_STEPS_MAX } from '../limits.ts';
+import { type Assertion, type Ranges, Refusal, type Syntax } from './syntax.ts';
 
 export const MATCH = 0;
 /** Takes a character of set `arg`, goes on at `next`. */
