@@ -1,0 +1,247 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
+import { test } from 'node:test';
+import tls from 'node:tls';
+import { type Certified, makeCertificate } from './testing/certificates.ts';
+import { ClientContexts, UpstreamTls, type UpstreamTlsOptions, type UpstreamTlsPlan } from './tls-client.ts';
+
+const root = makeCertificate({ kind: 'ca', subject: 'Root' });
+const middle = makeCertificate({ kind: 'ca', subject: 'Middle', issuer: root });
+const web = makeCertificate({ hosts: ['web.test'], uris: ['spiffe://test/ns/shop/sa/web'], issuer: middle });
+const client = makeCertificate({ kind: 'client', issuer: root });
+const contexts = new ClientContexts();
+
+const PLAN: UpstreamTlsPlan = { serverName: 'web.test', cas: [root.leafPem], subjectAltNames: [] };
+
+class Upstream {
+  readonly server: tls.Server;
+  readonly serverNames: (string | false | null)[] = [];
+  port = 0;
+
+  constructor(certificate: Certified, options: tls.TlsOptions = {}) {
+    this.server = tls.createServer({ cert: certificate.certificatePem, key: certificate.privateKeyPem, ...options });
+    this.server.on('secureConnection', (socket) => {
+      this.serverNames.push(socket.servername);
+      socket.on('error', () => undefined);
+      socket.end('hello');
+    });
+    this.server.on('tlsClientError', () => undefined);
+  }
+
+  async listen(): Promise<this> {
+    this.server.listen(0, '127.0.0.1');
+    await once(this.server, 'listening');
+    this.port = (this.server.address() as net.AddressInfo).port;
+    return this;
+  }
+
+  [Symbol.dispose](): void {
+    this.server.close();
+  }
+}
+
+const upstreamTls = (options: Partial<UpstreamTlsOptions> = {}): UpstreamTls =>
+  new UpstreamTls({ plan: PLAN, clientCertificate: undefined, contexts, ...options });
+
+/** Why it failed, or what the upstream said. The name of the endpoint is `up:1`. */
+async function connect(port: number, using: UpstreamTls): Promise<{ said: string; reused: boolean } | string> {
+  const raw = net.connect(port, '127.0.0.1');
+  await once(raw, 'connect');
+  return new Promise((resolve) => {
+    using.secure(raw, 'up:1', {
+      onFailed: (why) => {
+        assert.equal(raw.destroyed, true);
+        resolve(why);
+      },
+      onSecure: (socket) => {
+        const reused = socket.isSessionReused();
+        let said = '';
+        socket.on('data', (bytes: Buffer) => (said += bytes.toString()));
+        socket.on('error', (error) => resolve(`later: ${error.message}`));
+        socket.on('close', () => resolve({ said, reused }));
+      },
+    });
+  });
+}
+
+function failed(result: Awaited<ReturnType<typeof connect>>): string {
+  assert.ok(typeof result === 'string', 'it did not fail');
+  return result;
+}
+
+const yesterdayMs = Date.now() - 86_400_000;
+const server = (wish: Parameters<typeof makeCertificate>[0]): Certified => makeCertificate({ issuer: root, ...wish });
+
+const ROWS: [rule: string, certificate: Certified, plan: Partial<UpstreamTlsPlan>, want: RegExp | 'hello'][] = [
+  ['the name, by a chain to the root', web, {}, 'hello'],
+  ['the name in any case', web, { serverName: 'WEB.test' }, 'hello'],
+  ['a wildcard for one label', server({ hosts: ['*.test'] }), {}, 'hello'],
+  ['a wildcard right below the top', server({ hosts: ['*.org'] }), { serverName: 'example.org' }, 'hello'],
+  [
+    'no wildcard for two labels',
+    server({ hosts: ['*.test'] }),
+    { serverName: 'a.web.test' },
+    /^The certificate of up:1 is for \*\.test, not for a\.web\.test$/,
+  ],
+  [
+    'another name',
+    web,
+    { serverName: 'api.test' },
+    /^The certificate of up:1 is for web\.test, spiffe:\/\/test\/ns\/shop\/sa\/web, not for api\.test$/,
+  ],
+  ['the common name does not count', server({ subject: 'web.test' }), {}, /is for no name at all, not for web\.test$/],
+  [
+    'one of the alternative names, by DNS',
+    web,
+    {
+      serverName: 'sni.test',
+      subjectAltNames: [
+        { kind: 'dns', value: 'x.test' },
+        { kind: 'dns', value: 'web.test' },
+      ],
+    },
+    'hello',
+  ],
+  [
+    'one of the alternative names, by URI',
+    web,
+    { serverName: 'sni.test', subjectAltNames: [{ kind: 'uri', value: 'spiffe://test/ns/shop/sa/web' }] },
+    'hello',
+  ],
+  [
+    'none of the alternative names, though the server name is',
+    web,
+    { subjectAltNames: [{ kind: 'uri', value: 'spiffe://test/ns/shop/sa/api' }] },
+    /not for spiffe:\/\/test\/ns\/shop\/sa\/api$/,
+  ],
+  [
+    'an expected wildcard is the same wildcard',
+    server({ hosts: ['*.a.test'] }),
+    { subjectAltNames: [{ kind: 'dns', value: '*.a.test' }] },
+    'hello',
+  ],
+  ['an address', server({ hosts: ['127.0.0.1'] }), { serverName: '127.0.0.1' }, 'hello'],
+  [
+    'an address that is only written as a name',
+    server({ hosts: ['*.0.0.1'] }),
+    { serverName: '127.0.0.1' },
+    /not for 127\.0\.0\.1$/,
+  ],
+  ['an intermediate as the anchor', web, { cas: [middle.leafPem] }, 'hello'],
+  ['the certificate itself as the anchor', web, { cas: [web.leafPem] }, 'hello'],
+  [
+    'another root',
+    web,
+    { cas: [client.leafPem] },
+    /^The certificate of up:1 was issued by "CN=Middle", which is not among the trusted ones/,
+  ],
+  ['the roots of the system do not know ours', web, { cas: [] }, /not among the trusted ones/],
+  ['signed by itself', makeCertificate({ hosts: ['web.test'] }), {}, /is signed by itself/],
+  [
+    'expired',
+    server({ hosts: ['web.test'], notBeforeMs: 0, notAfterMs: yesterdayMs }),
+    {},
+    /^The certificate of up:1 or of one of its issuers has expired; its own is valid until /,
+  ],
+  [
+    'not valid yet',
+    server({ hosts: ['web.test'], notBeforeMs: Date.now() + 3_600_000 }),
+    {},
+    /is not valid yet; its own is valid from /,
+  ],
+  ['not for servers', server({ hosts: ['web.test'], kind: 'client' }), {}, /is not meant for servers$/],
+  [
+    'a bundle that cannot be read trusts nobody',
+    web,
+    { cas: ['-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----'] },
+    /not among the trusted ones/,
+  ],
+];
+for (const [rule, certificate, plan, want] of ROWS) {
+  test(`upstream certificate: ${rule}`, async () => {
+    using upstream = await new Upstream(certificate).listen();
+    const got = await connect(upstream.port, upstreamTls({ plan: { ...PLAN, ...plan } }));
+    if (want === 'hello') assert.deepEqual(got, { said: 'hello', reused: false });
+    else assert.match(failed(got), want);
+  });
+}
+
+test('SNI is the server name; an address is not sent', async () => {
+  using upstream = await new Upstream(server({ hosts: ['web.test', '127.0.0.1'] })).listen();
+  await connect(upstream.port, upstreamTls());
+  await connect(upstream.port, upstreamTls({ plan: { ...PLAN, serverName: '127.0.0.1' } }));
+  assert.deepEqual(upstream.serverNames, ['web.test', false]);
+});
+
+test('our own certificate is shown to those who ask', async () => {
+  const asks = { requestCert: true, rejectUnauthorized: true, ca: root.leafPem };
+  using upstream = await new Upstream(web, asks).listen();
+  assert.deepEqual(await connect(upstream.port, upstreamTls({ clientCertificate: client })), {
+    said: 'hello',
+    reused: false,
+  });
+  assert.match(failed(await connect(upstream.port, upstreamTls())), /^later: .*certificate required/);
+  using old = await new Upstream(web, { ...asks, maxVersion: 'TLSv1.2' }).listen();
+  assert.match(failed(await connect(old.port, upstreamTls())), /^up:1 refused the TLS handshake: handshake failure$/);
+});
+
+for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+  test(`${maxVersion} sessions resume, and only where they were begun`, async () => {
+    using upstream = await new Upstream(web, { maxVersion }).listen();
+    const mine = upstreamTls();
+    assert.deepEqual(await connect(upstream.port, mine), { said: 'hello', reused: false });
+    assert.deepEqual(await connect(upstream.port, mine), { said: 'hello', reused: true });
+    assert.deepEqual(await connect(upstream.port, upstreamTls()), { said: 'hello', reused: false });
+  });
+}
+
+test('an upstream without TLS, one that hangs up, and one that is too old', async () => {
+  for (const [reply, want] of [
+    ['HTTP/1.1 400 Bad Request\r\n\r\n', /^up:1 does not speak TLS$/],
+    ['', /^up:1 closed the connection during the TLS handshake$/],
+  ] as const) {
+    const plain = net.createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.once('data', () => socket.end(reply));
+    });
+    plain.listen(0, '127.0.0.1');
+    await once(plain, 'listening');
+    assert.match(failed(await connect((plain.address() as net.AddressInfo).port, upstreamTls())), want);
+    plain.close();
+  }
+  using old = await new Upstream(web, {
+    minVersion: 'TLSv1',
+    maxVersion: 'TLSv1.1',
+    ciphers: 'DEFAULT@SECLEVEL=0',
+  }).listen();
+  assert.match(failed(await connect(old.port, upstreamTls())), /^up:1 refused the TLS handshake: protocol version$/);
+});
+
+test('whoever gives up closes the socket, and hears of it once', async () => {
+  const silent = net.createServer((socket) => void socket.resume().on('error', () => undefined));
+  silent.listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  const raw = net.connect((silent.address() as net.AddressInfo).port, '127.0.0.1');
+  await once(raw, 'connect');
+  const failures: string[] = [];
+  await new Promise<void>((resolve) => {
+    upstreamTls().secure(raw, 'up:1', {
+      onSecure: () => assert.fail('secure'),
+      onFailed: (why) => {
+        failures.push(why);
+        resolve();
+      },
+    });
+    raw.destroy();
+  });
+  assert.deepEqual(failures, ['up:1 closed the connection during the TLS handshake']);
+  silent.close();
+});
+
+test('contexts are shared by what they hold', () => {
+  const a = contexts.get([root.leafPem], undefined);
+  assert.equal(contexts.get([root.leafPem], undefined), a);
+  assert.notEqual(contexts.get([root.leafPem], client), a);
+  assert.equal(contexts.get([], undefined), contexts.get([], undefined));
+});

@@ -1,0 +1,249 @@
+/**
+ * TLS to an upstream: who it has to be, how we show who we are, and, when that
+ * fails, why in words that an operator can act on.
+ */
+import { createHash, X509Certificate } from 'node:crypto';
+import net from 'node:net';
+import tls from 'node:tls';
+import { nameCovers, namesOf } from './certificate.ts';
+import type { KeyPair } from './tls-contexts.ts';
+
+/** `PlanClusterTls` (ir/plan.ts) fits as it is. */
+export interface UpstreamTlsPlan {
+  /** SNI, and the name that the certificate must carry unless `subjectAltNames` says otherwise. */
+  readonly serverName: string;
+  /** PEM bundles; empty for the roots of the system. */
+  readonly cas: readonly string[];
+  /** One of these must be in the certificate; empty for `serverName`. */
+  readonly subjectAltNames: readonly { readonly kind: 'dns' | 'uri'; readonly value: string }[];
+}
+
+export interface UpstreamTlsOptions {
+  readonly plan: UpstreamTlsPlan;
+  /** Our own certificate, where the upstream asks for one. */
+  readonly clientCertificate: KeyPair | undefined;
+  readonly contexts: ClientContexts;
+  /** Protocols offered by ALPN. Default: `http/1.1`. */
+  readonly alpn?: readonly string[];
+}
+
+/** Exactly one is called, once. */
+export interface SecureDone {
+  /** The upstream is who it should be. */
+  onSecure(socket: tls.TLSSocket): void;
+  /** The socket is closed already. @param why  for the log: `The certificate of 10.0.0.1:443 expired on …` */
+  onFailed(why: string): void;
+}
+
+/** Endpoints whose newest session is kept. Beyond, the one that came first is forgotten: it costs a full handshake. */
+const SESSIONS_MAX = 1_000;
+
+/**
+ * Puts TLS on connections to the endpoints of one cluster. Sessions are kept in
+ * here and go with it: a resumed session skips the check of names, so it must
+ * never outlive the plan under which they were checked.
+ */
+export class UpstreamTls {
+  readonly #options: UpstreamTlsOptions;
+  readonly #sessions = new Map<string, Buffer>();
+  #context: tls.SecureContext | undefined;
+
+  constructor(options: UpstreamTlsOptions) {
+    this.#options = options;
+  }
+
+  /** @param endpoint  `ADDRESS:PORT`, for the log and to keep its sessions apart */
+  secure(socket: net.Socket, endpoint: string, done: SecureDone): void {
+    const { plan, contexts, clientCertificate, alpn = ['http/1.1'] } = this.#options;
+    let secured: tls.TLSSocket;
+    try {
+      this.#context ??= contexts.get(plan.cas, clientCertificate);
+      const session = this.#sessions.get(endpoint);
+      secured = tls.connect({
+        socket,
+        secureContext: this.#context,
+        ALPNProtocols: [...alpn],
+        rejectUnauthorized: true,
+        checkServerIdentity: (_, { raw }) => this.#checkNames(raw),
+        ...(plan.serverName === '' || net.isIP(plan.serverName) !== 0 ? {} : { servername: plan.serverName }),
+        ...(session === undefined ? {} : { session }),
+      });
+    } catch (error) {
+      socket.destroy();
+      done.onFailed(`Cannot begin TLS with ${endpoint}: ${messageOf(error)}`);
+      return;
+    }
+    this.#await({ socket, secured, endpoint, done });
+  }
+
+  #await({ socket, secured, endpoint, done }: Handshake): void {
+    let certificate: X509Certificate | undefined;
+    const detach = (): void => {
+      secured.off('error', onError);
+      secured.off('close', onClose);
+      secured.off('secureConnect', onSecure);
+    };
+    const fail = (why: string): void => {
+      detach();
+      secured.on('error', ignore);
+      secured.destroy();
+      socket.destroy();
+      this.#sessions.delete(endpoint);
+      done.onFailed(why);
+    };
+    const onError = (error: NodeJS.ErrnoException): void => fail(failureText(endpoint, error, certificate));
+    const onClose = (): void => fail(`${endpoint} closed the connection during the TLS handshake`);
+    const onSecure = (): void => {
+      detach();
+      done.onSecure(secured);
+    };
+    // Before Node's own listener, which destroys the socket, and the certificate with it, when it is not satisfied.
+    secured.prependOnceListener('secure', () => (certificate = secured.getPeerX509Certificate()));
+    secured.on('session', (session) => this.#keepSession(endpoint, session));
+    secured.on('error', onError);
+    secured.on('close', onClose);
+    secured.on('secureConnect', onSecure);
+  }
+
+  #keepSession(endpoint: string, session: Buffer): void {
+    this.#sessions.delete(endpoint);
+    this.#sessions.set(endpoint, session);
+    if (this.#sessions.size > SESSIONS_MAX) this.#sessions.delete(this.#sessions.keys().next().value!);
+  }
+
+  #checkNames(raw: Buffer): Error | undefined {
+    const why = nameProblem(raw, this.#options.plan);
+    return why === undefined ? undefined : new WrongName(why);
+  }
+}
+
+interface Handshake {
+  readonly socket: net.Socket;
+  readonly secured: tls.TLSSocket;
+  readonly endpoint: string;
+  readonly done: SecureDone;
+}
+
+/** Says itself what is wrong, so its message is passed on. */
+class WrongName extends Error {}
+
+/**
+ * Contexts for clients, one for each set of roots and certificate. Shared by all
+ * clusters of a worker: the roots of a system take 8 ms and some 100 KB to read.
+ */
+export class ClientContexts {
+  readonly #contexts = new Map<string, WeakRef<tls.SecureContext>>();
+  #systemRoots: string | undefined;
+
+  /** @throws {Error} when the certificate cannot be read. A bundle that cannot be read trusts nobody. */
+  get(cas: readonly string[], certificate: KeyPair | undefined): tls.SecureContext {
+    const key = digest([certificate?.certificatePem ?? '', certificate?.privateKeyPem ?? '', ...cas]);
+    const known = this.#contexts.get(key)?.deref();
+    if (known !== undefined) return known;
+    const context = tls.createSecureContext({
+      ca: cas.length === 0 ? this.#system() : [...cas],
+      // Own bundles are trusted as they are: also an intermediate or the upstream's own certificate may stand in one.
+      allowPartialTrustChain: cas.length > 0,
+      minVersion: 'TLSv1.2',
+      ...(certificate === undefined ? {} : { cert: certificate.certificatePem, key: certificate.privateKeyPem }),
+    });
+    for (const [other, reference] of this.#contexts) if (reference.deref() === undefined) this.#contexts.delete(other);
+    this.#contexts.set(key, new WeakRef(context));
+    return context;
+  }
+
+  /** The operating system's roots and those of NODE_EXTRA_CA_CERTS; Node's own where the system has none. */
+  #system(): string {
+    if (this.#systemRoots === undefined) {
+      const roots = new Set([...tls.getCACertificates('system'), ...tls.getCACertificates('extra')]);
+      this.#systemRoots = [...(roots.size > 0 ? roots : tls.getCACertificates('bundled'))].join('\n');
+    }
+    return this.#systemRoots;
+  }
+}
+
+/** What is wrong with the names of a certificate (RFC 9525 section 6), or undefined. @param raw  DER */
+function nameProblem(raw: Buffer, { serverName, subjectAltNames }: UpstreamTlsPlan): string | undefined {
+  const certificate = new X509Certificate(raw);
+  const names = namesOf(certificate);
+  const wanted = subjectAltNames.length > 0 ? subjectAltNames : [{ kind: 'dns' as const, value: serverName }];
+  const found = wanted.some(({ kind, value }) => {
+    if (kind === 'uri') return names.uri.includes(value);
+    if (net.isIP(value) !== 0) return certificate.checkIP(value) !== undefined;
+    const host = value.toLowerCase().replace(/\.$/, '');
+    return names.dns.some((name) => name === host || nameCovers(name, host));
+  });
+  if (found) return undefined;
+  const has = [...names.dns, ...names.uri, ...names.ip].slice(0, NAMES_SAID_MAX).join(', ');
+  return `is for ${has === '' ? 'no name at all' : has}, not for ${wanted.map(({ value }) => value).join(' or ')}`;
+}
+
+/** Names of a wrong certificate that are printed: some have hundreds. */
+const NAMES_SAID_MAX = 10;
+
+/** Why a handshake failed, for an operator who knows neither OpenSSL nor Node. */
+function failureText(endpoint: string, error: NodeJS.ErrnoException, certificate: X509Certificate | undefined): string {
+  if (error instanceof WrongName) return `The certificate of ${endpoint} ${error.message}`;
+  const code = error.code ?? '';
+  if (certificate !== undefined) {
+    const flaw = certificateFlaw(code, certificate);
+    if (flaw !== undefined) return `The certificate of ${endpoint} ${flaw}`;
+  }
+  if (NOT_TLS.has(code)) return `${endpoint} does not speak TLS`;
+  if (code === 'ECONNRESET' || code === 'EPIPE') return `${endpoint} closed the connection during the TLS handshake`;
+  const alert = /_ALERT_(\w+)$/.exec(code)?.[1];
+  if (alert !== undefined) return `${endpoint} refused the TLS handshake: ${alert.toLowerCase().replaceAll('_', ' ')}`;
+  return `Cannot begin TLS with ${endpoint}: ${messageOf(error)}`;
+}
+
+const NOT_TLS: ReadonlySet<string> = new Set([
+  'ERR_SSL_WRONG_VERSION_NUMBER',
+  'ERR_SSL_PACKET_LENGTH_TOO_LONG',
+  'ERR_SSL_RECORD_LAYER_FAILURE',
+  'ERR_SSL_UNEXPECTED_MESSAGE',
+]);
+
+/** @param code  of OpenSSL's verification, as Node names it */
+function certificateFlaw(code: string, certificate: X509Certificate): string | undefined {
+  const issuer = quoteName(certificate.issuer);
+  switch (code) {
+    // The date is said, not compared: the certificate at fault may be one of the chain above this one.
+    case 'CERT_HAS_EXPIRED':
+      return `or of one of its issuers has expired; its own is valid until ${certificate.validTo}`;
+    case 'CERT_NOT_YET_VALID':
+      return `or of one of its issuers is not valid yet; its own is valid from ${certificate.validFrom}`;
+    case 'DEPTH_ZERO_SELF_SIGNED_CERT':
+      return 'is signed by itself and is not among the trusted ones';
+    case 'SELF_SIGNED_CERT_IN_CHAIN':
+      return `comes with a root that is not among the trusted ones (issuer ${issuer})`;
+    case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
+    case 'UNABLE_TO_GET_ISSUER_CERT':
+    case 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY':
+      return `was issued by ${issuer}, which is not among the trusted ones and was not sent along`;
+    case 'CERT_SIGNATURE_FAILURE':
+      return `has a signature that is not of its issuer ${issuer}`;
+    case 'INVALID_PURPOSE':
+      return 'is not meant for servers';
+    default:
+      return undefined;
+  }
+}
+
+/** A distinguished name on one line: Node prints one part per line. */
+function quoteName(name: string): string {
+  return `"${name.replaceAll('\n', ', ')}"`;
+}
+
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { code } = error as NodeJS.ErrnoException;
+  return code ?? error.message;
+}
+
+function digest(parts: readonly string[]): string {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(`${part.length} ${part}`);
+  return hash.digest('hex');
+}
+
+const ignore = (): void => undefined;
