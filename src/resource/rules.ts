@@ -51,13 +51,6 @@ export function servicePort(backend: Reference, pointer: string): Finding[] {
   return [finding(`${pointer}/port`, `Missing field "port": Service "${backend.name}" needs the port to use`)];
 }
 
-/** `10.0.0.0/8`, `fd00::/8`. */
-export function isCidr(text: string): boolean {
-  const [address = '', bits = '', ...rest] = text.split('/');
-  const version = isIP(address);
-  return version !== 0 && rest.length === 0 && /^[0-9]{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128);
-}
-
 /** An IP address, or a DNS name (RFC 1123). */
 export function isAddress(text: string): boolean {
   if (isIP(text) !== 0) return true;

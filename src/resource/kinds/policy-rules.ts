@@ -1,8 +1,9 @@
 /** Rules of our own kinds and of BackendTLSPolicy. */
 import { isIP } from 'node:net';
+import { isCidr } from '../../base/cidr.ts';
 import { GATEWAY_GROUP, OWN_GROUP } from '../fields.ts';
 import type { Finding } from '../kind.ts';
-import { distinctReferences, finding, isAddress, isCidr } from '../rules.ts';
+import { distinctReferences, finding, isAddress } from '../rules.ts';
 import type { BackendPolicySpec } from './backend-policy.ts';
 import type { BackendTLSPolicySpec } from './backend-tls-policy.ts';
 import type { BackendSpec, UpstreamTLS } from './backend.ts';
