@@ -65,9 +65,10 @@ export class Forwarding {
   read(request: RequestHead, { peerIp, scheme, seen }: Caller): Client {
     const { headers, authority } = request;
     const { publicPort } = this.#settings;
-    const peer = plainIp(peerIp) ?? peerIp;
-    if ((seen & SEEN_FORWARDED) === 0) return this.#client([peer], { scheme, authority, port: publicPort });
+    // A socket's address is valid; only IPv6 has other spellings.
+    const peer = peerIp.includes(':') ? (plainIp(peerIp) ?? peerIp) : peerIp;
     const asked = { scheme, authority, port: publicPort };
+    if ((seen & SEEN_FORWARDED) === 0) return this.#client([peer], asked);
     const client = this.#trustsPeer(peer) ? this.#believed(headers, peer, asked) : this.#client([peer], asked);
     dropForwarded(headers);
     return client;
