@@ -20,7 +20,7 @@ export const version = defineCommand({
 const PLAN_FORMAT = 1;
 
 /** `package.json` stands two folders up, in a clone (src/cli) as in the package (dist/cli). */
-function ownVersion(): string {
+export function ownVersion(): string {
   const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
   return (JSON.parse(text) as { version: string }).version;
 }
