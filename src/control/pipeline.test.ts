@@ -3,12 +3,14 @@ import { test } from 'node:test';
 import { ManualClock } from '../base/testing/manual-clock.ts';
 import type { Log, LogFields } from '../base/log.ts';
 import type { Problem } from '../base/problem.ts';
+import type { Compiled } from '../compile/compile.ts';
 import type { ApplyResult } from '../ir/apply-result.ts';
 import type { PlanBundle } from '../ir/plan.ts';
 import { bundleOf, CLUSTER, HTTP_LISTENER, HTTP_PORT, routeTo } from '../ir/testing/plans.ts';
 import { MetricsReader } from '../observe/metrics-reader.ts';
 import { WorkerMetrics } from '../observe/metrics.ts';
 import { allocateSlab } from '../observe/slab.ts';
+import type { Loaded } from '../source/source.ts';
 import type { Change } from './fleet.ts';
 import { Pipeline, type Published } from './pipeline.ts';
 
@@ -24,13 +26,21 @@ function bundle(host: string, routes = 1): PlanBundle {
   });
 }
 
-interface TestReading {
-  readonly seenMs: number;
-  readonly make: () => { bundle: PlanBundle; problems: Problem[] };
+/** What the compiler makes of a reading. */
+const makers = new WeakMap<Loaded, () => Compiled>();
+
+function madeBy(make: () => Compiled, more: Partial<Loaded> = {}): Loaded {
+  const loaded: Loaded = { resources: [], problems: [], files: [], broken: 'no', seenMs: 0, ...more };
+  makers.set(loaded, make);
+  return loaded;
 }
 
-function reading(plan: PlanBundle, ...problems: Problem[]): TestReading {
-  return { seenMs: 0, make: () => ({ bundle: plan, problems }) };
+function compiled(bundle: PlanBundle, problems: readonly Problem[] = []): Compiled {
+  return { bundle, problems, made: { routes: 0, clusters: 0 }, statusOf: () => [] };
+}
+
+function reading(plan: PlanBundle, ...problems: Problem[]): Loaded {
+  return madeBy(() => compiled(plan, problems));
 }
 
 function world() {
@@ -42,11 +52,11 @@ function world() {
   const reader = new MetricsReader();
   reader.join('main', slab);
   const changes: (Change & { answer(result?: Partial<ApplyResult>): void })[] = [];
-  const published: Published<TestReading, { bundle: PlanBundle; problems: Problem[] }>[] = [];
+  const published: Published[] = [];
   let hold = false;
   let nack: string | undefined;
   const pipeline = new Pipeline({
-    compile: ({ make }: TestReading) => make(),
+    compile: (loaded) => makers.get(loaded)!(),
     fleet: {
       apply(change) {
         const { version } = change.bundle.plan;
@@ -88,7 +98,7 @@ test('Pipeline: what is published is what every member has applied, and not befo
   assert.equal(published.length, 0);
   changes[0]!.answer();
   await pipeline.settled();
-  assert.equal(pipeline.published?.bundle, one);
+  assert.equal(pipeline.published?.compiled.bundle, one);
   assert.equal(pipeline.published.ports, PORTS);
   assert.equal(published.length, 1);
   assert.deepEqual(pipeline.outcome, { kind: 'applied', version: one.plan.version });
@@ -133,7 +143,7 @@ test('Pipeline: a refused change leaves what is served, and the next one starts 
   setNack('Worker 2: it does not like it');
   pipeline.offer(reading(two));
   await pipeline.settled();
-  assert.equal(pipeline.published?.bundle, one);
+  assert.equal(pipeline.published?.compiled.bundle, one);
   assert.deepEqual(pipeline.outcome, { kind: 'refused', reason: 'Worker 2: it does not like it' });
   assert.equal(reader.value('fourways_config_last_reload_successful', []), 0);
   assert.equal(reader.value('fourways_config_reloads_total', ['refused']), 1);
@@ -155,12 +165,11 @@ test('Pipeline: a compiler that throws leaves what is served', async () => {
   await pipeline.settled();
   said();
   const outcome = pipeline.next();
-  pipeline.offer({
-    seenMs: 0,
-    make() {
+  pipeline.offer(
+    madeBy(() => {
       throw new Error('a defect');
-    },
-  });
+    }),
+  );
   assert.deepEqual(await outcome, { kind: 'refused', reason: 'The compiler failed: a defect' });
   assert.deepEqual(said(), [
     'error: The compiler failed: please report it',
@@ -180,7 +189,7 @@ test('Pipeline: the same plan again is published without asking the fleet', asyn
   await pipeline.settled();
   assert.equal(changes.length, 1);
   assert.equal(published.length, 2);
-  assert.equal(pipeline.published?.from?.reading, again, 'its status may differ: generations, problems');
+  assert.equal(pipeline.published?.loaded, again, 'its status may differ: generations, problems');
   assert.equal(reader.value('fourways_config_reloads_total', ['unchanged']), 1);
 });
 
@@ -193,13 +202,11 @@ test('Pipeline: a change is one line with names, figures and times', async () =>
 
   setHold(true);
   const many = bundle('two.test', 15);
-  pipeline.offer({
-    seenMs: 998,
-    make() {
-      clock.advance(5);
-      return { bundle: many, problems: [] };
-    },
-  });
+  const make = (): Compiled => {
+    clock.advance(5);
+    return compiled(many);
+  };
+  pipeline.offer(madeBy(make, { seenMs: 998 }));
   await turn();
   clock.advance(3);
   changes.at(-1)!.answer();
@@ -254,18 +261,32 @@ test('Pipeline: very many problems are counted, not all written', async () => {
   assert.match(lines[50]!, /^warn: And 10 more problems/);
 });
 
-test('Pipeline: a plan that was kept is served until something can be compiled', async () => {
-  const { pipeline, changes, published } = world();
-  const kept = bundle('kept.test');
-  assert.equal((await pipeline.adopt(kept)).kind, 'ack');
-  pipeline.refuse('Cannot read the configuration: no such file', []);
-  assert.equal(pipeline.published?.bundle, kept);
-  assert.equal(pipeline.published.from, undefined);
-  assert.equal(pipeline.outcome?.kind, 'refused');
-  pipeline.offer(reading(bundle('one.test')));
+test('Pipeline: what cannot be read is said once, and counts as refused until it can', async () => {
+  const { pipeline, reader, said } = world();
+  const wrong: Problem = { level: 'error', code: 'yaml.syntax', message: 'Unexpected end' };
+  const one = bundle('one.test');
+  const broken = (): Loaded => madeBy(() => compiled(one), { broken: 'some', problems: [wrong] });
+  pipeline.offer(reading(one));
   await pipeline.settled();
-  assert.equal(changes.at(-1)!.delta.from, kept.plan.version);
-  assert.equal(published.length, 2);
+  said();
+
+  pipeline.offer(broken());
+  await pipeline.settled();
+  pipeline.offer(broken());
+  await pipeline.settled();
+  const refused = 'parts of it cannot be read; of these, what they said before is served';
+  assert.equal(pipeline.refused, refused);
+  assert.deepEqual(pipeline.problems, [wrong]);
+  assert.equal(reader.value('fourways_config_last_reload_successful', []), 0);
+  assert.deepEqual(said(), [
+    'error: error: Unexpected end',
+    `error: Configuration refused, the last good one goes on serving: ${refused}`,
+  ]);
+
+  pipeline.offer(reading(one));
+  await pipeline.settled();
+  assert.equal(pipeline.refused, undefined);
+  assert.deepEqual(said(), ['info: Resolved: Unexpected end', 'info: The newest configuration is served again']);
 });
 
 test('Pipeline: a port that changes its state is published with the plan that is served', async () => {

@@ -10,43 +10,31 @@
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Problem } from '../base/problem.ts';
+import type { Compiled } from '../compile/compile.ts';
 import type { ApplyResult } from '../ir/apply-result.ts';
 import { diffPlans } from '../ir/diff.ts';
-import type { PlanBundle } from '../ir/plan.ts';
 import type { PortStates } from '../ir/port-state.ts';
 import type { WorkerMetrics } from '../observe/metrics.ts';
+import type { Loaded } from '../source/source.ts';
 import { changeLine } from './change-line.ts';
 import type { Change } from './fleet.ts';
 import { ProblemLog } from './problem-log.ts';
 
-/** What the compiler makes of a reading. */
-export interface Compiled {
-  readonly bundle: PlanBundle;
-  readonly problems: readonly Problem[];
-}
-
-export interface PipelineOptions<R extends Reading, C extends Compiled> {
+export interface PipelineOptions {
   /** May throw: a defect, which is said and changes nothing. */
-  compile(reading: R): C;
+  compile(loaded: Loaded): Compiled;
   readonly fleet: { apply(change: Change): Promise<ApplyResult> };
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: WorkerMetrics;
   /** Called when every member has applied what was compiled, before anybody else is told. */
-  onPublished(published: Published<R, C>): void;
-}
-
-/** What a source has read, as far as the pipeline looks at it. */
-export interface Reading {
-  /** Monotonic time at which the change was seen. */
-  readonly seenMs: number;
+  onPublished(published: Published): void;
 }
 
 /** What every member serves. */
-export interface Published<R, C> {
-  readonly bundle: PlanBundle;
-  /** Absent for a plan that was kept from an earlier run. */
-  readonly from: { readonly reading: R; readonly compiled: C } | undefined;
+export interface Published {
+  readonly loaded: Loaded;
+  readonly compiled: Compiled;
   readonly ports: PortStates;
 }
 
@@ -55,23 +43,24 @@ export type Outcome =
   | { readonly kind: 'applied' | 'unchanged'; readonly version: string }
   | { readonly kind: 'refused'; readonly reason: string };
 
-export class Pipeline<R extends Reading, C extends Compiled> {
-  readonly #options: PipelineOptions<R, C>;
+export class Pipeline {
+  readonly #options: PipelineOptions;
   readonly #problemLog: ProblemLog;
-  #published: Published<R, C> | undefined;
+  #published: Published | undefined;
   #outcome: Outcome | undefined;
+  #refused: string | undefined;
   #problems: readonly Problem[] = [];
-  #next: R | undefined;
+  #next: Loaded | undefined;
   #running: Promise<void> | undefined;
   #waiting: ((outcome: Outcome) => void)[] = [];
 
-  constructor(options: PipelineOptions<R, C>) {
+  constructor(options: PipelineOptions) {
     this.#options = options;
     this.#problemLog = new ProblemLog(options.log);
   }
 
   /** What every member serves; undefined before the first plan. */
-  get published(): Published<R, C> | undefined {
+  get published(): Published | undefined {
     return this.#published;
   }
 
@@ -80,14 +69,19 @@ export class Pipeline<R extends Reading, C extends Compiled> {
     return this.#problems;
   }
 
+  /** Why what was read last is not served, or not all of it; undefined when it is. */
+  get refused(): string | undefined {
+    return this.#refused;
+  }
+
   /** What became of what was offered last; undefined while nothing was done yet. */
   get outcome(): Outcome | undefined {
     return this.#outcome;
   }
 
   /** A new state of the sources. Returns at once; of several that wait, the last is taken. */
-  offer(reading: R): void {
-    this.#next = reading;
+  offer(loaded: Loaded): void {
+    this.#next = loaded;
     this.#running ??= this.#run();
   }
 
@@ -101,19 +95,6 @@ export class Pipeline<R extends Reading, C extends Compiled> {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  /** Serves a plan that was kept from an earlier run, because there is nothing to compile. */
-  async adopt(bundle: PlanBundle): Promise<ApplyResult> {
-    const result = await this.#options.fleet.apply({ bundle, delta: diffPlans(this.#published?.bundle, bundle) });
-    if (result.kind === 'ack') this.#publish({ bundle, from: undefined, ports: result.ports });
-    return result;
-  }
-
-  /** Nothing that could be compiled was read; what is served goes on being served. */
-  refuse(reason: string, problems: readonly Problem[]): void {
-    this.#setProblems(problems);
-    this.#settle({ kind: 'refused', reason });
-  }
-
   /** The state of ports changed without a change of the plan. */
   portsChanged(ports: PortStates): void {
     if (this.#published !== undefined) this.#publish({ ...this.#published, ports });
@@ -123,50 +104,50 @@ export class Pipeline<R extends Reading, C extends Compiled> {
     // Not in the turn of the caller: what it offers next in that turn replaces this.
     await Promise.resolve();
     while (this.#next !== undefined) {
-      const reading = this.#next;
+      const loaded = this.#next;
       this.#next = undefined;
       // oxlint-disable-next-line no-await-in-loop -- one change at a time is the point
-      this.#settle(await this.#step(reading));
+      this.#settle(await this.#step(loaded), loaded);
     }
     this.#running = undefined;
   }
 
-  async #step(reading: R): Promise<Outcome> {
+  async #step(loaded: Loaded): Promise<Outcome> {
     const { clock, fleet } = this.#options;
     const startMs = clock.nowMs();
-    const compiled = this.#compile(reading);
+    const compiled = this.#compile(loaded);
     if ('reason' in compiled) return { kind: 'refused', reason: compiled.reason };
-    this.#setProblems(compiled.problems);
+    this.#setProblems([...loaded.problems, ...compiled.problems]);
 
     const { bundle } = compiled;
     const before = this.#published;
     const compiledMs = clock.nowMs();
     const { version } = bundle.plan;
-    if (before !== undefined && before.bundle.plan.version === version) {
-      this.#publish({ bundle, from: { reading, compiled }, ports: before.ports });
+    if (before !== undefined && before.compiled.bundle.plan.version === version) {
+      this.#publish({ loaded, compiled, ports: before.ports });
       return { kind: 'unchanged', version };
     }
 
-    const delta = diffPlans(before?.bundle, bundle);
+    const delta = diffPlans(before?.compiled.bundle, bundle);
     const result = await fleet.apply({ bundle, delta });
     if (result.kind === 'nack') return { kind: 'refused', reason: result.reason };
-    this.#publish({ bundle, from: { reading, compiled }, ports: result.ports });
+    this.#publish({ loaded, compiled, ports: result.ports });
     const endMs = clock.nowMs();
     this.#options.log.info('Configuration applied', {
       version: version.slice(0, 12),
-      ...changeLine(before?.bundle.plan, delta),
-      loadMs: rounded(startMs - reading.seenMs),
+      ...changeLine(before?.compiled.bundle.plan, delta),
+      loadMs: rounded(startMs - loaded.seenMs),
       compileMs: rounded(compiledMs - startMs),
       applyMs: rounded(endMs - compiledMs),
-      problems: compiled.problems.length,
+      problems: this.#problems.length,
     });
-    this.#options.metrics.histogram('fourways_config_apply_duration_seconds', []).observeMs(endMs - reading.seenMs);
+    this.#options.metrics.histogram('fourways_config_apply_duration_seconds', []).observeMs(endMs - loaded.seenMs);
     return { kind: 'applied', version };
   }
 
-  #compile(reading: R): C | { readonly reason: string } {
+  #compile(loaded: Loaded): Compiled | { readonly reason: string } {
     try {
-      return this.#options.compile(reading);
+      return this.#options.compile(loaded);
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       this.#options.log.error('The compiler failed: please report it', {
@@ -177,12 +158,12 @@ export class Pipeline<R extends Reading, C extends Compiled> {
     }
   }
 
-  #publish(published: Published<R, C>): void {
+  #publish(published: Published): void {
     const { metrics, clock } = this.#options;
     const before = this.#published;
     this.#published = published;
-    const { version } = published.bundle.plan;
-    if (before?.bundle.plan.version !== version) {
+    const { version } = published.compiled.bundle.plan;
+    if (before?.compiled.bundle.plan.version !== version) {
       metrics.info('fourways_config_version_info', [version.slice(0, 12)]);
       metrics.gauge('fourways_config_last_applied_timestamp_seconds', []).set(clock.wallMs() / 1_000);
     }
@@ -199,20 +180,29 @@ export class Pipeline<R extends Reading, C extends Compiled> {
     }
   }
 
-  #settle(outcome: Outcome): void {
+  #settle(outcome: Outcome, { broken }: Loaded): void {
     const { metrics, log } = this.#options;
+    const served = this.#published?.compiled.bundle.plan.version.slice(0, 12) ?? 'nothing';
+    const before = this.#refused;
+    this.#refused = outcome.kind === 'refused' ? outcome.reason : BROKEN[broken];
     metrics.counter('fourways_config_reloads_total', [outcome.kind]).add(1);
-    metrics.gauge('fourways_config_last_reload_successful', []).set(outcome.kind === 'refused' ? 0 : 1);
-    if (outcome.kind === 'refused') {
-      const served = this.#published?.bundle.plan.version.slice(0, 12) ?? 'nothing';
-      log.error(`Configuration refused, the last good one goes on serving: ${outcome.reason}`, { served });
-    } else if (this.#outcome?.kind === 'refused') {
-      log.info('The newest configuration is served again', { version: outcome.version.slice(0, 12) });
+    metrics.gauge('fourways_config_last_reload_successful', []).set(this.#refused === undefined ? 1 : 0);
+    if (this.#refused !== undefined && this.#refused !== before) {
+      log.error(`Configuration refused, the last good one goes on serving: ${this.#refused}`, { served });
+    } else if (this.#refused === undefined && before !== undefined) {
+      log.info('The newest configuration is served again', { served });
     }
     this.#outcome = outcome;
     for (const done of this.#waiting.splice(0)) done(outcome);
   }
 }
+
+/** Why what was read is not, or not all, what is served. */
+const BROKEN: Readonly<Record<Loaded['broken'], string | undefined>> = {
+  no: undefined,
+  some: 'parts of it cannot be read; of these, what they said before is served',
+  all: 'it cannot be read; what was read before is served',
+};
 
 function rounded(ms: number): number {
   return Math.round(ms * 10) / 10;

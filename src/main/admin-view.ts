@@ -1,26 +1,23 @@
 import type { AdminView, About, Readiness, StatusList } from '../api/admin/view.ts';
+import type { Clock } from '../base/clock.ts';
 import type { Fleet } from '../control/fleet.ts';
-import type { Compiled, Pipeline, Published, Reading } from '../control/pipeline.ts';
-import type { PortStates } from '../ir/port-state.ts';
+import type { Pipeline, Published } from '../control/pipeline.ts';
 import type { Metering } from './metering.ts';
 
-/** What a compiler gives back, with its statuses. */
-export interface CompiledWithStatus extends Compiled {
-  statusOf(runtime: { readonly ports: PortStates }): readonly object[];
-}
-
-export interface AdminViewParts<R extends Reading> {
+export interface AdminViewParts {
   readonly fleet: Fleet;
-  readonly pipeline: Pipeline<R, CompiledWithStatus>;
+  readonly pipeline: Pipeline;
   readonly metering: Metering;
   readonly about: About;
+  /** Address that `*` in the plan stands for. */
+  readonly bind: string;
 }
 
 /** What the admin API shows, gathered from the parts that know it. */
-export function adminView<R extends Reading>({ fleet, pipeline, metering, about }: AdminViewParts<R>): AdminView {
-  let shown: { readonly published: Published<R, CompiledWithStatus>; readonly list: StatusList } | undefined;
+export function adminView({ fleet, pipeline, metering, about, bind }: AdminViewParts): AdminView {
+  let shown: { readonly published: Published; readonly list: StatusList } | undefined;
   return {
-    readiness: () => readinessOf(fleet, pipeline.published?.bundle.plan.version),
+    readiness: () => readinessOf(fleet, pipeline.published?.compiled.bundle.plan.version),
     async metrics(accept) {
       await fleet.measure();
       return metering.expose(fleet.health(), accept);
@@ -29,14 +26,14 @@ export function adminView<R extends Reading>({ fleet, pipeline, metering, about 
       const { published } = pipeline;
       if (published === undefined) return EMPTY;
       // Made when somebody asks, and once: a list of thousands of objects is read far more rarely than it changes.
-      if (shown?.published !== published) shown = { published, list: statusList(published) };
+      if (shown?.published !== published) shown = { published, list: statusList(published, bind) };
       return shown.list;
     },
-    plan: () => pipeline.published?.bundle.plan,
+    plan: () => pipeline.published?.compiled.bundle.plan,
     problems() {
-      const { published, outcome, problems } = pipeline;
-      const refused = outcome?.kind === 'refused' ? { refused: outcome.reason } : {};
-      return { version: published?.bundle.plan.version, ...refused, problems };
+      const { published, refused, problems } = pipeline;
+      const why = refused === undefined ? {} : { refused };
+      return { version: published?.compiled.bundle.plan.version, ...why, problems };
     },
     about: () => about,
     stats: () => fleet.stats(),
@@ -45,9 +42,34 @@ export function adminView<R extends Reading>({ fleet, pipeline, metering, about 
 
 const EMPTY: StatusList = { apiVersion: 'v1', kind: 'List', items: [] };
 
-function statusList<R>({ from, ports }: Published<R, CompiledWithStatus>): StatusList {
-  // Of a plan that was kept from an earlier run only the plan is known, not the objects it came from.
-  return from === undefined ? EMPTY : { ...EMPTY, items: from.compiled.statusOf({ ports }) };
+function statusList({ compiled, ports }: Published, bind: string): StatusList {
+  const runtime = { bind, ports, appliedVersion: compiled.bundle.plan.version };
+  return { ...EMPTY, items: compiled.statusOf(runtime) };
+}
+
+/** After a change: when nothing more urgent is left to do, and before anybody could take offence at the time. */
+const STAMP_MS = 500;
+
+/** Statuses are made when somebody asks, but a condition says when it last changed: so they are looked at after each change. */
+export class ConditionStamper {
+  readonly #clock: Clock;
+  readonly #bind: string;
+  #newest: Published | undefined;
+
+  constructor(clock: Clock, bind: string) {
+    this.#clock = clock;
+    this.#bind = bind;
+  }
+
+  stampSoon(published: Published): void {
+    if (this.#newest === undefined) this.#clock.after(STAMP_MS, () => this.#stamp());
+    this.#newest = published;
+  }
+
+  #stamp(): void {
+    if (this.#newest !== undefined) statusList(this.#newest, this.#bind);
+    this.#newest = undefined;
+  }
 }
 
 function readinessOf(fleet: Fleet, version: string | undefined): Readiness {

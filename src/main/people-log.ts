@@ -4,9 +4,9 @@ import { forwardingLog, type Log, type LogFields, type LogLevel } from '../base/
 export interface PeopleLogOptions {
   readonly level: LogLevel;
   readonly colour: 'on' | 'off';
-  wallMs(): number;
+  readonly wallMs: () => number;
   /** Takes text without its last newline. */
-  write(text: string): void;
+  readonly write: (text: string) => void;
 }
 
 const COLOURS: Readonly<Record<LogLevel, string>> = { debug: '2', info: '36', warn: '33', error: '31' };
@@ -35,5 +35,5 @@ function detailsOf(fields: LogFields): string {
 function textOf(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(textOf).join(', ')}]`;
   if (typeof value === 'string') return value.includes(' ') ? JSON.stringify(value) : value;
-  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+  return JSON.stringify(value) ?? 'undefined';
 }

@@ -1,0 +1,289 @@
+/**
+ * Puts everything together that `fourways up` runs:
+ *
+ *     source -> compiler -> pipeline -> fleet of workers
+ *                              |-> admin API
+ *
+ * Knows nothing of signals, standard output and exit codes: tests and other
+ * programs start gateways with it as well.
+ */
+import { type AdminServer, startAdmin } from '../api/admin/server.ts';
+import type { AdminView, ProblemReport, StatusList } from '../api/admin/view.ts';
+import { systemClock } from '../base/clock.ts';
+import type { Log, LogLevel } from '../base/log.ts';
+import { formatProblem } from '../base/problem.ts';
+import { ownVersion } from '../cli/version.ts';
+import { Fleet } from '../control/fleet.ts';
+import { type Outcome, Pipeline } from '../control/pipeline.ts';
+import type { Plan } from '../ir/plan.ts';
+import type { PortStates } from '../ir/port-state.ts';
+import type { RunModule } from '../source/module.ts';
+import type { SourceOptions } from '../source/open-source.ts';
+import type { Loaded, Source } from '../source/source.ts';
+import { adminView, ConditionStamper } from './admin-view.ts';
+import { everyAddress } from './bind-address.ts';
+import { Metering } from './metering.ts';
+import { bindFailure, probePort } from './port-probe.ts';
+import { StartFailure } from './start-failure.ts';
+import { Workers } from './workers.ts';
+
+export interface UpSettings {
+  /** Absolute path of a file or folder. */
+  readonly path: string;
+  /** Address for Gateways that name none; undefined for every address. */
+  readonly bind: string | undefined;
+  /** Where the admin API listens; undefined for none. */
+  readonly admin: HostPort | undefined;
+  /** Number of worker threads; 0 for a proxy in the main thread. */
+  readonly workers: number;
+  /** Absolute path of the folder that keeps the last good configuration; undefined keeps nothing. */
+  readonly dataDir: string | undefined;
+  /** `shared`: bind beside another process that is taken over. */
+  readonly ports: 'alone' | 'shared';
+  readonly log: Log;
+  readonly logLevel: LogLevel;
+  /** Writes lines of the access log; rejects when they are lost. */
+  readonly writeLines: (text: string) => Promise<void>;
+}
+
+export interface HostPort {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A gateway that serves. */
+export interface Running extends AsyncDisposable {
+  /** Where the admin API listens; undefined when there is none. */
+  readonly admin: { readonly address: string; readonly port: number } | undefined;
+  /** Ports of the plan by key. */
+  ports(): PortStates;
+  /** The plan that every worker has applied. */
+  plan(): Plan;
+  status(): StatusList;
+  problems(): ProblemReport;
+  /** Resolves with what becomes of the next change of the configuration. */
+  next(): Promise<Outcome>;
+  /** Reads everything again, as after a change. Resolves when it is served or refused. */
+  reload(): Promise<void>;
+  /** @throws {StartFailure} when it cannot listen there */
+  openAdmin(at: HostPort): Promise<void>;
+  closeAdmin(): Promise<void>;
+  /** Stops accepting, lets running requests finish for at most `deadlineMs`, then ends everything. */
+  drain(deadlineMs: number): Promise<void>;
+  /** Ends everything now. */
+  close(): Promise<void>;
+}
+
+/** The controller whose GatewayClasses are ours. */
+const CONTROLLER_NAME = 'fourways.io/gateway-controller';
+
+const CLOCK = systemClock;
+
+/**
+ * Starts a gateway. Resolves when every worker serves the configuration.
+ *
+ * @throws {StartFailure} when it cannot: no configuration, the admin address or every port taken
+ */
+export async function up(settings: UpSettings): Promise<Running> {
+  await using cleanup = new AsyncDisposableStack();
+  const { log } = settings;
+  const bind = settings.bind ?? (await everyAddress());
+  const versions = { own: ownVersion(), node: process.version };
+  const metering = cleanup.adopt(new Metering(CLOCK, versions), (opened) => opened.close());
+  const { fleet, share } = await startFleet(settings, {
+    bind,
+    metering,
+    cleanup,
+    onPorts: (ports) => pipeline.portsChanged(ports),
+  });
+
+  // Loaded on this thread while the workers start on theirs.
+  const [{ Compiler }, { openSource }] = await Promise.all([
+    import('../compile/compile.ts'),
+    import('../source/open-source.ts'),
+  ]);
+  const wallMs = (): number => CLOCK.wallMs();
+  const compiler = new Compiler({ controllerName: CONTROLLER_NAME, bindDefault: bind, wallMs });
+  const stamper = new ConditionStamper(CLOCK, bind);
+  const pipeline: Pipeline = new Pipeline({
+    compile: ({ resources }) => compiler.compile(resources),
+    fleet,
+    clock: CLOCK,
+    log,
+    metrics: metering.metrics,
+    onPublished: (published) => stamper.stampSoon(published),
+  });
+  const startedAt = new Date(CLOCK.wallMs()).toISOString();
+  const about = { version: versions.own, node: versions.node, pid: process.pid, source: settings.path, startedAt };
+  const view = adminView({ fleet, pipeline, metering, about, bind });
+  const door = cleanup.adopt(new AdminDoor(view, log), (opened) => opened.close());
+  if (settings.admin !== undefined) await door.open(settings.admin);
+
+  const source = openSource(sourceOptions(settings));
+  await firstPlan(await source.load(), { pipeline, fleet, path: settings.path });
+  share('alone');
+  cleanup.defer(source.watch((loaded) => pipeline.offer(loaded)));
+  return new Gateway({ fleet, pipeline, view, door, source, cleanup: cleanup.move() });
+}
+
+interface FleetParts {
+  readonly bind: string;
+  readonly metering: Metering;
+  readonly cleanup: AsyncDisposableStack;
+  readonly onPorts: (ports: PortStates) => void;
+}
+
+async function startFleet(
+  settings: UpSettings,
+  { bind, metering, cleanup, onPorts }: FleetParts,
+): Promise<{ readonly fleet: Fleet; readonly share: (ports: UpSettings['ports']) => void }> {
+  const { log, logLevel, writeLines } = settings;
+  const workers = cleanup.adopt(
+    await Workers.make({ count: settings.workers, bind, clock: CLOCK, log, logLevel, metering, writeLines }),
+    (opened) => opened.close(),
+  );
+  let { ports } = settings;
+  const fleet = new Fleet({
+    size: Math.max(1, settings.workers),
+    start: (worker) => workers.start(worker),
+    probe: async ({ address, port }) =>
+      ports === 'shared' ? undefined : probePort(address === '*' ? bind : address, port),
+    clock: CLOCK,
+    log,
+    onPorts,
+  });
+  cleanup.adopt(fleet, (opened) => opened.end());
+  return { fleet, share: (now) => (ports = now) };
+}
+
+function sourceOptions({ path, dataDir, log }: UpSettings): SourceOptions {
+  const data = dataDir === undefined ? {} : { data: { dir: dataDir, owner: String(process.pid) } };
+  // A configuration that is a program is rare: what runs it is loaded when there is one.
+  const runModule: RunModule = async (module) => (await import('./load-config.ts')).runConfigModule(module);
+  return { path, clock: CLOCK, log, runModule, ...data };
+}
+
+/** @throws {StartFailure} when there is nothing to serve, or nowhere to serve it */
+async function firstPlan(
+  loaded: Loaded,
+  { pipeline, fleet, path }: { readonly pipeline: Pipeline; readonly fleet: Fleet; readonly path: string },
+): Promise<void> {
+  if (loaded.broken === 'all' && loaded.resources.length === 0) {
+    const problems = loaded.problems.map(formatProblem);
+    throw new StartFailure([`Cannot start: nothing could be read from "${path}"`, ...problems].join('\n'));
+  }
+  pipeline.offer(loaded);
+  await pipeline.settled();
+  if (pipeline.published === undefined) throw new StartFailure(`Cannot start: ${pipeline.refused ?? 'no plan'}`);
+  const ports = Object.values(fleet.ports);
+  const failures = ports.flatMap((port) => (port.state === 'failed' ? port.message : []));
+  if (failures.length > 0 && failures.length === ports.length) throw new StartFailure(failures.join('\n'));
+}
+
+/** The admin API, which may open later than the gateway and close earlier. */
+class AdminDoor {
+  readonly #view: AdminView;
+  readonly #log: Log;
+  #server: AdminServer | undefined;
+
+  constructor(view: AdminView, log: Log) {
+    this.#view = view;
+    this.#log = log;
+  }
+
+  get at(): { readonly address: string; readonly port: number } | undefined {
+    return this.#server;
+  }
+
+  async open({ host, port }: HostPort): Promise<void> {
+    try {
+      this.#server = await startAdmin({ host, port, view: this.#view, log: this.#log });
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      throw new StartFailure(`Admin API: ${bindFailure(error, host, port).message}`);
+    }
+    const { address } = this.#server;
+    if (!isLoopback(address)) {
+      const message = 'The admin API listens on an address that others can reach: it has no authentication';
+      this.#log.warn(message, { address, port: this.#server.port });
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#server?.close();
+    this.#server = undefined;
+  }
+}
+
+function isLoopback(address: string): boolean {
+  return address === '::1' || address.startsWith('127.') || address.startsWith('::ffff:127.');
+}
+
+interface GatewayParts {
+  readonly fleet: Fleet;
+  readonly pipeline: Pipeline;
+  readonly view: AdminView;
+  readonly door: AdminDoor;
+  readonly source: Source;
+  readonly cleanup: AsyncDisposableStack;
+}
+
+class Gateway implements Running {
+  readonly #parts: GatewayParts;
+
+  constructor(parts: GatewayParts) {
+    this.#parts = parts;
+  }
+
+  get admin(): Running['admin'] {
+    return this.#parts.door.at;
+  }
+
+  ports(): PortStates {
+    return this.#parts.fleet.ports;
+  }
+
+  plan(): Plan {
+    // There is one: without it nothing was started.
+    return this.#parts.view.plan()!;
+  }
+
+  status(): StatusList {
+    return this.#parts.view.status();
+  }
+
+  problems(): ProblemReport {
+    return this.#parts.view.problems();
+  }
+
+  next(): Promise<Outcome> {
+    return this.#parts.pipeline.next();
+  }
+
+  async reload(): Promise<void> {
+    const { source, pipeline } = this.#parts;
+    pipeline.offer(await source.load());
+    await pipeline.settled();
+  }
+
+  openAdmin(at: HostPort): Promise<void> {
+    return this.#parts.door.open(at);
+  }
+
+  closeAdmin(): Promise<void> {
+    return this.#parts.door.close();
+  }
+
+  async drain(deadlineMs: number): Promise<void> {
+    await this.#parts.fleet.drain(deadlineMs);
+    await this.close();
+  }
+
+  close(): Promise<void> {
+    return this.#parts.cleanup.disposeAsync();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
