@@ -1,9 +1,10 @@
 /** One manifest: a value that was parsed becomes a resource, or problems. */
 import type { Problem } from '../base/problem.ts';
-import { check } from '../schema/schema.ts';
+import { ISSUES_MAX } from '../schema/compile.ts';
 import { suggestion } from '../schema/describe.ts';
+import { check } from '../schema/schema.ts';
 import { GATEWAY_GROUP, OWN_GROUP } from './fields.ts';
-import { apiVersionOf, type Kind } from './kind.ts';
+import { apiVersionOf, type Finding, type Kind } from './kind.ts';
 import { KINDS } from './kinds/list.ts';
 import type { Metadata } from './metadata.ts';
 import { describeKey, type Origin, type Resource, type ResourceMeta, resourceKey } from './resource.ts';
@@ -111,51 +112,60 @@ function strangerOf({ kind, group, apiVersion, namesakes }: Stranger, owner: Own
 }
 
 function make(kind: Kind, manifest: Fields, owner: Owner): Interpreted {
-  const problems: Problem[] = [];
-  const say = (level: Problem['level'], code: string, field: string, message: string): void => {
-    const resource = owner.key === undefined ? {} : { resource: describeKey(owner.key) };
-    problems.push({ level, code, ...resource, at: owner.origin.locate(field), field, message });
-  };
   const { value, issues } = check(kind.schema, manifest);
-  for (const { code, pointer, message } of issues) say('error', code, pointer, message);
-  if (value === undefined) return withKey(owner, { problems: problems.toSorted(byPlace) });
-  for (const { code, pointer, message } of kind.rules(value)) say('error', code, pointer, message);
-
+  if (value === undefined) return withKey(owner, { problems: problemsOf(issues, 'error', owner) });
   const { apiVersion, metadata } = value as { apiVersion: string; metadata: Metadata };
-  const creationMs = metadata.creationTimestamp === undefined ? undefined : Date.parse(metadata.creationTimestamp);
-  if (Number.isNaN(creationMs)) {
-    const got = JSON.stringify(metadata.creationTimestamp);
-    say(
-      'error',
-      'field.value',
-      '/metadata/creationTimestamp',
-      `Expected a time such as "2026-11-01T12:00:00Z", got ${got}`,
-    );
-  }
-  if (problems.length > 0) return withKey(owner, { problems: problems.toSorted(byPlace) });
+  const { name, labels, annotations, generation, creationTimestamp, uid } = metadata;
+  const creationMs = creationTimestamp === undefined ? undefined : Date.parse(creationTimestamp);
+  const findings = [...kind.rules(value), ...timeRule(creationTimestamp, creationMs)];
+  if (findings.length > 0) return withKey(owner, { problems: problemsOf(findings, 'error', owner) });
 
-  if (kind.scope === 'cluster' && metadata.namespace !== undefined) {
-    const message = `Namespace "${metadata.namespace}" has no effect: ${kind.kind} is not in a namespace`;
-    say('warning', 'field.no-effect', '/metadata/namespace', message);
-  }
+  const isCluster = kind.scope === 'cluster';
   const meta: ResourceMeta = {
-    name: metadata.name,
-    namespace: kind.scope === 'cluster' ? '' : (metadata.namespace ?? 'default'),
-    labels: metadata.labels,
-    annotations: metadata.annotations,
-    generation: metadata.generation,
+    name,
+    namespace: isCluster ? '' : (metadata.namespace ?? 'default'),
+    labels,
+    annotations,
+    generation,
     creationMs,
-    ...(metadata.uid !== undefined && { uid: metadata.uid }),
+    ...(uid !== undefined && { uid }),
   };
   const { origin } = owner;
   const resource = { apiVersion, kind: kind.kind, metadata: meta, origin, ...kind.make(value) } as Resource;
-  return withKey(owner, { resource, problems });
+  const vain = isCluster && metadata.namespace !== undefined ? [vainNamespace(kind.kind, metadata.namespace)] : [];
+  return withKey(owner, { resource, problems: problemsOf(vain, 'warning', owner) });
+}
+
+/** The pattern of the field cannot tell that there is no month 13. */
+function timeRule(text: string | undefined, ms: number | undefined): Finding[] {
+  if (!Number.isNaN(ms)) return [];
+  const message = `Expected a time such as "2026-11-01T12:00:00Z", got ${JSON.stringify(text)}`;
+  return [{ pointer: '/metadata/creationTimestamp', code: 'field.value', message }];
+}
+
+function vainNamespace(kind: string, namespace: string): Finding {
+  const message = `Namespace "${namespace}" has no effect: ${kind} is not in a namespace`;
+  return { pointer: '/metadata/namespace', code: 'field.no-effect', message };
+}
+
+/** Problems in the order of the text. */
+function problemsOf(findings: readonly Finding[], level: Problem['level'], { origin, key }: Owner): Problem[] {
+  if (findings.length === 0) return [];
+  const said = findings.slice(0, ISSUES_MAX);
+  const pointers = said.map(({ pointer }) => pointer);
+  const places = origin.locateEach?.(pointers) ?? pointers.map((pointer) => origin.locate(pointer));
+  const resource = key === undefined ? {} : { resource: describeKey(key) };
+  const problems = said.map(({ code, pointer, message }, i) => ({
+    level,
+    code,
+    ...resource,
+    at: places[i]!,
+    field: pointer,
+    message,
+  }));
+  return problems.toSorted((a, b) => a.at.line - b.at.line || a.at.column - b.at.column);
 }
 
 function withKey({ key }: Owner, found: Interpreted): Interpreted {
   return key === undefined ? found : { key, ...found };
-}
-
-function byPlace(a: Problem, b: Problem): number {
-  return a.at!.line - b.at!.line || a.at!.column - b.at!.column;
 }

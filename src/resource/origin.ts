@@ -32,22 +32,21 @@ export class DocumentOrigin implements Origin {
   }
 
   locate(pointer: string): Position {
-    const path = pointer.split('/').slice(1);
-    return this.at(
-      place(
-        this.#text,
-        path.map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~')),
-      ),
-    );
+    return this.locateEach([pointer])[0]!;
+  }
+
+  /** {@link locate} of several pointers, for one reading of the text. */
+  locateEach(pointers: readonly string[]): Position[] {
+    const paths = pointers.map((pointer) => {
+      const tokens = pointer.split('/').slice(1);
+      return tokens.map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'));
+    });
+    const places = locatePlainYaml(this.#text, paths);
+    return (places === NOT_PLAIN ? locateYaml(this.#text, paths) : places).map((place) => this.at(place));
   }
 
   /** A place in the text, as a place in the file. */
   at({ line, column }: Place): Position {
     return { file: this.file, line: this.#line + line, column: column + 1 + (line === 0 ? this.#column : 0) };
   }
-}
-
-function place(text: string, path: readonly string[]): Place {
-  const found = locatePlainYaml(text, path);
-  return found === NOT_PLAIN ? locateYaml(text, path) : found;
 }

@@ -9,6 +9,8 @@
  * 0.1 s with this one, and finding the line of a field costs as little.
  */
 
+import { jsonStringEnd } from './json.ts';
+
 /** Returned for text that is more than plain: also for every mistake, so that the full parser words it. */
 export const NOT_PLAIN = Symbol('not plain');
 
@@ -27,22 +29,47 @@ export type Range = readonly [start: number, end: number];
 
 /** The value of one YAML document, or {@link NOT_PLAIN}. */
 export function readPlainYaml(text: string): unknown {
-  return read(new PlainReader(text, []));
+  return read(new PlainReader(text, undefined));
 }
 
 /**
- * Where the text has the field or item that `path` names, or the deepest part of
- * it that is there.
+ * Where the text has the fields and items that `paths` name, or of each the
+ * deepest part that is there. One reading finds them all.
  */
-export function locatePlainYaml(text: string, path: readonly string[]): Place | typeof NOT_PLAIN {
-  const reader = new PlainReader(text, path);
-  return read(reader) === NOT_PLAIN ? NOT_PLAIN : placeOf(text, reader.foundAt);
+export function locatePlainYaml(text: string, paths: readonly (readonly string[])[]): Place[] | typeof NOT_PLAIN {
+  const root = new Wanted();
+  const chains = paths.map((path) => root.add(path));
+  if (read(new PlainReader(text, root)) === NOT_PLAIN) return NOT_PLAIN;
+  return chains.map((chain) => placeOf(text, chain.findLast(({ at }) => at !== undefined)?.at ?? 0));
 }
 
 /** Offsets of the items of the list at `path`: where each begins, and where what follows it begins. */
 export function itemRangesOfPlainYaml(text: string, path: readonly string[]): readonly Range[] | typeof NOT_PLAIN {
-  const reader = new PlainReader(text, path);
-  return read(reader) === NOT_PLAIN ? NOT_PLAIN : reader.items;
+  const root = new Wanted();
+  const ranges: [start: number, end: number][] = [];
+  root.add(path).at(-1)!.items = ranges;
+  return read(new PlainReader(text, root)) === NOT_PLAIN ? NOT_PLAIN : ranges;
+}
+
+/** A part of the text whose place is looked for, with those below it. */
+class Wanted {
+  /** Offset, once it was found. */
+  at: number | undefined;
+  /** Collects the ranges of the items below, when they are asked for. */
+  items: [start: number, end: number][] | undefined;
+  readonly below = new Map<string, Wanted>();
+
+  /** Adds a path; gives the parts along it, from this one on. */
+  add(path: readonly string[]): Wanted[] {
+    const chain: Wanted[] = [this];
+    for (const token of path) {
+      const { below } = chain.at(-1)!;
+      let next = below.get(token);
+      if (next === undefined) below.set(token, (next = new Wanted()));
+      chain.push(next);
+    }
+    return chain;
+  }
 }
 
 export function placeOf(text: string, offset: number): Place {
@@ -88,11 +115,6 @@ const CLOSE_MAP = 0x7d;
 const STRANGE = /[\0-\x09\x0b-\x1f\x7f\ufeff]/;
 
 const KEY = /[A-Za-z_][A-Za-z0-9_./-]*/y;
-const DOUBLE_QUOTED = /"(?:[^"\\\n]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y;
-const SINGLE_QUOTED = /'(?:[^'\n]|'')*'/y;
-const FLOW_SCALAR =
-  /[^\s,[\]{}#&*!|>'"%@`?:-](?:[^\s,[\]{}:#]| +(?=[^\s,[\]{}:#])|:(?=[^\s,[\]{}]))*|-(?=[0-9.])[^\s,[\]{}:#]*/y;
-
 /** Words and numbers of the core schema (YAML 1.2.2 section 10.3.2). */
 const NULL = /^(?:null|Null|NULL|~)$/;
 const TRUE = /^(?:true|True|TRUE)$/;
@@ -112,19 +134,12 @@ class PlainReader {
   #column = 0;
   #depth = 0;
 
-  readonly #path: readonly string[];
-  /** How many fields and items the reader is inside of. */
-  #level = 0;
-  /** How many parts of the path were found; infinite when the search is over. */
-  #found = 0;
-  /** Offset of the deepest part that was found. */
-  foundAt = 0;
-  /** Ranges of the items of the list that the path leads to. */
-  readonly items: [start: number, end: number][] = [];
+  /** What is looked for at this depth. */
+  #wanted: Wanted | undefined;
 
-  constructor(text: string, path: readonly string[]) {
+  constructor(text: string, wanted: Wanted | undefined) {
     this.#text = text;
-    this.#path = path;
+    this.#wanted = wanted;
   }
 
   document(): unknown {
@@ -135,7 +150,7 @@ class PlainReader {
       this.#endLine();
     }
     if (this.#column === -1) return null;
-    this.foundAt = this.#at;
+    if (this.#wanted !== undefined) this.#wanted.at = this.#at;
     const value = this.#code() === OPEN_MAP || this.#code() === OPEN_LIST ? this.#flowDocument() : this.#block();
     return this.#column === -1 ? value : notPlain();
   }
@@ -205,9 +220,18 @@ class PlainReader {
 
   #keyEnd(): number {
     const code = this.#code();
-    const pattern = code === DOUBLE_QUOTE ? DOUBLE_QUOTED : code === SINGLE_QUOTE ? SINGLE_QUOTED : KEY;
-    pattern.lastIndex = this.#at;
-    return pattern.test(this.#text) ? pattern.lastIndex : -1;
+    if (code === DOUBLE_QUOTE) return jsonStringEnd(this.#text, this.#at);
+    if (code === SINGLE_QUOTE) return this.#singleQuotedEnd();
+    KEY.lastIndex = this.#at;
+    return KEY.test(this.#text) ? KEY.lastIndex : -1;
+  }
+
+  #singleQuotedEnd(): number {
+    const text = this.#text;
+    for (let at = text.indexOf("'", this.#at + 1); at !== -1; at = text.indexOf("'", at + 2)) {
+      if (text.charCodeAt(at + 1) !== SINGLE_QUOTE) return text.slice(this.#at, at).includes('\n') ? -1 : at + 1;
+    }
+    return -1;
   }
 
   #map(column: number): Record<string, unknown> {
@@ -217,10 +241,10 @@ class PlainReader {
       const end = this.#keyEnd();
       const key = this.#keyText(end);
       if (Object.hasOwn(map, key)) notPlain();
-      const onPath = this.#enter(key);
+      const outer = this.#enter(key);
       this.#at = end + 1;
       map[key] = this.#mapValue(column);
-      this.#leave(onPath);
+      this.#leave(outer);
     }
     if (this.#column > column) notPlain();
     return map;
@@ -263,7 +287,7 @@ class PlainReader {
       if (this.#column <= column) return null;
       onNewLine = true;
     }
-    const onPath = this.#enter(index);
+    const outer = this.#enter(index);
     let value: unknown;
     if (onNewLine) value = this.#block();
     else if (this.#isItem() || this.#isKey()) {
@@ -271,7 +295,7 @@ class PlainReader {
       this.#column = column + 1 + (this.#at - start);
       value = this.#block();
     } else value = this.#inline(column);
-    this.#leave(onPath);
+    this.#leave(outer);
     return value;
   }
 
@@ -352,9 +376,9 @@ class PlainReader {
     this.#toLine(at);
     if (this.#column > column) notPlain();
 
-    const all = `${lines.join('\n')}\n`;
-    if (sign === '+') return all;
-    const body = all.replace(/\n+$/, '');
+    if (sign === '+') return `${lines.join('\n')}\n`;
+    while (lines.at(-1) === '') lines.pop();
+    const body = lines.join('\n');
     return sign === '-' ? body : `${body}\n`;
   }
 
@@ -375,12 +399,28 @@ class PlainReader {
     return value;
   }
 
+  /** A plain scalar inside a flow collection: ends before what may mean more. */
   #flowText(): string {
-    FLOW_SCALAR.lastIndex = this.#at;
-    const found = FLOW_SCALAR.exec(this.#text);
-    if (found === null) notPlain();
-    this.#at = FLOW_SCALAR.lastIndex;
-    return found[0];
+    const text = this.#text;
+    const start = this.#at;
+    const isNumber = this.#code() === HYPHEN && /[0-9.]/.test(text[start + 1] ?? '');
+    if (!isNumber && (INDICATORS.has(text[start] ?? ',') || /[-?:\n]/.test(text[start]!))) notPlain();
+    let at = start;
+    for (;;) {
+      const code = text.charCodeAt(at);
+      if (isFlowEnd(code)) break;
+      // Other alphabets have white space of their own.
+      if (code > 0x7e) notPlain();
+      if (code === SPACE || code === COLON) {
+        let next = at + 1;
+        while (code === SPACE && text.charCodeAt(next) === SPACE) next++;
+        const after = text.charCodeAt(next);
+        if (isNumber || isFlowEnd(after) || after === SPACE || (code === SPACE && after === COLON)) break;
+        at = next;
+      } else at++;
+    }
+    this.#at = at;
+    return text.slice(start, at);
   }
 
   #flowMap(over: 'line' | 'lines'): Record<string, unknown> {
@@ -392,7 +432,7 @@ class PlainReader {
       if (end === -1) notPlain();
       const key = this.#keyText(end);
       if (Object.hasOwn(map, key)) notPlain();
-      const onPath = this.#enter(key);
+      const outer = this.#enter(key);
       const wasQuoted = this.#code() === DOUBLE_QUOTE;
       this.#at = end;
       if (this.#code() !== COLON) notPlain();
@@ -401,7 +441,7 @@ class PlainReader {
       if (!wasQuoted && !isBlank(this.#code())) notPlain();
       this.#space(over);
       map[key] = this.#flow(over);
-      this.#leave(onPath);
+      this.#leave(outer);
       this.#comma(CLOSE_MAP, over);
     }
     this.#at++;
@@ -413,9 +453,9 @@ class PlainReader {
     this.#at++;
     this.#space(over);
     while (this.#code() !== CLOSE_LIST) {
-      const onPath = this.#enter(list.length);
+      const outer = this.#enter(list.length);
       list.push(this.#flow(over));
-      this.#leave(onPath);
+      this.#leave(outer);
       this.#comma(CLOSE_LIST, over);
     }
     this.#at++;
@@ -438,29 +478,27 @@ class PlainReader {
       this.#at++;
   }
 
-  /** Goes below a field or item; remembers its place when the path that is looked for leads through it. */
-  #enter(token: string | number): boolean {
-    if (typeof token === 'number' && this.#inList()) this.items.push([this.#at, this.#at]);
-    const onPath = this.#found === this.#level && this.#path[this.#level] === String(token);
-    this.#level++;
-    if (onPath) {
-      this.#found++;
-      this.foundAt = this.#at;
-    }
-    return onPath;
+  /** Goes below a field or item, and notes its place when it is wanted. Gives what {@link leave} takes. */
+  #enter(token: string | number): Wanted | undefined {
+    const outer = this.#wanted;
+    if (outer === undefined) return undefined;
+    if (typeof token === 'number') outer.items?.push([this.#at, this.#at]);
+    this.#wanted = outer.below.get(String(token));
+    if (this.#wanted !== undefined) this.#wanted.at = this.#at;
+    return outer;
   }
 
-  /** Coming back from the path means that all of it that is there was seen. */
-  #leave(onPath: boolean): void {
-    this.#level--;
-    if (this.#inList() && this.items.length > 0) this.items.at(-1)![1] = this.#at;
-    if (onPath) this.#found = Infinity;
+  #leave(outer: Wanted | undefined): void {
+    this.#wanted = outer;
+    const last = outer?.items?.at(-1);
+    if (last !== undefined) last[1] = this.#at;
   }
+}
 
-  /** Whether the whole path was found and this is right below it. */
-  #inList(): boolean {
-    return this.#level === this.#path.length && this.#found === this.#level;
-  }
+/** What ends a plain scalar in a flow collection, whatever follows it. A hash only after a space, but why guess. */
+function isFlowEnd(code: number): boolean {
+  const isBracket = code === OPEN_LIST || code === CLOSE_LIST || code === OPEN_MAP || code === CLOSE_MAP;
+  return isBracket || code === COMMA || code === HASH || code === NEWLINE || Number.isNaN(code);
 }
 
 function isBlank(code: number): boolean {

@@ -224,3 +224,64 @@ test('read: nesting without end is a mistake, not a crash', () => {
   const blocks = Array.from({ length: 2000 }, (_, i) => `${' '.repeat(i)}a:\n`).join('');
   assert.equal(readManifests(blocks, 'a.yaml').problems.length, 1);
 });
+
+const LARGE: [rule: string, text: string, file: string, problems: number][] = [
+  ['a value in double quotes', configMap(`"${'x\\n'.repeat(1_000_000)}"`), 'a.yaml', 0],
+  ['a value in single quotes', configMap(`'${'x'.repeat(2_000_000)}'`), 'a.yaml', 0],
+  [
+    'a value in JSON',
+    JSON.stringify({
+      kind: 'ConfigMap',
+      apiVersion: 'v1',
+      metadata: { name: 'a' },
+      data: { a: 'x\n'.repeat(1_000_000) },
+    }),
+    'a.json',
+    0,
+  ],
+  ['a Secret', configMap('YWFh'.repeat(500_000)).replace('ConfigMap', 'Secret'), 'a.yaml', 0],
+  ['comments before the content', `${'# comment\n'.repeat(300_000)}${configMap('x')}`, 'a.yaml', 0],
+  ['blank lines in a value', configMap(`|\n    x\n${'\n'.repeat(300_000)}    y`), 'a.yaml', 0],
+  [
+    'unknown fields',
+    `${route('a')}  x:\n${Array.from({ length: 20_000 }, (_, i) => `  k${i}: 1\n`).join('')}`,
+    'a.yaml',
+    100,
+  ],
+];
+
+function configMap(value: string): string {
+  return `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  a: ${value}\n`;
+}
+
+for (const [rule, text, file, problems] of LARGE) {
+  test(`read: ${rule} may be large`, () => {
+    const before = performance.now();
+    assert.equal(readManifests(text, file).problems.length, problems);
+    assert.ok(performance.now() - before < 5000, 'in a time that does not grow with the square of the size');
+  });
+}
+
+const LEAKS: [how: string, text: string, file: string][] = [
+  ['an alias', secret('*hunter2'), 'a.yaml'],
+  ['a tag', secret('!hunter2'), 'a.yaml'],
+  ['a broken scalar', secret('"hunter2'), 'a.yaml'],
+  ['a mapping in a line', secret('hunter2: hunter2'), 'a.yaml'],
+  ['text that is not base64', secret('hunter2!'), 'a.yaml'],
+  ['a number', secret('1234567'), 'a.yaml'],
+  ['one value for all', 'apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData: hunter2\n', 'a.yaml'],
+  ['JSON without quotes', '{"kind": "Secret", "stringData": {"a": hunter2}}', 'a.json'],
+  ['a broken JSON string', '{"kind": "Secret", "stringData": {"a": "hunter2}}', 'a.json'],
+];
+
+function secret(value: string): string {
+  return `apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ndata:\n  a: ${value}\n`;
+}
+
+for (const [how, text, file] of LEAKS) {
+  test(`read: no problem shows a secret: ${how}`, () => {
+    const { problems } = readManifests(text, file);
+    assert.equal(problems.length > 0, true);
+    assert.doesNotMatch(JSON.stringify(problems), /hunter2|1234567/);
+  });
+}

@@ -67,6 +67,12 @@ interface Entry {
 /** Lists inside lists have no meaning. */
 type Level = 'document' | 'item';
 
+interface Understandable {
+  readonly text: string;
+  readonly origin: DocumentOrigin;
+  readonly level: Level;
+}
+
 /** @param previous  cache of the last reading of this file; it is used up */
 export function readManifests(text: string, file: string, previous = new ReadCache()): ReadResult {
   // UTF-16 units are at most the bytes of the file.
@@ -151,10 +157,28 @@ class Reader {
     const text = detached(piece.text);
     const { line, column } = piece;
     const origin = new DocumentOrigin(this.#file, { text, line, column });
-    return { text, origin, line, column, found: this.#understand({ text, origin, level }), twin: undefined };
+    return { text, origin, line, column, found: this.#tryToUnderstand({ text, origin, level }), twin: undefined };
   }
 
-  #understand({ text, origin, level }: { text: string; origin: DocumentOrigin; level: Level }): Entry['found'] {
+  /** Text can be made to fill the stack of any parser or regular expression; that is a problem of the text. */
+  #tryToUnderstand(piece: Understandable): Entry['found'] {
+    try {
+      return this.#understand(piece);
+    } catch (thrown) {
+      if (!(thrown instanceof RangeError) || !thrown.message.includes('call stack')) throw thrown;
+      const { origin } = piece;
+      const message = 'Cannot read document: a value is too long, or values are nested too deeply';
+      const problem: Problem = {
+        level: 'error',
+        code: 'document.too-large',
+        at: origin.at({ line: 0, column: 0 }),
+        message,
+      };
+      return { origin, problems: [problem] };
+    }
+  }
+
+  #understand({ text, origin, level }: Understandable): Entry['found'] {
     const plain = readPlainYaml(text);
     const { value, mistakes } = plain === NOT_PLAIN ? readYaml(text) : { value: plain, mistakes: [] };
     if (mistakes.length > 0) {
@@ -197,7 +221,8 @@ function moved(document: ReadDocument, { line, column }: Entry, to: Omit<Piece, 
  * Key of a document that cannot be parsed, by its usual shape: so that the last
  * good resource of that name can go on while its text is broken.
  */
-function guessKey(text: string): string | undefined {
+function guessKey(whole: string): string | undefined {
+  const text = whole.slice(0, 4096);
   const kind = /^kind:[ \t]+["']?([A-Za-z]+)["']?[ \t]*(?:#.*)?$/m.exec(text)?.[1];
   const metadata = /^metadata:[ \t]*(\{.*\}|(?:\r?\n[ \t]+.*)*)/m.exec(text)?.[1] ?? '';
   const name = /[\s{,]name:[ \t]+["']?([-a-z0-9.]+)/.exec(metadata)?.[1];

@@ -14,13 +14,6 @@ export interface Piece {
 /** A marker line: `---` or `...` at the start of a line (YAML 1.2.2 section 9.1.2). `-----BEGIN` is none. */
 const MARKER = /^(?:---|\.\.\.)(?=[ \t\r\n]|$)/gm;
 
-/** Nothing but comments, directives, white space and markers. */
-const EMPTY =
-  /^(?:[ \t]*(?:#[^\n]*)?\r?(?:\n|$)|%[^\n]*(?:\n|$)|---[ \t]*(?:#[^\n]*)?\r?(?:\n|$)|\.\.\.[^\n]*(?:\n|$))*$/;
-
-/** Whole lines without content at the start of a text. */
-const LEAD = /^(?:[ \t]*(?:#[^\n]*)?\r?\n|%[^\n]*\n|---[ \t]*(?:#[^\n]*)?\r?\n|\.\.\.[^\n]*\n)*/;
-
 /** A marker line with nothing behind it. */
 const BARE_MARKER = /^---[ \t]*\r?\n/;
 
@@ -35,7 +28,7 @@ export function splitDocuments(text: string): Piece[] {
   let line = 1;
   const take = (end: number): void => {
     const piece = text.slice(start, end);
-    if (!EMPTY.test(piece)) {
+    if (contentOf(piece) !== undefined) {
       const marker = BARE_MARKER.exec(piece)?.[0].length ?? 0;
       pieces.push({ text: piece.slice(marker), line: line + Math.sign(marker), column: 0 });
     }
@@ -83,7 +76,22 @@ export function detached(text: string): string {
 
 /** Lines of the text before its first content. */
 export function linesBeforeContent(text: string): number {
-  return countLines(LEAD.exec(text)![0]);
+  return contentOf(text)?.lines ?? 0;
+}
+
+/** A line without content: white space, a comment, a directive, or a marker with nothing behind it. */
+const IDLE = /^(?:[ \t]*(?:#.*)?\r?|%.*|---[ \t]*(?:#.*)?\r?|\.\.\..*)$/;
+
+/** How many lines stand before the first one with content; undefined when there is none. */
+function contentOf(text: string): { readonly lines: number } | undefined {
+  let lines = 0;
+  for (let start = 0; start < text.length; lines++) {
+    const end = text.indexOf('\n', start);
+    const stop = end === -1 ? text.length : end;
+    if (!IDLE.test(text.slice(start, stop))) return { lines };
+    start = stop + 1;
+  }
+  return undefined;
 }
 
 function countLines(text: string): number {

@@ -40,22 +40,25 @@ export function readYaml(text: string): YamlRead {
   }
 }
 
-/** Where the text has what `path` names, or the deepest part of it that is there. */
-export function locateYaml(text: string, path: readonly string[]): Place {
-  let node: unknown;
+/** Where the text has what each of `paths` names, or the deepest part of it that is there. */
+export function locateYaml(text: string, paths: readonly (readonly string[])[]): Place[] {
+  let root: unknown;
   try {
-    node = parse(text).contents;
+    root = parse(text).contents;
   } catch {
-    return { line: 0, column: 0 };
+    return paths.map(() => ({ line: 0, column: 0 }));
   }
-  let offset = offsetOf(node) ?? 0;
-  for (const token of path) {
-    const step = below(node, token);
-    if (step === undefined) break;
-    offset = step.offset ?? offset;
-    node = step.value;
-  }
-  return placeOf(text, offset);
+  return paths.map((path) => {
+    let node = root;
+    let offset = offsetOf(node) ?? 0;
+    for (const token of path) {
+      const step = below(node, token);
+      if (step === undefined) break;
+      offset = step.offset ?? offset;
+      node = step.value;
+    }
+    return placeOf(text, offset);
+  });
 }
 
 /** Offsets of the items of the list at `path`: where each begins, and where its node ends. */
@@ -115,5 +118,7 @@ function mistakeOf(text: string, { code, message, at }: Found): Mistake {
 }
 
 function mistake(place: Place, why: string): Mistake {
-  return { place, code: 'yaml.syntax', message: `Cannot read YAML: ${why.charAt(0).toLowerCase()}${why.slice(1)}` };
+  // What stands behind a colon is text of the document, which may be a secret.
+  const rule = why.split(/: |\n/, 1)[0]!;
+  return { place, code: 'yaml.syntax', message: `Cannot read YAML: ${rule.charAt(0).toLowerCase()}${rule.slice(1)}` };
 }

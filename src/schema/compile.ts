@@ -9,6 +9,9 @@ import { type JsonSchema, KEYWORDS } from './json-schema.ts';
 /** Issues kept for one value; a file of nonsense does not become a report without end. */
 export const ISSUES_MAX = 100;
 
+/** Fields of one object among which a misspelt name is looked for. */
+const KEYS_COMPARED_MAX = 64;
+
 export type IssueCode =
   | 'field.type'
   | 'field.value'
@@ -51,8 +54,13 @@ class Walk {
     this.issues = issues;
   }
 
+  /** Nothing more is taken; finding near names for it would cost time for nothing. */
+  get full(): boolean {
+    return this.issues.length >= ISSUES_MAX;
+  }
+
   report(issue: Omit<Issue, 'pointer'>, ...below: (string | number)[]): void {
-    if (this.issues.length < ISSUES_MAX) this.issues.push({ pointer: pointerOf([...this.path, ...below]), ...issue });
+    if (!this.full) this.issues.push({ pointer: pointerOf([...this.path, ...below]), ...issue });
   }
 
   /** What `check` says of the value below this place. */
@@ -118,7 +126,7 @@ function hintFor({ type, pattern }: JsonSchema, value: unknown): string {
 function compileChoice(schema: JsonSchema, choices: readonly (string | number | boolean)[]): Check {
   const known = new Set<unknown>(choices);
   return (value, walk) => {
-    if (known.has(value)) return value;
+    if (known.has(value) || walk.full) return value;
     const expected = oneOf(choices);
     const got = gotOf(value, schema);
     const near = typeof value === 'string' ? suggestion(value, choices.map(String)) : undefined;
@@ -295,7 +303,13 @@ function compileObject(schema: JsonSchema): Check {
       if (fillProperty(property, value, { out, walk })) continue;
       const { name } = property;
       // A misspelt name is said once, as unknown, and not again as missing.
-      if (isClosed && keys.some((key) => !known.has(key) && suggestion(key, names) === name)) continue;
+      if (
+        isClosed &&
+        keys.length <= KEYS_COMPARED_MAX &&
+        keys.some((key) => !known.has(key) && suggestion(key, names) === name)
+      ) {
+        continue;
+      }
       reportMissing(name, expectedOf(property.schema), walk);
     }
     for (const key of keys) if (!known.has(key)) checkRest(key, value[key], { out, walk });
@@ -356,7 +370,7 @@ function compileRest(schema: JsonSchema, names: readonly string[]): (key: string
     } else if (checkOther !== undefined) {
       put(out, key, walk.into(checkOther, key, value));
     } else if (additionalProperties === false || (patterns.length > 0 && names.length === 0)) {
-      walk.report(unknownField(key, names, says), key);
+      if (!walk.full) walk.report(unknownField(key, names, says), key);
     } else put(out, key, value);
   };
 }
