@@ -10,17 +10,13 @@ import type { Found } from './found.ts';
 export function assemble({ gateways, routes, clusters }: Found, before: PlanBundle | undefined): PlanBundle {
   const planRoutes: Record<string, PlanRoute> = {};
   for (const { parts } of routes) for (const [key, part] of parts) planRoutes[key] = part;
-  const planClusters: Record<string, PlanCluster> = {};
   const secrets: Record<string, PlanSecret> = { ...gateways.secrets };
-  for (const [key, result] of clusters) {
-    planClusters[key] = kept(before?.plan.clusters[key], result.cluster);
-    for (const { ref, secret } of result.secrets) secrets[ref.secret] = secret;
-  }
+  for (const result of clusters.values()) for (const { ref, secret } of result.secrets) secrets[ref.secret] = secret;
   const parts: PlanParts = {
     ports: keptAll(before?.plan.ports, gateways.planPorts),
     listeners: keptAll(before?.plan.listeners, gateways.planListeners),
     routes: planRoutes,
-    clusters: planClusters,
+    clusters: planClusters(clusters, before),
   };
   const version = versionOf(parts);
   // Parts name secrets by hash, so equal parts have equal secrets.
@@ -30,6 +26,16 @@ export function assemble({ gateways, routes, clusters }: Found, before: PlanBund
     if (was !== undefined && hashSecret(was) === hashSecret(secret)) secrets[key] = was;
   }
   return { plan: { version, ...parts }, secrets };
+}
+
+const madeFrom = new WeakMap<PlanBundle['plan']['clusters'], Found['clusters']>();
+
+function planClusters(clusters: Found['clusters'], before: PlanBundle | undefined): PlanBundle['plan']['clusters'] {
+  if (before !== undefined && madeFrom.get(before.plan.clusters) === clusters) return before.plan.clusters;
+  const planned: Record<string, PlanCluster> = {};
+  for (const [key, { cluster }] of clusters) planned[key] = kept(before?.plan.clusters[key], cluster);
+  madeFrom.set(planned, clusters);
+  return planned;
 }
 
 function sameRoutes(was: PlanBundle['plan']['routes'], is: Readonly<Record<string, PlanRoute>>): boolean {

@@ -10,7 +10,7 @@ import { hostsOn } from './hostname.ts';
 import type { Reason } from './listener.ts';
 import { letsIn } from './namespace.ts';
 import { brokenAt, missing, type Reference } from './reference.ts';
-import type { Look } from './tables.ts';
+import { type Look, lookUp } from './tables.ts';
 
 export type AnyRoute = HTTPRoute | LaterRoute;
 
@@ -55,7 +55,8 @@ export function attachRoute(route: AnyRoute, look: Look): Attached {
     const parent = look('parents', key);
     if (parent !== undefined) outcomes.push(attachTo(route, { ref, parent }, look));
     // A Gateway of another controller is not ours to speak of.
-    else if (look('objects', key) === undefined) findings.push(brokenAt(route, field, missing(ref, '')));
+    else if (lookUp(look, ref.kind === 'Gateway' ? 'Gateway' : 'ListenerSet', ref) === undefined)
+      findings.push(brokenAt(route, field, missing(ref, '')));
   }
   return {
     outcomes,

@@ -9,18 +9,20 @@
  */
 import type { Problem } from '../base/problem.ts';
 import type { PlanBundle } from '../ir/plan.ts';
-import { keyOf, type Resource } from '../resource/resource.ts';
+import { type HTTPRoute, keyOf, type LaterRoute, type Resource } from '../resource/resource.ts';
 import { assemble } from './assemble.ts';
 import { type Attached, attachRoute } from './attach.ts';
 import { readTrust, type TrustView } from './backend-tls.ts';
-import { type BackendLevel, backendLevelOf, type ClusterNeed, type ClusterResult, lowerCluster } from './cluster.ts';
+import { ClusterCensus } from './census.ts';
+import { type BackendLevel, backendLevelOf, type ClusterResult, lowerCluster } from './cluster.ts';
 import { ConditionMemory } from './condition.ts';
 import type { Found } from './found.ts';
 import { GatewayPass } from './gateway-pass.ts';
-import { Memo } from './memo.ts';
+import { diffLists, type ListDelta, Memo } from './memo.ts';
 import { type Level, levelOf } from './policies.ts';
 import { problemsOf } from './problems.ts';
 import { lowerRoute, type RouteResult } from './route.ts';
+import { Shadows } from './shadow.ts';
 import type { RuntimeState, StatusItem } from './status-item.ts';
 import { statusItems } from './status.ts';
 import { Suggestions } from './suggestion.ts';
@@ -47,6 +49,20 @@ export interface Compiled {
   statusOf(runtime: RuntimeState): StatusItem[];
 }
 
+/** What a cluster is made of; a change of anything else leaves all of them as they are. */
+const CLUSTER_TABLES = [
+  'Backend',
+  'backendLevels',
+  'ConfigMap',
+  'grants',
+  'parents',
+  'Secret',
+  'Service',
+  'slices',
+  'tlsPolicies',
+  'trusts',
+] as const satisfies (keyof CompileTables)[];
+
 /** Keeps what the next compile can use again, so one compiler serves one stream of configurations. */
 export class Compiler {
   readonly #options: CompilerOptions;
@@ -55,12 +71,16 @@ export class Compiler {
   readonly #backendLevels = new Memo<CompileTables, BackendLevel>();
   readonly #trusts = new Memo<CompileTables, TrustView>();
   readonly #targets = new Memo<CompileTables, PolicyTargets>();
-  readonly #routes = new Memo<CompileTables, RouteResult>();
-  readonly #laterRoutes = new Memo<CompileTables, Attached>();
+  readonly #routes = new Memo<CompileTables, RouteResult, HTTPRoute>();
+  readonly #laterRoutes = new Memo<CompileTables, Attached, LaterRoute>();
   readonly #clusters = new Memo<CompileTables, ClusterResult>();
+  readonly #census = new ClusterCensus();
+  readonly #shadows = new Shadows();
   readonly #suggestions = new Suggestions();
   readonly #conditions: ConditionMemory;
-  #tables: CompileTables | undefined;
+  #inventory: Inventory | undefined;
+  #results: readonly RouteResult[] = [];
+  #clusterResults: ReadonlyMap<string, ClusterResult> = new Map();
   #bundle: PlanBundle | undefined;
 
   constructor(options: CompilerOptions) {
@@ -72,13 +92,16 @@ export class Compiler {
   /** @param resources  in the order of their files; of two with the same name the first counts */
   compile(resources: readonly Resource[]): Compiled {
     const { controllerName } = this.#options;
-    const inventory = takeInventory(resources, this.#tables);
-    this.#tables = inventory.tables;
+    const inventory = takeInventory(resources, this.#inventory);
+    this.#inventory = inventory;
     const targets = this.#readPolicies(inventory);
     const gateways = this.#gatewayPass.run(inventory, this.#options.wallMs());
     const routes = this.#lowerRoutes(inventory);
     const laterRoutes = this.#attachLaterRoutes(inventory);
-    const clusters = this.#lowerClusters(routes, inventory.tables);
+    const delta = diffLists(this.#results, routes);
+    this.#results = routes;
+    this.#shadows.update(delta);
+    const clusters = this.#lowerClusters(delta, inventory.tables);
     const found: Found = { inventory, gateways, routes, laterRoutes, clusters, targets };
 
     this.#bundle = assemble(found, this.#bundle);
@@ -87,7 +110,7 @@ export class Compiler {
     const memory = this.#conditions;
     return {
       bundle,
-      problems: problemsOf(found, this.#suggestions),
+      problems: problemsOf(found, { shadows: this.#shadows.findings(), suggestions: this.#suggestions }),
       made: { routes: this.#routes.made, clusters: this.#clusters.made },
       statusOf: (runtime) => statusItems(found, { runtime, version, memory, controllerName }),
     };
@@ -110,46 +133,48 @@ export class Compiler {
         this.#backendLevels.get(key, [policies], () => backendLevelOf(policies)),
       );
     }
-    for (const policy of byKind.BackendTLSPolicy ?? []) {
+    for (const policy of byKind.BackendTLSPolicy) {
       const key = keyOf(policy);
       tables.trusts.set(
         key,
         this.#trusts.get(key, [policy], (look) => readTrust(policy, look)),
       );
     }
-    const policies = [...(byKind.Policy ?? []), ...(byKind.BackendPolicy ?? []), ...(byKind.BackendTLSPolicy ?? [])];
+    const policies = [...byKind.Policy, ...byKind.BackendPolicy, ...byKind.BackendTLSPolicy];
     return policies.map((policy) => this.#targets.get(keyOf(policy), [policy], (look) => readTargets(policy, look)));
   }
 
   #lowerRoutes({ tables, byKind }: Inventory): RouteResult[] {
     this.#routes.begin(tables);
-    const routes = byKind.HTTPRoute ?? [];
-    return routes.map((route) => this.#routes.get(keyOf(route), [route], (look) => lowerRoute(route, look)));
+    return byKind.HTTPRoute.map((route) => this.#routes.get(route, [], (look) => lowerRoute(route, look)));
   }
 
   #attachLaterRoutes({ tables, byKind }: Inventory): Found['laterRoutes'] {
     this.#laterRoutes.begin(tables);
-    const { GRPCRoute = [], TLSRoute = [], TCPRoute = [], UDPRoute = [] } = byKind;
+    const { GRPCRoute, TLSRoute, TCPRoute, UDPRoute } = byKind;
     return [...GRPCRoute, ...TLSRoute, ...TCPRoute, ...UDPRoute].map((route) => ({
       route,
-      attached: this.#laterRoutes.get(keyOf(route), [route], (look) => attachRoute(route, look)),
+      attached: this.#laterRoutes.get(route, [], (look) => attachRoute(route, look)),
     }));
   }
 
   /** The clusters that some route sends to; a Service that nobody uses is none. */
-  #lowerClusters(routes: readonly RouteResult[], tables: CompileTables): ReadonlyMap<string, ClusterResult> {
+  #lowerClusters(delta: ListDelta<RouteResult>, tables: CompileTables): ReadonlyMap<string, ClusterResult> {
     this.#clusters.begin(tables);
-    const needs = new Map<string, ClusterNeed>();
-    for (const { needs: own } of routes) for (const need of own) needs.set(need.key, need);
+    if (this.#census.update(delta) === 'same' && !this.#clusters.changed(CLUSTER_TABLES)) {
+      this.#clusters.keepAll();
+      return this.#clusterResults;
+    }
     const clusters = new Map<string, ClusterResult>();
-    for (const [key, need] of needs) {
+    for (const need of this.#census.needs()) {
       // The need itself is made anew with each route; what it says is all that counts.
       const inputs = [need.target.resource, need.certificateOf];
       clusters.set(
-        key,
-        this.#clusters.get(key, inputs, (look) => lowerCluster(need, look)),
+        need.key,
+        this.#clusters.get(need.key, inputs, (look) => lowerCluster(need, look)),
       );
     }
+    this.#clusterResults = clusters;
     return clusters;
   }
 }

@@ -63,9 +63,9 @@ export function placeOf(resource: Resource, field: string): Position {
  * The problem of a finding. Its places are found when they are read, so that a
  * thousand warnings nobody looks at cost nothing and lines are never out of date.
  */
-export function problemOf(finding: Finding, objects: ReadonlyMap<string, Resource>): Problem {
+export function problemOf(finding: Finding, find: (key: string) => Resource | undefined): Problem {
   const { level, code, resource, field, message, related = [] } = finding;
-  const owners = related.flatMap((key) => relatedOwner(objects.get(key)) ?? []);
+  const owners = related.flatMap((key) => relatedOwner(find(key)) ?? []);
   return {
     level,
     code,

@@ -23,7 +23,7 @@ import { Memo } from './memo.ts';
 import { type Candidate, type PortsResult, sharePorts, type SharedPort } from './ports.ts';
 import { brokenAt, isGatewayKind, missing, type Reference } from './reference.ts';
 import { nameSecret } from './secret.ts';
-import { byAge, type CompileTables, type Inventory, type Look, lookIn } from './tables.ts';
+import { byAge, type CompileTables, findObject, type Inventory, type Look, lookIn } from './tables.ts';
 
 export interface GatewayPassOptions {
   readonly controllerName: string;
@@ -60,19 +60,17 @@ export class GatewayPass {
     for (const memo of [this.#gateways, this.#sets, this.#views, this.#ports, this.#listeners]) memo.begin(tables);
     const look = lookIn(tables);
     const findings: Finding[] = [];
-    const gateways = this.#readGateways(byKind.Gateway ?? [], {
+    const gateways = this.#readGateways(byKind.Gateway, {
       look,
       findings,
-      anyClass: byKind.GatewayClass !== undefined,
+      anyClass: byKind.GatewayClass.length > 0,
     });
-    const sets = this.#readSets(byKind.ListenerSet ?? [], { gateways, tables, findings });
+    const sets = this.#readSets(byKind.ListenerSet, { gateways, tables, findings });
     const ports = sharePorts(candidatesOf(gateways, sets));
     for (const base of [...gateways, ...sets]) this.#addView(base, { ports, tables });
     this.#viewsBefore = tables.parents;
 
-    const classes = (byKind.GatewayClass ?? []).filter(
-      (one) => one.spec.controllerName === this.#options.controllerName,
-    );
+    const classes = byKind.GatewayClass.filter((one) => one.spec.controllerName === this.#options.controllerName);
     findings.push(...classes.flatMap(classFindings), ...ports.findings);
     for (const { findings: own, listeners } of [...gateways, ...sets]) {
       findings.push(
@@ -116,7 +114,7 @@ export class GatewayPass {
       if (base !== undefined && isGatewayKind(to, 'Gateway')) {
         return [this.#sets.get(keyOf(set), [set, base], (traced) => readSet(set, base, traced))];
       }
-      const finding = orphanFinding(set, to, tables.objects);
+      const finding = orphanFinding(set, to, tables);
       if (finding !== undefined) findings.push(finding);
       return [];
     });
@@ -248,7 +246,7 @@ function classFindings(gatewayClass: GatewayClass): Finding[] {
 }
 
 /** A ListenerSet without a Gateway of ours. One of another controller is none of our business. */
-function orphanFinding(set: ListenerSet, to: Reference, objects: CompileTables['objects']): Finding | undefined {
+function orphanFinding(set: ListenerSet, to: Reference, tables: CompileTables): Finding | undefined {
   const field = '/spec/parentRef';
   if (!isGatewayKind(to, 'Gateway')) {
     return error('reference.kind', set, {
@@ -256,6 +254,6 @@ function orphanFinding(set: ListenerSet, to: Reference, objects: CompileTables['
       message: `Listeners cannot be added to kind "${to.kind}": use a Gateway`,
     });
   }
-  if (objects.has(resourceKey(to.kind, to.namespace, to.name))) return undefined;
+  if (findObject(tables, resourceKey(to.kind, to.namespace, to.name)) !== undefined) return undefined;
   return brokenAt(set, field, missing(to, ''));
 }

@@ -15,6 +15,8 @@ export type Look<T extends Tables> = <K extends keyof T & string>(table: K, key:
 
 interface Entry<V> {
   readonly inputs: readonly unknown[];
+  /** Bits of the tables that were looked into. */
+  readonly tables: number;
   /** Table, key and found value of each look-up, flat. */
   readonly trace: readonly unknown[];
   readonly value: V;
@@ -23,17 +25,24 @@ interface Entry<V> {
 const TRACE_STRIDE = 3;
 
 /** Results by key, each with its trace. Keys that a compile did not ask for are forgotten at its end. */
-export class Memo<T extends Tables, V> {
-  #before: ReadonlyMap<string, Entry<V>> = new Map();
-  #now = new Map<string, Entry<V>>();
+export class Memo<T extends Tables, V, K = string> {
+  #before: ReadonlyMap<K, Entry<V>> = new Map();
+  #now = new Map<K, Entry<V>>();
   #tables: T | undefined;
+  #bits: ReadonlyMap<string, number> = new Map();
+  #changed = 0;
   /** Results made, not taken from before, since the last {@link begin}. */
   made = 0;
 
-  /** Starts a compile over these tables. They are filled while the compile runs, each before its first reader. */
+  /** Starts a pass over these tables. Those that it looks into are complete. */
   begin(tables: T): void {
     this.#before = this.#now;
     this.#now = new Map();
+    this.#bits = new Map(Object.keys(tables).map((name, i) => [name, 1 << i]));
+    this.#changed = 0;
+    for (const [name, bit] of this.#bits) {
+      if (!sameEntries(this.#tables?.[name], tables[name]!)) this.#changed |= bit;
+    }
     this.#tables = tables;
     this.made = 0;
   }
@@ -43,24 +52,51 @@ export class Memo<T extends Tables, V> {
    * and every look-up of it still holds. `make` must be a function of `inputs`
    * and of what it looks up, and nothing else.
    */
-  get(key: string, inputs: readonly unknown[], make: (look: Look<T>) => V): V {
+  get(key: K, inputs: readonly unknown[], make: (look: Look<T>) => V): V {
     const tables = this.#tables;
-    if (tables === undefined) throw new RangeError('Cannot look up: no compile has begun');
+    if (tables === undefined) throw new RangeError('Cannot look up: no pass has begun');
     const known = this.#before.get(key);
-    if (known !== undefined && sameItems(known.inputs, inputs) && holds(known.trace, tables)) {
+    if (known !== undefined && sameItems(known.inputs, inputs) && this.#holds(known, tables)) {
       this.#now.set(key, known);
       return known.value;
     }
     const trace: unknown[] = [];
+    let touched = 0;
     const value = make((table, name) => {
       const found = tables[table]?.get(name);
       trace.push(table, name, found);
+      touched |= this.#bits.get(table) ?? 0;
       return found as ValueOf<T[typeof table]> | undefined;
     });
-    this.#now.set(key, { inputs, trace, value });
+    this.#now.set(key, { inputs, trace, tables: touched, value });
     this.made++;
     return value;
   }
+
+  /** Every result of the pass before holds: nobody will ask for them one by one. */
+  keepAll(): void {
+    this.#now = new Map(this.#before);
+  }
+
+  #holds({ tables: touched, trace }: Entry<V>, tables: T): boolean {
+    // Most changes touch one table and most results looked into others: they hold without a look at each look-up.
+    return (touched & this.#changed) === 0 || holds(trace, tables);
+  }
+
+  /** Whether one of these tables is another one than in the pass before. */
+  changed(tables: readonly (keyof T & string)[]): boolean {
+    return tables.some((name) => ((this.#bits.get(name) ?? 0) & this.#changed) !== 0);
+  }
+}
+
+/** Comparing larger tables entry by entry costs more than it saves; those of resources keep their identity anyway. */
+const COMPARED_ENTRIES_MAX = 1_000;
+
+function sameEntries(a: ReadonlyMap<string, unknown> | undefined, b: ReadonlyMap<string, unknown>): boolean {
+  if (a === b) return true;
+  if (a === undefined || a.size !== b.size || b.size > COMPARED_ENTRIES_MAX) return false;
+  for (const [key, value] of b) if (a.get(key) !== value) return false;
+  return true;
 }
 
 /**
@@ -99,4 +135,22 @@ function holds(trace: readonly unknown[], tables: Tables): boolean {
     if (tables[trace[i] as string]?.get(trace[i + 1] as string) !== trace[i + 2]) return false;
   }
   return true;
+}
+
+/** What came and what went between two lists of objects that are never changed. */
+export interface ListDelta<T> {
+  readonly added: readonly T[];
+  readonly removed: readonly T[];
+}
+
+export function diffLists<T>(before: readonly T[], now: readonly T[]): ListDelta<T> {
+  // An edit leaves all other items at their places; the sets are for when something came or went.
+  if (before.length === now.length) {
+    const places = now.flatMap((item, i) => (item === before[i] ? [] : [i]));
+    if (places.length < now.length / 2) {
+      return { added: places.map((i) => now[i]!), removed: places.map((i) => before[i]!) };
+    }
+  }
+  const [was, is] = [new Set(before), new Set(now)];
+  return { added: now.filter((item) => !was.has(item)), removed: before.filter((item) => !is.has(item)) };
 }

@@ -3,46 +3,57 @@ import type { Problem } from '../base/problem.ts';
 import { keyOf } from '../resource/resource.ts';
 import type { Found } from './found.ts';
 import { type Finding, problemOf } from './finding.ts';
-import { findShadows } from './shadow.ts';
 import type { Suggestions } from './suggestion.ts';
+import { findObject } from './tables.ts';
 
 /** Problems that are named; a folder with the same mistake in each file is not a report without end. */
 export const PROBLEMS_MAX = 1_000;
 
-export function problemsOf(found: Found, suggestions: Suggestions): Problem[] {
+export interface ProblemParts {
+  readonly shadows: readonly Finding[];
+  readonly suggestions: Suggestions;
+}
+
+export function problemsOf(found: Found, { shadows, suggestions }: ProblemParts): Problem[] {
   const { tables } = found.inventory;
-  suggestions.begin(tables.objects);
+  suggestions.begin(tables);
   const seen = new Set<string>();
   const errors: Finding[] = [];
   const warnings: Finding[] = [];
-  for (const finding of allFindings(found)) {
-    const { level, code, resource, field, message } = finding;
-    const identity = `${keyOf(resource)}\n${field}\n${code}\n${message}`;
-    if (seen.has(identity)) continue;
-    seen.add(identity);
-    (level === 'error' ? errors : warnings).push(finding);
+  for (const findings of findingLists(found, shadows)) {
+    for (const finding of findings) {
+      const { level, code, resource, field, message } = finding;
+      const identity = `${keyOf(resource)}\n${field}\n${code}\n${message}`;
+      if (seen.has(identity)) continue;
+      seen.add(identity);
+      (level === 'error' ? errors : warnings).push(finding);
+    }
   }
   const all = [...errors, ...warnings];
-  const problems = all.slice(0, PROBLEMS_MAX).map((finding) => problemOf(hinted(finding, suggestions), tables.objects));
+  const problems = all
+    .slice(0, PROBLEMS_MAX)
+    .map((finding) => problemOf(hinted(finding, suggestions), (key) => findObject(tables, key)));
   const rest = all.length - problems.length;
   if (rest === 0) return problems;
   const level = errors.length > PROBLEMS_MAX ? 'error' : 'warning';
   return [...problems, { level, code: 'problems.more', message: `And ${rest} more problems: solve the first ones` }];
 }
 
-function* allFindings(found: Found): Generator<Finding> {
+/** Lists with something in them; of thousands of routes nearly all have nothing to say. */
+function findingLists(found: Found, shadows: readonly Finding[]): (readonly Finding[])[] {
   const { inventory, gateways, routes, laterRoutes, clusters, targets } = found;
-  const { tables } = inventory;
-  yield* inventory.findings;
-  yield* gateways.findings;
-  for (const { findings } of tables.levels.values()) yield* findings;
-  for (const { findings } of tables.backendLevels.values()) yield* findings;
-  for (const { findings } of tables.trusts.values()) yield* findings;
-  for (const { findings } of targets) yield* findings;
-  for (const { findings } of routes) yield* findings;
-  for (const { attached } of laterRoutes) yield* attached.findings;
-  for (const { findings } of clusters.values()) yield* findings;
-  yield* findShadows(routes);
+  const { levels, backendLevels, trusts } = inventory.tables;
+  const lists: (readonly Finding[])[] = [inventory.findings, gateways.findings];
+  const take = ({ findings }: { readonly findings: readonly Finding[] }): void => {
+    if (findings.length > 0) lists.push(findings);
+  };
+  for (const results of [levels, backendLevels, trusts]) results.forEach(take);
+  targets.forEach(take);
+  routes.forEach(take);
+  for (const { attached } of laterRoutes) take(attached);
+  clusters.forEach(take);
+  lists.push(shadows);
+  return lists;
 }
 
 function hinted(finding: Finding, suggestions: Suggestions): Finding {

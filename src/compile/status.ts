@@ -24,7 +24,7 @@ export function statusItems(found: Found, basis: Omit<StatusWork, 'attached'>): 
     ...sets.map((base) => itemOf(base.set, listenerSetStatus(base, found, work))),
     ...routeStatuses(found, work).map(({ resource, status }) => itemOf(resource, status)),
     ...policyStatuses(found, work).map(({ resource, status }) => itemOf(resource, status)),
-    ...(found.inventory.byKind.Backend ?? []).map((backend) => {
+    ...found.inventory.byKind.Backend.map((backend) => {
       const conditions = memory.stamp(subjectOf(backend), [holds('Accepted')]);
       return itemOf(backend, { conditions });
     }),

@@ -2,38 +2,47 @@
 import { nearest } from '../base/problem.ts';
 import { describeKey, resourceKey } from '../resource/resource.ts';
 import type { Absent } from './finding.ts';
+import { type CompileTables, isKind } from './tables.ts';
 
-/** A search walks all names, so a broken folder gets its first hints and no more. */
+/** A search walks all names of a kind, so a broken folder gets its first hints and no more. */
 const SEARCHES_MAX = 20;
+
+interface Known {
+  /** Names that were searched: another table means that a name came or went. */
+  readonly table: unknown;
+  readonly hint: string;
+}
 
 /** Remembers what it found: a reference that stays broken is searched for once. */
 export class Suggestions {
-  #before: ReadonlyMap<string, string | undefined> = new Map();
-  #now = new Map<string, string | undefined>();
-  #countBefore = 0;
+  #before: ReadonlyMap<string, Known> = new Map();
+  #now = new Map<string, Known>();
+  #tables: CompileTables | undefined;
   #searches = 0;
-  #objects: ReadonlyMap<string, unknown> = new Map();
 
-  /** Begins a compile over these objects, by {@link resourceKey}. */
-  begin(objects: ReadonlyMap<string, unknown>): void {
+  begin(tables: CompileTables): void {
     this.#before = this.#now;
-    this.#countBefore = this.#objects.size;
     this.#now = new Map();
-    this.#objects = objects;
+    this.#tables = tables;
     this.#searches = 0;
   }
 
   /** `: did you mean Service shop/web`, or nothing. */
   hint(absent: Absent): string {
-    const key = resourceKey(absent.kind, absent.namespace, absent.name);
-    if (!this.#now.has(key)) {
-      // A new object may be what was meant, and one that went may have been the hint.
-      const isKnown = this.#countBefore === this.#objects.size && this.#before.has(key);
-      if (isKnown) this.#now.set(key, this.#before.get(key));
-      else if (this.#searches++ < SEARCHES_MAX) this.#now.set(key, nearestTo(absent, this.#objects.keys()));
+    const { kind, namespace, name } = absent;
+    const table = isKind(kind) ? this.#tables?.[kind] : undefined;
+    if (table === undefined) return '';
+    const key = resourceKey(kind, namespace, name);
+    const known = this.#now.get(key) ?? this.#before.get(key);
+    if (known?.table === table) {
+      this.#now.set(key, known);
+      return known.hint;
     }
-    const near = this.#now.get(key);
-    return near === undefined ? '' : `: did you mean ${describeKey(near)}`;
+    if (++this.#searches > SEARCHES_MAX) return '';
+    const near = nearestTo(absent, table.keys());
+    const hint = near === undefined ? '' : `: did you mean ${describeKey(near)}`;
+    this.#now.set(key, { table, hint });
+    return hint;
   }
 }
 
@@ -42,8 +51,7 @@ function nearestTo({ kind, namespace, name }: Absent, keys: Iterable<string>): s
   const inside: string[] = [];
   let elsewhere: string | undefined;
   for (const key of keys) {
-    const [otherKind, otherNamespace, otherName] = key.split('/') as [string, string, string];
-    if (otherKind !== kind) continue;
+    const [, otherNamespace, otherName] = key.split('/') as [string, string, string];
     if (otherNamespace === namespace) inside.push(otherName);
     else if (otherName === name) elsewhere ??= key;
   }

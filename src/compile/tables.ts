@@ -17,15 +17,20 @@ import type { TrustView } from './backend-tls.ts';
 import type { BackendLevel } from './cluster.ts';
 import { error, type Finding } from './finding.ts';
 import type { ParentView } from './gateways.ts';
-import { groupBy, type Look as LookIn, type Tables } from './memo.ts';
+import { groupBy, type Look as LookIn, sameItems } from './memo.ts';
 import type { Level } from './policies.ts';
 
 /** Label of an EndpointSlice that names its Service. */
 const SERVICE_NAME_LABEL = 'kubernetes.io/service-name';
 
-export interface CompileTables extends Tables {
-  /** By {@link resourceKey}. */
-  readonly objects: ReadonlyMap<string, Resource>;
+type LaterKind = LaterRoute['kind'];
+
+/** Resources of each kind by {@link resourceKey}. */
+type KindTables = { readonly [K in Exclude<ResourceKind, LaterKind>]: ReadonlyMap<string, ResourceOf<K>> } & {
+  readonly [K in LaterKind]: ReadonlyMap<string, LaterRoute>;
+};
+
+type GroupTables = {
   /** By namespace. */
   readonly grants: ReadonlyMap<string, readonly ReferenceGrant[]>;
   /** By `Service/NS/NAME`. */
@@ -36,6 +41,10 @@ export interface CompileTables extends Tables {
   readonly tlsPolicies: ReadonlyMap<string, readonly BackendTLSPolicy[]>;
   /** Under `All`: Gateways that routes may attach to without naming them. */
   readonly defaultGateways: ReadonlyMap<string, readonly Gateway[]>;
+};
+
+/** Filled by the passes, each before the first one that looks into it. */
+type PassTables = {
   /** What the policies on one target come to, by {@link targetKey}. */
   readonly levels: Map<string, Level>;
   readonly backendLevels: Map<string, BackendLevel>;
@@ -43,13 +52,16 @@ export interface CompileTables extends Tables {
   readonly parents: Map<string, ParentView>;
   /** What the BackendTLSPolicies say, by {@link resourceKey}. */
   readonly trusts: Map<string, TrustView>;
-}
+};
+
+// Aliases, not interfaces: only those fit the index of `Tables`.
+export type CompileTables = KindTables & GroupTables & PassTables;
 
 export type Look = LookIn<CompileTables>;
 
 /** Looks up without a trace, for passes that run anew with each compile. */
 export function lookIn(tables: CompileTables): Look {
-  return (table, key) => (tables[table] as ReadonlyMap<string, unknown> | undefined)?.get(key) as never;
+  return (table, key) => tables[table].get(key) as never;
 }
 
 /** `HTTPRoute/shop/web`, or `HTTPRoute/shop/web#checkout` for one section of it. */
@@ -63,7 +75,17 @@ export function lookUp<K extends ResourceKind>(
   kind: K,
   { namespace, name }: { readonly namespace: string; readonly name: string },
 ): ResourceOf<K> | undefined {
-  return look('objects', resourceKey(kind, namespace, name)) as ResourceOf<K> | undefined;
+  return look(kind, resourceKey(kind, namespace, name)) as ResourceOf<K> | undefined;
+}
+
+/** The resource of a key, of whatever kind. */
+export function findObject(tables: CompileTables, key: string): Resource | undefined {
+  const kind = key.slice(0, key.indexOf('/'));
+  return isKind(kind) ? tables[kind].get(key) : undefined;
+}
+
+export function isKind(kind: string): kind is ResourceKind {
+  return (KINDS as readonly string[]).includes(kind);
 }
 
 /** Age decides conflicts: the older wins, then the name. A resource without a time stamp counts as oldest. */
@@ -79,59 +101,140 @@ function ageName({ metadata: { namespace, name } }: Resource): string {
   return `${namespace}/${name}`;
 }
 
-export type ByKind = { readonly [K in Exclude<ResourceKind, LaterRoute['kind']>]?: readonly ResourceOf<K>[] } & {
-  readonly [K in LaterRoute['kind']]?: readonly LaterRoute[];
+export type ByKind = { readonly [K in Exclude<ResourceKind, LaterKind>]: readonly ResourceOf<K>[] } & {
+  readonly [K in LaterKind]: readonly LaterRoute[];
 };
 
-/** Resources of one compile by kind, without duplicates, and the tables made of them. */
+/** Resources of one compile without duplicates, and the tables made of them. */
 export interface Inventory {
   readonly tables: CompileTables;
+  /** In the order of their files. */
   readonly byKind: ByKind;
   readonly findings: readonly Finding[];
+  /** As they came, duplicates too, for the next compile. */
+  readonly given: ReadonlyMap<ResourceKind, readonly Resource[]>;
 }
 
-export function takeInventory(resources: readonly Resource[], before: CompileTables | undefined): Inventory {
-  const objects = new Map<string, Resource>();
-  const byKind: Partial<Record<ResourceKind, Resource[]>> = {};
+/** Kinds whose resources did not change keep their lists and tables, down to the same objects. */
+export function takeInventory(resources: readonly Resource[], before: Inventory | undefined): Inventory {
+  const given = new Map<ResourceKind, Resource[]>(KINDS.map((kind) => [kind, []]));
+  for (const resource of resources) given.get(resource.kind)!.push(resource);
+
+  const lists: Partial<Record<ResourceKind, readonly Resource[]>> = {};
+  const tables: Partial<Record<ResourceKind, ReadonlyMap<string, Resource>>> = {};
   const findings: Finding[] = [];
-  for (const resource of resources) {
-    const key = keyOf(resource);
-    const first = objects.get(key);
-    if (first !== undefined) {
-      if (first !== resource) findings.push(duplicate(resource, first));
-      continue;
+  for (const [kind, list] of given) {
+    if (before !== undefined && sameItems(before.given.get(kind)!, list)) {
+      lists[kind] = before.byKind[kind];
+      tables[kind] = before.tables[kind];
+      if (list.length !== before.byKind[kind].length) takeKind(list, findings);
+    } else {
+      const table = replaceInKind(list, before?.tables[kind], before?.given.get(kind)) ?? takeKind(list, findings);
+      lists[kind] = [...table.values()];
+      tables[kind] = table;
     }
-    objects.set(key, resource);
-    (byKind[resource.kind] ??= []).push(resource);
   }
-  const kinds = byKind as unknown as ByKind;
-  return { tables: { ...groups(kinds, before), objects, ...fresh() }, byKind: kinds, findings };
-}
-
-function fresh(): Pick<CompileTables, 'levels' | 'backendLevels' | 'parents' | 'trusts'> {
-  return { levels: new Map(), backendLevels: new Map(), parents: new Map(), trusts: new Map() };
-}
-
-function groups(
-  kinds: ByKind,
-  before: CompileTables | undefined,
-): Pick<CompileTables, 'grants' | 'slices' | 'policies' | 'backendPolicies' | 'tlsPolicies' | 'defaultGateways'> {
+  const byKind = lists as unknown as ByKind;
+  const passTables: PassTables = { levels: new Map(), backendLevels: new Map(), parents: new Map(), trusts: new Map() };
   return {
-    grants: groupBy(sorted(kinds.ReferenceGrant), ({ metadata }) => [metadata.namespace], before?.grants),
-    defaultGateways: groupBy(
-      sorted(kinds.Gateway),
-      ({ spec: { defaultScope } }) => (defaultScope === 'All' ? ['All'] : []),
-      before?.defaultGateways,
-    ),
-    slices: groupBy(sorted(kinds.EndpointSlice), serviceOf, before?.slices),
-    policies: groupBy(sorted(kinds.Policy), targetsOf, before?.policies),
-    backendPolicies: groupBy(sorted(kinds.BackendPolicy), targetsOf, before?.backendPolicies),
-    tlsPolicies: groupBy(sorted(kinds.BackendTLSPolicy), targetsOf, before?.tlsPolicies),
+    tables: { ...(tables as unknown as KindTables), ...groups(byKind, before), ...passTables },
+    byKind,
+    findings,
+    given,
   };
 }
 
-function sorted<R extends Resource>(resources: readonly R[] = []): readonly R[] {
-  return resources.length < 2 ? resources : resources.toSorted(byAge);
+/** The table before with the edited resources in place of what they were, when that is all that changed. */
+function replaceInKind(
+  list: readonly Resource[],
+  tableBefore: ReadonlyMap<string, Resource> | undefined,
+  listBefore: readonly Resource[] | undefined,
+): ReadonlyMap<string, Resource> | undefined {
+  if (tableBefore === undefined || listBefore?.length !== list.length || tableBefore.size !== list.length)
+    return undefined;
+  let table: Map<string, Resource> | undefined;
+  for (const [i, resource] of list.entries()) {
+    const was = listBefore[i]!;
+    if (resource === was) continue;
+    const key = keyOf(resource);
+    if (key !== keyOf(was)) return undefined;
+    (table ??= new Map(tableBefore)).set(key, resource);
+  }
+  return table;
+}
+
+/** By key; of two with the same name the first counts. */
+function takeKind(list: readonly Resource[], findings: Finding[]): Map<string, Resource> {
+  const table = new Map<string, Resource>();
+  for (const resource of list) {
+    const key = keyOf(resource);
+    const first = table.get(key);
+    if (first === undefined) table.set(key, resource);
+    else if (first !== resource) findings.push(duplicate(resource, first));
+  }
+  return table;
+}
+
+const KINDS = [
+  'Backend',
+  'BackendPolicy',
+  'BackendTLSPolicy',
+  'ConfigMap',
+  'EndpointSlice',
+  'Gateway',
+  'GatewayClass',
+  'GRPCRoute',
+  'HTTPRoute',
+  'ListenerSet',
+  'Namespace',
+  'Policy',
+  'ReferenceGrant',
+  'Secret',
+  'Service',
+  'TCPRoute',
+  'TLSRoute',
+  'UDPRoute',
+] as const satisfies readonly ResourceKind[];
+
+/** The tables of groups, or those before when no resource of the kind changed. */
+function groups(kinds: ByKind, before: Inventory | undefined): GroupTables {
+  const was = before?.byKind;
+  const group = <R extends Resource, G extends keyof GroupTables>(
+    table: G,
+    {
+      list,
+      listBefore,
+      keysOf,
+    }: { list: readonly R[]; listBefore: readonly R[] | undefined; keysOf: (one: R) => Iterable<string> },
+  ): ReadonlyMap<string, readonly R[]> => {
+    const tableBefore = before?.tables[table] as ReadonlyMap<string, readonly R[]> | undefined;
+    if (tableBefore !== undefined && list === listBefore) return tableBefore;
+    return groupBy(list.length < 2 ? list : list.toSorted(byAge), keysOf, tableBefore);
+  };
+  return {
+    grants: group('grants', {
+      list: kinds.ReferenceGrant,
+      listBefore: was?.ReferenceGrant,
+      keysOf: ({ metadata }) => [metadata.namespace],
+    }),
+    slices: group('slices', { list: kinds.EndpointSlice, listBefore: was?.EndpointSlice, keysOf: serviceOf }),
+    policies: group('policies', { list: kinds.Policy, listBefore: was?.Policy, keysOf: targetsOf }),
+    backendPolicies: group('backendPolicies', {
+      list: kinds.BackendPolicy,
+      listBefore: was?.BackendPolicy,
+      keysOf: targetsOf,
+    }),
+    tlsPolicies: group('tlsPolicies', {
+      list: kinds.BackendTLSPolicy,
+      listBefore: was?.BackendTLSPolicy,
+      keysOf: targetsOf,
+    }),
+    defaultGateways: group('defaultGateways', {
+      list: kinds.Gateway,
+      listBefore: was?.Gateway,
+      keysOf: ({ spec: { defaultScope } }) => (defaultScope === 'All' ? ['All'] : []),
+    }),
+  };
 }
 
 function serviceOf({ metadata: { namespace, labels } }: EndpointSlice): string[] {
@@ -140,7 +243,7 @@ function serviceOf({ metadata: { namespace, labels } }: EndpointSlice): string[]
 }
 
 /** Keys of the targets, each once. Targets are in the namespace of their policy. */
-function targetsOf({ spec, metadata }: Policy | BackendPolicy | BackendTLSPolicy): Set<string> {
+function targetsOf<P extends Policy | BackendPolicy | BackendTLSPolicy>({ spec, metadata }: P): Set<string> {
   return new Set(spec.targetRefs.map((ref) => targetKey(ref.kind, metadata.namespace, ref)));
 }
 

@@ -8,11 +8,10 @@ import {
   keyOf,
   type Policy,
   type Resource,
-  resourceKey,
 } from '../resource/resource.ts';
 import { error, type Finding } from './finding.ts';
 import type { Reason } from './listener.ts';
-import { type Look, targetKey } from './tables.ts';
+import { isKind, type Look, lookUp, targetKey } from './tables.ts';
 
 export type AnyPolicy = Policy | BackendPolicy | BackendTLSPolicy;
 
@@ -45,7 +44,7 @@ export function readTargets(policy: AnyPolicy, look: Look): PolicyTargets {
   const targets = policy.spec.targetRefs.map((ref, i) => {
     const target: Target = { ...ref, group: ref.group ?? GROUP_OF[ref.kind] ?? '', namespace };
     const field = `/spec/targetRefs/${i}`;
-    const resource = look('objects', resourceKey(ref.kind, namespace, ref.name));
+    const resource = isKind(ref.kind) ? lookUp(look, ref.kind, { namespace, name: ref.name }) : undefined;
     if (resource === undefined || target.group !== GROUP_OF[ref.kind]) {
       const message = `${ref.kind} ${namespace}/${ref.name} does not exist, so the policy has no target`;
       findings.push(error('policy.no-target', policy, { field, message, absent: target }));
