@@ -3,9 +3,6 @@ import type { MessagePort } from 'node:worker_threads';
 import type { Node } from '../proxy/node-types.ts';
 import type { Answers, FromWorker, Question, ToWorker } from './worker-protocol.ts';
 
-/** Hands a batch of access-log lines to the main thread; resolves when they are written, rejects when they are lost. */
-export type SendLines = (text: string) => Promise<void>;
-
 /** For one batch at a time. */
 export class LineSender {
   readonly #post: (message: FromWorker) => void;

@@ -13,6 +13,7 @@ import { systemClock } from '../base/clock.ts';
 import type { Log, LogLevel } from '../base/log.ts';
 import { formatProblem } from '../base/problem.ts';
 import { ownVersion } from '../cli/version.ts';
+import type { Compiled } from '../compile/compile.ts';
 import { Fleet } from '../control/fleet.ts';
 import { type Outcome, Pipeline } from '../control/pipeline.ts';
 import type { Plan } from '../ir/plan.ts';
@@ -40,6 +41,8 @@ export interface UpSettings {
   readonly dataDir: string | undefined;
   /** `shared`: bind beside another process that is taken over. */
   readonly ports: 'alone' | 'shared';
+  /** Serves on other ports than those that are configured. */
+  readonly relocation?: { move(compiled: Compiled): Compiled };
   readonly log: Log;
   readonly logLevel: LogLevel;
   /** Writes lines of the access log; rejects when they are lost. */
@@ -106,7 +109,10 @@ export async function up(settings: UpSettings): Promise<Running> {
   const compiler = new Compiler({ controllerName: CONTROLLER_NAME, bindDefault: bind, wallMs });
   const stamper = new ConditionStamper(CLOCK, bind);
   const pipeline: Pipeline = new Pipeline({
-    compile: ({ resources }) => compiler.compile(resources),
+    compile({ resources }) {
+      const compiled = compiler.compile(resources);
+      return settings.relocation?.move(compiled) ?? compiled;
+    },
     fleet,
     clock: CLOCK,
     log,
