@@ -1,6 +1,16 @@
 /** The full YAML parser, for what plain-yaml.ts leaves: the only file that knows the `yaml` package. */
-import { isMap, isScalar, isSeq, type Node, parseDocument, stringify } from 'yaml';
+import { createRequire } from 'node:module';
+import type * as Yaml from 'yaml';
 import { type Place, placeOf, type Range } from './plain-yaml.ts';
+
+const load = createRequire(import.meta.url);
+let loaded: typeof Yaml | undefined;
+
+/** The package, at first use: most configurations are plain, and loading it takes as long as reading 600 routes. */
+function yaml(): typeof Yaml {
+  loaded ??= load('yaml') as typeof Yaml;
+  return loaded;
+}
 
 /** Aliases that one document may expand to: enough for people, too few for a bomb. */
 const ALIASES_MAX = 100;
@@ -65,20 +75,20 @@ export function locateYaml(text: string, paths: readonly (readonly string[])[]):
 export function itemRangesOfYaml(text: string, path: readonly string[]): readonly Range[] {
   let node: unknown = parse(text).contents;
   for (const token of path) node = below(node, token)?.value;
-  if (!isSeq(node)) return [];
+  if (!yaml().isSeq(node)) return [];
   return node.items.map((item) => {
-    const range = (item as Node).range!;
+    const range = (item as Yaml.Node).range!;
     return [range[0], range[1]];
   });
 }
 
 /** YAML of plain values; strings that would read as something else are quoted. */
 export function writeYaml(value: unknown): string {
-  return stringify(value, { lineWidth: 120, aliasDuplicateObjects: false });
+  return yaml().stringify(value, { lineWidth: 120, aliasDuplicateObjects: false });
 }
 
-function parse(text: string): ReturnType<typeof parseDocument> {
-  return parseDocument(text, {
+function parse(text: string): ReturnType<typeof Yaml.parseDocument> {
+  return yaml().parseDocument(text, {
     schema: 'core',
     uniqueKeys: true,
     stringKeys: true,
@@ -89,10 +99,11 @@ function parse(text: string): ReturnType<typeof parseDocument> {
 }
 
 function offsetOf(node: unknown): number | undefined {
-  return (node as Node | null | undefined)?.range?.[0];
+  return (node as Yaml.Node | null | undefined)?.range?.[0];
 }
 
 function below(node: unknown, token: string): { offset: number | undefined; value: unknown } | undefined {
+  const { isMap, isScalar, isSeq } = yaml();
   if (isSeq(node)) {
     const item = node.items[Number(token)];
     return item === undefined ? undefined : { offset: offsetOf(item), value: item };
