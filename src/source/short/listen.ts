@@ -1,0 +1,155 @@
+/** `listen` of the short form: one Gateway for each address, with its listeners, certificates and redirects. */
+import { GATEWAY_GROUP } from '../../resource/fields.ts';
+import { type Draft, nameFrom, type ShortFinding } from './draft.ts';
+import { type Expansion, isFinding } from './expansion.ts';
+import type { ListenObject, ShortForm } from './schema.ts';
+import { tlsSecret } from './service.ts';
+
+export const GATEWAY_NAME = 'fourways';
+const CONTROLLER = 'fourways.io/gateway-controller';
+const API_VERSION = `${GATEWAY_GROUP}/v1`;
+const DEFAULT_PORT = 8080;
+
+/** What routes attach to. */
+export interface Parents {
+  readonly gateways: readonly string[];
+  /** parentRefs of every route. */
+  readonly refs: readonly ParentRef[];
+  /** Port of HTTPS, where it is not the usual one. */
+  readonly securePort?: number;
+}
+
+interface ParentRef {
+  readonly name: string;
+  readonly sectionName?: string;
+}
+
+interface Item extends Omit<ListenObject, 'hostname' | 'tls'> {
+  readonly pointer: string;
+  readonly hostnames: readonly string[];
+  readonly certificates: readonly { readonly cert: string; readonly key: string; readonly pointer: string }[];
+}
+
+export function expandListen(listen: ShortForm['listen'], expansion: Expansion): Parents {
+  const items = itemsOf(listen);
+  const securePorts = new Set(items.filter(({ certificates }) => certificates.length > 0).map(({ port }) => port));
+  const securePort = securePorts.size === 1 && !securePorts.has(443) ? [...securePorts][0] : undefined;
+  expansion.add({ manifest: gatewayClass(), places: [['', '/listen']], implied: true });
+
+  const gateways: string[] = [];
+  const refs: ParentRef[] = [];
+  for (const [, group] of Map.groupBy(items, ({ address }) => address ?? '')) {
+    const name = expansion.names.take('Gateway', GATEWAY_NAME);
+    gateways.push(name);
+    const { listeners, redirects } = addGateway(name, group, expansion);
+    for (const listener of redirects) {
+      addRedirect({ gateway: name, ...listener, ...(securePort !== undefined && { securePort }) }, expansion);
+    }
+    if (redirects.length === 0) refs.push({ name });
+    else refs.push(...listeners.map((sectionName) => ({ name, sectionName })));
+  }
+  return { gateways, refs, ...(securePort !== undefined && { securePort }) };
+}
+
+function gatewayClass(): Draft['manifest'] {
+  const spec = { controllerName: CONTROLLER };
+  return { apiVersion: API_VERSION, kind: 'GatewayClass', metadata: { name: GATEWAY_NAME }, spec };
+}
+
+function itemsOf(listen: ShortForm['listen']): Item[] {
+  if (listen === undefined) return [itemOf(DEFAULT_PORT, '/listen')];
+  if (Array.isArray(listen)) return listen.map((one, i) => itemOf(one, `/listen/${i}`));
+  return [itemOf(listen, '/listen')];
+}
+
+function itemOf(listen: number | string | ListenObject, pointer: string): Item {
+  if (typeof listen === 'number') return { port: listen, pointer, hostnames: [], certificates: [] };
+  if (typeof listen === 'string') {
+    const colon = listen.lastIndexOf(':');
+    const address = listen.slice(0, Math.max(0, colon)).replace(/^\[(.*)\]$/, '$1');
+    const port = Number(listen.slice(colon + 1));
+    return { port, pointer, hostnames: [], certificates: [], ...(address !== '' && { address }) };
+  }
+  const { hostname = [], tls = [], ...rest } = listen;
+  const certificates = Array.isArray(tls)
+    ? tls.map((one, i) => ({ ...one, pointer: `${pointer}/tls/${i}` }))
+    : [{ ...tls, pointer: `${pointer}/tls` }];
+  return { ...rest, pointer, hostnames: typeof hostname === 'string' ? [hostname] : hostname, certificates };
+}
+
+interface Made {
+  /** Listeners that routes attach to. */
+  readonly listeners: readonly string[];
+  readonly redirects: readonly { readonly listener: string; readonly pointer: string }[];
+}
+
+function addGateway(name: string, items: readonly Item[], expansion: Expansion): Made {
+  const listeners: object[] = [];
+  const served: string[] = [];
+  const redirects: { listener: string; pointer: string }[] = [];
+  const places: [string, string][] = [['', '/listen']];
+  const findings: ShortFinding[] = [];
+  const { address, pointer: first } = items[0]!;
+  if (address !== undefined) places.push(['/spec/addresses', typeof address === 'string' ? first : `${first}/address`]);
+
+  for (const item of items) {
+    const { port, pointer, certificates, redirect } = item;
+    const secrets = secretsOf(item, expansion);
+    findings.push(...secrets.filter(isFinding));
+    const hostnames = item.hostnames.length === 0 ? [undefined] : item.hostnames;
+    for (const hostname of hostnames) {
+      const listener = expansion.names.take(`Listener ${name}`, listenerName(item, hostname));
+      const protocol = certificates.length > 0 ? 'HTTPS' : 'HTTP';
+      const tls = certificates.length > 0 && {
+        tls: { certificateRefs: secrets.filter((one) => typeof one === 'string').map((secret) => ({ name: secret })) },
+      };
+      places.push([`/spec/listeners/${listeners.length}`, pointer]);
+      for (const field of ['port', 'hostname', 'tls']) {
+        places.push([`/spec/listeners/${listeners.length}/${field}`, `${pointer}/${field}`]);
+      }
+      listeners.push({ name: listener, port, protocol, ...(hostname !== undefined && { hostname }), ...tls });
+      if (redirect === undefined) served.push(listener);
+      else redirects.push({ listener, pointer });
+    }
+  }
+  const addresses = address === undefined ? {} : { addresses: [{ value: address }] };
+  const spec = { gatewayClassName: GATEWAY_NAME, ...addresses, listeners };
+  expansion.findings.push(...findings);
+  expansion.add({ manifest: { apiVersion: API_VERSION, kind: 'Gateway', metadata: { name }, spec }, places });
+  return { listeners: served, redirects };
+}
+
+function secretsOf({ certificates, port }: Item, expansion: Expansion): (string | ShortFinding)[] {
+  return certificates.flatMap(({ cert, key, pointer }): (string | ShortFinding)[] => {
+    const made = tlsSecret({ name: `tls-${port}`, cert, key, pointer }, expansion);
+    if ('findings' in made) return [...made.findings];
+    expansion.add(made.draft);
+    return [made.name];
+  });
+}
+
+function listenerName({ name, port, certificates }: Item, hostname: string | undefined): string {
+  if (name !== undefined) return name;
+  const scheme = certificates.length > 0 ? 'https' : 'http';
+  const host = hostname === undefined ? '' : `-${nameFrom(hostname.replace('*', 'any'), 'host')}`;
+  return `${scheme}-${port}${host}`;
+}
+
+interface RedirectPlan {
+  readonly gateway: string;
+  readonly listener: string;
+  readonly pointer: string;
+  readonly securePort?: number;
+}
+
+function addRedirect({ gateway, listener, pointer, securePort }: RedirectPlan, expansion: Expansion): void {
+  const name = expansion.names.take('HTTPRoute', `${listener}-redirect`);
+  const port = securePort === undefined ? {} : { port: securePort };
+  const requestRedirect = { scheme: 'https', ...port, statusCode: 301 };
+  const spec = {
+    parentRefs: [{ name: gateway, sectionName: listener }],
+    rules: [{ filters: [{ type: 'RequestRedirect', requestRedirect }] }],
+  };
+  const manifest = { apiVersion: API_VERSION, kind: 'HTTPRoute', metadata: { name }, spec };
+  expansion.add({ manifest, places: [['', `${pointer}/redirect`]] });
+}
