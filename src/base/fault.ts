@@ -42,7 +42,8 @@ const FAULTS = {
     status: 400,
     grpc: 13,
     title: 'The length of the request body is ambiguous',
-    advice: 'Two parsers could read this message differently (request smuggling). Look at the client or a proxy before.',
+    advice:
+      'Two parsers could read this message differently (request smuggling). Look at the client or a proxy before.',
   },
   'request.host-invalid': {
     blame: 'client',
@@ -162,7 +163,8 @@ const FAULTS = {
     status: 500,
     grpc: 14,
     title: 'The route has no valid backend',
-    advice: 'A backendRef is missing, forbidden or of an unknown kind. "fourways check" and the status of the route say which.',
+    advice:
+      'A backendRef is missing, forbidden or of an unknown kind. "fourways check" and the status of the route say which.',
   },
   'route.filter-invalid': {
     blame: 'gateway',
@@ -219,6 +221,15 @@ const FAULTS = {
     grpc: 14,
     title: 'The upstream closed the connection',
     advice: 'Often a keep-alive race: compare the idle timeout of the upstream with idleMs of its BackendPolicy.',
+  },
+  'upstream.retries-exhausted': {
+    blame: 'upstream',
+    retry: 'never',
+    status: 503,
+    grpc: 14,
+    title: 'The upstream closed the connection in every attempt',
+    advice:
+      'All attempts that the retry policy of the route allows were lost. Look at the upstream: does it crash on this request?',
   },
   'upstream.malformed': {
     blame: 'upstream',

@@ -273,7 +273,8 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
       return this.#attempt('any');
     }
     if (fault.code !== 'upstream.overloaded' && this.#mayRetry()) return this.#retryLater();
-    this.#fail(fault);
+    const exhausted = fault.code === 'upstream.closed' && this.#retries > 0;
+    this.#fail(exhausted ? new Fault('upstream.retries-exhausted', fault.detail) : fault);
   }
 
   /** Whether the retry policy of the route allows one more attempt. */
@@ -545,9 +546,11 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     this.#disarmAttempt();
     if (this.times.endMs < 0 || this.#fault !== undefined) this.times.endMs = runtime.wheel.readMs();
     const rule = this.#rule;
-    if (rule !== undefined) {
+    const durationMs = this.times.endMs - this.times.startMs;
+    if (rule === undefined) runtime.metrics.unrouted.end(this.request.method, this.#status, durationMs);
+    else {
       for (const filter of rule.chain.onEnd) filter.onEnd!(this);
-      rule.metrics.end(this.request.method, this.#status, this.times.endMs - this.times.startMs);
+      rule.metrics.end(this.request.method, this.#status, durationMs);
       if (this.#bytesIn > 0 || this.#bytesOut > 0) rule.metrics.bodies(this.#bytesIn, this.#bytesOut);
       rule.end();
     }

@@ -318,6 +318,7 @@ function noteField(
       if (isName(text, at, 'x-request-id')) facts.seen |= SEEN_REQUEST_ID;
       return undefined;
     case 14:
+      if (startsName(text, at, 'x-forwarded-')) facts.seen |= SEEN_FORWARDED;
       return isName(text, at, 'content-length')
         ? noteContentLength(text, valueStart, valueEnd, headers, facts)
         : undefined;
@@ -331,6 +332,7 @@ function noteField(
       if (startsName(text, at, 'x-forwarded-')) facts.seen |= SEEN_FORWARDED;
       return undefined;
     default:
+      if (length > 17 && startsName(text, at, 'x-forwarded-')) facts.seen |= SEEN_FORWARDED;
       return undefined;
   }
 }
