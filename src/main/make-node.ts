@@ -31,6 +31,10 @@ export function makeNode(settings: WorkerSettings, { log, announce, writeLines }
   const metrics = new WorkerMetrics({ slab: settings.slab, announce });
   const written = metrics.counter('fourways_accesslog_lines_total', []);
   const dropped = metrics.counter('fourways_accesslog_dropped_total', []);
+  const lookUps = {
+    ok: metrics.counter('fourways_dns_lookups_total', ['ok']),
+    failed: metrics.counter('fourways_dns_lookups_total', ['failed']),
+  };
   const ticketKeys = new TicketKeys(settings.ticketKeys);
   const node = new ProxyNode({
     clock: systemClock,
@@ -44,7 +48,7 @@ export function makeNode(settings: WorkerSettings, { log, announce, writeLines }
       onWritten: (lines) => written.add(lines),
       onDropped: (lines) => dropped.add(lines),
     }),
-    resolver: new Resolver({ clock: systemClock, random, log }),
+    resolver: new Resolver({ clock: systemClock, random, log, onLookUp: (result) => lookUps[result].add(1) }),
     filters: FILTERS,
     bind: settings.bind,
     reusePort: settings.reusePort,

@@ -219,6 +219,8 @@ export class ClusterMetrics {
 /** Everything that one worker counts about traffic. */
 export class TrafficMetrics {
   readonly metrics: WorkerMetrics;
+  /** Requests that no rule took, under an empty `http_route`. */
+  readonly unrouted: RuleMetrics;
   readonly #ports = new Map<string, PortMetrics>();
   readonly #rules = new Map<string, RuleMetrics>();
   readonly #clusters = new Map<string, ClusterMetrics>();
@@ -227,6 +229,7 @@ export class TrafficMetrics {
 
   constructor(metrics: WorkerMetrics) {
     this.metrics = metrics;
+    this.unrouted = new RuleMetrics(metrics, '');
     for (const code of FAULT_CODES) {
       this.#faults.set(code, metrics.counter('fourways_faults_total', [code, answerFor(code).blame]));
     }

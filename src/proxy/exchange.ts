@@ -546,12 +546,11 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     this.#disarmAttempt();
     if (this.times.endMs < 0 || this.#fault !== undefined) this.times.endMs = runtime.wheel.readMs();
     const rule = this.#rule;
-    const durationMs = this.times.endMs - this.times.startMs;
-    if (rule === undefined) runtime.metrics.unrouted.end(this.request.method, this.#status, durationMs);
-    else {
+    const metrics = rule?.metrics ?? runtime.metrics.unrouted;
+    metrics.end(this.request.method, this.#status, this.times.endMs - this.times.startMs);
+    if (rule !== undefined) {
       for (const filter of rule.chain.onEnd) filter.onEnd!(this);
-      rule.metrics.end(this.request.method, this.#status, durationMs);
-      if (this.#bytesIn > 0 || this.#bytesOut > 0) rule.metrics.bodies(this.#bytesIn, this.#bytesOut);
+      if (this.#bytesIn > 0 || this.#bytesOut > 0) metrics.bodies(this.#bytesIn, this.#bytesOut);
       rule.end();
     }
     if (this.#fault !== undefined) runtime.metrics.fault(this.#fault.code);
