@@ -83,10 +83,11 @@ export class PortMetrics {
   readonly connectionsOpen: Gauge;
   readonly connectionsOpened: Counter;
   readonly connectionsRefused: Counter;
-  readonly handshakesFull: Counter;
-  readonly handshakesResumed: Counter;
   readonly #metrics: WorkerMetrics;
   readonly #port: string;
+  /** Made with the first handshake: a port without TLS has none. */
+  #handshakesFull: Counter | undefined;
+  #handshakesResumed: Counter | undefined;
   #retired = false;
 
   /** @param port  key of the plan: `ADDRESS:PORT` */
@@ -97,8 +98,14 @@ export class PortMetrics {
     this.connectionsOpen = metrics.gauge('fourways_connections_open', [port]);
     this.connectionsOpened = metrics.counter('fourways_connections_opened_total', [port]);
     this.connectionsRefused = metrics.counter('fourways_connections_refused_total', [port]);
-    this.handshakesFull = metrics.counter('fourways_tls_handshakes_total', [port, 'full']);
-    this.handshakesResumed = metrics.counter('fourways_tls_handshakes_total', [port, 'resumed']);
+  }
+
+  get handshakesFull(): Counter {
+    return (this.#handshakesFull ??= this.#handshakes('full'));
+  }
+
+  get handshakesResumed(): Counter {
+    return (this.#handshakesResumed ??= this.#handshakes('resumed'));
   }
 
   /** @param reason  one of the reasons of net/tls-server.ts: a closed list */
@@ -109,6 +116,12 @@ export class PortMetrics {
   /** For {@link TrafficMetrics}. */
   retire(): void {
     this.#retired = true;
+  }
+
+  #handshakes(kind: 'full' | 'resumed'): Counter {
+    const metric = 'fourways_tls_handshakes_total';
+    if (this.#retired) return this.#metrics.overflow(metric) as Counter;
+    return this.#metrics.counter(metric, [this.#port, kind]);
   }
 }
 
