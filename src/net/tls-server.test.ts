@@ -44,8 +44,9 @@ class TestPort {
   port = 0;
   #changed = (): void => undefined;
 
-  constructor(ticketKeys = new TicketKeys(randomBytes(48))) {
+  constructor(ticketKeys = new TicketKeys(randomBytes(48)), handshakesMax = 100) {
     this.tls = new PortTls({
+      handshakesMax,
       wheel,
       log: silentLog,
       ticketKeys,
@@ -316,6 +317,23 @@ test('a client that goes away or says nothing is let go', async () => {
   const silent = net.connect(port.port, '127.0.0.1').on('error', () => undefined);
   await port.saw('failed timeout');
   await once(silent, 'close');
+  assert.equal(port.tls.handshakes, 0);
+});
+
+test('beyond the bound the newest client is closed, and others are served again when there is room', async () => {
+  using port = await new TestPort(undefined, 2).listen({}, listener('shop.test', shop));
+  const silent = [1, 2, 3].map(() => net.connect(port.port, '127.0.0.1').on('error', () => undefined));
+  await port.saw('failed overloaded');
+  assert.equal(port.tls.handshakes, 2);
+  for (const socket of silent) socket.destroy();
+  await port.saw('failed aborted');
+  assert.equal((await ask(port.port, { servername: 'shop.test' })).text, 'echo hello');
+});
+
+test('a storm of clients is served a few in a turn, all of them', async () => {
+  using port = await new TestPort().listen({}, listener('shop.test', shop));
+  const answers = await Promise.all(Array.from({ length: 40 }, () => ask(port.port, { servername: 'shop.test' })));
+  assert.equal(answers.filter(({ text }) => text === 'echo hello').length, 40);
   assert.equal(port.tls.handshakes, 0);
 });
 

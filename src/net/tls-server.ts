@@ -55,10 +55,11 @@ export interface PortTlsOptions {
   readonly ticketKeys: TicketKeys;
   /** Protocols offered by ALPN, the favourite first. Default: `http/1.1`. */
   readonly alpn?: readonly string[];
+  /** Handshakes that may run at one time. Beyond: the newest is closed, so slow clients cannot fill memory. */
+  readonly handshakesMax?: number;
 }
 
-/** Handshakes that may run at one time on a port. Beyond: the newest is closed, so slow clients cannot fill memory. */
-export const HANDSHAKES_MAX = 4_096;
+const HANDSHAKES_MAX = 4_096;
 
 /**
  * Handshakes that are started in one turn of the event loop. Each takes up to a
@@ -70,6 +71,7 @@ export class PortTls {
   readonly #options: PortTlsOptions;
   readonly #contexts: TlsContexts;
   readonly #alpn: readonly string[];
+  readonly #handshakesMax: number;
   readonly #waiting: Handshake[] = [];
   #plan: PortTlsPlan = { timeouts: { handshakeMs: 0 } };
   #running = 0;
@@ -78,6 +80,7 @@ export class PortTls {
   constructor(options: PortTlsOptions) {
     this.#options = options;
     this.#alpn = options.alpn ?? ['http/1.1'];
+    this.#handshakesMax = options.handshakesMax ?? HANDSHAKES_MAX;
     this.#contexts = new TlsContexts(options.ticketKeys, (hostname, why) =>
       options.log.error(`Cannot use a certificate of listener "${hostname}": ${why}`),
     );
@@ -117,7 +120,8 @@ export class PortTls {
         },
       },
     });
-    if (this.#running > HANDSHAKES_MAX) handshake.fail('overloaded', `${HANDSHAKES_MAX} handshakes are running`);
+    const max = this.#handshakesMax;
+    if (this.#running > max) handshake.fail('overloaded', `${max} handshakes are running`);
     else handshake.listen();
   }
 
