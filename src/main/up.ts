@@ -203,7 +203,7 @@ class AdminDoor {
 
   async open({ host, port }: HostPort): Promise<void> {
     try {
-      this.#server = await startAdmin({ host, port, view: this.#view, log: this.#log });
+      this.#server = await startAdmin({ host, port, view: this.#view, clock: CLOCK, log: this.#log });
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       throw new StartFailure(`Admin API: ${bindFailure(error, host, port).message}`);

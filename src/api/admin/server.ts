@@ -2,9 +2,21 @@
  * The admin API: what the process knows of itself, over HTTP. Read-only, on the
  * loopback address unless told otherwise, without CORS. See docs/guide/operating.md.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type Server, type Socket } from 'node:net';
+import { answerFor, type Fault } from '../../base/fault.ts';
+import type { Clock } from '../../base/clock.ts';
+import {
+  CONNECTION_LIMITS,
+  CONNECTION_TIMEOUTS,
+  type ConnectionLimits,
+  type ConnectionTimeouts,
+} from '../../base/limits.ts';
 import type { Log } from '../../base/log.ts';
+import { TimerWheel } from '../../base/timers.ts';
+import { H1ServerConn } from '../../http/h1/server-conn.ts';
+import type { RequestSink, ServerStream, ServerStreamEvents } from '../../http/stream.ts';
 import { accepts } from './accept.ts';
+import { AnswerStream } from './answer-stream.ts';
 import { isOurHost } from './host-check.ts';
 import { type Content, type Route, ROUTES } from './routes.ts';
 import type { AdminView } from './view.ts';
@@ -12,13 +24,21 @@ import type { AdminView } from './view.ts';
 /** Scrapers, probes and a few people. Beyond: the newest connection is closed at once. */
 const CONNECTIONS_MAX = 128;
 
-/** From the first byte of a connection or request to the end of its head; all requests of ours are short. */
-const HEAD_MS_MAX = 10_000;
+const LIMITS: ConnectionLimits = {
+  ...CONNECTION_LIMITS,
+  headerBytesMax: 16_384,
+  // Nothing here takes a body.
+  bodyBytesMax: 65_536,
+  connectionsMax: CONNECTIONS_MAX,
+};
 
-/** A client that neither reads nor writes. */
-const SILENT_MS_MAX = 30_000;
-
-const HEAD_BYTES_MAX = 16 * 1024;
+const TIMEOUTS: ConnectionTimeouts = {
+  ...CONNECTION_TIMEOUTS,
+  bodyIdleMs: 10_000,
+  // Longer than most intervals of scrapes would only keep connections that nobody uses.
+  keepAliveMs: 15_000,
+  writeIdleMs: 30_000,
+};
 
 export interface AdminOptions {
   /** Name or address. */
@@ -26,64 +46,127 @@ export interface AdminOptions {
   /** 0 takes a free one. */
   readonly port: number;
   readonly view: AdminView;
+  readonly clock: Clock;
   readonly log: Log;
 }
 
-export interface AdminServer {
-  readonly address: string;
-  readonly port: number;
-  /** Stops listening; answers that are being sent are finished. */
-  close(): Promise<void>;
-}
-
 /** @throws {Error} with the `code` of the system when it cannot listen */
-export function startAdmin({ host, port, view, log }: AdminOptions): Promise<AdminServer> {
-  const cache = new WeakMap<object, string>();
-  const server = createServer(
-    {
-      maxHeaderSize: HEAD_BYTES_MAX,
-      headersTimeout: HEAD_MS_MAX,
-      requestTimeout: HEAD_MS_MAX,
-      connectionsCheckingInterval: 2_000,
-      keepAliveTimeout: 15_000,
-    },
-    (request, response) => {
-      answer({ request, response, host, view, cache }).catch((error: unknown) => {
-        log.error('Admin API failed', { path: pathOf(request), stack: error instanceof Error ? error.stack : error });
-        if (response.headersSent) response.destroy();
-        else sendProblem(response, { status: 500, detail: 'The log says why' });
-      });
-    },
-  );
-  server.maxConnections = CONNECTIONS_MAX;
-  server.timeout = SILENT_MS_MAX;
-  return listen(server, host, port);
+export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
+  const server = new AdminServer(options);
+  await server.listen();
+  return server;
 }
 
-interface Call {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-  readonly host: string;
-  readonly view: AdminView;
+export class AdminServer implements RequestSink {
+  readonly #options: AdminOptions;
+  readonly #wheel: TimerWheel;
+  readonly #server: Server;
+  readonly #conns = new Set<H1ServerConn>();
   /** Text of documents that are the same object as before. */
-  readonly cache: WeakMap<object, string>;
-}
+  readonly #texts = new WeakMap<object, Buffer>();
 
-async function answer({ request, response, host, view, cache }: Call): Promise<void> {
-  if (!isOurHost(request.headers.host, host)) {
-    sendProblem(response, {
-      status: 421,
-      detail: 'Host must be an address, localhost, or the name that --admin gives',
+  /** Use {@link startAdmin}. */
+  constructor(options: AdminOptions) {
+    this.#options = options;
+    this.#wheel = new TimerWheel(options.clock);
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
+    this.#server.maxConnections = CONNECTIONS_MAX;
+  }
+
+  listen(): Promise<void> {
+    const { host, port } = this.#options;
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen({ host, port, exclusive: true }, () => {
+        this.#server.off('error', reject);
+        resolve();
+      });
     });
-    return;
   }
-  const route = ROUTES.find(({ path }) => path === pathOf(request));
-  const refusal = route === undefined ? NOT_FOUND : refusalOf(request, route);
-  if (route === undefined || refusal !== undefined) {
-    sendProblem(response, refusal ?? NOT_FOUND);
-    return;
+
+  get address(): string {
+    return this.#bound.address;
   }
-  send(response, await route.answer(view, request.headers.accept), cache);
+
+  get port(): number {
+    return this.#bound.port;
+  }
+
+  /** Stops listening; answers that are being sent are finished. */
+  async close(): Promise<void> {
+    const closed = new Promise((resolve) => this.#server.close(resolve));
+    for (const conn of this.#conns) conn.drain();
+    await closed;
+    this.#wheel.close();
+  }
+
+  onRequest(stream: ServerStream): ServerStreamEvents {
+    const answer = new AnswerStream(stream, this.#options.clock);
+    this.#answer(stream, answer).catch((error: unknown) => {
+      const stack = error instanceof Error ? error.stack : String(error);
+      this.#options.log.error('The admin API failed', { path: stream.request.path, stack });
+      sendProblem(answer, { status: 500, detail: 'The log says why' });
+    });
+    return answer;
+  }
+
+  onRefused(stream: ServerStream, fault: Fault): void {
+    const { status, title } = answerFor(fault.code);
+    sendProblem(new AnswerStream(stream, this.#options.clock), { status, detail: title });
+  }
+
+  get #bound(): { readonly address: string; readonly port: number } {
+    const bound = this.#server.address();
+    if (bound === null || typeof bound === 'string') throw new Error('Cannot tell the address: not listening');
+    return bound;
+  }
+
+  #accept(socket: Socket): void {
+    const facts = {
+      peerIp: socket.remoteAddress ?? '',
+      peerPort: socket.remotePort ?? 0,
+      scheme: 'http',
+      serverName: '',
+      tlsVersion: '',
+      tlsCipher: '',
+    } as const;
+    const conn = new H1ServerConn({
+      socket,
+      facts,
+      sink: this,
+      wheel: this.#wheel,
+      limits: LIMITS,
+      timeouts: TIMEOUTS,
+      onClosed: (closed) => this.#conns.delete(closed),
+    });
+    this.#conns.add(conn);
+  }
+
+  async #answer({ request }: ServerStream, answer: AnswerStream): Promise<void> {
+    const { host, view } = this.#options;
+    const { method, path, authority } = request;
+    const accept = request.headers.combined('accept');
+    if (!isOurHost(authority, host)) return sendProblem(answer, NOT_OURS);
+    const route = ROUTES.find((candidate) => candidate.path === path);
+    if (route === undefined) return sendProblem(answer, NOT_FOUND);
+    const refusal = refusalOf(route, method, accept);
+    if (refusal !== undefined) return sendProblem(answer, refusal);
+    return this.#send(answer, await route.answer(view, accept));
+  }
+
+  #send(answer: AnswerStream, content: Content): void {
+    if (content.status === 404) return sendProblem(answer, content);
+    if ('text' in content) {
+      return answer.send({ status: 200, contentType: content.contentType, body: Buffer.from(content.text) });
+    }
+    const { status, json } = content;
+    let body = this.#texts.get(json);
+    if (body === undefined) {
+      body = Buffer.from(`${JSON.stringify(json, undefined, 2)}\n`);
+      this.#texts.set(json, body);
+    }
+    return answer.send({ status, contentType: 'application/json', body });
+  }
 }
 
 interface Refusal {
@@ -92,31 +175,23 @@ interface Refusal {
   readonly allow?: string;
 }
 
+const NOT_OURS: Refusal = {
+  status: 421,
+  detail: 'Host must be an address, localhost, or the name that --admin gives',
+};
+
 const NOT_FOUND: Refusal = { status: 404, detail: 'There is no such path: GET / lists them' };
 
-function refusalOf({ method, headers }: IncomingMessage, { types }: Route): Refusal | undefined {
+function refusalOf({ types }: Route, method: string, accept: string | undefined): Refusal | undefined {
   if (method !== 'GET' && method !== 'HEAD') return { status: 405, detail: 'Only GET and HEAD', allow: 'GET, HEAD' };
-  if (!accepts(headers.accept, types)) return { status: 406, detail: `Can only be ${types.join(' or ')}` };
+  if (!accepts(accept, types)) return { status: 406, detail: `Can only be ${types.join(' or ')}` };
   return undefined;
 }
 
-function pathOf({ url = '' }: IncomingMessage): string {
-  const query = url.indexOf('?');
-  return query < 0 ? url : url.slice(0, query);
-}
-
-function send(response: ServerResponse, content: Content, cache: WeakMap<object, string>): void {
-  if (content.status === 404) {
-    sendProblem(response, content);
-    return;
-  }
-  if ('text' in content) {
-    sendText(response, content.status, { contentType: content.contentType, text: content.text });
-    return;
-  }
-  let text = cache.get(content.json);
-  if (text === undefined) cache.set(content.json, (text = `${JSON.stringify(content.json, undefined, 2)}\n`));
-  sendText(response, content.status, { contentType: 'application/json', text });
+/** RFC 9457. */
+function sendProblem(answer: AnswerStream, { status, detail, allow }: Refusal): void {
+  const body = Buffer.from(`${JSON.stringify({ type: 'about:blank', title: titleOf(status), status, detail })}\n`);
+  answer.send({ status, contentType: 'application/problem+json', body, ...(allow === undefined ? {} : { allow }) });
 }
 
 const TITLES: Readonly<Record<number, string>> = {
@@ -127,47 +202,6 @@ const TITLES: Readonly<Record<number, string>> = {
   500: 'The admin API failed',
 };
 
-/** RFC 9457. */
-function sendProblem(response: ServerResponse, { status, detail, allow }: Refusal): void {
-  if (allow !== undefined) response.setHeader('Allow', allow);
-  const problem = { type: 'about:blank', title: TITLES[status], status, detail };
-  sendText(response, status, { contentType: 'application/problem+json', text: `${JSON.stringify(problem)}\n` });
-}
-
-function sendText(
-  response: ServerResponse,
-  status: number,
-  { contentType, text }: { contentType: string; text: string },
-): void {
-  const body = Buffer.from(text);
-  response.writeHead(status, {
-    'Content-Type': contentType,
-    'Content-Length': body.length,
-    'Cache-Control': 'no-store',
-    'X-Content-Type-Options': 'nosniff',
-    'Cross-Origin-Resource-Policy': 'same-origin',
-  });
-  // node:http leaves the body out of an answer to HEAD.
-  response.end(body);
-}
-
-function listen(server: Server, host: string, port: number): Promise<AdminServer> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen({ host, port, exclusive: true }, () => {
-      const bound = server.address();
-      if (bound === null || typeof bound === 'string') {
-        reject(new Error('Cannot listen: no address'));
-        return;
-      }
-      resolve({ address: bound.address, port: bound.port, close: () => close(server) });
-    });
-  });
-}
-
-function close(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeIdleConnections();
-  });
+function titleOf(status: number): string {
+  return TITLES[status] ?? 'The request is refused';
 }
