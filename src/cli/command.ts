@@ -4,6 +4,7 @@
  * are printed from, and everything that it can do to the world is lent by {@link Io}.
  */
 import type { parseArgs } from 'node:util';
+import type { Clock } from '../base/clock.ts';
 import type { LogLevel } from '../base/log.ts';
 import type { RunModule } from '../source/module.ts';
 
@@ -22,6 +23,7 @@ export interface Io {
   get(url: string): Promise<HttpAnswer>;
   /** Runs `fourways.config.ts` in a thread of its own. */
   readonly runModule: RunModule;
+  readonly clock: Clock;
   readonly cwd: string;
   /** Standard output is a terminal. */
   readonly isTerminal: boolean;

@@ -20,6 +20,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./init.ts')).init,
   },
   {
+    name: 'check',
+    summary: 'Check configuration and report every problem',
+    load: async () => (await import('./check.ts')).check,
+  },
+  {
+    name: 'show',
+    summary: 'Show what a configuration is made of, or what is served',
+    load: async () => (await import('./show.ts')).show,
+  },
+  {
     name: 'routes',
     summary: 'List all routes in the order in which they are tried',
     load: async () => (await import('./routes.ts')).routes,

@@ -11,21 +11,28 @@ export interface TextOptions {
   readonly palette: Palette;
   /** Name every candidate. */
   readonly losers: 'all' | 'some';
+  /** Files below it are named from there. */
+  readonly cwd: string;
 }
 
 export function decisionText(decision: Decision, options: TextOptions): string {
   const { request, rule, fault } = decision;
   const { palette } = options;
   return [
-    paint(palette, 'bold', `${request.method} ${request.scheme}://${request.host}${request.target}`),
+    paint(palette, 'bold', `${request.method} ${urlText(request)}`),
     ...listenerLines(decision.listeners, palette),
     ...pathLines(decision),
     ...candidateLines(decision.candidates, options),
-    ...(rule === undefined ? [] : ruleLines(rule, palette)),
+    ...(rule === undefined ? [] : ruleLines(rule, options)),
     ...(fault === undefined
       ? []
       : [`${paint(palette, 'red', `answers ${fault.status}`)} ${fault.title} (${fault.code}: ${fault.detail})`]),
   ].join('\n');
+}
+
+function urlText({ scheme, host, port, target }: Decision['request']): string {
+  const isDefault = port === (scheme === 'https' ? 443 : 80);
+  return `${scheme}://${host}${isDefault ? '' : `:${port}`}${target}`;
 }
 
 const LISTENER_WHY: Readonly<Record<Exclude<ListenerVerdict['outcome'], 'chosen'>, string>> = {
@@ -56,7 +63,8 @@ function pathLines({ request }: Decision): string[] {
 }
 
 /** What is told apart on the right path first: that is where people look. */
-function candidateLines(candidates: readonly CandidateVerdict[], { palette, losers }: TextOptions): string[] {
+function candidateLines(candidates: readonly CandidateVerdict[], options: TextOptions): string[] {
+  const { palette, losers } = options;
   if (candidates.length === 0) return [];
   const far = (candidate: CandidateVerdict): boolean => candidate.outcome === 'path' || candidate.outcome === 'host';
   const shown = losers === 'all' ? candidates : candidates.filter((candidate) => !far(candidate));
@@ -64,45 +72,52 @@ function candidateLines(candidates: readonly CandidateVerdict[], { palette, lose
   const left = candidates.length - cut.length;
   return [
     `rules     ${candidates.length} ${candidates.length === 1 ? 'match was' : 'matches were'} considered`,
-    ...cut.map((candidate) => candidateLine(candidate, palette)),
+    ...cut.map((candidate) => candidateLine(candidate, options)),
     ...(left === 0 ? [] : [paint(palette, 'dim', `  - ${left} more on other paths or hosts (--all names them)`)]),
   ];
 }
 
-function candidateLine({ rule, host, match, at, outcome, why }: CandidateVerdict, palette: Palette): string {
-  const text = `${rule} [${host} ${match}] ${why} (${placeText(at)})`;
+function candidateLine(
+  { rule, host, match, at, outcome, why }: CandidateVerdict,
+  { palette, cwd }: TextOptions,
+): string {
+  const text = `${rule} [${host} ${match}] ${why} (${placeText(at, cwd)})`;
   return outcome === 'chosen' ? paint(palette, 'green', `  + ${text}`) : `  - ${text}`;
 }
 
-function ruleLines({ rule, at, filters, timeouts, retry, mirrors, backends }: RuleVerdict, palette: Palette): string[] {
+function ruleLines(
+  { rule, at, filters, timeouts, retry, mirrors, backends }: RuleVerdict,
+  options: TextOptions,
+): string[] {
+  const { palette, cwd } = options;
   const { requestMs, backendRequestMs } = timeouts;
   return [
-    `rule      ${paint(palette, 'green', rule)} (${placeText(at)})`,
-    ...filterLines(filters, '  '),
+    `rule      ${paint(palette, 'green', rule)} (${placeText(at, cwd)})`,
+    ...filterLines(filters, cwd),
     ...(requestMs === undefined ? [] : [`  timeout ${requestMs} ms for the whole exchange`]),
     ...(backendRequestMs === undefined ? [] : [`  timeout ${backendRequestMs} ms for one attempt`]),
     ...(retry === undefined
       ? []
       : [`  retry   up to ${retry.attempts} more on ${retry.codes.join(', ') || 'connection errors'}`]),
     ...mirrors.map(({ cluster, share }) => `  mirror  ${percent(share)} to ${cluster}`),
-    ...backends.flatMap((backend) => backendLines(backend, palette)),
+    ...backends.flatMap((backend) => backendLines(backend, options)),
   ];
 }
 
-function filterLines(filters: readonly PlanFilter[], indent: string): string[] {
+function filterLines(filters: readonly PlanFilter[], cwd: string): string[] {
   return filters.map(
     ({ filter, config, owner, at }) =>
-      `${indent}filter  ${filter} ${JSON.stringify(config)} of ${owner} (${placeText(at)})`,
+      `  filter  ${filter} ${JSON.stringify(config)} of ${owner} (${placeText(at, cwd)})`,
   );
 }
 
-function backendLines(backend: BackendVerdict, palette: Palette): string[] {
+function backendLines(backend: BackendVerdict, { palette, cwd }: TextOptions): string[] {
   const { cluster = 'invalid backend', share, weight, filters, endpoints, tls, invalid } = backend;
   const total = endpoints.reduce((sum, endpoint) => sum + endpoint.weight, 0);
   return [
     `backend   ${cluster} gets ${percent(share)} (weight ${weight})${tls === undefined ? '' : `, TLS as ${tls}`}`,
     ...(invalid === undefined ? [] : [paint(palette, 'red', `  answers an error: ${invalid}`)]),
-    ...filterLines(filters, '  '),
+    ...filterLines(filters, cwd),
     ...endpoints.map(
       ({ address, port, weight: own }) =>
         `  endpoint ${address.includes(':') ? `[${address}]` : address}:${port} gets ${percent(total === 0 ? 0 : own / total)}`,

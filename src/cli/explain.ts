@@ -52,7 +52,7 @@ export const explain = defineCommand({
     io.out(
       json === true
         ? JSON.stringify(decision)
-        : decisionText(decision, { palette: io, losers: all === true ? 'all' : 'some' }),
+        : decisionText(decision, { palette: io, losers: all === true ? 'all' : 'some', cwd: io.cwd }),
     );
     return decision.rule === undefined ? 1 : 0;
   },

@@ -1,7 +1,7 @@
 /** The plan that a command speaks of: compiled from a path, or the one that a running Fourways serves. */
 import type { Plan } from '../ir/plan.ts';
 import { ADMIN_OPTION, readAdmin } from './admin.ts';
-import { CommandFailure, type Io, type Options, UsageError } from './command.ts';
+import { type Io, type Options, UsageError } from './command.ts';
 
 export const PLAN_OPTIONS = { admin: ADMIN_OPTION } as const satisfies Options;
 
@@ -22,5 +22,7 @@ export async function readPlan({ path, admin, more }: PlanRequest, io: Io): Prom
     throw new UsageError('Name either a file or folder with the configuration, or a running Fourways with --admin');
   }
   if (admin !== undefined) return (await readAdmin(io, admin, '/plan')) as Plan;
-  throw new CommandFailure(`Cannot compile ${path}`);
+  // Loaded late: a running Fourways is asked without the compiler.
+  const { readUsable } = await import('./configuration.ts');
+  return (await readUsable(path!, io)).compiled.bundle.plan;
 }

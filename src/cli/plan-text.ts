@@ -1,4 +1,5 @@
 /** Pieces of a plan in few words, for tables and trees. */
+import { isAbsolute, relative } from 'node:path';
 import type { Position } from '../base/problem.ts';
 import type { PlanBackend, PlanMatch, PlanNamedMatch } from '../ir/plan.ts';
 
@@ -28,7 +29,13 @@ export function backendText({ target, weight }: PlanBackend, alone: boolean): st
   return alone ? name : `${name} ${weight}`;
 }
 
-/** `gateway/routes.yaml:12`, or a dash. */
-export function placeText(at: Position | undefined): string {
-  return at === undefined ? '-' : `${at.file}:${at.line}`;
+/** `gateway/routes.yaml:12`, or a dash. @param cwd  files below it are named from there */
+export function placeText(at: Pick<Position, 'file' | 'line'> | undefined, cwd: string): string {
+  return at === undefined ? '-' : `${shortPath(at.file, cwd)}:${at.line}`;
+}
+
+/** A file as the user would name it from `cwd`; absolute where that is not below. */
+export function shortPath(file: string, cwd: string): string {
+  const short = isAbsolute(file) ? relative(cwd, file) : file;
+  return short.startsWith('..') ? file : short;
 }

@@ -29,7 +29,7 @@ export const routes = defineCommand({
       io.out(
         formatTable(
           HEAD,
-          rows.map((row) => cellsOf(row)),
+          rows.map((row) => cellsOf(row, io.cwd)),
         ),
       );
     return 0;
@@ -89,7 +89,7 @@ function jsonOf({ listener, port, host, candidate: { match, rule } }: Row): Rout
   };
 }
 
-function cellsOf({ listener, port, host, candidate: { match, rule } }: Row): string[] {
+function cellsOf({ listener, port, host, candidate: { match, rule } }: Row, cwd: string): string[] {
   const alone = rule.backends.length === 1;
   return [
     listener,
@@ -99,6 +99,6 @@ function cellsOf({ listener, port, host, candidate: { match, rule } }: Row): str
     rule.name,
     rule.filters.map(({ filter }) => filter).join(', ') || '-',
     rule.backends.map((backend) => backendText(backend, alone)).join(', ') || '-',
-    placeText(rule.at),
+    placeText(rule.at, cwd),
   ];
 }

@@ -129,16 +129,12 @@ spec:
         - group: fourways.io
           kind: Backend
           name: web
-    - name: hello
+    - name: hello # has no backend: the Policy below answers
       matches:
         - method: GET
           path:
             type: PathPrefix
             value: /fourways
-      backendRefs:
-        - group: fourways.io
-          kind: Backend
-          name: web
 ---
 # Filters of our own are attached by a Policy: to a Gateway, a route, or one rule of it.
 apiVersion: fourways.io/v1alpha1

@@ -1,5 +1,6 @@
 /** The world that commands see: this process, its terminal and its network. */
 import { readFile } from 'node:fs/promises';
+import { systemClock } from '../base/clock.ts';
 import type { HttpAnswer, Io, Programs } from '../cli/command.ts';
 
 /** Longest wait for an answer of an admin API. */
@@ -19,6 +20,7 @@ export function terminalIo(programs: Programs): Io {
     readFile: (path) => readFile(path, 'utf8'),
     get,
     runModule: async (path) => (await import('./load-config.ts')).runConfigModule(path),
+    clock: systemClock,
     cwd: process.cwd(),
     isTerminal,
     // https://no-color.org: set and not empty means no colours.

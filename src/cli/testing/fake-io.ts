@@ -1,4 +1,5 @@
 /** An `Io` of arrays and maps, for tests of commands. */
+import { systemClock } from '../../base/clock.ts';
 import type { HttpAnswer, Io, UpOptions } from '../command.ts';
 
 export interface FakeIo extends Io {
@@ -34,6 +35,8 @@ export function fakeIo(options: FakeIoOptions = {}): FakeIo {
       output: [],
       result: { kind: 'failed', code: 'module.failed', reason: 'this test runs no modules' },
     }),
+    // Files that tests write are new, and a reader waits a moment before it believes a new file that looks broken.
+    clock: systemClock,
     cwd,
     isTerminal,
     colour,

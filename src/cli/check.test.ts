@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import type { Problem } from '../base/problem.ts';
+import { runCommand } from './main.ts';
+import { fakeIo, type FakeIoOptions } from './testing/fake-io.ts';
+
+let folder = '';
+beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'check-'))));
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const GATEWAY = `apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: edge }
+spec:
+  gatewayClassName: fourways
+  listeners:
+    - { name: http, protocol: HTTP, port: 80 }
+`;
+const ROUTE = `apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: web }
+spec:
+  parentRefs: [{ name: edge }]
+  rules:
+    - backendRefs: [{ group: fourways.io, kind: Backend, name: web }]
+`;
+const BACKEND = `apiVersion: fourways.io/v1alpha1
+kind: Backend
+metadata: { name: web }
+spec:
+  endpoints: [{ address: 127.0.0.1, port: 3000 }]
+`;
+
+function write(files: Readonly<Record<string, string>>): void {
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    writeFileSync(join(folder, name), text);
+  }
+}
+
+function io(options: FakeIoOptions = {}): ReturnType<typeof fakeIo> {
+  return { ...fakeIo({ cwd: folder, ...options }), readFile: async (path) => readFileSync(path, 'utf8') };
+}
+
+test('check: accepts a folder, and says how much there is', async () => {
+  write({ 'gw/gateway.yaml': GATEWAY, 'gw/routes.yaml': ROUTE, 'gw/backends.yaml': BACKEND });
+  const fake = io();
+  assert.equal(await runCommand(['check', 'gw'], fake), 0);
+  assert.deepEqual(fake.outLines, [
+    'Accepted: 1 port, 1 listener, 1 route, 1 rule, 1 cluster\nStreaming: every rule streams its bodies',
+  ]);
+});
+
+test('check: several paths are one configuration', async () => {
+  write({ 'gateway.yaml': GATEWAY, 'routes.yaml': ROUTE, 'backends.yaml': BACKEND });
+  const fake = io();
+  assert.equal(await runCommand(['check', 'gateway.yaml', 'routes.yaml', 'backends.yaml'], fake), 0);
+  assert.match(fake.outLines.join('\n'), /^Accepted: 1 port, 1 listener, 1 route/);
+});
+
+test('check: names every problem with its place, then says no', async () => {
+  write({ 'gw/a.yaml': GATEWAY.replace('port: 80', 'prot: 80'), 'gw/b.yaml': ROUTE });
+  const fake = io();
+  assert.equal(await runCommand(['check', 'gw'], fake), 1);
+  const text = fake.outLines.join('\n');
+  assert.match(text, /^gw\/a\.yaml:7:\d+: error: .*prot.*\(Gateway default\/edge, /m);
+  assert.match(text, /^Not accepted: \d+ errors?/m);
+  assert.doesNotMatch(text, /\^/, 'no excerpt where nobody looks');
+});
+
+test('check: a terminal gets the line with a mark under the place', async () => {
+  write({ 'gw/a.yaml': GATEWAY.replace('port: 80', 'prot: 80') });
+  const fake = io({ isTerminal: true });
+  assert.equal(await runCommand(['check', 'gw'], fake), 1);
+  assert.match(fake.outLines.join('\n'), /^ {4}7 \| {5}- \{ name: http, protocol: HTTP, prot: 80 \}\n {6}\| {37}\^$/m);
+});
+
+test('check: --json has accepted, problems and counts', async () => {
+  write({ 'gw/a.yaml': GATEWAY, 'gw/b.yaml': ROUTE });
+  const fake = io();
+  const exit = await runCommand(['check', 'gw', '--json'], fake);
+  const report = JSON.parse(fake.outLines.join('\n')) as { accepted: boolean; problems: Problem[]; counts: object };
+  assert.equal(report.accepted, exit === 0);
+  assert.ok(report.problems.length > 0, 'the backend is not there');
+  assert.equal(report.problems[0]!.at!.file, 'gw/b.yaml');
+  assert.deepEqual(report.counts, { resources: 2, ports: 1, listeners: 1, routes: 1, rules: 1, clusters: 0 });
+});
+
+test('check: --strict refuses what has warnings only', async () => {
+  // A namespace on an object that is in none: said, and without effect.
+  const extra = `apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: { name: fourways, namespace: somewhere }
+spec: { controllerName: fourways.io/gateway-controller }
+`;
+  write({ 'gw/a.yaml': GATEWAY, 'gw/b.yaml': ROUTE, 'gw/c.yaml': BACKEND, 'gw/d.yaml': extra });
+  assert.equal(await runCommand(['check', 'gw'], io()), 0);
+  const strict = io();
+  assert.equal(await runCommand(['check', 'gw', '--strict'], strict), 1);
+  assert.match(strict.outLines.join('\n'), /^Not accepted: 1 warning$/m);
+});
+
+const BROKEN: [what: string, files: Readonly<Record<string, string>>, argv: string[], exit: number, want: RegExp][] = [
+  ['no path', {}, ['check'], 2, /Name at least one file or folder/],
+  ['a path that is not there', {}, ['check', 'nowhere'], 1, /error: .*nowhere.*no such file/],
+  ['an empty folder', { 'gw/notes.txt': 'x' }, ['check', 'gw'], 1, /Not accepted/],
+  ['YAML that does not parse', { 'gw/a.yaml': 'a: [1\nb' }, ['check', 'gw'], 1, /^gw\/a\.yaml:\d+:\d+: error: /m],
+  [
+    'a module that cannot run',
+    { 'gw/fourways.config.ts': '' },
+    ['check', 'gw'],
+    1,
+    /error: .*this test runs no modules/,
+  ],
+];
+
+for (const [what, files, argv, exit, want] of BROKEN) {
+  test(`check: ${what}`, async () => {
+    write(files);
+    const fake = io();
+    assert.equal(await runCommand(argv, fake), exit);
+    assert.match([...fake.outLines, ...fake.errLines].join('\n'), want);
+  });
+}
+
+for (const flags of [[], ['--gateway-api']]) {
+  test(`check: accepts what "fourways init ${flags.join(' ')}" writes, without a warning`, async () => {
+    assert.equal(await runCommand(['init', 'new', ...flags], io()), 0);
+    const fake = io();
+    assert.equal(await runCommand(['check', 'new', '--strict'], fake), 0, fake.outLines.join('\n'));
+  });
+}

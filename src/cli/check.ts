@@ -1,0 +1,130 @@
+import { resolve } from 'node:path';
+import type { Problem } from '../base/problem.ts';
+import { defineCommand, type Io, type Options, UsageError } from './command.ts';
+import { type Configuration, readConfiguration } from './configuration.ts';
+import { excerptOf } from './excerpt.ts';
+import { paint } from './paint.ts';
+import { shortPath } from './plan-text.ts';
+
+const OPTIONS = {
+  strict: { type: 'boolean', description: 'Warnings count as errors' },
+} as const satisfies Options;
+
+/** The same compiler that `fourways up` runs, so that what passes here is accepted there. */
+export const check = defineCommand({
+  name: 'check',
+  summary: 'Check configuration and report every problem',
+  usage: 'fourways check PATH... [--strict]',
+  details: 'Several paths are read as one configuration. Nothing is run, no port is bound.',
+  json:
+    '`{ accepted, problems: [{ level, code, resource?, at?: { file, line, column }, field?, message, related? }], ' +
+    'counts: { resources, ports, listeners, routes, rules, clusters }, buffering: [rule] }`: `buffering` names the rules ' +
+    'whose bodies are not streamed.',
+  options: OPTIONS,
+
+  async run({ values: { strict = false, json = false }, positionals: paths }, io) {
+    if (paths.length === 0) throw new UsageError('Name at least one file or folder');
+    const configuration = await readConfiguration(paths, io);
+    const problems = configuration.problems.map((problem) => shortened(problem, io.cwd));
+    const nothing = configuration.resources.length === 0;
+    const accepted = !nothing && !problems.some(({ level }) => strict || level === 'error');
+    if (json)
+      io.out(JSON.stringify({ accepted, problems, counts: countsOf(configuration), buffering: bufferingRules() }));
+    else {
+      await printProblems(problems, io);
+      io.out(summaryText({ problems, accepted, nothing, counts: countsOf(configuration) }, io));
+    }
+    return accepted ? 0 : 1;
+  },
+});
+
+/** Files as the user would name them from here. */
+function shortened(problem: Problem, cwd: string): Problem {
+  const { at, related } = problem;
+  return {
+    ...problem,
+    ...(at === undefined ? {} : { at: { ...at, file: shortPath(at.file, cwd) } }),
+    ...(related === undefined
+      ? {}
+      : {
+          related: related.map((other) =>
+            other.at === undefined ? other : { ...other, at: { ...other.at, file: shortPath(other.at.file, cwd) } },
+          ),
+        }),
+  };
+}
+
+async function printProblems(problems: readonly Problem[], io: Io): Promise<void> {
+  const texts = new Map<string, string | undefined>();
+  const readText = async (file: string): Promise<string | undefined> => {
+    // A pipe gets one line for each problem: easier to read for programs that do not ask for JSON.
+    if (!io.isTerminal) return undefined;
+    if (!texts.has(file)) texts.set(file, await io.readFile(resolve(io.cwd, file)).catch(() => undefined));
+    return texts.get(file);
+  };
+  for (const problem of problems) {
+    // oxlint-disable-next-line no-await-in-loop -- in order, and most are read from memory
+    io.out(await excerptOf(problem, io, readText));
+  }
+}
+
+interface Counts {
+  readonly resources: number;
+  readonly ports: number;
+  readonly listeners: number;
+  readonly routes: number;
+  readonly rules: number;
+  readonly clusters: number;
+}
+
+function countsOf({ resources, compiled: { bundle } }: Configuration): Counts {
+  const { ports, listeners, routes, clusters } = bundle.plan;
+  return {
+    resources: resources.length,
+    ports: Object.keys(ports).length,
+    listeners: Object.keys(listeners).length,
+    routes: Object.keys(routes).length,
+    rules: Object.values(routes).reduce((sum, { rules }) => sum + rules.length, 0),
+    clusters: Object.keys(clusters).length,
+  };
+}
+
+/** Rules with a filter that needs a whole body. No filter does yet: bodies always stream. */
+function bufferingRules(): string[] {
+  return [];
+}
+
+interface Summary {
+  readonly problems: readonly Problem[];
+  readonly accepted: boolean;
+  readonly nothing: boolean;
+  readonly counts: Counts;
+}
+
+function summaryText({ problems, accepted, nothing, counts }: Summary, io: Io): string {
+  const errors = problems.filter(({ level }) => level === 'error').length;
+  const warnings = problems.length - errors;
+  const found = [
+    ...(errors > 0 ? [count(errors, 'error')] : []),
+    ...(warnings > 0 ? [count(warnings, 'warning')] : []),
+  ];
+  if (nothing && errors === 0) return paint(io, 'red', 'Not accepted: there is no configuration here');
+  if (!accepted) return paint(io, 'red', `Not accepted: ${found.join(', ')}`);
+  const { ports, listeners, routes, rules, clusters } = counts;
+  const sizes = [
+    count(ports, 'port'),
+    count(listeners, 'listener'),
+    count(routes, 'route'),
+    count(rules, 'rule'),
+    count(clusters, 'cluster'),
+  ];
+  const verdict = paint(io, 'green', `Accepted: ${sizes.join(', ')}`);
+  return [
+    `${verdict}${found.length === 0 ? '' : ` (${found.join(', ')})`}`,
+    'Streaming: every rule streams its bodies',
+  ].join('\n');
+}
+
+function count(number: number, thing: string): string {
+  return `${number} ${thing}${number === 1 ? '' : 's'}`;
+}
