@@ -39,14 +39,21 @@ const NEW: Entry = {
  */
 export type Look = 'same' | 'changed' | 'doubtful' | 'gone' | { readonly run: number };
 
+/**
+ * How much is believed to be as it was. `stamp`: all, if the stamp is the same.
+ * `text`: the stamp is not asked, because within one tick of the file system two
+ * writes leave the same one. `anew`: nothing, because a file that it is made from
+ * changed.
+ */
+export type Depth = 'stamp' | 'text' | 'anew';
+
 export interface LookOptions {
   /**
    * `first`: what looks half written is doubted. `settled`: it is believed if it
    * is what was doubted before. `forced`: it is believed.
    */
   readonly trust: 'first' | 'settled' | 'forced';
-  /** `anew`: read although its own stamp is the same, because a file it is made from changed. */
-  readonly stamp: 'compare' | 'anew';
+  readonly depth: Depth;
   /** Milliseconds since the epoch. */
   readonly nowMs: number;
 }
@@ -75,19 +82,19 @@ export class FileSet {
     return this.#files.get(file)?.stamp;
   }
 
-  look(file: string, { trust, stamp: mode, nowMs }: LookOptions): Look {
+  look(file: string, { trust, depth, nowMs }: LookOptions): Look {
     const entry = this.#files.get(file) ?? NEW;
     const found = tryStamp(file);
     if (found === undefined) return 'gone';
     if ('reason' in found) return this.#fail(file, found.reason);
-    if (mode === 'compare' && entry.doubted === undefined && isSame(entry.stamp, found)) return 'same';
+    if (depth === 'stamp' && entry.doubted === undefined && isSame(entry.stamp, found)) return 'same';
     if (isModuleName(file)) return this.#startRun(file, found);
 
     const read = readFileText(file);
     if (read.kind === 'gone') return 'gone';
     if (read.kind === 'failed') return this.#fail(file, read.reason, found);
     const content = readContent(read.text, file, entry.content);
-    if (mode === 'compare' && content.hash === entry.believed) {
+    if (depth !== 'anew' && content.hash === entry.believed) {
       this.#files.set(file, { ...entry, stamp: found, content, doubted: undefined });
       return 'same';
     }
@@ -126,7 +133,12 @@ export class FileSet {
     return [...this.#dependencies.keys()];
   }
 
-  /** Files made from a dependency, if that changed since it was used. */
+  /** Files made from a dependency. */
+  usersOf(dependency: string): readonly string[] {
+    return [...(this.#dependencies.get(dependency)?.users ?? [])];
+  }
+
+  /** Files made from a dependency, if that has another stamp than when it was used. */
   usersOfChanged(dependency: string): readonly string[] {
     const known = this.#dependencies.get(dependency);
     if (known === undefined) return [];

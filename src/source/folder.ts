@@ -11,7 +11,7 @@ import type { Log } from '../base/log.ts';
 import type { Problem } from '../base/problem.ts';
 import { type Accepted, counted } from './accept.ts';
 import { fileProblem } from './file-problem.ts';
-import { FileSet } from './file-set.ts';
+import { type Depth, FileSet, type LookOptions } from './file-set.ts';
 import { awayTree, isSourceName, sameStamp, type Tree, walkTree } from './file-tree.ts';
 import { FolderWatch } from './folder-watch.ts';
 import { Identity } from './identity.ts';
@@ -29,8 +29,12 @@ const SETTLE_MS = 40;
 const DOUBT_MAX_MS = 1_000;
 /** Everything is walked this often: events are lost on network drives and when queues overflow. */
 const WALK_MS = 2_000;
+/** Less often where a walk takes long: it may cost this share of one core. */
+const WALK_SHARE = 0.01;
 /** How long files are read before the loop gets its turn. */
 const SLICE_MS = 5;
+
+const DEPTHS: readonly Depth[] = ['stamp', 'text', 'anew'];
 
 export interface FolderOptions {
   /** File or folder. Positions are under it as it is written here. */
@@ -57,8 +61,8 @@ export class FolderSource implements Source {
   #onChange: ((loaded: Loaded) => void) | undefined;
   #watch: FolderWatch | undefined;
   readonly #cancels = new Map<string, () => void>();
-  /** Files to look at, with the files that are made from a changed one marked `anew`. */
-  readonly #queue = new Map<string, 'compare' | 'anew'>();
+  /** Files to look at. */
+  readonly #queue = new Map<string, Depth>();
   /** Files in doubt, and since when. */
   readonly #doubts = new Map<string, number>();
   /** Files that were not there, and since when. */
@@ -113,11 +117,11 @@ export class FolderSource implements Source {
 
   #touched(path: string): void {
     if (path === this.#path) this.#walkDue = true;
-    else if (this.#files.has(path)) this.#queue.set(path, 'compare');
+    else if (this.#files.has(path)) this.#enqueue(path, 'text');
     else if (path.startsWith(this.#path + sep)) this.#touchedInside(path);
     // A single file behind `..data` of a Kubernetes volume.
-    else if (this.#tree?.root === 'file' && basename(path).startsWith('..')) this.#queue.set(this.#path, 'compare');
-    for (const user of this.#files.usersOfChanged(path)) this.#queue.set(user, 'anew');
+    else if (this.#tree?.root === 'file' && basename(path).startsWith('..')) this.#enqueue(this.#path, 'text');
+    for (const user of this.#files.usersOf(path)) this.#enqueue(user, 'anew');
     if (!this.#walkDue && this.#queue.size === 0) return;
     this.#seenMs ??= this.#clock.nowMs();
     this.#workSoon();
@@ -135,6 +139,12 @@ export class FolderSource implements Source {
     if (this.#refusedFolders.has(folder)) return;
     this.#refusedFolders.set(folder, reason);
     this.#options.log.warn(`Cannot watch "${folder}": ${reason}; it is looked at every ${WALK_MS / 1000} s`);
+  }
+
+  /** The deepest look that is asked for is taken. */
+  #enqueue(file: string, depth: Depth): void {
+    const before = this.#queue.get(file);
+    if (before === undefined || DEPTHS.indexOf(depth) > DEPTHS.indexOf(before)) this.#queue.set(file, depth);
   }
 
   /** When it has been quiet for a moment, but not much later than the first event. */
@@ -182,7 +192,10 @@ export class FolderSource implements Source {
   async #walk(): Promise<boolean> {
     this.#walkDue = false;
     const before = this.#tree;
+    const startMs = this.#clock.nowMs();
     const found = await walkTree(this.#path);
+    const tookMs = this.#clock.nowMs() - startMs;
+    this.#timer('walk', Math.max(WALK_MS, tookMs / WALK_SHARE), () => this.#walkSoon(0));
     const tree = isUnmounted(before, found)
       ? awayTree(this.#path, 'it is empty, and on another device than before')
       : found;
@@ -191,10 +204,10 @@ export class FolderSource implements Source {
 
     for (const [file, stamp] of tree.files) {
       const known = this.#files.stampOf(file);
-      if (known === undefined || !sameStamp(known, stamp)) this.#queue.set(file, this.#queue.get(file) ?? 'compare');
+      if (known === undefined || !sameStamp(known, stamp)) this.#enqueue(file, 'stamp');
     }
     for (const path of this.#files.dependencies()) {
-      for (const user of this.#files.usersOfChanged(path)) this.#queue.set(user, 'anew');
+      for (const user of this.#files.usersOfChanged(path)) this.#enqueue(user, 'anew');
     }
     const dropped = this.#dropMissing(tree);
     if (this.#queue.size > 0 || dropped) this.#seenMs ??= this.#clock.nowMs();
@@ -255,13 +268,13 @@ export class FolderSource implements Source {
   }
 
   #lookAtOne(file: string, why: 'load' | 'event'): boolean {
-    const mode = this.#queue.get(file) ?? 'compare';
+    const depth = this.#queue.get(file) ?? 'stamp';
     this.#queue.delete(file);
     const nowMs = this.#clock.nowMs();
     const sinceMs = this.#doubts.get(file);
     const trust = sinceMs === undefined ? 'first' : nowMs - sinceMs >= DOUBT_MAX_MS ? 'forced' : 'settled';
     const early = sinceMs !== undefined && nowMs - sinceMs < SETTLE_MS;
-    const look = this.#look(file, early ? 'first' : trust, mode);
+    const look = this.#look(file, early ? 'first' : trust, depth);
     if (look === 'doubtful') {
       this.#doubts.set(file, sinceMs ?? nowMs);
       if (why === 'event') this.#timer(`doubt ${file}`, SETTLE_MS, () => this.#lookAgain(file));
@@ -274,12 +287,13 @@ export class FolderSource implements Source {
 
   #lookAgain(file: string): void {
     this.#cancels.delete(`doubt ${file}`);
-    this.#queue.set(file, this.#queue.get(file) ?? 'compare');
+    // What is wrong may be in a file that it names.
+    this.#enqueue(file, 'anew');
     this.#work();
   }
 
-  #look(file: string, trust: 'first' | 'settled' | 'forced', stamp: 'compare' | 'anew'): string {
-    const look = this.#files.look(file, { trust, stamp, nowMs: this.#clock.wallMs() });
+  #look(file: string, trust: LookOptions['trust'], depth: Depth): string {
+    const look = this.#files.look(file, { trust, depth, nowMs: this.#clock.wallMs() });
     if (typeof look === 'string') return look;
     const run = this.#run(file, look.run);
     this.#runs.add(run);
