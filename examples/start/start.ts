@@ -144,15 +144,16 @@ function startGateway(config: string, adminPort: number, scratch: string): Child
     '--log-level',
     'warn',
   ];
-  return spawn(process.execPath, [PROGRAM, ...args], { stdio: ['ignore', 'inherit', 'inherit'] });
+  // A process group of its own: otherwise a terminal and service managers would signal it as well as we do.
+  return spawn(process.execPath, [PROGRAM, ...args], { stdio: ['ignore', 'inherit', 'inherit'], detached: true });
 }
 
 /** Waits until the gateway serves, prints what to try, then waits for its end. */
 async function runUntilEnd(gateway: ChildProcess, addresses: Addresses): Promise<number> {
   const ended = once(gateway, 'exit') as Promise<[code: number | null]>;
-  // Ctrl-C reaches the gateway too, which then drains; this process only waits for it. Others may signal us alone.
-  process.on('SIGINT', () => undefined);
-  process.on('SIGTERM', () => gateway.kill('SIGTERM'));
+  // Each signal is passed on once: a second Ctrl-C ends the gateway at once, so it must not arrive twice by itself.
+  process.on('SIGINT', () => gateway.kill('SIGINT'));
+  for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.on(signal, () => gateway.kill('SIGTERM'));
   if (await isReady(addresses.admin, gateway)) print(addresses);
   else gateway.kill('SIGTERM');
   const [code] = await ended;
