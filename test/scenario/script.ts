@@ -167,7 +167,7 @@ function checkAnswer(
     );
   }
   if (want.code !== undefined) assert.equal((JSON.parse(body) as { code?: string }).code, want.code);
-  if (want.saw !== undefined) checkRequest(seenBy(body), want.saw);
+  if (want.saw !== undefined) checkRequest(seenBy(got.body.toString('utf8')), want.saw);
   checkMessage(got, want);
 }
 

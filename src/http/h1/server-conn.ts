@@ -503,8 +503,10 @@ export class H1ServerConn implements ServerStream, BodySink {
   }
 
   switchProtocols(head: ResponseHead): Tunnel {
+    const upgrade = head.headers.get('upgrade') ?? '';
+    head.headers.delete('upgrade'); // it stands once, after the others
     this.#writer.raw(
-      `HTTP/1.1 101 ${head.reason}\r\n${head.headers.toLines()}connection: upgrade\r\nupgrade: ${head.headers.get('upgrade') ?? ''}\r\n\r\n`,
+      `HTTP/1.1 101 ${head.reason}\r\n${head.headers.toLines()}connection: upgrade\r\nupgrade: ${upgrade}\r\n\r\n`,
     );
     this.#writer.flush();
     this.#state = 'tunnel';

@@ -20,7 +20,8 @@ export class SocketConnector implements Connector {
   }
 
   connect(address: string, port: number, done: ConnectDone): () => void {
-    const socket = net.connect({ host: address, port, noDelay: true, allowHalfOpen: false });
+    // A tunnel may end one way only; for anything else the codec destroys the socket when the upstream ends.
+    const socket = net.connect({ host: address, port, noDelay: true, allowHalfOpen: true });
     let settled = false;
     const settle = (result: Duplex | Fault): void => {
       if (settled) return;
