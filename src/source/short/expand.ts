@@ -35,8 +35,9 @@ export function expandShortForm(value: unknown, readPem: ReadPem): Expanded {
     if (service !== undefined) expandService(name, service, expansion);
   }
   expandRoutes(form.routes, { parents, policies }, expansion);
-  policies.everywhere(form.everywhere, parents.gateways);
-  policies.settings(form.settings, parents.gateways);
+  const gateways = parents.gateways.map(({ name }) => name);
+  policies.everywhere(form.everywhere, gateways);
+  policies.settings(form.settings, gateways);
   policies.finish();
   // Beside a mistake, what is unused is mostly its shadow.
   const wrong = expansion.findings.some(({ level }) => level === 'error');

@@ -12,16 +12,40 @@ const DEFAULT_PORT = 8080;
 
 /** What routes attach to. */
 export interface Parents {
-  readonly gateways: readonly string[];
-  /** parentRefs of every route. */
-  readonly refs: readonly ParentRef[];
+  readonly gateways: readonly ParentGateway[];
   /** Port of HTTPS, where it is not the usual one. */
   readonly securePort?: number;
 }
 
-interface ParentRef {
+interface ParentGateway {
   readonly name: string;
-  readonly sectionName?: string;
+  readonly listeners: readonly { readonly name: string; readonly hostname: string | undefined }[];
+  /** Whether routes name it as a whole, or each listener, because it has others that are not for them. */
+  readonly named: 'whole' | 'by listener';
+}
+
+/** parentRefs of a route for these hosts; empty when no listener serves any of them. */
+export function parentRefs({ gateways }: Parents, hosts: readonly string[]): object[] {
+  return gateways.flatMap(({ name, listeners, named }) => {
+    const fitting = listeners.filter(
+      ({ hostname }) => hosts.length === 0 || hosts.some((host) => meet(host, hostname)),
+    );
+    if (named === 'by listener') return fitting.map((listener) => ({ name, sectionName: listener.name }));
+    return fitting.length === 0 ? [] : [{ name }];
+  });
+}
+
+/** Whether a request could be for both. `*.shop.test` stands for any name below shop.test. */
+function meet(host: string, listener: string | undefined): boolean {
+  if (listener === undefined || host === listener) return true;
+  const isBelow = (name: string, wildcard: string): boolean =>
+    wildcard.startsWith('*.') && name.endsWith(wildcard.slice(1));
+  return isBelow(host, listener) || isBelow(listener, host);
+}
+
+/** Host names that are listened for, for messages. */
+export function hostsServed({ gateways }: Parents): string[] {
+  return [...new Set(gateways.flatMap(({ listeners }) => listeners.flatMap(({ hostname }) => hostname ?? [])))];
 }
 
 interface Item extends Omit<ListenObject, 'hostname' | 'tls'> {
@@ -36,19 +60,16 @@ export function expandListen(listen: ShortForm['listen'], expansion: Expansion):
   const securePort = securePorts.size === 1 && !securePorts.has(443) ? [...securePorts][0] : undefined;
   expansion.add({ manifest: gatewayClass(), places: [['', '/listen']], implied: true });
 
-  const gateways: string[] = [];
-  const refs: ParentRef[] = [];
+  const gateways: ParentGateway[] = [];
   for (const [, group] of Map.groupBy(items, ({ address }) => address ?? '')) {
     const name = expansion.names.take('Gateway', GATEWAY_NAME);
-    gateways.push(name);
     const { listeners, redirects } = addGateway(name, group, expansion);
     for (const listener of redirects) {
       addRedirect({ gateway: name, ...listener, ...(securePort !== undefined && { securePort }) }, expansion);
     }
-    if (redirects.length === 0) refs.push({ name });
-    else refs.push(...listeners.map((sectionName) => ({ name, sectionName })));
+    gateways.push({ name, listeners, named: redirects.length === 0 ? 'whole' : 'by listener' });
   }
-  return { gateways, refs, ...(securePort !== undefined && { securePort }) };
+  return { gateways, ...(securePort !== undefined && { securePort }) };
 }
 
 function gatewayClass(): Draft['manifest'] {
@@ -79,13 +100,13 @@ function itemOf(listen: number | string | ListenObject, pointer: string): Item {
 
 interface Made {
   /** Listeners that routes attach to. */
-  readonly listeners: readonly string[];
+  readonly listeners: ParentGateway['listeners'];
   readonly redirects: readonly { readonly listener: string; readonly pointer: string }[];
 }
 
 function addGateway(name: string, items: readonly Item[], expansion: Expansion): Made {
   const listeners: object[] = [];
-  const served: string[] = [];
+  const served: { name: string; hostname: string | undefined }[] = [];
   const redirects: { listener: string; pointer: string }[] = [];
   const places: [string, string][] = [['', '/listen']];
   const findings: ShortFinding[] = [];
@@ -108,7 +129,7 @@ function addGateway(name: string, items: readonly Item[], expansion: Expansion):
         places.push([`/spec/listeners/${listeners.length}/${field}`, `${pointer}/${field}`]);
       }
       listeners.push({ name: listener, port, protocol, ...(hostname !== undefined && { hostname }), ...tls });
-      if (redirect === undefined) served.push(listener);
+      if (redirect === undefined) served.push({ name: listener, hostname });
       else redirects.push({ listener, pointer });
     }
   }

@@ -1,9 +1,9 @@
 /** `routes` of the short form: each becomes an HTTPRoute, with Policies where it has filters of its own. */
 import { GATEWAY_GROUP } from '../../resource/fields.ts';
 import { error, type Places, type ShortFinding } from './draft.ts';
-import { type BackendRef, type Expansion, isFinding } from './expansion.ts';
+import { type BackendRef, type Expansion, isFinding, listed } from './expansion.ts';
 import { readCors, readHeaders, readRedirect, readRewrite } from './filter.ts';
-import type { Parents } from './listen.ts';
+import { hostsServed, parentRefs, type Parents } from './listen.ts';
 import { nameFromMatch, type ReadMatch, readMatches } from './match.ts';
 import type { Policies } from './policy.ts';
 import type { Route } from './schema.ts';
@@ -23,6 +23,7 @@ export function expandRoute(route: Route, index: number, parts: RouteParts, expa
   const writer = new RouteWriter(route, pointer, { ...parts, expansion });
   const wrong = [
     ...matches.filter(isFinding),
+    ...good.flatMap((match) => unserved(match, parts.parents)),
     ...writer.findings,
     ...parts.policies.wrongIn(route, `${pointer}/policies`),
   ];
@@ -38,6 +39,17 @@ export function expandRoute(route: Route, index: number, parts: RouteParts, expa
     return name;
   });
   parts.policies.useIn(route, { pointer, name: base, targets });
+}
+
+/** Hosts that nobody listens for: the route would never be asked. */
+function unserved({ hosts, pointer }: ReadMatch, parents: Parents): ShortFinding[] {
+  if (parentRefs(parents, hosts).length > 0) return [];
+  const served = hostsServed(parents);
+  const message =
+    hosts.length === 0 || served.length === 0
+      ? 'Nothing serves the route: every item of "listen" redirects'
+      : `Nothing listens for the host "${hosts.join('", "')}": "listen" has ${listed(served)}`;
+  return [error(hosts.length === 0 ? pointer : `${pointer}/host`, 'route.unserved', message)];
 }
 
 function routeName({ name }: Route, first: ReadMatch | undefined, expansion: Expansion): string {
@@ -124,7 +136,7 @@ class RouteWriter {
     const rules = this.#ruleMatches(matches).map((group, i) => this.#rule(group, `/spec/rules/${i}`, places));
     const hosts = matches[0]?.hosts ?? [];
     const hostnames = hosts.length === 0 ? {} : { hostnames: hosts };
-    return { spec: { parentRefs: this.#parents.refs, ...hostnames, rules }, places };
+    return { spec: { parentRefs: parentRefs(this.#parents, hosts), ...hostnames, rules }, places };
   }
 
   /** A prefix can only be replaced in a rule of one match: then each match has a rule of its own. */

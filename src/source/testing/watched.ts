@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { systemClock } from '../../base/clock.ts';
 import { silentLog } from '../../base/log.ts';
 import { describe } from '../../resource/resource.ts';
@@ -63,23 +64,20 @@ export class Watched implements AsyncDisposable {
 
   /** Resolves with the first state, the present one included, that is as expected. */
   async until(expected: (loaded: Loaded) => boolean): Promise<Loaded> {
-    const endMs = performance.now() + WAIT_MAX_MS;
+    const endMs = systemClock.nowMs() + WAIT_MAX_MS;
     while (!expected(this.#newest)) {
-      const leftMs = endMs - performance.now();
+      const leftMs = endMs - systemClock.nowMs();
       if (leftMs <= 0) throw new Error(`Waited in vain; the newest is ${JSON.stringify(summary(this.#newest))}`);
       await this.#next(leftMs);
     }
     return this.#newest;
   }
 
-  #next(waitMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, waitMs);
-      this.#wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
+  /** The next thing that is told, or the end of the wait. The timer keeps the process alive. */
+  async #next(waitMs: number): Promise<void> {
+    const told = new AbortController();
+    this.#wake = () => told.abort();
+    await delay(waitMs, undefined, { signal: told.signal }).catch(() => undefined);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
