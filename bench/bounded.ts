@@ -7,7 +7,7 @@ import type { Socket } from 'node:net';
 import { cpus, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Fourways, freePort, pause } from '../test/client/fourways.ts';
+import { DOOR_HOST, Fourways, freePort, pause } from '../test/client/fourways.ts';
 import { openFilesMax } from '../test/client/load.ts';
 import { gateway, gatewayClass, httpRoute, prefixRule, service, writeManifests } from '../test/client/manifests.ts';
 import {
@@ -112,7 +112,7 @@ const LOADS: readonly Load[] = [
 async function main(): Promise<void> {
   const config = mkdtempSync(join(tmpdir(), 'fourways-bounded-'));
   await using origin = await startBulkOrigin();
-  const door = { host: '127.0.0.1', port: await freePort('127.0.0.1') };
+  const door = { host: DOOR_HOST, port: await freePort(DOOR_HOST) };
   writeManifests(config, 'all.yaml', [
     gatewayClass(),
     gateway({ port: door.port }),

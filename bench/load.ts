@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { freePort, pause } from '../test/client/fourways.ts';
+import { DOOR_HOST, freePort, pause } from '../test/client/fourways.ts';
 import { exchangeOnce, get } from '../test/client/raw-client.ts';
 import { type Address, writeCertificate, type Peer, startOrigin } from './peer.ts';
 import { type Bound, coreTicks, cpuSeconds, rssBytes } from './process.ts';
@@ -154,7 +154,7 @@ function rowOf(scenario: Scenario, { peer, version, samples }: Entrant): LoadRow
 }
 
 export async function freeAddress(): Promise<Address> {
-  return { host: '127.0.0.1', port: await freePort('127.0.0.1') };
+  return { host: DOOR_HOST, port: await freePort(DOOR_HOST) };
 }
 
 /** Waits until a GET of `path` is answered with 200. */

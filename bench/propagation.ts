@@ -5,7 +5,7 @@
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { Fourways, freePort, pause } from '../test/client/fourways.ts';
+import { DOOR_HOST, Fourways, freePort, pause } from '../test/client/fourways.ts';
 import {
   gateway,
   gatewayClass,
@@ -35,7 +35,7 @@ export async function measurePropagation(
   const config = join(options.dir, 'config');
   mkdirSync(config, { recursive: true });
   await using origin = await startOrigin(answering(() => ok('.')));
-  const port = await freePort('127.0.0.1');
+  const port = await freePort(DOOR_HOST);
   writeManifests(config, 'gateway.yaml', [gatewayClass(), gateway({ port }), ...service('origin', [origin])]);
   for (let i = 0; i < routes; i++) writeManifests(config, `route-${i}.yaml`, [route(i, 0)]);
   await using program = await Fourways.start({
@@ -185,6 +185,6 @@ class Watcher {
   }
 
   #connect(): Promise<RawClient> {
-    return RawClient.open({ host: '127.0.0.1', port: this.#port });
+    return RawClient.open({ host: DOOR_HOST, port: this.#port });
   }
 }

@@ -9,7 +9,7 @@ import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { Fourways, freePort, pause } from './client/fourways.ts';
+import { DOOR_HOST, Fourways, freePort, pause } from './client/fourways.ts';
 import { openFilesMax } from './client/load.ts';
 import { gateway, gatewayClass, httpRoute, prefixRule, service, writeManifests } from './client/manifests.ts';
 import {
@@ -37,7 +37,7 @@ let door: { host: string; port: number };
 
 before(async () => {
   origin = await startBulkOrigin();
-  door = { host: '127.0.0.1', port: await freePort('127.0.0.1') };
+  door = { host: DOOR_HOST, port: await freePort(DOOR_HOST) };
   writeManifests(config, 'all.yaml', [
     gatewayClass(),
     gateway({ port: door.port }),

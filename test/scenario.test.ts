@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { parse } from 'yaml';
-import { Fourways, freePort, hasEntry } from './client/fourways.ts';
+import { DOOR_HOST, Fourways, freePort, hasEntry } from './client/fourways.ts';
 import {
   gateway,
   gatewayClass,
@@ -74,7 +74,7 @@ let program: Fourways | undefined;
 
 for (const file of files) {
   const scenario = parse(readFileSync(new URL(file, FOLDER), 'utf8')) as ScenarioFile;
-  prepared.push({ file, scenario, port: await freePort('127.0.0.1') });
+  prepared.push({ file, scenario, port: await freePort(DOOR_HOST) });
 }
 
 before(async () => {
@@ -112,7 +112,7 @@ async function runCase(
   const failed = backstage.origin.errors.length;
   backstage.stage = stage;
   backstage.script = (nth) => (typeof upstream === 'string' ? 'echo' : (upstream[nth - before_] ?? []));
-  await using client = await RawClient.open({ host: '127.0.0.1', port, patienceMs: PATIENCE_MS });
+  await using client = await RawClient.open({ host: DOOR_HOST, port, patienceMs: PATIENCE_MS });
   await play(client, one.client, stage).catch((error: Error) => {
     const of = backstage.origin.errors.slice(failed).map(({ message }) => message);
     throw of.length === 0 ? error : new Error(`${error.message}; upstream: ${of.join('; ')}`, { cause: error });

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { TLSSocket } from 'node:tls';
 import { makeCertificate } from '../src/net/testing/certificates.ts';
-import { Fourways, freePort, pause, type StatusItem } from './client/fourways.ts';
+import { DOOR_HOST, Fourways, freePort, pause, type StatusItem } from './client/fourways.ts';
 import { Load } from './client/load.ts';
 import {
   gateway,
@@ -42,9 +42,9 @@ let tls: Target;
 
 before(async () => {
   for (let i = 0; i < 3; i++) origins.push(await startOrigin(answering(answerOf(i))));
-  const [httpPort, httpsPort] = [await freePort('127.0.0.1'), await freePort('127.0.0.1')];
-  plain = { host: '127.0.0.1', port: httpPort };
-  tls = { host: '127.0.0.1', port: httpsPort, tls: { rejectUnauthorized: false, servername: HOST } };
+  const [httpPort, httpsPort] = [await freePort(DOOR_HOST), await freePort(DOOR_HOST)];
+  plain = { host: DOOR_HOST, port: httpPort };
+  tls = { host: DOOR_HOST, port: httpsPort, tls: { rejectUnauthorized: false, servername: HOST } };
   writeManifests(config, 'gateway.yaml', [
     gatewayClass(),
     gateway({ name: 'plain', port: httpPort }),

@@ -68,13 +68,13 @@ export class Fourways {
   /** Spawns the program; does not wait until it is ready. */
   static async spawn(options: FourwaysOptions): Promise<Fourways> {
     const scratch = await mkdtemp(join(tmpdir(), 'fourways-test-'));
-    const adminPort = await freePort('127.0.0.1');
+    const adminPort = await freePort(DOOR_HOST);
     const args = [
       ...programOf(options.entry ?? 'source'),
       'up',
       options.config,
-      ...flag('--bind', options.bind ?? '127.0.0.1'),
-      ...flag('--admin', `127.0.0.1:${adminPort}`),
+      ...flag('--bind', options.bind ?? DOOR_HOST),
+      ...flag('--admin', `${DOOR_HOST}:${adminPort}`),
       ...flag('--data', options.data ?? join(scratch, 'data')),
       ...flag('--workers', options.workers?.toString()),
       ...flag('--drain', options.drain),
@@ -84,7 +84,7 @@ export class Fourways {
     const [command, ...rest] =
       options.core === undefined ? [NODE, ...args] : ['taskset', '-c', String(options.core), NODE, ...args];
     const child = spawn(command!, rest, { stdio: ['ignore', out, options.outputFile === undefined ? 'pipe' : out] });
-    return new Fourways(child, `http://127.0.0.1:${adminPort}`, scratch);
+    return new Fourways(child, `http://${DOOR_HOST}:${adminPort}`, scratch);
   }
 
   /** Spawns and waits until every worker serves the plan. */
@@ -160,6 +160,13 @@ export function rssOf(pid: number): number {
   const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
   return Number(kilobytes ?? 0) * 1024;
 }
+
+/**
+ * A loopback address of this test process alone. The program under test listens
+ * there, so that no port it is to bind can be taken meanwhile by an origin or by
+ * the near end of a connection, which have 127.0.0.1.
+ */
+export const DOOR_HOST = `127.${64 + (process.pid & 63)}.${(process.pid >> 6) & 255}.1`;
 
 /** A port that was free a moment ago on this address. */
 export async function freePort(host: string): Promise<number> {
