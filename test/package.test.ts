@@ -26,14 +26,16 @@ let home = '';
 let fourways = '';
 
 before(() => {
-  build();
   scratch = mkdtempSync(join(tmpdir(), 'fourways-package-'));
+  const pack = join(scratch, 'pack');
+  mkdirSync(pack);
+  build(pack);
   home = join(scratch, 'home');
   mkdirSync(home);
   const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
     dependencies: Readonly<Record<string, string>>;
   };
-  const folders = [ROOT, ...Object.keys(dependencies).map((name) => join(ROOT, 'node_modules', name))];
+  const folders = [pack, ...Object.keys(dependencies).map((name) => join(ROOT, 'node_modules', name))];
   for (const folder of folders) npm(['pack', folder, '--ignore-scripts', '--pack-destination', scratch], scratch);
   const packed = readdirSync(scratch).filter((name) => name.endsWith('.tgz'));
   writeFileSync(join(home, 'package.json'), '{ "name": "home", "private": true, "type": "module" }\n');
@@ -113,6 +115,14 @@ test('package: init, check, up and a real request', async () => {
   assert.equal(running.exitCode, 0, said);
 });
 
+test('package: a TypeScript configuration finds "fourways/config" beside it, and elsewhere', () => {
+  for (const cwd of [home, scratch]) {
+    execFileSync(fourways, ['init', 'typed', '--typescript'], { cwd, encoding: 'utf8' });
+    const checked = spawnSync(fourways, ['check', 'typed', '--strict'], { cwd, encoding: 'utf8' });
+    assert.equal(checked.status, 0, checked.stdout + checked.stderr);
+  }
+});
+
 async function ready(url: string, said: () => string): Promise<void> {
   const endMs = performance.now() + READY_MS_MAX;
   while (performance.now() < endMs) {
@@ -124,19 +134,31 @@ async function ready(url: string, said: () => string): Promise<void> {
   assert.fail(`not ready:\n${said()}`);
 }
 
+// What users would write first with each export; type-checked against the installed package.
 const EXPORTS: readonly [entry: string, source: string][] = [
-  ['fourways', "import { VERSION } from 'fourways';\nexport const version: string = VERSION;"],
+  [
+    'fourways',
+    `import { up, type Running } from 'fourways';\nexport const run: () => Promise<Running> = () => up({ path: 'x' });`,
+  ],
   [
     'fourways/config',
-    "import { defineConfig } from 'fourways/config';\nexport const config = defineConfig({ routes: [] });",
+    `import { defineConfig } from 'fourways/config';
+export default defineConfig({
+  services: { web: 'http://127.0.0.1:3000' },
+  routes: [
+    { name: 'good', to: 'web' },
+    // @ts-expect-error -- no service has this name
+    { name: 'bad', to: 'wbe' },
+  ],
+});`,
   ],
   [
     'fourways/filter',
-    "import { PHASES, type Verdict } from 'fourways/filter';\nexport const verdict: Verdict = undefined;\nexport const phases: readonly string[] = PHASES;",
+    `import { PHASES, type Verdict } from 'fourways/filter';\nexport const [first]: readonly string[] = PHASES;\nexport const go: Verdict = undefined;`,
   ],
   [
     'fourways/testing',
-    "import * as testing from 'fourways/testing';\nexport const names: string[] = Object.keys(testing);",
+    `import { startGateway, type TestGateway } from 'fourways/testing';\nexport const start: (path: string) => Promise<TestGateway> = (path) => startGateway({ path });`,
   ],
 ];
 

@@ -6,7 +6,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, globSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 
 const ROOT = new URL('..', import.meta.url).pathname;
 
@@ -18,49 +18,60 @@ interface PackageJson {
   readonly exports: Readonly<Record<string, string | Readonly<Record<string, string>>>>;
 }
 
-/** Builds and checks. @throws {Error} with what is wrong */
-export function build(): void {
-  rmSync(join(ROOT, 'dist'), { recursive: true, force: true });
-  runTool('tsc', ['-p', 'tsconfig.build.json']);
+/** What goes into the package beside `dist/`. */
+const BESIDE = ['package.json', 'README.md', 'LICENSE'] as const;
+
+/**
+ * Builds the package in `folder` and checks it.
+ *
+ * @param folder  the clone itself, or an empty folder that gets all of the package and nothing else
+ * @throws {Error} with what is wrong
+ */
+export function build(folder: string): void {
+  const dist = join(folder, 'dist');
+  rmSync(dist, { recursive: true, force: true });
+  runTool('tsc', ['-p', 'tsconfig.build.json', '--outDir', dist], ROOT);
   for (const asset of globSync(ASSETS, { cwd: ROOT, exclude: ['**/testdata/**', '**/testing/**'] })) {
-    const target = join(ROOT, 'dist', asset.slice('src/'.length));
+    const target = join(dist, asset.slice('src/'.length));
     mkdirSync(dirname(target), { recursive: true });
     copyFileSync(join(ROOT, asset), target);
   }
-  const pack = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as PackageJson;
-  checkExports(pack);
-  checkBins(pack);
-  runTool('publint', ['--strict']);
+  if (resolve(folder) !== resolve(ROOT)) for (const file of BESIDE) copyFileSync(join(ROOT, file), join(folder, file));
+  const pack = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as PackageJson;
+  checkExports(pack, folder);
+  checkBins(pack, folder);
+  runTool('publint', ['--strict'], folder);
 }
 
-function checkExports({ exports }: PackageJson): void {
+function checkExports({ exports }: PackageJson, folder: string): void {
   const files = Object.values(exports).flatMap((entry) => (typeof entry === 'string' ? [entry] : Object.values(entry)));
   if (files.length === 0) throw new Error('Cannot check the exports: package.json has none');
   for (const file of files) {
-    if (statSync(join(ROOT, file), { throwIfNoEntry: false }) === undefined) {
+    if (statSync(join(folder, file), { throwIfNoEntry: false }) === undefined) {
       throw new Error(`Cannot find an export: package.json names "${file}"`);
     }
   }
 }
 
-function checkBins({ bin }: PackageJson): void {
+function checkBins({ bin }: PackageJson, folder: string): void {
   for (const file of Object.values(bin)) {
-    const path = join(ROOT, file);
+    const path = join(folder, file);
     const first = readFileSync(path, 'utf8').split('\n', 1)[0];
     if (first !== '#!/usr/bin/env node') throw new Error(`Cannot run "${file}": its first line is "${first}"`);
     chmodSync(path, 0o755);
   }
 }
 
-function runTool(name: string, args: readonly string[]): void {
-  const { status, error } = spawnSync(join(ROOT, 'node_modules/.bin', name), args, { cwd: ROOT, stdio: 'inherit' });
+function runTool(name: string, args: readonly string[], cwd: string): void {
+  // What a tool says goes to standard error: standard output may belong to a test runner.
+  const { status, error } = spawnSync(join(ROOT, 'node_modules/.bin', name), args, { cwd, stdio: ['ignore', 2, 2] });
   if (error !== undefined) throw new Error(`Cannot run ${name}: ${error.message}`);
   if (status !== 0) throw new Error(`Cannot build: "${name} ${args.join(' ')}" ended with ${status}`);
 }
 
 if (import.meta.main) {
   try {
-    build();
+    build(ROOT);
   } catch (error) {
     console.error((error as Error).message);
     process.exitCode = 1;
