@@ -88,7 +88,8 @@ test(`${ROUTE_EDITS} edits of a route: no failed request, and no answer of an ol
 });
 
 test(`${CERTIFICATE_SWAPS} certificate swaps: every handshake and request succeeds, the new certificate is served`, async () => {
-  let served = certificateOf(0).serial;
+  // While a swap is under way, either is right.
+  let served: readonly string[] = [certificateOf(0).serial];
   let servedSinceMs = 0;
   const load = steady(tls, {
     connections: 6,
@@ -96,17 +97,16 @@ test(`${CERTIFICATE_SWAPS} certificate swaps: every handshake and request succee
     judge: () => undefined,
     onOpen: (client, openingMs) => {
       const serial = serialOf(client);
-      return openingMs < servedSinceMs || serial === served ? undefined : `Certificate ${serial} after ${served}`;
+      return openingMs < servedSinceMs || served.includes(serial) ? undefined : `${serial} after ${served.join()}`;
     },
   });
   for (let swap = 1; swap <= CERTIFICATE_SWAPS; swap++) {
     const certificate = certificateOf(swap);
-    const before_ = await program.status();
+    served = [...served, certificate.serial];
     writeSecret(certificate);
     // A Secret has no status: the first connection with the new certificate tells that it is there.
     await untilServed(certificate.serial);
-    assert.equal(before_.length, (await program.status()).length);
-    [served, servedSinceMs] = [certificate.serial, performance.now()];
+    [served, servedSinceMs] = [[certificate.serial], performance.now()];
     await load.more(10);
   }
   await load.stop();
