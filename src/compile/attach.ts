@@ -92,8 +92,10 @@ function attachTo(
   const named = parent.listeners.filter(
     ({ name, port }) => (ref.sectionName ?? name) === name && (ref.port ?? port) === port,
   );
-  if (named.length === 0)
-    return refuse('NoMatchingParent', `${describeKey(parent.key)} has no listener ${wanted(ref)}`);
+  if (named.length === 0) {
+    const has = parent.listeners.length === 0 ? 'has no listener that is let in' : `has no listener ${wanted(ref)}`;
+    return refuse('NoMatchingParent', `${describeKey(parent.key)} ${has}`);
+  }
 
   const pair = { owner: parent.namespace, guest: route.metadata.namespace };
   const ofKind = named.filter(({ kinds }) => kinds.includes(route.kind));
@@ -123,7 +125,7 @@ function attachTo(
 function wanted({ sectionName, port }: ParentRef): string {
   const name = sectionName === undefined ? undefined : `named "${sectionName}"`;
   const number = port === undefined ? undefined : `on port ${port}`;
-  return [name, number].filter((part) => part !== undefined).join(' ') || 'at all';
+  return [name, number].filter((part) => part !== undefined).join(' ');
 }
 
 function outcomeFindings(route: AnyRoute, { ref, parent, notAccepted, attachments }: ParentOutcome): Finding[] {

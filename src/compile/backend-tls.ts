@@ -57,6 +57,7 @@ function trustFault(
 export interface UpstreamTlsView {
   readonly tls: Tls;
   readonly clientCertificate: NamedSecret | undefined;
+  readonly unresolved: Reason | undefined;
   readonly findings: readonly Finding[];
 }
 
@@ -68,23 +69,31 @@ export function readUpstreamTls(
 ): UpstreamTlsView {
   const findings: Finding[] = [];
   const cas: string[] = [];
+  let unresolved: Reason | undefined;
   for (const [i, ref] of tls.caCertificateRefs.entries()) {
     const found = resolveCa(owner, toReference(ref, owner), { look, reasons: { invalid: 'InvalidCACertificateRef' } });
     if (found.broken === undefined) cas.push(found.ok);
-    else findings.push(brokenAt(owner, `/spec/tls/caCertificateRefs/${i}`, found.broken));
+    else {
+      unresolved ??= found.broken;
+      findings.push(brokenAt(owner, `/spec/tls/caCertificateRefs/${i}`, found.broken));
+    }
   }
   let clientCertificate: NamedSecret | undefined;
   if (tls.clientCertificateRef !== undefined) {
     const to = toReference(tls.clientCertificateRef, owner);
     const found = resolveKeyPair(owner, to, { look, reasons: { invalid: 'InvalidClientCertificateRef' } });
     if (found.broken === undefined) clientCertificate = nameSecret(found.ok);
-    else findings.push(brokenAt(owner, '/spec/tls/clientCertificateRef', found.broken));
+    else {
+      unresolved ??= found.broken;
+      findings.push(brokenAt(owner, '/spec/tls/clientCertificateRef', found.broken));
+    }
   }
-  const state = findings.length === 0 ? 'ok' : 'invalid';
+  const state = unresolved === undefined ? 'ok' : 'invalid';
   const subjectAltNames = namesOf(tls.subjectAltNames);
   return {
     tls: { serverName: tls.serverName ?? serverName, cas, subjectAltNames, state },
     clientCertificate,
+    unresolved,
     findings,
   };
 }

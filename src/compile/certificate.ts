@@ -1,5 +1,6 @@
 /** Certificates as operators bring them: PEM text in Secrets and ConfigMaps. */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { createSecureContext } from 'node:tls';
 
 export interface KeyPair {
   /** PEM chain, leaf first, nothing but certificates. */
@@ -31,6 +32,8 @@ export function readKeyPair(certificateText: string, keyText: string): KeyPair |
     // The message of OpenSSL is left out: it says nothing that an operator could use.
     return { flaw: 'The private key cannot be read: PEM without a passphrase is needed' };
   }
+  const fault = openSslFault({ cert: chain.pem, key: keyText });
+  if (fault !== undefined) return { flaw: `OpenSSL refuses the certificate: ${fault}` };
   return {
     certificatePem: chain.pem,
     privateKeyPem: keyText,
@@ -38,6 +41,23 @@ export function readKeyPair(certificateText: string, keyText: string): KeyPair |
     notBeforeMs: Date.parse(leaf.validFrom),
     notAfterMs: Date.parse(leaf.validTo),
   };
+}
+
+/** Why a list of cipher suites cannot be used; undefined when it can. */
+export function cipherFault(ciphers: string): string | undefined {
+  return ciphers === '' ? undefined : openSslFault({ ciphers });
+}
+
+/** What the proxy would be told: keys that are too short, curves that are not allowed, suites that nobody knows. */
+function openSslFault(options: { cert?: string; key?: string; ciphers?: string }): string | undefined {
+  try {
+    // With an empty bundle Node does not load all of its own roots.
+    createSecureContext({ ...options, ca: [] });
+    return undefined;
+  } catch (thrown) {
+    const reason = thrown instanceof Error ? thrown.message : String(thrown);
+    return reason.replace(/^error:[0-9A-F]+:[^:]*:[^:]*:/, '');
+  }
 }
 
 /** A bundle of certificates to trust, at least one. */

@@ -3,12 +3,13 @@ import { isIP } from 'node:net';
 import type { PlanCluster, PlanClusterSettings, PlanClusterTls, PlanEndpoint } from '../ir/plan.ts';
 import { parseDuration } from '../resource/duration.ts';
 import type { UpstreamTLS } from '../resource/kinds/backend.ts';
-import { type BackendPolicy, describe, keyOf, type Service } from '../resource/resource.ts';
+import { type Backend, type BackendPolicy, describe, keyOf, type Service } from '../resource/resource.ts';
 import { parseSize } from '../resource/size.ts';
 import { backendTargetKeys, type BackendTarget, type ServicePort, spokenBy } from './backend.ts';
 import { readUpstreamTls, type TrustView } from './backend-tls.ts';
 import { CLUSTER_SETTINGS } from './defaults.ts';
 import { type Finding, warning } from './finding.ts';
+import type { Reason } from './listener.ts';
 import { type Claim, Claims, type Loser } from './policies.ts';
 import type { NamedSecret } from './secret.ts';
 import type { Look } from './tables.ts';
@@ -24,6 +25,8 @@ export interface ClusterNeed {
 export interface ClusterResult {
   readonly cluster: PlanCluster;
   readonly secrets: readonly NamedSecret[];
+  /** Whose TLS refers to something that leads nowhere. */
+  readonly broken?: { readonly owner: Backend | BackendPolicy; readonly reason: Reason };
   readonly findings: readonly Finding[];
 }
 
@@ -78,7 +81,12 @@ export function lowerCluster({ target, certificateOf }: ClusterNeed, look: Look)
     ...(tls !== undefined && { tls: tls.tls }),
     settings: clusterSettings(asked),
   };
-  return { cluster, secrets: tls?.secrets ?? [], findings };
+  return {
+    cluster,
+    secrets: tls?.secrets ?? [],
+    ...(tls?.broken !== undefined && { broken: tls.broken }),
+    findings,
+  };
 }
 
 /** What endpoints speak; `h2c` is planned, and refused by proxies until they can. */
@@ -123,6 +131,7 @@ interface TlsWork {
 interface TlsResult {
   readonly tls: PlanClusterTls;
   readonly secrets: readonly NamedSecret[];
+  readonly broken?: ClusterResult['broken'];
 }
 
 function clusterTls(target: BackendTarget, { asked, certificateOf, findings, look }: TlsWork): TlsResult | undefined {
@@ -146,7 +155,10 @@ function clusterTls(target: BackendTarget, { asked, certificateOf, findings, loo
   if (own !== undefined && tls !== undefined) {
     const view = readUpstreamTls(own, { tls, serverName }, look);
     findings.push(...view.findings);
-    return withCertificate(view.tls, view.clientCertificate ?? gatewayCertificate);
+    return {
+      ...withCertificate(view.tls, view.clientCertificate ?? gatewayCertificate),
+      ...(view.unresolved !== undefined && { broken: { owner: own, reason: view.unresolved } }),
+    };
   }
   if (target.kind === 'Backend' || !speaksTls(target.port)) return undefined;
   // The Service says that it speaks TLS and nobody says whom to trust: the roots of the system, never nothing.

@@ -94,8 +94,9 @@ export class Compiler {
     const { controllerName } = this.#options;
     const inventory = takeInventory(resources, this.#inventory);
     this.#inventory = inventory;
-    const targets = this.#readPolicies(inventory);
+    this.#readPolicies(inventory);
     const gateways = this.#gatewayPass.run(inventory, this.#options.wallMs());
+    const targets = this.#readTargets(inventory);
     const routes = this.#lowerRoutes(inventory);
     const laterRoutes = this.#attachLaterRoutes(inventory);
     const delta = diffLists(this.#results, routes);
@@ -116,11 +117,10 @@ export class Compiler {
     };
   }
 
-  #readPolicies({ tables, byKind }: Inventory): PolicyTargets[] {
+  #readPolicies({ tables, byKind }: Inventory): void {
     this.#levels.begin(tables);
     this.#backendLevels.begin(tables);
     this.#trusts.begin(tables);
-    this.#targets.begin(tables);
     for (const [key, policies] of tables.policies) {
       tables.levels.set(
         key,
@@ -140,6 +140,10 @@ export class Compiler {
         this.#trusts.get(key, [policy], (look) => readTrust(policy, look)),
       );
     }
+  }
+
+  #readTargets({ tables, byKind }: Inventory): PolicyTargets[] {
+    this.#targets.begin(tables);
     const policies = [...byKind.Policy, ...byKind.BackendPolicy, ...byKind.BackendTLSPolicy];
     return policies.map((policy) => this.#targets.get(keyOf(policy), [policy], (look) => readTargets(policy, look)));
   }

@@ -8,7 +8,7 @@ import type { PlanPort } from '../ir/plan.ts';
 import { GATEWAY_GROUP } from '../resource/fields.ts';
 import type { Listener } from '../resource/kinds/gateway.ts';
 import { type Gateway, keyOf, type ListenerSet, type Secret } from '../resource/resource.ts';
-import type { KeyPair } from './certificate.ts';
+import { cipherFault, type KeyPair } from './certificate.ts';
 import { error, type Finding, warning } from './finding.ts';
 import type { AskedFilter, Level } from './policies.ts';
 import { brokenAt, resolveCa, resolveKeyPair, toReference } from './reference.ts';
@@ -76,6 +76,7 @@ export function readListener(input: ListenerInput, look: Look): ListenerBase {
   const levels = levelsOf(input, look);
   const settings = settingsFor(levels);
   const options = readTlsOptions(input, findings);
+  const tls = { ...settings.tls, ...options.tls };
   return {
     owner,
     spec,
@@ -83,12 +84,16 @@ export function readListener(input: ListenerInput, look: Look): ListenerBase {
     key: `${keyOf(owner)}/${spec.name}`,
     hostname: spec.hostname ?? '*',
     kinds: kinds.kinds,
-    notAccepted: protocolFault(input, findings) ?? options.notAccepted ?? validation.notAccepted,
+    notAccepted:
+      protocolFault(input, findings) ??
+      options.notAccepted ??
+      suiteFault(input, tls, findings) ??
+      validation.notAccepted,
     unresolved: kinds.unresolved ?? certificates.unresolved ?? validation.unresolved,
     certificates: certificates.certificates,
     validation: validation.validation,
     settings,
-    tls: { ...settings.tls, ...options.tls },
+    tls,
     filters: levels.flatMap((level) => (level === undefined || level.filters.length === 0 ? [] : [level.filters])),
     findings,
   };
@@ -210,6 +215,19 @@ function readValidation({ gateway, spec }: ListenerInput, { look, findings }: Wo
   if (cas.length > 0) return { validation: { cas, mode }, ...resolved };
   const message = 'Client certificates cannot be checked: none of the CA certificates is valid';
   return { notAccepted: { reason: 'NoValidCACertificate', message }, ...resolved };
+}
+
+/** Suites come from the options of the listener or from a policy; what OpenSSL does not know serves nobody. */
+function suiteFault(
+  { owner, spec, index }: ListenerInput,
+  { ciphers }: ListenerSettings['tls'],
+  findings: Finding[],
+): Reason | undefined {
+  const fault = spec.protocol === 'HTTPS' ? cipherFault(ciphers) : undefined;
+  if (fault === undefined) return undefined;
+  const message = `The cipher suites "${ciphers}" cannot be used: ${fault}`;
+  findings.push(error('listener.tls', owner, { field: `/spec/listeners/${index}/tls`, message }));
+  return { reason: 'UnsupportedValue', message };
 }
 
 interface TlsOptions {

@@ -3,7 +3,7 @@
  * compose from the farthest target (a Gateway) to the closest (a rule).
  *
  * - Two policies that say the same thing of the same target are a conflict: the
- *   older one counts, both are named.
+ *   first one counts (the older, then the first by name), both are named.
  * - Of different targets the closer one counts, except for filters that add up
  *   and for security filters, which all run: they can only narrow.
  */
@@ -38,42 +38,50 @@ export interface Level {
 }
 
 /**
- * What becomes of a filter that is asked for at several targets. `closest`: the
- * closest one replaces the others. `all`: all of them run, the farthest first.
- * Security filters are always `all`: a closer policy may narrow, never widen.
+ * What becomes of a filter that is asked for more than once.
+ *
+ * - `closest`: the closest target counts. For what can only be said once.
+ * - `adds`: all targets count, the farthest runs first, so that the closest has the last word.
+ * - `narrows`: all run, also those of one target. For security filters: each may refuse, none may widen
+ *   what another one allows. A filter that is not listed is one of these, because the other way round a
+ *   forgotten line would let requests in.
  */
-const COMPOSITION: Readonly<Record<string, 'closest' | 'all'>> = { headers: 'all' };
+type Composition = 'closest' | 'adds' | 'narrows';
+
+const COMPOSITION: ReadonlyMap<string, Composition> = new Map([
+  ['cors', 'closest'],
+  ['rewrite', 'closest'],
+  ['headers', 'adds'],
+  ['redirect', 'closest'],
+  ['directResponse', 'closest'],
+]);
+
+function compositionOf(filter: string): Composition {
+  return COMPOSITION.get(filter) ?? 'narrows';
+}
 
 const RUNNING_ORDER: ReadonlyMap<string, number> = new Map(Object.keys(FILTER_CONFIGS).map((name, i) => [name, i]));
 
-/** @param policies  those on one target, oldest first */
+/** @param policies  those on one target, the first one to count first */
 export function levelOf(policies: readonly Policy[]): Level {
   const claims = new Claims<Policy>();
-  for (const policy of policies) {
-    for (const [filter, config] of Object.entries(policy.spec.filters ?? {})) {
-      if (config !== undefined)
-        claims.take(policy, { what: `filter "${filter}"`, field: `/spec/filters/${filter}` }, config);
-    }
-    for (const { path, value } of settingsOf(policy)) {
-      claims.take(
-        policy,
-        { what: `listener setting "${path.replace('/', '.')}"`, field: `/spec/listener/${path}` },
-        value,
-      );
-    }
-  }
   const filters: AskedFilter[] = [];
   const settings: AskedSetting[] = [];
-  for (const { policy, field, value } of claims.taken.values()) {
-    if (field.startsWith(FILTERS)) {
-      filters.push({ filter: field.slice(FILTERS.length), config: value, owner: describe(policy), policy, field });
-    } else settings.push({ path: field.slice(SETTINGS.length), value, policy });
+  for (const policy of policies) {
+    for (const [filter, config] of Object.entries(policy.spec.filters ?? {})) {
+      if (config === undefined) continue;
+      const field = `/spec/filters/${filter}`;
+      const isTaken =
+        compositionOf(filter) !== 'narrows' && !claims.take(policy, { what: `filter "${filter}"`, field }, config);
+      if (!isTaken) filters.push({ filter, config, owner: describe(policy), policy, field });
+    }
+    for (const { path, value } of settingsOf(policy)) {
+      const what = `listener setting "${path.replace('/', '.')}"`;
+      if (claims.take(policy, { what, field: `/spec/listener/${path}` }, value)) settings.push({ path, value, policy });
+    }
   }
   return { filters, settings, losers: claims.losers, findings: claims.findings };
 }
-
-const FILTERS = '/spec/filters/';
-const SETTINGS = '/spec/listener/';
 
 export interface Claim<P> {
   readonly policy: P;
@@ -93,16 +101,18 @@ export class Claims<P extends Policy | BackendPolicy> {
   readonly losers: Loser<P>[] = [];
   readonly findings: Finding[] = [];
 
-  take(policy: P, { what, field }: { readonly what: string; readonly field: string }, value: unknown): void {
+  /** Whether the field was free. Saying what the first one says is no conflict. */
+  take(policy: P, { what, field }: { readonly what: string; readonly field: string }, value: unknown): boolean {
     const first = this.taken.get(field);
     if (first === undefined) {
       this.taken.set(field, { policy, field, value });
-      return;
+      return true;
     }
-    if (canonicalJson(first.value) === canonicalJson(value)) return;
-    const message = `${describe(first.policy)} sets ${what} of the same target and is older: it counts, this one does not`;
+    if (canonicalJson(first.value) === canonicalJson(value)) return false;
+    const message = `${describe(first.policy)} sets ${what} of the same target and comes first: it counts, this one does not`;
     this.losers.push({ policy, message });
     this.findings.push(error('policy.conflict', policy, { field, message, related: [keyOf(first.policy)] }));
+    return false;
   }
 }
 
@@ -128,7 +138,7 @@ export function composeFilters(levels: readonly (readonly AskedFilter[])[]): Ask
       else list.push(asked);
     }
     for (const [name, list] of own) {
-      const farther = COMPOSITION[name] === 'all' ? (byName.get(name) ?? []) : [];
+      const farther = compositionOf(name) === 'closest' ? [] : (byName.get(name) ?? []);
       byName.set(name, [...farther, ...list]);
     }
   }

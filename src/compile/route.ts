@@ -28,8 +28,11 @@ export interface RouteResult {
 export interface MatchClaim {
   /** Equal for claims of which only one can be served. */
   readonly key: string;
+  readonly listener: string;
   readonly host: string;
   readonly field: string;
+  /** Length of the path: `/a/` takes what `/a` takes, and comes first because it is longer. */
+  readonly chars: number;
 }
 
 export function lowerRoute(route: HTTPRoute, look: Look): RouteResult {
@@ -101,10 +104,16 @@ function planAttachments(attachments: readonly Attachment[]): PlanAttachment[] {
 
 function claimsOf(attach: readonly PlanAttachment[], rules: readonly ReadRule[]): MatchClaim[] {
   const matches = rules.flatMap(({ matches: own = [], index }) =>
-    own.map((match, i) => ({ key: matchKey(match), field: `/spec/rules/${index}/matches/${i}` })),
+    own.map((match, i) => ({
+      key: matchKey(match),
+      chars: match.path.value.length,
+      field: `/spec/rules/${index}/matches/${i}`,
+    })),
   );
   return attach.flatMap(({ listener, hosts }) =>
-    hosts.flatMap((host) => matches.map(({ key, field }) => ({ key: `${listener} ${host} ${key}`, host, field }))),
+    hosts.flatMap((host) =>
+      matches.map(({ key, field, chars }) => ({ key: `${listener} ${host} ${key}`, listener, host, field, chars })),
+    ),
   );
 }
 

@@ -30,12 +30,28 @@ export interface RuleWork {
   readonly needs: Map<string, ClusterNeed>;
 }
 
+/** What becomes of a rule with a flaw. */
+const FLAW_EFFECTS = {
+  /** Nobody knows which requests are meant. */
+  'left-out': 'the rule is left out',
+  /** Serving without what was asked for would be worse. */
+  refused: 'the rule answers 500',
+  /** Only this backend is concerned. */
+  share: 'the share of this backend answers 500',
+} as const;
+
+export type FlawEffect = keyof typeof FLAW_EFFECTS;
+
+/** A flaw in words, with its effect. */
+export function flawText({ message, effect }: RuleFlaw): string {
+  return `${message}: ${FLAW_EFFECTS[effect]}`;
+}
+
 /** Something of a rule that is not supported. */
 export interface RuleFlaw extends Reason {
   readonly rule: string;
   readonly reason: 'UnsupportedValue' | 'IncompatibleFilters';
-  /** `whole`: the rule answers nothing but 500. `part`: some of its backends do. */
-  readonly extent: 'whole' | 'part';
+  readonly effect: FlawEffect;
 }
 
 /** How the Gateways and listeners of a group of attachments treat a rule. */
@@ -82,7 +98,7 @@ export function readRule(rule: HTTPRouteRule, index: number, work: RuleWork): Re
   if (badMatch !== undefined) {
     addFlaw(
       work,
-      { rule: name, reason: 'UnsupportedValue', message: badMatch.message, extent: 'whole' },
+      { rule: name, reason: 'UnsupportedValue', message: badMatch.message, effect: 'left-out' },
       at + badMatch.field,
     );
   }
@@ -102,7 +118,7 @@ export function readRule(rule: HTTPRouteRule, index: number, work: RuleWork): Re
     mirrors: own.mirrors.flatMap(({ filter, field }) => readMirror(filter, `${field}/requestMirror`, work) ?? []),
     refused,
     timeouts: readTimeouts(rule),
-    retry: readRetry(rule),
+    retry: readRetry(rule, at, work),
   };
 }
 
@@ -113,19 +129,18 @@ function refusalOf(
   { own, name, work }: { own: ReturnType<typeof readFilters>['flaw']; name: string; work: RuleWork },
 ): string | undefined {
   if (own !== undefined) {
-    addFlaw(work, { rule: name, reason: own.reason, message: own.message, extent: 'whole' }, own.field);
+    addFlaw(work, { rule: name, reason: own.reason, message: own.message, effect: 'refused' }, own.field);
     return own.message;
   }
   if (sessionPersistence === undefined) return undefined;
   const message = 'Session persistence is not supported yet';
-  addFlaw(work, { rule: name, reason: 'UnsupportedValue', message, extent: 'whole' }, `${at}/sessionPersistence`);
+  addFlaw(work, { rule: name, reason: 'UnsupportedValue', message, effect: 'refused' }, `${at}/sessionPersistence`);
   return message;
 }
 
 function addFlaw({ flaws, findings, route }: RuleWork, flaw: RuleFlaw, field: string): void {
   flaws.push(flaw);
-  const effect = flaw.extent === 'whole' ? 'the rule is refused' : 'its share answers 500';
-  findings.push(error('route.unsupported', route, { field, message: `${flaw.message}: ${effect}` }));
+  findings.push(error('route.unsupported', route, { field, message: flawText(flaw) }));
 }
 
 function readBackend(
@@ -144,7 +159,7 @@ function readBackend(
     });
   const target = findTarget(toReference(ref, work.route), { port: ref.port, field, work });
   if (flaw !== undefined) {
-    addFlaw(work, { rule: name, reason: flaw.reason, message: flaw.message, extent: 'part' }, flaw.field);
+    addFlaw(work, { rule: name, reason: flaw.reason, message: flaw.message, effect: 'share' }, flaw.field);
     return {
       target: { kind: 'invalid', code: 'route.filter-invalid', why: flaw.message },
       weight: ref.weight,
@@ -208,10 +223,15 @@ function timeoutMs(text: string | undefined): number | undefined {
   return ms === 0 ? undefined : ms;
 }
 
-function readRetry({ retry }: HTTPRouteRule): PlanRetry | undefined {
+function readRetry({ retry }: HTTPRouteRule, at: string, { route, findings }: RuleWork): PlanRetry | undefined {
   if (retry === undefined) return undefined;
+  const attempts = retry.attempts ?? RETRY.attempts;
+  if (attempts > RETRY_ATTEMPTS_MAX) {
+    const message = `At most ${RETRY_ATTEMPTS_MAX} attempts are made after the first, got ${attempts}`;
+    findings.push(warning('route.retry', route, { field: `${at}/retry/attempts`, message }));
+  }
   return {
-    attempts: Math.min(retry.attempts ?? RETRY.attempts, RETRY_ATTEMPTS_MAX),
+    attempts: Math.min(attempts, RETRY_ATTEMPTS_MAX),
     backoffMs: retry.backoff === undefined ? RETRY.backoffMs : (parseDuration(retry.backoff) ?? RETRY.backoffMs),
     codes: retry.codes,
   };

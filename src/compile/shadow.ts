@@ -3,7 +3,7 @@
  * same requests on the same host of the same listener and comes first: the older
  * route, then the first name (Gateway API, `HTTPRouteRule.matches`).
  */
-import { describe, type HTTPRoute, keyOf } from '../resource/resource.ts';
+import { describe, keyOf } from '../resource/resource.ts';
 import { type Finding, warning } from './finding.ts';
 import type { ListDelta } from './memo.ts';
 import type { MatchClaim, RouteResult } from './route.ts';
@@ -26,12 +26,12 @@ export class Shadows {
   }
 
   findings(): Finding[] {
-    const shadows = new Map<HTTPRoute, Map<string, Shadow>>();
+    const shadows = new Map<RouteResult, Map<string, Shadow>>();
     for (const key of this.#contested) {
       const [winner, ...losers] = (this.#claims.get(key) as Claimed[]).toSorted(byPrecedence);
       for (const loser of losers) addShadow(shadows, loser, winner!);
     }
-    return [...shadows].flatMap(([route, fields]) => [...fields].map(([field, one]) => findingOf(route, field, one)));
+    return [...shadows].flatMap(([result, fields]) => [...fields].map(([field, one]) => findingOf(result, field, one)));
   }
 
   #add(claimed: Claimed): void {
@@ -62,31 +62,41 @@ export class Shadows {
 
 /** Claims of one route stand in the order of its rules, and sorting keeps it. */
 function byPrecedence(a: Claimed, b: Claimed): number {
-  return a.result === b.result ? 0 : byAge(a.result.route, b.result.route);
+  const longer = b.claim.chars - a.claim.chars;
+  return longer !== 0 || a.result === b.result ? longer : byAge(a.result.route, b.result.route);
 }
 
 interface Shadow {
   readonly winner: Claimed;
-  readonly hosts: Set<string>;
+  /** Claims of the same match that lose. */
+  readonly lost: MatchClaim[];
 }
 
-function addShadow(shadows: Map<HTTPRoute, Map<string, Shadow>>, loser: Claimed, winner: Claimed): void {
-  const { route } = loser.result;
-  const { field, host } = loser.claim;
-  let fields = shadows.get(route);
-  if (fields === undefined) shadows.set(route, (fields = new Map()));
-  const known = fields.get(field);
-  if (known === undefined) fields.set(field, { winner, hosts: new Set([host]) });
-  else known.hosts.add(host);
+function addShadow(shadows: Map<RouteResult, Map<string, Shadow>>, { result, claim }: Claimed, winner: Claimed): void {
+  let fields = shadows.get(result);
+  if (fields === undefined) shadows.set(result, (fields = new Map()));
+  const known = fields.get(claim.field);
+  if (known === undefined) fields.set(claim.field, { winner, lost: [claim] });
+  else known.lost.push(claim);
 }
 
-function findingOf(route: HTTPRoute, field: string, { winner, hosts }: Shadow): Finding {
-  const names = [...hosts].map((host) => (host === '*' ? 'every host' : `"${host}"`)).join(', ');
+function findingOf({ route, claims }: RouteResult, field: string, { winner, lost }: Shadow): Finding {
+  const total = claims.filter((claim) => claim.field === field).length;
+  const where = lost.length === total ? '' : ` on ${placesOf(lost)}`;
   const first = winner.result.route;
   if (first === route) {
-    const message = `Unreachable on ${names}: the same requests are taken by an earlier match of the route, ${winner.claim.field}`;
+    const message = `Unreachable${where}: the same requests are taken by an earlier match of the route, ${winner.claim.field}`;
     return warning('route.shadowed', route, { field, message });
   }
-  const message = `Unreachable on ${names}: the same requests are taken by ${describe(first)}, which comes first`;
+  const message = `Unreachable${where}: the same requests are taken by ${describe(first)}, which comes first`;
   return warning('route.shadowed', route, { field, message, related: [keyOf(first)] });
+}
+
+const PLACES_MAX = 3;
+
+function placesOf(claims: readonly MatchClaim[]): string {
+  const shown = claims
+    .slice(0, PLACES_MAX)
+    .map(({ host, listener }) => `${host === '*' ? 'every host' : `"${host}"`} of ${listener}`);
+  return [...shown, ...(claims.length > PLACES_MAX ? [`${claims.length - PLACES_MAX} more`] : [])].join(', ');
 }

@@ -1,6 +1,13 @@
 /** Statuses of policies: one entry for each ancestor, that is what the policy acts through. */
 import { GATEWAY_GROUP } from '../resource/fields.ts';
-import { type BackendPolicy, type BackendTLSPolicy, describe, keyOf, type Policy } from '../resource/resource.ts';
+import {
+  type BackendPolicy,
+  type BackendTLSPolicy,
+  describe,
+  keyOf,
+  type Policy,
+  type Resource,
+} from '../resource/resource.ts';
 import { backendTargetKeys } from './backend.ts';
 import type { Found } from './found.ts';
 import { type Draft, holdsUnless } from './condition.ts';
@@ -20,13 +27,27 @@ interface Ancestor {
   readonly sectionName?: string;
 }
 
-export function policyStatuses(found: Found, work: StatusWork): Stated[] {
+/** Our own kinds whose TLS refers to something that leads nowhere. */
+export function brokenOwners({ clusters }: Found): ReadonlyMap<Resource, Reason> {
+  const owners = new Map<Resource, Reason>();
+  for (const { broken } of clusters.values()) if (broken !== undefined) owners.set(broken.owner, broken.reason);
+  return owners;
+}
+
+interface PolicyWork extends StatusWork {
+  readonly broken: ReadonlyMap<Resource, Reason>;
+}
+
+export function policyStatuses(found: Found, work: PolicyWork): Stated[] {
   const gatewaysOf = gatewaysByTarget(found);
   return found.targets.map(({ policy, targets }) => {
     if (policy.kind === 'BackendTLSPolicy') return stateTrust(policy, { gatewaysOf, found }, work);
     const entries = targets.map(({ target, fault }) => ({
       ancestor: target,
-      drafts: [holdsUnless('Accepted', fault ?? lostAt(policy, target, found))],
+      drafts: [
+        holdsUnless('Accepted', fault ?? lostAt(policy, target, found)),
+        ...(policy.kind === 'BackendPolicy' ? [holdsUnless('ResolvedRefs', work.broken.get(policy))] : []),
+      ],
     }));
     return state(policy, entries, work);
   });
@@ -80,7 +101,7 @@ function stateTrust(
   const winners = keys.map((key) => tables.tlsPolicies.get(key)?.[0]);
   const conflict: Reason | undefined = winners.includes(policy)
     ? undefined
-    : { reason: 'Conflicted', message: `${describe(winners[0] ?? policy)} has the same target and is older` };
+    : { reason: 'Conflicted', message: `${describe(winners[0] ?? policy)} has the same target and comes first` };
   const drafts = [
     holdsUnless('Accepted', conflict ?? trust?.notAccepted),
     holdsUnless('ResolvedRefs', trust?.unresolved),

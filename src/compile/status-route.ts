@@ -4,7 +4,7 @@ import type { AnyRoute, ParentOutcome, ParentRef } from './attach.ts';
 import type { Found } from './found.ts';
 import { type Draft, holds, holdsUnless } from './condition.ts';
 import type { Reason } from './listener.ts';
-import type { RuleFlaw } from './rule.ts';
+import { flawText, type RuleFlaw } from './rule.ts';
 import { type Stated, type StatusWork, subjectOf } from './status-item.ts';
 
 export function routeStatuses({ routes, laterRoutes }: Found, work: StatusWork): Stated[] {
@@ -77,14 +77,17 @@ function partOf({ kind, namespace, name, sectionName, port }: ParentRef): string
 
 /** A route of which no rule can be kept is not accepted. Its requests answer 500, so that they reach nothing else. */
 function refusedWhole({ flaws, rules }: Pick<RouteState, 'flaws' | 'rules'>): Reason | undefined {
-  const whole = new Set(flaws.filter(({ extent }) => extent === 'whole').map(({ rule }) => rule));
+  const whole = new Set(flaws.filter(({ effect }) => effect !== 'share').map(({ rule }) => rule));
   return whole.size === 0 || whole.size < rules ? undefined : flaws[0];
 }
 
+/** Flaws that one message names; the problems name all of them. */
+const FLAWS_NAMED_MAX = 5;
+
 /** The message must begin with `Dropped Rule` (Gateway API, `RouteConditionPartiallyInvalid`). */
 function partlyInvalid(flaws: readonly RuleFlaw[]): Draft {
-  const [first] = flaws;
-  const names = [...new Set(flaws.map(({ rule }) => `"${rule}"`))].join(', ');
-  const message = `Dropped Rule(s) ${names}, which answer 500: ${first!.message}`;
+  const named = flaws.slice(0, FLAWS_NAMED_MAX).map((flaw) => `${flaw.rule}: ${flawText(flaw)}`);
+  const rest = flaws.length - named.length;
+  const message = `Dropped Rule(s): ${named.join('; ')}${rest > 0 ? `; and ${rest} more` : ''}`;
   return holds('PartiallyInvalid', { reason: 'UnsupportedValue', message });
 }

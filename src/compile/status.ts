@@ -9,7 +9,7 @@ import { FEATURES } from './features.ts';
 import type { Found } from './found.ts';
 import { classFault } from './gateways.ts';
 import { gatewayStatus, listenerSetStatus } from './status-gateway.ts';
-import { policyStatuses } from './status-policy.ts';
+import { brokenOwners, policyStatuses } from './status-policy.ts';
 import { itemOf, type StatusItem, type StatusWork, subjectOf } from './status-item.ts';
 import { attachedRoutes, routeStatuses } from './status-route.ts';
 
@@ -17,16 +17,17 @@ export function statusItems(found: Found, basis: Omit<StatusWork, 'attached'>): 
   const work: StatusWork = { ...basis, attached: attachedRoutes(found) };
   const { gateways, sets, classes } = found.gateways;
   const { memory } = work;
+  const broken = brokenOwners(found);
   memory.begin();
   return [
     ...classes.map((gatewayClass) => itemOf(gatewayClass, classStatus(gatewayClass, memory))),
     ...gateways.map((base) => itemOf(base.gateway, gatewayStatus(base, found, work))),
     ...sets.map((base) => itemOf(base.set, listenerSetStatus(base, found, work))),
     ...routeStatuses(found, work).map(({ resource, status }) => itemOf(resource, status)),
-    ...policyStatuses(found, work).map(({ resource, status }) => itemOf(resource, status)),
+    ...policyStatuses(found, { ...work, broken }).map(({ resource, status }) => itemOf(resource, status)),
     ...found.inventory.byKind.Backend.map((backend) => {
-      const conditions = memory.stamp(subjectOf(backend), [holds('Accepted')]);
-      return itemOf(backend, { conditions });
+      const drafts = [holds('Accepted'), holdsUnless('ResolvedRefs', broken.get(backend))];
+      return itemOf(backend, { conditions: memory.stamp(subjectOf(backend), drafts) });
     }),
   ];
 }

@@ -50,17 +50,23 @@ export function readTargets(policy: AnyPolicy, look: Look): PolicyTargets {
       findings.push(error('policy.no-target', policy, { field, message, absent: target }));
       return { target, fault: { reason: 'TargetNotFound', message } };
     }
-    const fault = sectionFault(resource, ref.sectionName);
+    const fault = foreignFault(resource, look) ?? sectionFault(resource, ref.sectionName);
     const related = [keyOf(resource)];
     if (fault !== undefined)
       findings.push(error('policy.no-target', policy, { field, message: fault.message, related }));
     const older = olderTrust(policy, target, look);
     if (older !== undefined) findings.push(error('policy.conflict', policy, { field, ...older }));
-    const idle = idleSettings(policy, resource);
-    if (idle !== undefined) findings.push(error('policy.target-kind', policy, { field, message: idle, related }));
     return { target, fault };
   });
   return { policy, targets, findings };
+}
+
+/** A Gateway that another controller serves does not read our policies. */
+function foreignFault(resource: Resource, look: Look): Reason | undefined {
+  if (resource.kind !== 'Gateway' && resource.kind !== 'ListenerSet') return undefined;
+  if (look('parents', keyOf(resource)) !== undefined) return undefined;
+  const message = `${describe(resource)} is not served here, so the policy has no effect on it`;
+  return { reason: 'TargetNotFound', message };
 }
 
 function sectionFault(resource: Resource, sectionName: string | undefined): Reason | undefined {
@@ -99,13 +105,6 @@ function olderTrust(
   if (policy.kind !== 'BackendTLSPolicy') return undefined;
   const first = look('tlsPolicies', targetKey(kind, namespace, ref))?.[0];
   if (first === undefined || first === policy) return undefined;
-  const message = `${describe(first)} has the same target and is older: it counts, this one does not`;
+  const message = `${describe(first)} has the same target and comes first: it counts, this one does not`;
   return { message, related: [keyOf(first)] };
-}
-
-/** Settings of listeners mean nothing to a route. Filters of the same policy act all the same. */
-function idleSettings(policy: AnyPolicy, { kind, metadata }: Resource): string | undefined {
-  if (policy.kind !== 'Policy' || policy.spec.listener === undefined) return undefined;
-  if (kind === 'Gateway' || kind === 'ListenerSet') return undefined;
-  return `Listener settings act on a Gateway or ListenerSet, not on ${kind} ${metadata.namespace}/${metadata.name}: target its Gateway`;
 }
