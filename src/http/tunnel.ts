@@ -3,9 +3,12 @@
  * Bytes, backpressure, half-close and resets are passed on as they are.
  */
 import type { Duplex } from 'node:stream';
+import { type Intake, owned } from '../net/read-buffer.ts';
 
 export interface Tunnel {
   readonly socket: Duplex;
+  /** Set when bytes come this way instead of by `data` events. */
+  readonly intake?: Intake | undefined;
   /** Bytes that arrived together with the head and belong to the new protocol. */
   readonly early: Buffer | undefined;
 }
@@ -43,11 +46,13 @@ export function joinTunnels(client: Tunnel, upstream: Tunnel, counts: TunnelCoun
       count(from.early.length);
       to.socket.write(from.early);
     }
-    from.socket.on('data', (bytes: Buffer) => {
+    const pass = (bytes: Buffer): void => {
       count(bytes.length);
       events.onTraffic();
-      if (!to.socket.write(bytes)) from.socket.pause();
-    });
+      if (!to.socket.write(owned(bytes))) from.socket.pause();
+    };
+    if (from.intake === undefined) from.socket.on('data', pass);
+    else from.intake.take = pass;
     to.socket.on('drain', () => from.socket.resume());
     from.socket.on('end', () => {
       to.socket.end();

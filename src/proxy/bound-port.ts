@@ -8,6 +8,7 @@ import type { Fault } from '../base/fault.ts';
 import { H1ServerConn } from '../http/h1/server-conn.ts';
 import type { ClientFacts, RequestSink, ServerStream, ServerStreamEvents } from '../http/stream.ts';
 import type { PortState } from '../ir/port-state.ts';
+import { adoptAccepted, type Intake } from '../net/read-buffer.ts';
 import type { PortTls } from '../net/tls-server.ts';
 import type { PortMetrics } from '../observe/traffic-metrics.ts';
 import { Exchange } from './exchange.ts';
@@ -48,7 +49,10 @@ export class BoundPort implements LivePort, RequestSink {
     this.planVersion = options.planVersion;
     this.tls = options.tls;
     this.metrics = options.runtime.metrics.port(options.view.key);
-    this.#server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
+    this.#server = net.createServer(
+      { allowHalfOpen: true, noDelay: true, pauseOnConnect: options.tls === undefined },
+      (socket) => this.#accept(socket),
+    );
   }
 
   get connections(): number {
@@ -133,22 +137,28 @@ export class BoundPort implements LivePort, RequestSink {
     }
     this.metrics.connectionsOpened.add(1);
     const { tls } = this;
-    if (tls === undefined) return this.#serve(socket, plainFacts(socket));
+    if (tls === undefined) return this.#servePlain(socket);
     this.#handshakes.add(socket);
     tls.accept(socket, {
       onSecure: (secured, facts) => {
         this.#handshakes.delete(socket);
-        this.#serve(secured, facts);
+        this.#serve({ socket: secured }, facts);
       },
       onFailed: () => this.#handshakes.delete(socket),
     });
   }
 
-  #serve(socket: Duplex, facts: ClientFacts): void {
+  #servePlain(accepted: net.Socket): void {
+    const { socket, intake } = adoptAccepted(accepted);
+    this.#serve({ socket, intake }, plainFacts(socket));
+  }
+
+  #serve({ socket, intake }: { socket: Duplex; intake?: Intake | undefined }, facts: ClientFacts): void {
     const { limits, timeouts } = this.view.plan;
     this.metrics.connectionsOpen.add(1);
     const conn = new H1ServerConn({
       socket,
+      intake,
       facts,
       sink: this,
       wheel: this.runtime.wheel,

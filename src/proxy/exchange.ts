@@ -19,6 +19,7 @@ import type { RequestHead, ResponseHead } from '../http/message.ts';
 import { normalisePath } from '../http/path.ts';
 import { SEEN_UNDERSCORE } from '../http/seen.ts';
 import type { ClientStreamEvents, ServerStream, ServerStreamEvents } from '../http/stream.ts';
+import { owned } from '../net/read-buffer.ts';
 import { joinTunnels, type Tunnel } from '../http/tunnel.ts';
 import { type OwnAnswer, problemAnswer, replyAnswer } from './answer.ts';
 import type { Cluster } from './cluster/cluster.ts';
@@ -317,7 +318,7 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     if (this.#mirrors !== undefined) for (const mirror of this.#mirrors) mirror.body(bytes);
     const conn = this.#conn;
     if (this.#replayable || conn === undefined) {
-      (this.#kept ??= []).push(bytes);
+      (this.#kept ??= []).push(owned(bytes));
       this.#keptBytes += bytes.length;
       if (this.#keptBytes > REPLAY_BYTES_MAX) {
         if (conn !== undefined) this.#forgetBody();

@@ -9,6 +9,7 @@ import type { Headers } from '../http/headers.ts';
 import type { ResponseHead } from '../http/message.ts';
 import type { ClientStreamEvents, UpstreamRequest } from '../http/stream.ts';
 import type { Tunnel } from '../http/tunnel.ts';
+import { owned } from '../net/read-buffer.ts';
 import type { RuleMirror } from './rule.ts';
 import type { ConnWaiter, Endpoint } from './upstream/endpoint.ts';
 
@@ -62,7 +63,7 @@ export class Mirror implements ClientStreamEvents, ConnWaiter {
     }
     this.#heldBytes += bytes.length;
     if (this.#heldBytes > HELD_BYTES_MAX) this.drop();
-    else this.#held.push(bytes);
+    else this.#held.push(owned(bytes));
   }
 
   end(trailers: Headers | undefined): void {

@@ -7,6 +7,7 @@
 import type { Duplex } from 'node:stream';
 import { Fault } from '../../base/fault.ts';
 import { Timed, type TimerWheel } from '../../base/timers.ts';
+import type { Intake } from '../../net/read-buffer.ts';
 import { Headers } from '../headers.ts';
 import type { ResponseHead } from '../message.ts';
 import type { ClientStream, ClientStreamEvents, UpstreamRequest } from '../stream.ts';
@@ -17,6 +18,8 @@ import { type Framing, WireWriter } from './wire-writer.ts';
 
 export interface ClientConnOptions {
   readonly socket: Duplex;
+  /** Set when bytes come this way instead of by `data` events. */
+  readonly intake?: Intake | undefined;
   readonly wheel: TimerWheel;
   readonly headerBytesMax: number;
   /** Longest silence while an answer is awaited or under way; 0 for none. */
@@ -69,7 +72,9 @@ export class H1ClientConn implements ClientStream, BodySink {
     this.#keepAliveMs = options.keepAliveMs;
     this.#timer = new Timed(() => this.#onTimeout());
     const socket = options.socket;
-    socket.on('data', (bytes: Buffer) => this.#onData(bytes));
+    const take = (bytes: Buffer): void => this.#onData(bytes);
+    if (options.intake === undefined) socket.on('data', take);
+    else options.intake.take = take;
     socket.on('drain', () => this.#events?.onUpstreamWritable());
     socket.on('end', () => this.#onEnd());
     socket.on('error', (error: NodeJS.ErrnoException) => this.#lost(error.code ?? error.message));
@@ -232,7 +237,7 @@ export class H1ClientConn implements ClientStream, BodySink {
     const { headers } = this.#response;
     if (this.#facts.upgrade !== undefined) headers.set('upgrade', this.#facts.upgrade);
     socket.once('close', () => this.#options.onClosed(this, undefined));
-    events.onSwitched(this.#response, { socket, early: rest });
+    events.onSwitched(this.#response, { socket, intake: this.#options.intake, early: rest });
   }
 
   /** RFC 9112 section 6.3: what ends the body of an answer. */

@@ -12,6 +12,7 @@ import type { Duplex } from 'node:stream';
 import { Fault } from '../../base/fault.ts';
 import type { ConnectionLimits, ConnectionTimeouts } from '../../base/limits.ts';
 import { Timed, type TimerWheel } from '../../base/timers.ts';
+import { type Intake, owned } from '../../net/read-buffer.ts';
 import { parseAuthority } from '../authority.ts';
 import { Headers } from '../headers.ts';
 import type { RequestHead, ResponseHead } from '../message.ts';
@@ -24,6 +25,8 @@ import { type Framing, WireWriter } from './wire-writer.ts';
 
 export interface ServerConnOptions {
   readonly socket: Duplex;
+  /** Set when bytes come this way instead of by `data` events. */
+  readonly intake?: Intake | undefined;
   readonly facts: ClientFacts;
   readonly sink: RequestSink;
   readonly wheel: TimerWheel;
@@ -112,7 +115,10 @@ export class H1ServerConn implements ServerStream, BodySink {
 
   #listen(): void {
     const socket = this.#socket;
-    socket.on('data', (bytes: Buffer) => this.#onData(bytes));
+    const { intake } = this.#options;
+    const take = (bytes: Buffer): void => this.#onData(bytes);
+    if (intake === undefined) socket.on('data', take);
+    else intake.take = take;
     socket.on('drain', () => {
       if (this.#writeTimer !== undefined) this.#options.wheel.disarm(this.#writeTimer);
       this.#events?.onClientWritable();
@@ -180,7 +186,7 @@ export class H1ServerConn implements ServerStream, BodySink {
     const events = this.#options.sink.onRequest(this);
     // It may have been answered already, and the connection may be idle again or about to close.
     if (this.#state !== 'exchange') {
-      if (this.#state === 'idle') this.#waiting = rest;
+      if (this.#state === 'idle' && rest !== undefined) this.#wait(rest);
       return;
     }
     if (!this.#answerEnded) this.#events = events;
@@ -237,7 +243,7 @@ export class H1ServerConn implements ServerStream, BodySink {
   }
 
   #wait(bytes: Buffer): void {
-    this.#waiting = this.#waiting === undefined ? bytes : Buffer.concat([this.#waiting, bytes]);
+    this.#waiting = this.#waiting === undefined ? owned(bytes) : Buffer.concat([this.#waiting, bytes]);
     if (this.#waiting.length > PIPELINE_BYTES_MAX && !this.#socketPaused) {
       this.#socketPaused = true;
       this.#socket.pause();
@@ -514,7 +520,7 @@ export class H1ServerConn implements ServerStream, BodySink {
     this.#stopTimers();
     this.#socket.removeAllListeners('data').removeAllListeners('drain').removeAllListeners('end');
     this.#socket.once('close', () => this.#options.onClosed(this));
-    return { socket: this.#socket, early: this.#takeWaiting() };
+    return { socket: this.#socket, intake: this.#options.intake, early: this.#takeWaiting() };
   }
 
   /**

@@ -4,6 +4,7 @@
  * leave together; large pieces go out as they are, behind what waited.
  */
 import type { Duplex } from 'node:stream';
+import { owned } from '../../net/read-buffer.ts';
 import type { Headers } from '../headers.ts';
 import { latin1 } from '../latin1.ts';
 
@@ -79,7 +80,7 @@ export class WireWriter {
     const socket = this.#socket;
     socket.cork();
     this.flush();
-    const more = socket.write(bytes);
+    const more = socket.write(owned(bytes));
     if (this.#framing === 'chunked') this.#pending = '\r\n';
     this.flush();
     socket.uncork();

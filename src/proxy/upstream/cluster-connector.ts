@@ -19,14 +19,15 @@ export function connectorFor(options: ClusterConnectorOptions): Connector {
   return new SocketConnector(wheel, plan.settings.connectMs, plan.tls === undefined ? undefined : secureFor(options));
 }
 
-function secureFor({ key, plan, contexts, secretOf }: ClusterConnectorOptions): Secure {
+function secureFor(options: ClusterConnectorOptions): Secure {
+  const { key, plan, contexts } = options;
   const { tls } = plan;
   const wanted = tls!.clientCertificate?.secret;
-  const clientCertificate = wanted === undefined ? undefined : secretOf(wanted);
+  const clientCertificate = wanted === undefined ? undefined : options.secretOf(wanted);
   const upstreamTls = new UpstreamTls({ plan: tls!, clientCertificate, contexts });
   return (socket, endpoint, done) =>
     upstreamTls.secure(socket, endpoint, {
-      onSecure: (secured) => done.onOpen(secured),
+      onSecure: (secured) => done.onOpen(secured, undefined),
       onFailed: (why) => done.onFailed(new Fault('upstream.tls-failed', `${key}: ${why}`)),
     });
 }

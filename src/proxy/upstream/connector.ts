@@ -2,6 +2,7 @@
 import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import { Fault } from '../../base/fault.ts';
+import { intakeOptions } from '../../net/read-buffer.ts';
 import { Timed, type TimerWheel } from '../../base/timers.ts';
 import type { ConnectDone, Connector } from './endpoint.ts';
 
@@ -20,15 +21,23 @@ export class SocketConnector implements Connector {
   }
 
   connect(address: string, port: number, done: ConnectDone): () => void {
+    // TLS reads the socket below it in a way of its own.
+    const { intake, onread } = this.#secure === undefined ? intakeOptions() : NO_INTAKE;
     // A tunnel may end one way only; for anything else the codec destroys the socket when the upstream ends.
-    const socket = net.connect({ host: address, port, noDelay: true, allowHalfOpen: true });
+    const socket = net.connect({
+      host: address,
+      port,
+      noDelay: true,
+      allowHalfOpen: true,
+      ...(onread === undefined ? {} : { onread }),
+    });
     let settled = false;
     const settle = (result: Duplex | Fault): void => {
       if (settled) return;
       settled = true;
       this.#wheel.disarm(timer);
       socket.off('error', onError);
-      if (!(result instanceof Fault)) return done.onOpen(result);
+      if (!(result instanceof Fault)) return done.onOpen(result, intake);
       socket.on('error', ignore);
       socket.destroy();
       done.onFailed(result);
@@ -43,10 +52,12 @@ export class SocketConnector implements Connector {
     socket.once('connect', () => {
       if (this.#secure === undefined) return settle(socket);
       socket.on('error', ignore); // the TLS socket on top of it reports the failure
-      this.#secure(socket, `${address}:${port}`, { onOpen: settle, onFailed: settle });
+      this.#secure(socket, `${address}:${port}`, { onOpen: (secured) => settle(secured), onFailed: settle });
     });
     return () => settle(new Fault('upstream.connect-refused', 'Cancelled'));
   }
 }
+
+const NO_INTAKE = { intake: undefined, onread: undefined };
 
 const ignore = (): void => undefined;

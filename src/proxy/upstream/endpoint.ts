@@ -7,6 +7,7 @@ import type { Duplex } from 'node:stream';
 import { Fault } from '../../base/fault.ts';
 import type { TimerWheel } from '../../base/timers.ts';
 import { H1ClientConn } from '../../http/h1/client-conn.ts';
+import type { Intake } from '../../net/read-buffer.ts';
 import type { PlanClusterSettings } from '../../ir/plan.ts';
 
 /** Someone who waits for a connection. */
@@ -21,7 +22,8 @@ export interface Connector {
 }
 
 export interface ConnectDone {
-  onOpen(socket: Duplex): void;
+  /** @param intake  where the bytes of the socket come from; undefined for `data` events */
+  onOpen(socket: Duplex, intake: Intake | undefined): void;
   onFailed(fault: Fault): void;
 }
 
@@ -147,12 +149,12 @@ export class Endpoint {
     this.#connecting++;
     const { address, port, connector } = this.#options;
     const cancel = connector.connect(address, port, {
-      onOpen: (socket) => {
+      onOpen: (socket, intake) => {
         this.#connecting--;
         this.#cancels.delete(cancel);
         this.#failures = 0;
         this.#avoidUntilMs = 0;
-        this.#adopt(socket);
+        this.#adopt(socket, intake);
       },
       onFailed: (fault) => {
         this.#connecting--;
@@ -163,12 +165,13 @@ export class Endpoint {
     this.#cancels.add(cancel);
   }
 
-  #adopt(socket: Duplex): void {
+  #adopt(socket: Duplex, intake: Intake | undefined): void {
     const { settings, wheel, counters } = this.#options;
     counters.opened();
     counters.open(1);
     const conn = new H1ClientConn({
       socket,
+      intake,
       wheel,
       headerBytesMax: settings.headerBytesMax,
       idleMs: settings.idleMs,
