@@ -30,7 +30,7 @@ export class Metering {
     this.metrics.info('fourways_build_info', [versions.own, versions.node]);
     const startedMs = clock.wallMs() - process.uptime() * 1_000;
     this.metrics.gauge('process_start_time_seconds', []).set(startedMs / 1_000);
-    this.#loop = new LoopFigures(this.metrics, MAIN);
+    this.#loop = new LoopFigures(clock, this.metrics, MAIN);
   }
 
   /** For a worker that is about to start. A replacement gets a new one. */

@@ -1,6 +1,8 @@
 /** What the outside says to a process that runs. */
 import { closeSync, openSync } from 'node:fs';
-import { HAND_OVER } from './takeover.ts';
+
+/** What a process is told with that another takes over from (takeover.ts). SIGUSR1 is Node's own. */
+export const HAND_OVER = 'SIGUSR2';
 
 export interface Signals {
   /** Resolves with the signal that asks for a polite end. */

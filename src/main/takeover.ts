@@ -7,9 +7,6 @@ import { get } from 'node:http';
 import { portOwner } from './port-owner.ts';
 import { StartFailure } from './start-failure.ts';
 
-/** What the old process is told with. SIGUSR1 is Node's own. */
-export const HAND_OVER = 'SIGUSR2';
-
 /** An admin API of ours answers in a few milliseconds, or something else listens there. */
 const ANSWER_MS_MAX = 2_000;
 const ANSWER_BYTES_MAX = 64 * 1024;

@@ -8,8 +8,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { ExitCode, UpOptions } from '../cli/command.ts';
 import { bannerLines, readyOf } from './banner.ts';
 import { type Console, openConsole } from './console.ts';
-import { listenToSignals, type Signals } from './signals.ts';
-import { findOld, HAND_OVER } from './takeover.ts';
+import { HAND_OVER, listenToSignals, type Signals } from './signals.ts';
+import { allowCollecting, collectSoon } from './spare-memory.ts';
 import { StartFailure } from './start-failure.ts';
 import { type Running, up } from './up.ts';
 
@@ -19,6 +19,7 @@ const ADMIN_WAIT_MS_MAX = 10_000;
 
 /** Does not return: the process ends. */
 export async function upCommand(options: UpOptions): Promise<ExitCode> {
+  allowCollecting();
   const console = openConsole(options.logLevel);
   process.on('uncaughtException', (error) => {
     console.lastWords(JSON.stringify({ level: 'error', message: 'Uncaught error: ending', stack: error.stack }));
@@ -42,6 +43,7 @@ async function run(options: UpOptions, console: Console, signals: Signals): Prom
   }
   signals.onReload(() => void running.reload());
   announce(running, options, console);
+  collectSoon();
 
   const why = await signals.stop;
   const { drainMs } = options;
@@ -54,7 +56,7 @@ async function run(options: UpOptions, console: Console, signals: Signals): Prom
 
 async function start(options: UpOptions, console: Console): Promise<Running> {
   const { path, bind, admin, takeover, dataDir, logLevel } = options;
-  const old = takeover ? await findOld(admin.host, admin.port) : undefined;
+  const old = takeover ? await (await import('./takeover.ts')).findOld(admin.host, admin.port) : undefined;
   const running = await up({
     path,
     bind,

@@ -4,10 +4,12 @@
  * the proxy and what it needs, and nothing that reads configuration.
  */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { systemClock } from '../base/clock.ts';
 import { forwardingLog } from '../base/log.ts';
 import { LoopFigures } from './loop-figures.ts';
 import { makeNode } from './make-node.ts';
 import { LineSender, serveNode } from './serve-node.ts';
+import { collectSoon } from './spare-memory.ts';
 import type { FromWorker, WorkerSettings } from './worker-protocol.ts';
 
 function run(port: MessagePort, settings: WorkerSettings): void {
@@ -20,7 +22,7 @@ function run(port: MessagePort, settings: WorkerSettings): void {
     announce: (event) => post({ kind: 'series', event }),
     writeLines: (text) => lines.send(text),
   });
-  const figures = new LoopFigures(metrics, String(settings.worker));
+  const figures = new LoopFigures(systemClock, metrics, String(settings.worker));
   serveNode(port, {
     node,
     lines,
@@ -29,5 +31,6 @@ function run(port: MessagePort, settings: WorkerSettings): void {
   });
 }
 
+collectSoon();
 // A thread always has a port.
 run(parentPort!, workerData as WorkerSettings);
