@@ -20,13 +20,14 @@ const FILES = {
   'src/base/c.ts': ["import '../main/a.ts';"],
 };
 
-test('deps: rooms, packages and Node modules that are loaded at the start, each once', () => {
+test('deps: rooms, packages and Node modules that are loaded at the start and later, each once', () => {
   const root = mkdtempSync(join(tmpdir(), 'deps-'));
   for (const [file, lines] of Object.entries(FILES)) {
     mkdirSync(dirname(join(root, file)), { recursive: true });
     writeFileSync(join(root, file), lines.join('\n'));
   }
-  const deps = depsOf(root, 'src/main/a.ts');
+  const [start, ever] = [depsOf(root, 'src/main/a.ts', 'start'), depsOf(root, 'src/main/a.ts', 'ever')];
   rmSync(root, { recursive: true });
-  assert.deepEqual(deps, ['node:net', 'npm @scope/name', 'npm yaml', 'src/base', 'src/main']);
+  assert.deepEqual(start, ['node:net', 'npm @scope/name', 'npm yaml', 'src/base', 'src/main']);
+  assert.deepEqual(ever, ['node:net', 'npm @scope/name', 'npm late', 'npm yaml', 'src/base', 'src/main']);
 });

@@ -1,8 +1,7 @@
 /**
- * `npm run deps`: writes what each program loads when it starts, so that a change
- * of it is seen in review. No other rule keeps a data plane small for years.
+ * `npm run deps`: writes what each program loads, at its start and later, so that a
+ * change of it is seen in review. No other rule keeps a data plane small for years.
  *
- * Only static imports count: what is loaded later costs nothing until it is used.
  * `--check` compares instead of writing.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -17,8 +16,8 @@ const PROGRAMS: readonly { readonly name: string; readonly entry: string; readon
   { name: 'cli', entry: 'src/cli/main.ts', what: 'the command line before it knows its command' },
 ];
 
-/** Everything that `entry` loads at its start: `node:net`, `npm yaml`, `src/base`; sorted. */
-export function depsOf(root: string, entry: string): string[] {
+/** Everything that `entry` loads: `node:net`, `npm yaml`, `src/base`; sorted. */
+export function depsOf(root: string, entry: string, when: 'start' | 'ever'): string[] {
   const files = new Set<string>();
   const deps = new Set<string>();
   const queue = [resolve(root, entry)];
@@ -26,7 +25,7 @@ export function depsOf(root: string, entry: string): string[] {
     if (files.has(file)) continue;
     files.add(file);
     deps.add(relative(root, file).split('/').slice(0, 2).join('/'));
-    for (const specifier of loadedBy(readFileSync(file, 'utf8'))) {
+    for (const specifier of loadedBy(readFileSync(file, 'utf8'), when)) {
       if (specifier.startsWith('.')) queue.push(resolve(dirname(file), specifier));
       else deps.add(specifier.startsWith('node:') ? specifier : `npm ${packageOf(specifier)}`);
     }
@@ -42,9 +41,13 @@ function main(check: boolean): void {
   mkdirSync(join(ROOT, 'deps'), { recursive: true });
   for (const { name, entry, what } of PROGRAMS) {
     const path = join(ROOT, 'deps', `${name}.txt`);
+    const start = depsOf(ROOT, entry, 'start');
+    const later = depsOf(ROOT, entry, 'ever').filter((dep) => !start.includes(dep));
     const lines = [
-      `# What ${what} (${entry}) loads when it starts. Written by "npm run deps".`,
-      ...depsOf(ROOT, entry),
+      `# What ${what} (${entry}) loads. Written by "npm run deps".`,
+      '# at its start',
+      ...start,
+      ...(later.length === 0 ? [] : ['# later, or never', ...later]),
     ];
     const text = `${lines.join('\n')}\n`;
     if (!check) writeFileSync(path, text);

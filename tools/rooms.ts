@@ -72,11 +72,15 @@ function importsOf(path: string): string[] {
   return [...readFileSync(path, 'utf8').matchAll(IMPORT)].map((found) => (found[1] ?? found[2])!);
 }
 
-/** What a module loads before its first line runs: static imports without those of types, which are erased. */
-export function loadedBy(text: string): string[] {
-  return [...text.matchAll(IMPORT)].flatMap(([line, specifier]) =>
-    specifier === undefined || /^\s*(?:import|export)\s+type\s/.test(line) ? [] : [specifier],
-  );
+/**
+ * What a module loads: static imports without those of types, which are erased.
+ * `start`: before its first line runs. `ever`: also what it may import later.
+ */
+export function loadedBy(text: string, when: 'start' | 'ever'): string[] {
+  return [...text.matchAll(IMPORT)].flatMap(([line, atStart, later]) => {
+    if (atStart !== undefined) return /^\s*(?:import|export)\s+type\s/.test(line) ? [] : [atStart];
+    return when === 'ever' && later !== undefined ? [later] : [];
+  });
 }
 
 function breachOf(root: string, { file, specifier }: Import): Breach | undefined {

@@ -45,9 +45,12 @@ routes:
   return [['fourways.yaml', text]];
 }
 
+// Apart from the text around it, because it is no import of this file.
+const IMPORT = `import { defineConfig } from 'fourways/config';`;
+
 export function typescriptFiles(starter: Starter): StarterFile[] {
   const text = `// Fourways in TypeScript: names of services are checked while you write. See the result: fourways show --expanded .
-import { defineConfig } from 'fourways/config';
+${IMPORT}
 
 export default defineConfig({
   listen: '127.0.0.1:${starter.listenPort}', // ${starter.listenPort} alone listens on every address
