@@ -48,7 +48,7 @@ function unserved({ hosts, pointer }: ReadMatch, parents: Parents): ShortFinding
   const message =
     hosts.length === 0 || served.length === 0
       ? 'Nothing serves the route: every item of "listen" redirects'
-      : `Nothing listens for the host "${hosts.join('", "')}": "listen" has ${listed(served)}`;
+      : `Nothing listens for the host "${hosts.join('", "')}": expected ${listed(served)}`;
   return [error(hosts.length === 0 ? pointer : `${pointer}/host`, 'route.unserved', message)];
 }
 

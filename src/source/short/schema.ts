@@ -429,5 +429,11 @@ const NAME_PATTERN = new RegExp(`^${NAME}$`);
 
 /** What is wrong with the name of a service or policy. */
 export function wrongName(name: string): string | undefined {
-  return NAME_PATTERN.test(name) ? undefined : `Expected ${NAME_WORDS}, got ${JSON.stringify(name)}`;
+  if (NAME_PATTERN.test(name)) return undefined;
+  const better = name
+    .replaceAll(/([a-z0-9])([A-Z])/g, '$1-$2')
+    .replaceAll(/[^A-Za-z0-9]+/g, '-')
+    .toLowerCase();
+  const hint = NAME_PATTERN.test(better) ? `: "${better}" would do` : '';
+  return `Expected ${NAME_WORDS}, got ${JSON.stringify(name)}${hint}`;
 }
