@@ -16,14 +16,14 @@ import type { Exchange as FilterExchange, Filter, RouteMatch, Verdict } from '..
 import type { H1ClientConn } from '../http/h1/client-conn.ts';
 import type { Headers } from '../http/headers.ts';
 import type { RequestHead, ResponseHead } from '../http/message.ts';
-import { normalisePath } from '../http/path.ts';
+import { checkQuery, normalisePath } from '../http/path.ts';
 import { SEEN_UNDERSCORE } from '../http/seen.ts';
 import type { ClientStreamEvents, ServerStream, ServerStreamEvents } from '../http/stream.ts';
 import { owned } from '../net/read-buffer.ts';
 import { joinTunnels, type Tunnel } from '../http/tunnel.ts';
 import { type OwnAnswer, problemAnswer, replyAnswer } from './answer.ts';
 import type { Cluster } from './cluster/cluster.ts';
-import { dropUnderscoreNames, markAnswer, markRequest, RequestMarks } from './marks.ts';
+import { dropUnderscoreNames, entryOf, markAnswer, markRequest, RequestMarks } from './marks.ts';
 import { startMirrors, type Mirror } from './mirror.ts';
 import type { ListenerView, LivePort } from './runtime.ts';
 import type { Rule, RuleBackend } from './rule.ts';
@@ -142,6 +142,10 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
       const path = normalisePath(request.path, settings.path);
       if (typeof path !== 'string') return new Fault('request.path-invalid', path.refused);
       request.path = path;
+    }
+    if (request.query !== '') {
+      const refused = checkQuery(request.query);
+      if (refused !== undefined) return new Fault('request.path-invalid', refused.refused);
     }
     if ((this.#stream.seen & SEEN_UNDERSCORE) !== 0 && settings.underscoreNames !== 'keep') {
       if (settings.underscoreNames === 'refuse') return new Fault('request.malformed', 'Header name has an underscore');
@@ -562,36 +566,20 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
   }
 
   #log(): void {
-    const { request, times } = this;
-    const { facts } = this.#stream;
-    const { runtime, planVersion } = this.#port;
-    runtime.accessLog.write(
-      {
-        requestId: this.requestId,
-        traceId: times.traceId,
-        method: request.method,
-        scheme: request.scheme,
-        host: request.authority,
-        path: this.#pathAsked,
-        query: request.query,
-        status: this.#status,
-        fault: this.#fault,
-        rule: this.#rule?.name ?? '',
-        cluster: this.#backend?.cluster?.key ?? '',
-        endpoint: this.#endpoint?.name ?? '',
-        attempts: this.#attempts,
-        listener: this.#listener!.key,
-        clientIp: this.clientIp,
-        bytesIn: this.#bytesIn,
-        bytesOut: this.#bytesOut,
-        tlsVersion: facts.tlsVersion,
-        tlsCipher: facts.tlsCipher,
-        planVersion,
-        headers: request.headers,
-        marks: times,
-      },
-      this.#listener!.gate,
-    );
+    const { gate, key } = this.#listener!;
+    const entry = entryOf(this, this.#stream.facts, {
+      path: this.#pathAsked,
+      status: this.#status,
+      fault: this.#fault,
+      cluster: this.#backend?.cluster?.key ?? '',
+      endpoint: this.#endpoint?.name ?? '',
+      attempts: this.#attempts,
+      listener: key,
+      bytesIn: this.#bytesIn,
+      bytesOut: this.#bytesOut,
+      planVersion: this.#port.planVersion,
+    });
+    this.#port.runtime.accessLog.write(entry, gate);
   }
 }
 

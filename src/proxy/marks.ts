@@ -3,7 +3,8 @@ import type { Exchange } from '../filter/filter.ts';
 import type { Headers } from '../http/headers.ts';
 import type { ResponseHead } from '../http/message.ts';
 import { SEEN_DATE, SEEN_REQUEST_ID, SEEN_SERVER, SEEN_TRACEPARENT } from '../http/seen.ts';
-import type { ServerStream } from '../http/stream.ts';
+import type { ClientFacts, ServerStream } from '../http/stream.ts';
+import type { AccessEntry } from '../observe/access-log.ts';
 import type { Marks } from '../observe/latency.ts';
 import type { ListenerView, Runtime } from './runtime.ts';
 import { isRequestId, traceIdOf } from './trace-ids.ts';
@@ -23,7 +24,9 @@ export class RequestMarks implements Marks {
   requestLines = '';
 }
 
-interface Marked extends Exchange {
+interface Marked extends Omit<Exchange, 'rule'> {
+  /** Undefined before one was found. */
+  readonly rule: { readonly name: string } | undefined;
   clientIp: string;
   requestId: string;
   readonly times: RequestMarks;
@@ -63,6 +66,41 @@ export function markRequest(x: Marked, stream: ServerStream, listener: ListenerV
   }
   if (listener.plan.settings.via) lines += `via: ${stream.version} fourways\r\n`;
   x.times.requestLines = lines;
+}
+
+/** What only the exchange itself knows of its line in the access log. */
+type Told = Pick<
+  AccessEntry,
+  | 'path'
+  | 'status'
+  | 'fault'
+  | 'cluster'
+  | 'endpoint'
+  | 'attempts'
+  | 'listener'
+  | 'bytesIn'
+  | 'bytesOut'
+  | 'planVersion'
+>;
+
+/** The whole line: what was told, and what the exchange was marked with. */
+export function entryOf(x: Marked, facts: ClientFacts, told: Told): AccessEntry {
+  const { request, times } = x;
+  return {
+    ...told,
+    requestId: x.requestId,
+    traceId: times.traceId,
+    method: request.method,
+    scheme: request.scheme,
+    host: request.authority,
+    query: request.query,
+    rule: x.rule?.name ?? '',
+    clientIp: x.clientIp,
+    tlsVersion: facts.tlsVersion,
+    tlsCipher: facts.tlsCipher,
+    headers: request.headers,
+    marks: times,
+  };
 }
 
 /** RFC 9110 section 6.6.1: an answer without a date gets one. The server's name is the operator's choice. */

@@ -13,7 +13,6 @@ import { Fault } from '../../base/fault.ts';
 import type { ConnectionLimits, ConnectionTimeouts } from '../../base/limits.ts';
 import { Timed, type TimerWheel } from '../../base/timers.ts';
 import { type Intake, owned } from '../../net/read-buffer.ts';
-import { parseAuthority } from '../authority.ts';
 import { Headers } from '../headers.ts';
 import type { RequestHead, ResponseHead } from '../message.ts';
 import type { ClientFacts, RequestSink, ServerStream, ServerStreamEvents } from '../stream.ts';
@@ -21,6 +20,7 @@ import type { Tunnel } from '../tunnel.ts';
 import { BodyReader, type BodySink } from './body-reader.ts';
 import { HeadCollector } from './head-collector.ts';
 import { emptyFacts, type HeadFacts, parseRequestHead } from './parse-head.ts';
+import { TargetReader } from './target-reader.ts';
 import { type Framing, WireWriter } from './wire-writer.ts';
 
 export interface ServerConnOptions {
@@ -58,6 +58,7 @@ export class H1ServerConn implements ServerStream, BodySink {
   readonly #socket: Duplex;
   readonly #writer: WireWriter;
   readonly #head: HeadFacts = emptyFacts();
+  readonly #target = new TargetReader();
   readonly #body = new BodyReader();
   readonly #collector: HeadCollector;
   readonly #timer: Timed;
@@ -76,8 +77,6 @@ export class H1ServerConn implements ServerStream, BodySink {
   #discarded = 0;
   #requestReadMs = 0;
   #idleSinceMs = -DRAIN_GRACE_MS;
-  #lastAuthority = '';
-  #lastHost = '';
 
   constructor(options: ServerConnOptions) {
     this.#options = options;
@@ -165,7 +164,7 @@ export class H1ServerConn implements ServerStream, BodySink {
         limits: this.#options.limits,
       });
       if (fault !== undefined) return this.#refuseUnread(fault);
-      const refused = this.#readTarget() ?? this.#frameBody();
+      const refused = this.#target.read(this.#head, this.request) ?? this.#frameBody();
       if (refused !== undefined) return this.#refuse(refused);
       const { rest } = found;
       this.#begin(rest);
@@ -301,61 +300,6 @@ export class H1ServerConn implements ServerStream, BodySink {
   }
 
   // --- what the head says ------------------------------------------------------------------------------------------
-
-  /** RFC 9112 section 3.2: the four forms of a request target. */
-  #readTarget(): Fault | undefined {
-    const { request } = this;
-    const head = this.#head;
-    const { method, target } = head;
-    request.method = method;
-    let authority = head.host;
-    let from = 0;
-    if (method === 'CONNECT') return new Fault('request.connect-refused', 'CONNECT is not routed');
-    if (target.charCodeAt(0) !== 0x2f) {
-      if (target === '*') {
-        if (method !== 'OPTIONS') return new Fault('request.malformed', 'Asterisk target without OPTIONS');
-      } else {
-        const absolute = /^https?:\/\/([^/?#]*)/i.exec(target);
-        if (absolute === null) return new Fault('request.malformed', 'Request target has no known form');
-        // The host of the target counts and Host is ignored (RFC 9112 section 3.2.2), but it must still be valid.
-        if (authority !== undefined && parseAuthority(authority) === undefined) {
-          return new Fault('request.host-invalid', 'Host header is not valid');
-        }
-        authority = absolute[1]!;
-        from = absolute[0].length;
-      }
-    }
-    const fault = this.#readAuthority(authority ?? '');
-    if (fault !== undefined) return fault;
-    const mark = target.indexOf('?', from);
-    if (mark < 0) {
-      request.path = from === 0 ? target : target.slice(from) || '/';
-      request.query = '';
-    } else {
-      request.path = target.slice(from, mark) || '/';
-      request.query = target.slice(mark);
-    }
-    if (target.includes('#', from)) return new Fault('request.malformed', 'Request target has a fragment');
-    return undefined;
-  }
-
-  #readAuthority(authority: string): Fault | undefined {
-    const { request } = this;
-    if (authority !== this.#lastAuthority || authority === '') {
-      if (authority === '' && this.#head.minorVersion === 0) {
-        request.authority = '';
-        request.host = '';
-        return undefined;
-      }
-      const parsed = parseAuthority(authority);
-      if (parsed === undefined) return new Fault('request.host-invalid', 'Host header is not valid');
-      this.#lastAuthority = authority;
-      this.#lastHost = parsed.host;
-    }
-    request.authority = authority;
-    request.host = this.#lastHost;
-    return undefined;
-  }
 
   #frameBody(): Fault | undefined {
     const { request } = this;
