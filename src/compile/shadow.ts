@@ -27,11 +27,15 @@ export class Shadows {
 
   findings(): Finding[] {
     const shadows = new Map<RouteResult, Map<string, Shadow>>();
-    for (const key of this.#contested) {
+    for (const key of [...this.#contested].toSorted()) {
       const [winner, ...losers] = (this.#claims.get(key) as Claimed[]).toSorted(byPrecedence);
       for (const loser of losers) addShadow(shadows, loser, winner!);
     }
-    return [...shadows].flatMap(([result, fields]) => [...fields].map(([field, one]) => findingOf(result, field, one)));
+    const findings = [...shadows].flatMap(([result, fields]) =>
+      [...fields].map(([field, shadow]) => findingOf(result, field, shadow)),
+    );
+    // In an order of their own: that of the map tells what came when, which is nothing that the resources say.
+    return findings.toSorted((a, b) => (placeKey(a) < placeKey(b) ? -1 : 1));
   }
 
   #add(claimed: Claimed): void {
@@ -58,6 +62,10 @@ export class Shadows {
     if (rest.length === 1) this.#claims.set(key, rest[0]!);
     else this.#claims.delete(key);
   }
+}
+
+function placeKey({ resource, field }: Finding): string {
+  return `${keyOf(resource)}${field}`;
 }
 
 /** Claims of one route stand in the order of its rules, and sorting keeps it. */
