@@ -469,6 +469,7 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     this.#stage = 'answering';
     this.times.answeredMs = this.#port.runtime.wheel.readMs();
     head.headers.add('date', this.#port.runtime.dateValue());
+    if (this.#listener?.plan.settings.serverHeader === 'remove') head.headers.delete('server');
     this.#sendHead(head);
     // A filter made the head longer or shorter, never the body.
     if (body.length > 0) this.#stream.sendBody(body);

@@ -309,3 +309,12 @@ test('node: header names with an underscore follow the listener', async () => {
   await change('refuse');
   assert.deepEqual(await ask(), [400, false]);
 });
+
+test('node: a cluster named by DNS has its endpoints when the plan is reported as applied', async () => {
+  await using upstream = await Upstream.start((_, answer) => answer.end('by name'));
+  await using proxy = new Harness();
+  const endpoints = [{ address: 'localhost', port: upstream.port, weight: 1 }];
+  await proxy.start({ routes: { r: routeOf(ruleTo()) }, clusters: { c: clusterTo([], { endpoints }) } });
+  assert.equal((await request(proxy.port)).body, 'by name');
+  assert.equal(proxy.node.stats().endpoints['c']![0]!.resolvedFrom, 'localhost');
+});

@@ -20,6 +20,7 @@ import type { AccessLog } from '../observe/access-log.ts';
 import type { TrafficMetrics } from '../observe/traffic-metrics.ts';
 import { BoundPort } from './bound-port.ts';
 import { Cluster, type ClusterCounters, type ClusterEnv } from './cluster/cluster.ts';
+import { firstAddresses } from './cluster/first-addresses.ts';
 import type { Node } from './node-types.ts';
 import { Rule } from './rule.ts';
 import type { PortView, Runtime } from './runtime.ts';
@@ -84,11 +85,15 @@ export class ProxyNode implements Node {
     if (delta.from !== this.#version) {
       return { kind: 'nack', version: delta.to, reason: `Delta starts from ${delta.from}, but ${this.#version} runs` };
     }
+    const { resolver, clock } = this.#options;
+    const release = await firstAddresses(Object.values(delta.set.clusters), resolver, clock);
     try {
       this.#swap(delta);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       return { kind: 'nack', version: delta.to, reason };
+    } finally {
+      release();
     }
     return { kind: 'ack', version: delta.to, ports: await this.#bindAll(refused) };
   }

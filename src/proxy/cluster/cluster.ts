@@ -3,11 +3,13 @@
  * while its key is in the plan; a new plan changes its endpoints in place, and
  * those that remain keep their connections.
  */
+import { isIP } from 'node:net';
 import { Fault } from '../../base/fault.ts';
 import type { Resolver } from '../../net/dns.ts';
 import type { PlanCluster, PlanEndpoint } from '../../ir/plan.ts';
 import type { EndpointStats } from '../../ir/node-stats.ts';
 import { Endpoint, type EndpointCounters, type EndpointOptions } from '../upstream/endpoint.ts';
+import { namesOf } from './first-addresses.ts';
 import { pickWeighted } from './pick.ts';
 import { RetryBudget } from './retry-budget.ts';
 
@@ -103,7 +105,7 @@ export class Cluster {
   }
 
   #watchNames(): void {
-    const names = new Set(this.#plan.endpoints.map(({ address }) => address).filter((address) => !isIp(address)));
+    const names = namesOf(this.#plan);
     for (const [name, stop] of this.#watches) {
       if (names.has(name)) continue;
       stop();
@@ -123,7 +125,9 @@ export class Cluster {
   #rebuild(): void {
     const next = new Map<string, Endpoint>();
     for (const planned of this.#plan.endpoints) {
-      for (const address of isIp(planned.address) ? [planned.address] : (this.#resolved.get(planned.address) ?? [])) {
+      for (const address of isIP(planned.address) !== 0
+        ? [planned.address]
+        : (this.#resolved.get(planned.address) ?? [])) {
         const name = `${address} ${planned.port} ${planned.weight}`;
         if (!next.has(name)) next.set(name, this.#byName.get(name) ?? this.#makeEndpoint(address, planned));
       }
@@ -145,8 +149,4 @@ export class Cluster {
       counters: this.counters,
     });
   }
-}
-
-function isIp(address: string): boolean {
-  return address.includes(':') || /^\d{1,3}(?:\.\d{1,3}){3}$/.test(address);
 }
