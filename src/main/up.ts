@@ -128,6 +128,7 @@ export async function up(settings: UpSettings): Promise<Running> {
   const source = openSource(sourceOptions(settings));
   await firstPlan(await source.load(), { pipeline, fleet, path: settings.path });
   share('alone');
+  cleanup.defer(() => source.flush());
   cleanup.defer(source.watch((loaded) => pipeline.offer(loaded)));
   return new Gateway({ fleet, pipeline, view, door, source, cleanup: cleanup.move() });
 }

@@ -46,6 +46,8 @@ export interface FolderOptions {
   readonly lastGood?: LastGood;
   /** Called after each change; `collect` gives what is to be kept for the next start. */
   readonly keep?: (collect: () => readonly Keepsake[]) => void;
+  /** Writes at once what {@link keep} was told of. */
+  readonly flush?: () => Promise<void>;
 }
 
 export class FolderSource implements Source {
@@ -67,10 +69,15 @@ export class FolderSource implements Source {
   readonly #doubts = new Map<string, number>();
   /** Files that were not there, and since when. */
   readonly #missing = new Map<string, number>();
+  /** When a file was found last that was not there before. */
+  #arrivalMs = -Infinity;
+  /** Device on which files were found last. */
+  #homeDev: number | undefined;
   #walkDue = false;
   #busy = false;
   #seenMs: number | undefined;
-  readonly #runs = new Set<Promise<boolean>>();
+  /** Modules that run, and whether they have to run again after that. */
+  readonly #runs = new Map<string, { readonly ended: Promise<void>; again: boolean }>();
 
   constructor(options: FolderOptions) {
     this.#options = options;
@@ -85,10 +92,11 @@ export class FolderSource implements Source {
     this.#seenMs ??= this.#clock.nowMs();
     const tree = await walkTree(this.#path);
     this.#tree = tree;
+    if (tree.files.size > 0) this.#homeDev = tree.dev;
     for (const file of this.#lastGood?.files() ?? []) if (isUnreachable(tree, file)) this.#files.keep(file);
     this.#dropMissing(tree);
     await this.#lookAt([...tree.files.keys()], 'load');
-    await Promise.all(this.#runs);
+    await this.#runsEnded();
     const loaded = this.#loaded();
     this.#lastGood = undefined;
     return loaded;
@@ -111,6 +119,10 @@ export class FolderSource implements Source {
       for (const cancel of this.#cancels.values()) cancel();
       this.#cancels.clear();
     };
+  }
+
+  async flush(): Promise<void> {
+    await this.#options.flush?.();
   }
 
   // What happens: events, timers.
@@ -196,15 +208,17 @@ export class FolderSource implements Source {
     const found = await walkTree(this.#path);
     const tookMs = this.#clock.nowMs() - startMs;
     this.#timer('walk', Math.max(WALK_MS, tookMs / WALK_SHARE), () => this.#walkSoon(0));
-    const tree = isUnmounted(before, found)
+    const tree = this.#isUnmounted(found)
       ? awayTree(this.#path, 'it is empty, and on another device than before')
       : found;
     this.#tree = tree;
+    if (tree.files.size > 0) this.#homeDev = tree.dev;
     if (this.#watch !== undefined && this.#watch.follow(this.#watched(tree)) > 0) this.#walkDue = true;
 
     for (const [file, stamp] of tree.files) {
       const known = this.#files.stampOf(file);
       if (known === undefined || !sameStamp(known, stamp)) this.#enqueue(file, 'stamp');
+      if (!this.#files.has(file) || this.#missing.delete(file)) this.#arrivalMs = startMs;
     }
     for (const path of this.#files.dependencies()) {
       for (const user of this.#files.usersOfChanged(path)) this.#enqueue(user, 'anew');
@@ -217,19 +231,17 @@ export class FolderSource implements Source {
   /**
    * Drops the files that have been missing for a while. At once would be wrong:
    * while a folder is being deleted, its files go first, and a folder that is
-   * gone as a whole is away, not empty.
+   * gone as a whole is away, not empty; while one is being copied back, it is
+   * not complete.
    */
   #dropMissing(tree: Tree): boolean {
     const nowMs = this.#clock.nowMs();
     let dropped = false;
     for (const file of this.#files.files()) {
-      if (tree.files.has(file) || isUnreachable(tree, file)) {
-        this.#missing.delete(file);
-        continue;
-      }
+      if (tree.files.has(file) || isUnreachable(tree, file)) continue;
       const sinceMs = this.#missing.get(file);
       if (sinceMs === undefined) this.#missing.set(file, nowMs);
-      else if (nowMs - sinceMs >= SETTLE_MS) {
+      else if (nowMs - Math.max(sinceMs, this.#arrivalMs) >= SETTLE_MS || nowMs - sinceMs >= DOUBT_MAX_MS) {
         this.#files.drop(file);
         this.#missing.delete(file);
         dropped = true;
@@ -237,6 +249,11 @@ export class FolderSource implements Source {
     }
     if (this.#missing.size > 0) this.#walkSoon(SETTLE_MS);
     return dropped;
+  }
+
+  /** The folder is empty and on another device than its files were: what was mounted there is gone. */
+  #isUnmounted({ root, files, dev }: Tree): boolean {
+    return root === 'folder' && files.size === 0 && this.#homeDev !== undefined && dev !== this.#homeDev;
   }
 
   #watched(tree: Tree): Map<string, string> {
@@ -293,24 +310,37 @@ export class FolderSource implements Source {
   }
 
   #look(file: string, trust: LookOptions['trust'], depth: Depth): string {
+    const running = this.#runs.get(file);
+    if (running !== undefined) {
+      running.again = true;
+      return 'same';
+    }
     const look = this.#files.look(file, { trust, depth, nowMs: this.#clock.wallMs() });
     if (typeof look === 'string') return look;
-    const run = this.#run(file, look.run);
-    this.#runs.add(run);
-    void run.finally(() => this.#runs.delete(run));
+    this.#runs.set(file, { ended: this.#run(file, look.run), again: false });
     return 'same';
   }
 
-  async #run(file: string, run: number): Promise<boolean> {
+  /** Runs a module. Of changes meanwhile, only the last has it run again. */
+  async #run(file: string, run: number): Promise<void> {
     const { runModule, log } = this.#options;
     const result = await (runModule?.(file) ?? noModules(file));
     for (const line of result.output) log.info(line, { file });
     const changed = this.#files.takeRun(file, { run, result, nowMs: this.#clock.wallMs() });
-    if (!changed || this.#onChange === undefined) return changed;
+    const again = this.#runs.get(file)?.again ?? false;
+    this.#runs.delete(file);
+    if (again) this.#look(file, 'first', 'anew');
+    if (!changed || this.#onChange === undefined) return;
     this.#tell();
     // It may import from folders that are not watched yet.
     this.#walkSoon(0);
-    return changed;
+  }
+
+  async #runsEnded(): Promise<void> {
+    while (this.#runs.size > 0) {
+      // oxlint-disable-next-line no-await-in-loop -- a run may be followed by another of the same module
+      await Promise.all([...this.#runs.values()].map(({ ended }) => ended));
+    }
   }
 
   #tell(): void {
@@ -404,16 +434,4 @@ function look(path: string): Stats | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** The folder is empty and on another device than before: what was mounted there is gone. */
-function isUnmounted(before: Tree | undefined, now: Tree): boolean {
-  return (
-    before !== undefined &&
-    before.root !== 'away' &&
-    now.root === 'folder' &&
-    before.files.size > 0 &&
-    now.files.size === 0 &&
-    before.dev !== now.dev
-  );
 }

@@ -32,7 +32,8 @@ export function openSource({ path, clock, log, runModule, data }: SourceOptions)
   if (data === undefined) return new FolderSource(common);
   const keeper = new Keeper({ clock, log, write: (all) => writeLastGood({ ...data, root }, all) });
   const lastGood = readLastGood(data.dir, root);
-  return new FolderSource({ ...common, lastGood, keep: (collect) => keeper.keep(collect) });
+  const keep = (collect: () => readonly Keepsake[]): void => keeper.keep(collect);
+  return new FolderSource({ ...common, lastGood, keep, flush: () => keeper.flush() });
 }
 
 /** After a change: long enough that a series of edits is written once. */
@@ -49,7 +50,8 @@ interface KeeperOptions {
 class Keeper {
   readonly #options: KeeperOptions;
   #collect: (() => readonly Keepsake[]) | undefined;
-  #busy = false;
+  #cancel: (() => void) | undefined;
+  #writing: Promise<void> | undefined;
   #failure: string | undefined;
 
   constructor(options: KeeperOptions) {
@@ -58,17 +60,29 @@ class Keeper {
 
   keep(collect: () => readonly Keepsake[]): void {
     this.#collect = collect;
-    if (this.#busy) return;
-    this.#busy = true;
-    this.#options.clock.after(WRITE_DELAY_MS, () => void this.#write());
+    if (this.#cancel !== undefined || this.#writing !== undefined) return;
+    this.#cancel = this.#options.clock.after(WRITE_DELAY_MS, () => this.#begin());
+  }
+
+  async flush(): Promise<void> {
+    await this.#writing;
+    if (this.#cancel !== undefined) this.#begin();
+    await this.#writing;
+  }
+
+  #begin(): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
+    this.#writing = this.#write().finally(() => {
+      this.#writing = undefined;
+      if (this.#collect !== undefined) this.keep(this.#collect);
+    });
   }
 
   async #write(): Promise<void> {
     const collect = this.#collect;
     this.#collect = undefined;
     this.#say(await this.#options.write(collect?.() ?? []));
-    this.#busy = false;
-    if (this.#collect !== undefined) this.keep(this.#collect);
   }
 
   /** A disk that stays full is said once. */

@@ -29,4 +29,6 @@ export interface Source {
    * changes in the same moment are told once.
    */
   watch(onChange: (loaded: Loaded) => void): () => void;
+  /** Writes what is still to be kept. For the end of a process: a change just before it must not be forgotten. */
+  flush(): Promise<void>;
 }
