@@ -89,8 +89,9 @@ function contentOf(value: unknown, { hash, locator, previous }: Reading): FileCo
 }
 
 const MANIFEST_LINE = /^["']?(?:apiVersion|kind)["']?[ \t]*:/m;
-const SHORT_LINE = /^["']?(?:listen|services|routes)["']?[ \t]*:/m;
-const SHORT_KEYS = ['listen', 'services', 'routes', 'policies', 'everywhere', 'settings', 'resources'];
+const SHORT_LINE = /^["']?(?:listen|routes)["']?[ \t]*:/m;
+/** Not `services`, which a Docker Compose file has as well. */
+const SHORT_KEYS = ['listen', 'routes'];
 
 type ShortText = { readonly value: unknown } | Pick<FileContent, 'documents' | 'problems'>;
 

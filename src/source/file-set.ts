@@ -92,7 +92,7 @@ export class FileSet {
 
     const read = readFileText(file);
     if (read.kind === 'gone') return 'gone';
-    if (read.kind === 'failed') return this.#fail(file, read.reason, found);
+    if (read.kind === 'failed') return this.#fail(file, read.reason);
     const content = readContent(read.text, file, entry.content);
     if (depth !== 'anew' && content.hash === entry.believed) {
       this.#files.set(file, { ...entry, stamp: found, content, doubted: undefined });
@@ -169,11 +169,12 @@ export class FileSet {
     return { run };
   }
 
-  #fail(file: string, reason: string, stamp?: Stamp): Look {
+  /** Without a stamp, so that every walk tries again: a full table of open files is over before the file changes. */
+  #fail(file: string, reason: string): Look {
     const entry = this.#files.get(file) ?? NEW;
     const acceptance = acceptFailure(file, reason, this.#accepted(file));
     const same = sameProblems(entry.acceptance.problems, acceptance.problems);
-    this.#files.set(file, { ...entry, stamp, believed: undefined, doubted: undefined, acceptance });
+    this.#files.set(file, { ...entry, stamp: undefined, believed: undefined, doubted: undefined, acceptance });
     return same ? 'same' : 'changed';
   }
 

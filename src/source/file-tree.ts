@@ -52,8 +52,8 @@ export const MODULE_NAMES: readonly string[] = [
   'fourways.config.mjs',
 ];
 
-/** JSON files of other tools that live beside manifests; they never hold any. */
-const FOREIGN_NAMES = new Set(['package.json', 'package-lock.json', 'tsconfig.json']);
+/** JSON files that live beside manifests and never hold any: of other tools, and our own (last-good.ts). */
+const FOREIGN_NAMES = new Set(['package.json', 'package-lock.json', 'tsconfig.json', 'last-good.json']);
 
 /** Whether a file of this name is read when it lies in a folder. A file that was named by the operator always is. */
 export function isSourceName(path: string): boolean {

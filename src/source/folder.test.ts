@@ -225,6 +225,20 @@ test('FolderSource: a folder that is deleted file by file is away, not empty', a
   for (const state of watched.seen) assert.equal(state.resources.length, 200);
 });
 
+test('FolderSource: a folder that is copied back piece by piece loses nothing on the way', async () => {
+  using parent = new TempFolder();
+  for (let i = 0; i < 20; i++) parent.write(`config/${i}.yaml`, route(`r${i}`));
+  await using watched = await Watched.open(parent.in('config'));
+  renameSync(parent.in('config'), parent.in('elsewhere'));
+  await watched.until((state) => state.broken === 'all');
+  for (let i = 0; i < 20; i++) {
+    parent.write(`config/${i}.yaml`, route(`r${i}`, i === 19 ? '/new' : undefined));
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  await watched.until((state) => pathOf(state, 'r19') === '/new' && state.broken === 'no');
+  for (const state of watched.seen) assert.equal(state.resources.length, 20);
+});
+
 test('FolderSource: a single file that goes away goes on, and comes back', async () => {
   using folder = new TempFolder();
   const path = folder.write('a.yaml', route('a'));
@@ -272,6 +286,20 @@ test('FolderSource: a short form beside manifests gives way where they say the s
     [folder.in('class.yaml')],
   );
   assert.deepEqual(watched.newest.problems, []);
+});
+
+test('FolderSource: files of other tools are not taken for a short form', async () => {
+  using folder = new TempFolder();
+  folder.write('last-good.json', '{"resources":[]}');
+  folder.write('settings.json', '{"settings":{}}');
+  folder.write('compose.yaml', 'services: { web: { image: web } }\n');
+  await using watched = await Watched.open(folder.path);
+  const { problems, resources } = watched.newest;
+  assert.deepEqual(resources, []);
+  assert.deepEqual(
+    problems.map(({ code, at }) => `${at!.file.replace(`${folder.path}/`, '')} ${code}`),
+    ['compose.yaml manifest.kind', 'settings.json manifest.kind'],
+  );
 });
 
 test('FolderSource: a certificate that a short form names is followed', async () => {

@@ -18,7 +18,7 @@ test('guide: it has the examples that are looked for', () => {
 
 blocks.forEach((block, i) => {
   test(`guide: example ${i + 1} is accepted`, () => {
-    const { problems, documents } = readContent(block, 'example.yaml', undefined);
+    const { problems, documents } = readContent(block, 'fourways.yaml', undefined);
     const wrong = problems.filter(({ level, code }) => level === 'error' && !OF_PARTS.has(code));
     assert.deepEqual(wrong.map(formatProblem), []);
     assert.ok(documents.length > 0 || problems.length > 0);
