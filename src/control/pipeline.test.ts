@@ -239,8 +239,8 @@ test('Pipeline: a problem is said when it is new and when it is gone, wherever i
   pipeline.offer(reading(bundle('one.test'), { ...typo, at: at(3) }, warning));
   await pipeline.settled();
   assert.deepEqual(said(), [
-    'error: a.yaml:3:1: error: Unknown field "hots"',
-    'warn: warning: Never matches',
+    'error: a.yaml:3:1: Unknown field "hots"',
+    'warn: Never matches',
     'info: Configuration applied',
   ]);
   assert.equal(reader.value('fourways_config_problems', ['error']), 1);
@@ -279,7 +279,7 @@ test('Pipeline: what cannot be read is said once, and counts as refused until it
   assert.deepEqual(pipeline.problems, [wrong]);
   assert.equal(reader.value('fourways_config_last_reload_successful', []), 0);
   assert.deepEqual(said(), [
-    'error: error: Unexpected end',
+    'error: Unexpected end',
     `error: Configuration refused, the last good one goes on serving: ${refused}`,
   ]);
 

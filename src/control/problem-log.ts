@@ -21,7 +21,7 @@ export class ProblemLog {
     this.#known = now;
 
     for (const problem of fresh.slice(0, LINES_MAX)) {
-      this.#log[problem.level === 'error' ? 'error' : 'warn'](formatProblem(problem), { code: problem.code });
+      this.#log[problem.level === 'error' ? 'error' : 'warn'](textOf(problem), { code: problem.code });
     }
     if (fresh.length > LINES_MAX) {
       this.#log.warn(`And ${fresh.length - LINES_MAX} more problems: "fourways check" and /problems list all of them`);
@@ -31,6 +31,11 @@ export class ProblemLog {
     }
     if (resolved.length > LINES_MAX) this.#log.info(`Resolved: ${resolved.length - LINES_MAX} more problems`);
   }
+}
+
+/** The level of the line says the level of the problem. */
+function textOf(problem: Problem): string {
+  return formatProblem(problem).replace(`${problem.level}: `, '');
 }
 
 function identityOf({ level, code, resource, at, field, message }: Problem): string {
