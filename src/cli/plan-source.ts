@@ -24,5 +24,6 @@ export async function readPlan({ path, admin, more }: PlanRequest, io: Io): Prom
   if (admin !== undefined) return (await readAdmin(io, admin, '/plan')) as Plan;
   // Loaded late: a running Fourways is asked without the compiler.
   const { readUsable } = await import('./configuration.ts');
-  return (await readUsable(path!, io)).compiled.bundle.plan;
+  const { compiled } = await readUsable(path!, io);
+  return compiled.withPlaces(compiled.bundle.plan);
 }

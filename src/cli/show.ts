@@ -68,7 +68,7 @@ async function fromPath(what: What, path: string, io: Io): Promise<Shown> {
     case 'resources':
       return showResources(resources, io.cwd);
     case 'plan':
-      return showPlan(compiled.bundle.plan);
+      return showPlan(compiled.withPlaces(compiled.bundle.plan));
     case 'status':
       return showStatus(compiled.statusOf({ bind: '0.0.0.0', ports: {}, appliedVersion: undefined }));
   }

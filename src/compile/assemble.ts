@@ -2,14 +2,14 @@
 import type { PlanBundle, PlanCluster, PlanRoute, PlanSecret } from '../ir/plan.ts';
 import { hashPart, hashSecret, type PlanPart, type PlanParts, versionOf } from '../ir/version.ts';
 import type { Found } from './found.ts';
+import { lowerRoute } from './route.ts';
+import { lookIn } from './tables.ts';
 
-/**
- * @param before  the bundle of the last compile: a part with the same content stays the same object, also where
- *   it had to be made again. Not so for routes: they say where they were written, and that may have moved
- */
+/** @param before  the bundle of the last compile: a part with the same content stays the same object, also where it was made again */
 export function assemble({ gateways, routes, clusters }: Found, before: PlanBundle | undefined): PlanBundle {
   const planRoutes: Record<string, PlanRoute> = {};
-  for (const { parts } of routes) for (const [key, part] of parts) planRoutes[key] = part;
+  for (const { parts } of routes)
+    for (const [key, part] of parts) planRoutes[key] = kept(before?.plan.routes[key], part);
   const secrets: Record<string, PlanSecret> = { ...gateways.secrets };
   for (const result of clusters.values()) for (const { ref, secret } of result.secrets) secrets[ref.secret] = secret;
   const parts: PlanParts = {
@@ -20,7 +20,7 @@ export function assemble({ gateways, routes, clusters }: Found, before: PlanBund
   };
   const version = versionOf(parts);
   // Parts name secrets by hash, so equal parts have equal secrets.
-  if (before?.plan.version === version && sameRoutes(before.plan.routes, planRoutes)) return before;
+  if (before?.plan.version === version) return before;
   for (const [key, secret] of Object.entries(secrets)) {
     const was = before?.secrets[key];
     if (was !== undefined && hashSecret(was) === hashSecret(secret)) secrets[key] = was;
@@ -38,8 +38,10 @@ function planClusters(clusters: Found['clusters'], before: PlanBundle | undefine
   return planned;
 }
 
-function sameRoutes(was: PlanBundle['plan']['routes'], is: Readonly<Record<string, PlanRoute>>): boolean {
-  return Object.keys(is).every((key) => was[key] === is[key]);
+/** The routes of the plan made once more, with the places where rules and filters were written. */
+export function placedRoutes({ routes, inventory }: Found): PlanBundle['plan']['routes'] {
+  const look = lookIn(inventory.tables);
+  return Object.fromEntries(routes.flatMap(({ route }) => lowerRoute(route, look, 'keep').parts));
 }
 
 function kept<T extends PlanPart>(was: T | undefined, is: T): T {

@@ -36,7 +36,7 @@ for (const file of readdirSync(TESTDATA).filter((name) => name.endsWith('.in.yam
     t.assert.fileSnapshot(
       {
         problems: compiled.problems.map((problem) => formatProblem(problem).split('\n')),
-        plan: condensePlan(compiled.bundle.plan),
+        plan: condensePlan(compiled.withPlaces(compiled.bundle.plan)),
         secrets: Object.keys(compiled.bundle.secrets),
         status: condenseStatus(compiled.statusOf(runtimeOf(compiled))),
       },

@@ -8,9 +8,9 @@
  *                                                             -> statuses, with what is true of the proxies
  */
 import type { Problem } from '../base/problem.ts';
-import type { PlanBundle } from '../ir/plan.ts';
+import type { Plan, PlanBundle } from '../ir/plan.ts';
 import { type HTTPRoute, keyOf, type LaterRoute, type Resource } from '../resource/resource.ts';
-import { assemble } from './assemble.ts';
+import { assemble, placedRoutes } from './assemble.ts';
 import { type Attached, attachRoute } from './attach.ts';
 import { readTrust, type TrustView } from './backend-tls.ts';
 import { ClusterCensus } from './census.ts';
@@ -45,9 +45,17 @@ export interface Compiled {
   readonly problems: readonly Problem[];
   /** Results that were made anew; the others are the objects of the compile before. */
   readonly made: { readonly routes: number; readonly clusters: number };
+  /**
+   * A plan made of this one, with the places where its rules and filters were written. They are found when they
+   * are asked for: they cost a parse of each document, and they move without the plan being another one.
+   */
+  withPlaces(plan: Plan): Plan;
   /** Every object with its `.status`. */
   statusOf(runtime: RuntimeState): StatusItem[];
 }
+
+/** Of results that depend on their key and on what they look up. */
+const NO_INPUTS: readonly unknown[] = [];
 
 /** What a cluster is made of; a change of anything else leaves all of them as they are. */
 const CLUSTER_TABLES = [
@@ -113,6 +121,7 @@ export class Compiler {
       bundle,
       problems: problemsOf(found, { shadows: this.#shadows.findings(), suggestions: this.#suggestions }),
       made: { routes: this.#routes.made, clusters: this.#clusters.made },
+      withPlaces: (plan) => ({ ...plan, routes: placedRoutes(found) }),
       statusOf: (runtime) => statusItems(found, { runtime, version, memory, controllerName }),
     };
   }
@@ -150,7 +159,7 @@ export class Compiler {
 
   #lowerRoutes({ tables, byKind }: Inventory): RouteResult[] {
     this.#routes.begin(tables);
-    return byKind.HTTPRoute.map((route) => this.#routes.get(route, [], (look) => lowerRoute(route, look)));
+    return byKind.HTTPRoute.map((route) => this.#routes.get(route, NO_INPUTS, (look) => lowerRoute(route, look)));
   }
 
   #attachLaterRoutes({ tables, byKind }: Inventory): Found['laterRoutes'] {
@@ -158,7 +167,7 @@ export class Compiler {
     const { GRPCRoute, TLSRoute, TCPRoute, UDPRoute } = byKind;
     return [...GRPCRoute, ...TLSRoute, ...TCPRoute, ...UDPRoute].map((route) => ({
       route,
-      attached: this.#laterRoutes.get(route, [], (look) => attachRoute(route, look)),
+      attached: this.#laterRoutes.get(route, NO_INPUTS, (look) => attachRoute(route, look)),
     }));
   }
 

@@ -5,9 +5,8 @@ import { type Attached, type Attachment, attachRoute } from './attach.ts';
 import type { ClusterNeed } from './cluster.ts';
 import { type Finding, warning } from './finding.ts';
 import type { Reason } from './listener.ts';
-import { matchKey } from './match.ts';
 import { sameItems } from './memo.ts';
-import { lowerRule, readRule, type ReadRule, type RuleFlaw, type RuleWork, type Treatment } from './rule.ts';
+import { lowerRule, type Places, readRule, type RuleFlaw, type RuleWork, type Treatment } from './rule.ts';
 import { createdMs, type Look } from './tables.ts';
 
 export interface RouteResult {
@@ -20,26 +19,15 @@ export interface RouteResult {
   readonly unresolved: Reason | undefined;
   readonly flaws: readonly RuleFlaw[];
   readonly findings: readonly Finding[];
-  /** What its matches claim, for shadows. */
-  readonly claims: readonly MatchClaim[];
 }
 
-/** One match on one host of one listener. */
-export interface MatchClaim {
-  /** Equal for claims of which only one can be served. */
-  readonly key: string;
-  readonly listener: string;
-  readonly host: string;
-  readonly field: string;
-  /** Length of the path: `/a/` takes what `/a` takes, and comes first because it is longer. */
-  readonly chars: number;
-}
-
-export function lowerRoute(route: HTTPRoute, look: Look): RouteResult {
+/** @param places  whether rules and filters say where they were written, which costs a parse of their documents */
+export function lowerRoute(route: HTTPRoute, look: Look, places: Places = 'omit'): RouteResult {
   const attached = attachRoute(route, look);
   const work: RuleWork = {
     route,
     look,
+    places,
     findings: [...attached.findings],
     unresolved: [],
     flaws: [],
@@ -47,7 +35,6 @@ export function lowerRoute(route: HTTPRoute, look: Look): RouteResult {
   };
   const rules = route.spec.rules.map((rule, index) => readRule(rule, index, work));
   const parts: [string, PlanRoute][] = [];
-  const claims: MatchClaim[] = [];
   for (const group of groupsOf(attached)) {
     const attach = planAttachments(group.attachments);
     if (attach.length === 0) continue;
@@ -56,14 +43,12 @@ export function lowerRoute(route: HTTPRoute, look: Look): RouteResult {
       key,
       { createdMs: createdMs(route), attach, rules: rules.flatMap((rule) => lowerRule(rule, group, work) ?? []) },
     ]);
-    claims.push(...claimsOf(attach, rules));
   }
   warnOfNoBackend(parts, work);
   return {
     route,
     attached,
     parts,
-    claims,
     needs: [...work.needs.values()],
     unresolved: work.unresolved[0],
     flaws: work.flaws,
@@ -100,21 +85,6 @@ function planAttachments(attachments: readonly Attachment[]): PlanAttachment[] {
     }
   }
   return [...hosts].map(([listener, names]) => ({ listener, hosts: [...names] }));
-}
-
-function claimsOf(attach: readonly PlanAttachment[], rules: readonly ReadRule[]): MatchClaim[] {
-  const matches = rules.flatMap(({ matches: own = [], index }) =>
-    own.map((match, i) => ({
-      key: matchKey(match),
-      chars: match.path.value.length,
-      field: `/spec/rules/${index}/matches/${i}`,
-    })),
-  );
-  return attach.flatMap(({ listener, hosts }) =>
-    hosts.flatMap((host) =>
-      matches.map(({ key, field, chars }) => ({ key: `${listener} ${host} ${key}`, listener, host, field, chars })),
-    ),
-  );
 }
 
 function warnOfNoBackend(parts: readonly (readonly [string, PlanRoute])[], { route, findings }: RuleWork): void {

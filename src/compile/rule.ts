@@ -20,10 +20,14 @@ import { brokenAt, type Reference, toReference } from './reference.ts';
 import { readFilters } from './rule-filter.ts';
 import { type Look, targetKey } from './tables.ts';
 
+/** Whether rules and filters carry the place where they were written. */
+export type Places = 'keep' | 'omit';
+
 /** What reading the rules of one route collects. */
 export interface RuleWork {
   readonly route: HTTPRoute;
   readonly look: Look;
+  readonly places: Places;
   readonly findings: Finding[];
   readonly unresolved: Reason[];
   readonly flaws: RuleFlaw[];
@@ -261,18 +265,8 @@ export function lowerRule(rule: ReadRule, treatment: Treatment, work: RuleWork):
   });
 }
 
-/**
- * The place is found when it is read: by who prints the plan or sends it to
- * another thread. It costs a parse of the document, and it may move without the
- * rule being another one, which is why it is no part of its hash.
- */
-function placed({ index }: ReadRule, { route }: RuleWork, rule: Omit<PlanRule, 'at'>): PlanRule {
-  return {
-    ...rule,
-    get at() {
-      return placeOf(route, `/spec/rules/${index}`);
-    },
-  };
+function placed({ index }: ReadRule, { route, places }: RuleWork, rule: Omit<PlanRule, 'at'>): PlanRule {
+  return places === 'omit' ? rule : { ...rule, at: placeOf(route, `/spec/rules/${index}`) };
 }
 
 function refusal(code: 'route.backend-invalid' | 'route.filter-invalid', why: string): PlanBackend {
@@ -306,13 +300,7 @@ function need(target: BackendTarget, { certificateOf }: Treatment, { needs, look
   return key;
 }
 
-function lowerFilter({ filter, config, owner, policy, field }: AskedFilter, { route }: RuleWork): PlanFilter {
-  return {
-    filter,
-    config,
-    owner,
-    get at() {
-      return placeOf(policy ?? route, field);
-    },
-  };
+function lowerFilter({ filter, config, owner, policy, field }: AskedFilter, { route, places }: RuleWork): PlanFilter {
+  const lowered: PlanFilter = { filter, config, owner };
+  return places === 'omit' ? lowered : { ...lowered, at: placeOf(policy ?? route, field) };
 }

@@ -1,99 +1,152 @@
 /**
- * Shadows: matches that no request can reach, because another route takes the
+ * Shadows: matches that no request can reach, because another match takes the
  * same requests on the same host of the same listener and comes first: the older
  * route, then the first name (Gateway API, `HTTPRouteRule.matches`).
  */
 import { describe, keyOf } from '../resource/resource.ts';
 import { type Finding, warning } from './finding.ts';
+import { matchKey } from './match.ts';
 import type { ListDelta } from './memo.ts';
-import type { MatchClaim, RouteResult } from './route.ts';
+import type { RouteResult } from './route.ts';
 import { byAge } from './tables.ts';
 
-interface Claimed {
+/** One match on one host of one listener. */
+interface Claim {
+  /** Equal for claims of which only one can be served. */
+  readonly key: string;
   readonly result: RouteResult;
-  readonly claim: MatchClaim;
+  readonly listener: string;
+  readonly host: string;
+  /** JSON pointer of the match. */
+  readonly field: string;
+  /** Length of the path: `/a/` takes what `/a` takes, and comes first because it is longer. */
+  readonly chars: number;
 }
 
-/** Who claims what, kept from compile to compile. */
+/**
+ * Who claims what, kept from compile to compile. Only hashes of claims are kept:
+ * of thousands of routes nearly none are in each other's way, and the claims of
+ * those that are can be made again.
+ */
 export class Shadows {
-  readonly #claims = new Map<string, Claimed | Claimed[]>();
-  /** Keys with more than one claim. */
-  readonly #contested = new Set<string>();
+  readonly #claimants = new Map<number, RouteResult | RouteResult[]>();
+  /** Hashes with more than one claim. */
+  readonly #contested = new Set<number>();
 
   update({ added, removed }: ListDelta<RouteResult>): void {
-    for (const result of removed) for (const { key } of result.claims) this.#drop(key, result);
-    for (const result of added) for (const claim of result.claims) this.#add({ result, claim });
+    for (const result of removed) for (const { key } of claimsOf(result)) this.#drop(hashOf(key), result);
+    for (const result of added) for (const { key } of claimsOf(result)) this.#add(hashOf(key), result);
   }
 
   findings(): Finding[] {
-    const shadows = new Map<RouteResult, Map<string, Shadow>>();
-    for (const key of [...this.#contested].toSorted()) {
-      const [winner, ...losers] = (this.#claims.get(key) as Claimed[]).toSorted(byPrecedence);
+    const results = new Set<RouteResult>();
+    for (const hash of this.#contested)
+      for (const result of this.#claimants.get(hash) as RouteResult[]) results.add(result);
+    const byKey = Map.groupBy([...results].flatMap(claimsOf), ({ key }) => key);
+    const shadows = new Map<string, Shadow>();
+    for (const claims of byKey.values()) {
+      if (claims.length === 1) continue;
+      const [winner, ...losers] = claims.toSorted(byPrecedence);
       for (const loser of losers) addShadow(shadows, loser, winner!);
     }
-    const findings = [...shadows].flatMap(([result, fields]) =>
-      [...fields].map(([field, shadow]) => findingOf(result, field, shadow)),
-    );
-    // In an order of their own: that of the map tells what came when, which is nothing that the resources say.
-    return findings.toSorted((a, b) => (placeKey(a) < placeKey(b) ? -1 : 1));
+    // In an order of their own: that of the sets tells what came when, which is nothing that the resources say.
+    return [...shadows].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, shadow]) => findingOf(shadow));
   }
 
-  #add(claimed: Claimed): void {
-    const { key } = claimed.claim;
-    const known = this.#claims.get(key);
+  #add(hash: number, result: RouteResult): void {
+    const known = this.#claimants.get(hash);
     if (known === undefined) {
-      this.#claims.set(key, claimed);
+      this.#claimants.set(hash, result);
       return;
     }
-    if (Array.isArray(known)) known.push(claimed);
-    else this.#claims.set(key, [known, claimed]);
-    this.#contested.add(key);
+    if (Array.isArray(known)) known.push(result);
+    else this.#claimants.set(hash, [known, result]);
+    this.#contested.add(hash);
   }
 
-  #drop(key: string, result: RouteResult): void {
-    const known = this.#claims.get(key);
-    if (known === undefined) return;
-    const rest = Array.isArray(known) ? known.filter((other) => other.result !== result) : [];
-    if (rest.length > 1) {
-      this.#claims.set(key, rest);
+  #drop(hash: number, result: RouteResult): void {
+    const known = this.#claimants.get(hash);
+    if (!Array.isArray(known)) {
+      this.#claimants.delete(hash);
       return;
     }
-    this.#contested.delete(key);
-    if (rest.length === 1) this.#claims.set(key, rest[0]!);
-    else this.#claims.delete(key);
+    known.splice(known.indexOf(result), 1);
+    if (known.length > 1) return;
+    this.#claimants.set(hash, known[0]!);
+    this.#contested.delete(hash);
   }
 }
 
-function placeKey({ resource, field }: Finding): string {
-  return `${keyOf(resource)}${field}`;
+function claimsOf(result: RouteResult): Claim[] {
+  const { route, parts } = result;
+  const routeKey = keyOf(route);
+  const indexes = new Map(route.spec.rules.map(({ name }, i) => [`${routeKey}/${name ?? i}`, i]));
+  return parts.flatMap(([, { attach, rules }]) => {
+    const matches = rules.flatMap(({ name, matches: own }) =>
+      own.map((match, i) => ({
+        suffix: matchKey(match),
+        chars: match.path.value.length,
+        field: `/spec/rules/${indexes.get(name)!}/matches/${i}`,
+      })),
+    );
+    return attach.flatMap(({ listener, hosts }) =>
+      hosts.flatMap((host) =>
+        matches.map(({ suffix, chars, field }) => ({
+          key: `${listener} ${host} ${suffix}`,
+          result,
+          listener,
+          host,
+          field,
+          chars,
+        })),
+      ),
+    );
+  });
+}
+
+/** 53 bits of a text, by two FNV-1a of 32 bits. Two texts of one hash cost a second look, nothing else. */
+function hashOf(text: string): number {
+  let low = 0x811c9dc5;
+  let high = 0x01000193;
+  for (let i = 0; i < text.length; i++) {
+    const char = text.charCodeAt(i);
+    low = Math.imul(low ^ char, 0x01000193);
+    high = Math.imul(high ^ char, 0x85ebca6b);
+  }
+  return (high >>> 11) * 0x1_0000_0000 + (low >>> 0);
 }
 
 /** Claims of one route stand in the order of its rules, and sorting keeps it. */
-function byPrecedence(a: Claimed, b: Claimed): number {
-  const longer = b.claim.chars - a.claim.chars;
+function byPrecedence(a: Claim, b: Claim): number {
+  const longer = b.chars - a.chars;
   return longer !== 0 || a.result === b.result ? longer : byAge(a.result.route, b.result.route);
 }
 
+/** A match that loses, and the first one that it loses to. */
 interface Shadow {
-  readonly winner: Claimed;
-  /** Claims of the same match that lose. */
-  readonly lost: MatchClaim[];
+  winner: Claim;
+  readonly lost: Claim[];
 }
 
-function addShadow(shadows: Map<RouteResult, Map<string, Shadow>>, { result, claim }: Claimed, winner: Claimed): void {
-  let fields = shadows.get(result);
-  if (fields === undefined) shadows.set(result, (fields = new Map()));
-  const known = fields.get(claim.field);
-  if (known === undefined) fields.set(claim.field, { winner, lost: [claim] });
-  else known.lost.push(claim);
+function addShadow(shadows: Map<string, Shadow>, loser: Claim, winner: Claim): void {
+  const match = `${keyOf(loser.result.route)}${loser.field}`;
+  const known = shadows.get(match);
+  if (known === undefined) {
+    shadows.set(match, { winner, lost: [loser] });
+    return;
+  }
+  known.lost.push(loser);
+  if (winner.key < known.winner.key) known.winner = winner;
 }
 
-function findingOf({ route, claims }: RouteResult, field: string, { winner, lost }: Shadow): Finding {
-  const total = claims.filter((claim) => claim.field === field).length;
+function findingOf({ winner, lost }: Shadow): Finding {
+  const { result, field } = lost[0]!;
+  const { route } = result;
+  const total = claimsOf(result).filter((claim) => claim.field === field).length;
   const where = lost.length === total ? '' : ` on ${placesOf(lost)}`;
   const first = winner.result.route;
   if (first === route) {
-    const message = `Unreachable${where}: the same requests are taken by an earlier match of the route, ${winner.claim.field}`;
+    const message = `Unreachable${where}: the same requests are taken by an earlier match of the route, ${winner.field}`;
     return warning('route.shadowed', route, { field, message });
   }
   const message = `Unreachable${where}: the same requests are taken by ${describe(first)}, which comes first`;
@@ -102,9 +155,10 @@ function findingOf({ route, claims }: RouteResult, field: string, { winner, lost
 
 const PLACES_MAX = 3;
 
-function placesOf(claims: readonly MatchClaim[]): string {
-  const shown = claims
-    .slice(0, PLACES_MAX)
-    .map(({ host, listener }) => `${host === '*' ? 'every host' : `"${host}"`} of ${listener}`);
-  return [...shown, ...(claims.length > PLACES_MAX ? [`${claims.length - PLACES_MAX} more`] : [])].join(', ');
+function placesOf(claims: readonly Claim[]): string {
+  const names = claims
+    .map(({ host, listener }) => `${host === '*' ? 'every host' : `"${host}"`} of ${listener}`)
+    .toSorted();
+  const rest = names.length - PLACES_MAX;
+  return [...names.slice(0, PLACES_MAX), ...(rest > 0 ? [`${rest} more`] : [])].join(', ');
 }

@@ -36,7 +36,7 @@ function madeBy(make: () => Compiled, more: Partial<Loaded> = {}): Loaded {
 }
 
 function compiled(bundle: PlanBundle, problems: readonly Problem[] = []): Compiled {
-  return { bundle, problems, made: { routes: 0, clusters: 0 }, statusOf: () => [] };
+  return { bundle, problems, made: { routes: 0, clusters: 0 }, withPlaces: (plan) => plan, statusOf: () => [] };
 }
 
 function reading(plan: PlanBundle, ...problems: Problem[]): Loaded {

@@ -72,7 +72,6 @@ function withoutPositions(route: PlanRoute): unknown {
   };
 }
 
-/** Never reads the position: the compiler finds it only when it is read. */
 function withoutPosition<T extends PlanRule | PlanFilter>(part: T): Omit<T, 'at'> {
   const kept: Partial<T> = {};
   for (const name of Object.keys(part) as (keyof T & string)[]) if (name !== 'at') kept[name] = part[name];

@@ -29,7 +29,10 @@ export function adminView({ fleet, pipeline, metering, about, bind }: AdminViewP
       if (shown?.published !== published) shown = { published, list: statusList(published, bind) };
       return shown.list;
     },
-    plan: () => pipeline.published?.compiled.bundle.plan,
+    plan() {
+      const compiled = pipeline.published?.compiled;
+      return compiled?.withPlaces(compiled.bundle.plan);
+    },
     problems() {
       const { published, refused, problems } = pipeline;
       const why = refused === undefined ? {} : { refused };
