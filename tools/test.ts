@@ -45,8 +45,8 @@ async function runTests(globPatterns: string[], namePattern: string | undefined)
   let total: Summary | undefined;
   const stream = run({
     globPatterns,
-    // Each file is a process of its own, and much of its time is waiting: one more than the cores keeps them busy.
-    concurrency: Math.min(availableParallelism(), 8) + 1,
+    // Each file is a process of its own. More than the cores would make tests late that watch the time.
+    concurrency: Math.min(availableParallelism(), 8),
     timeout: FILE_MS_MAX,
     ...(namePattern === undefined ? {} : { testNamePatterns: namePattern }),
   });
