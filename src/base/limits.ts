@@ -61,9 +61,6 @@ export const CONNECTION_TIMEOUTS: ConnectionTimeouts = {
   lingerMs: 2_000,
 };
 
-/** Above this many bytes waiting in a socket, its source is paused: about one large TLS flight. */
-export const WRITE_HIGH_WATER_BYTES = 64 * 1024;
-
 /** Request bytes kept for a second attempt. Larger bodies are sent once. */
 export const REPLAY_BYTES_MAX = 64 * 1024;
 

@@ -19,9 +19,9 @@ export interface LogOptions {
   write(line: string): void;
 }
 
-export function createLog({ level, wallMs, write }: LogOptions): Log {
-  return forwardingLog(level, (rank, message, fields) =>
-    write(JSON.stringify({ time: new Date(wallMs()).toISOString(), level: rank, message, ...fields })),
+export function createLog(options: LogOptions): Log {
+  return forwardingLog(options.level, (rank, message, fields) =>
+    options.write(JSON.stringify({ time: new Date(options.wallMs()).toISOString(), level: rank, message, ...fields })),
   );
 }
 

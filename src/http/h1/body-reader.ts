@@ -22,7 +22,6 @@ const HEX_DIGITS_MAX = 13;
 const CR = 0x0d;
 const LF = 0x0a;
 const SEMICOLON = 0x3b;
-const EMPTY = Buffer.alloc(0);
 
 type State =
   | 'done'
@@ -220,8 +219,6 @@ export function hasBareLf(text: string, from = 0): boolean {
   }
   return false;
 }
-
-export const NO_BYTES = EMPTY;
 
 /** Value of an ASCII hex digit, or -1. */
 function hexDigit(byte: number): number {
