@@ -24,9 +24,11 @@ function world({ size = 2, behave }: { size?: number; behave?: Behaviour } = {})
   const taken = new Set<string>();
   const probed: string[] = [];
   const seen: PortStates[] = [];
+  const starting = { fails: false };
   const fleet = new Fleet({
     size,
     start(worker) {
+      if (starting.fails) throw new Error('no more threads');
       const member = new FakeMember(worker, behave);
       members.push(member);
       return member;
@@ -47,7 +49,7 @@ function world({ size = 2, behave }: { size?: number; behave?: Behaviour } = {})
   };
   /** Members that live. */
   const living = () => members.filter(({ ended }) => !ended);
-  return { fleet, members, living, clock, taken, probed, seen, apply };
+  return { fleet, members, living, clock, taken, probed, seen, apply, starting };
 }
 
 function plan(host: string, ...more: 'https'[]): PlanBundle {
@@ -264,6 +266,38 @@ test('Fleet: a member that is missing does not hold up a change, and takes it wh
     fleet.health().map(({ version }) => version),
     [TWO.plan.version, TWO.plan.version],
   );
+});
+
+test('Fleet: a member that cannot even be started is tried again', async () => {
+  const { fleet, members, clock, apply, starting } = world();
+  await apply(ONE);
+  starting.fails = true;
+  members[0]!.die('it was killed');
+  for (let i = 0; i < 5; i++) {
+    clock.advance(100);
+    await loop();
+  }
+  assert.deepEqual(
+    fleet.health().map(({ state }) => state),
+    ['missing', 'ready'],
+  );
+  starting.fails = false;
+  clock.advance(10_000);
+  await loop();
+  assert.deepEqual(
+    fleet.health().map(({ version }) => version),
+    [ONE.plan.version, ONE.plan.version],
+  );
+});
+
+test('Fleet: nobody is started any more while a drain ends a change', async () => {
+  const { fleet, members, apply } = world({ behave: () => new Promise(() => undefined) });
+  const result = apply(ONE);
+  await loop();
+  await fleet.end();
+  for (const member of members) member.die('it was ended');
+  assert.equal(members.length, 2);
+  void result;
 });
 
 test('Fleet: a drain reaches every member and ends it; nobody is replaced', async () => {

@@ -257,24 +257,34 @@ export class Fleet {
 
   // === members ===
 
-  #seatNew(seat: Seat): Member {
+  /** Starts a member; when that cannot be done, the seat is tried again later. */
+  #seatNew(seat: Seat): Member | undefined {
     seat.cancelRevival?.();
     seat.cancelRevival = undefined;
-    const member = this.#options.start(seat.worker);
-    seat.member = member;
+    if (this.draining) return undefined;
     seat.bornMs = this.#options.clock.nowMs();
     seat.missedBeats = 0;
-    void member.gone.then((reason) => this.#onGone(seat, member, reason));
-    return member;
+    try {
+      const member = this.#options.start(seat.worker);
+      seat.member = member;
+      void member.gone.then((reason) => this.#onGone(seat, member, reason));
+      return member;
+    } catch (error) {
+      this.#onLost(seat, `it could not be started: ${error instanceof Error ? error.message : String(error)}`);
+      return undefined;
+    }
   }
 
   #onGone(seat: Seat, member: Member, reason: string): void {
     if (seat.member !== member) return;
-    const { clock, log } = this.#options;
     seat.member = undefined;
     seat.version = undefined;
     seat.ports = {};
-    if (this.draining) return;
+    if (!this.draining) this.#onLost(seat, reason);
+  }
+
+  #onLost(seat: Seat, reason: string): void {
+    const { clock, log } = this.#options;
     seat.failures = clock.nowMs() - seat.bornMs >= LONG_LIFE_MS ? 0 : seat.failures + 1;
     const delayMs = seat.failures <= 1 ? 0 : Math.min(REVIVE_FIRST_MS * 2 ** (seat.failures - 2), REVIVE_MS_MAX);
     log.error(`Worker ${seat.worker} died: ${reason}`, { worker: seat.worker, replacedInMs: delayMs });
@@ -286,7 +296,7 @@ export class Fleet {
     if (seat.member !== undefined || this.draining) return;
     const member = this.#seatNew(seat);
     const held = this.#held;
-    if (held === undefined) return;
+    if (member === undefined || held === undefined) return;
     const refused = await this.#refusals(held.plan);
     const outcome = await this.#ask(seat, { bundle: held, delta: diffPlans(undefined, held) }, refused);
     if (outcome.kind === 'ack') {

@@ -129,8 +129,9 @@ export async function up(settings: UpSettings): Promise<Running> {
   await firstPlan(await source.load(), { pipeline, fleet, path: settings.path });
   share('alone');
   cleanup.defer(() => source.flush());
-  cleanup.defer(source.watch((loaded) => pipeline.offer(loaded)));
-  return new Gateway({ fleet, pipeline, view, door, source, cleanup: cleanup.move() });
+  const unwatch = source.watch((loaded) => pipeline.offer(loaded));
+  cleanup.defer(unwatch);
+  return new Gateway({ fleet, pipeline, view, door, source, unwatch, cleanup: cleanup.move() });
 }
 
 interface FleetParts {
@@ -232,6 +233,7 @@ interface GatewayParts {
   readonly view: AdminView;
   readonly door: AdminDoor;
   readonly source: Source;
+  readonly unwatch: () => void;
   readonly cleanup: AsyncDisposableStack;
 }
 
@@ -282,6 +284,8 @@ class Gateway implements Running {
   }
 
   async drain(deadlineMs: number): Promise<void> {
+    // A change that comes now would only be refused.
+    this.#parts.unwatch();
     await this.#parts.fleet.drain(deadlineMs);
     await this.close();
   }
