@@ -267,7 +267,7 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     const nowMs = this.#port.runtime.wheel.nowMs;
     const replay =
       connection === 'reused' && bytesReceived === 0 && fault.mayRetry('reused') && fault.code === 'upstream.closed';
-    if (replay && this.#replayable && IDEMPOTENT.has(this.request.method)) {
+    if (replay && this.#replayable && IDEMPOTENT.has(this.request.method) && this.#countReplay()) {
       counters.replayed();
       return this.#attempt('fresh');
     }
@@ -280,6 +280,15 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     if (fault.code !== 'upstream.overloaded' && this.#mayRetry()) return this.#retryLater();
     const exhausted = fault.code === 'upstream.closed' && this.#retries > 0;
     this.#fail(exhausted ? new Fault('upstream.retries-exhausted', fault.detail) : fault);
+  }
+
+  /** Where a route says how many retries there may be, a replay is one of them: the upstream must not see more. */
+  #countReplay(): boolean {
+    const { retry } = this.#rule!.plan;
+    if (retry === undefined) return true;
+    if (this.#retries >= retry.attempts) return false;
+    this.#retries++;
+    return true;
   }
 
   /** Whether the retry policy of the route allows one more attempt. */

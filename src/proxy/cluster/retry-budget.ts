@@ -1,10 +1,11 @@
 /**
  * Bounds second attempts to a share of the requests of the last ten seconds, so
- * that a struggling upstream is not buried under retries. A few are always
- * allowed, or a quiet service could never retry at all.
+ * that a struggling upstream is not buried under retries. Ten a second are always
+ * allowed: a quiet service must get every retry that its route promises, and ten a
+ * second bury nobody.
  */
 const HALF_WINDOW_MS = 5_000;
-const ALWAYS_ALLOWED = 5;
+const ALWAYS_ALLOWED = 100;
 
 export class RetryBudget {
   readonly #share: number;
