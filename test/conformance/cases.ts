@@ -1,6 +1,7 @@
 /** A private, writable copy of the conformance suite: it is found read-only and without its one dependency. */
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { OVER_HTTP1 } from './excluded.ts';
 
 interface TestRow {
@@ -18,7 +19,12 @@ interface CaseRow {
 }
 
 interface CasesFile {
-  readonly meta: { readonly branch: string; readonly commit: string; readonly commitDate: string };
+  readonly meta: {
+    readonly branch: string;
+    readonly commit: string;
+    readonly commitDate: string;
+    readonly generatedSecrets: unknown;
+  };
   readonly tests: readonly TestRow[];
   readonly cases: readonly CaseRow[];
 }
@@ -31,29 +37,45 @@ export interface DataSet {
   readonly suiteDir: string;
   readonly casesFile: string;
   readonly manifestsDir: string;
+  /** Certificates that the cases name, made once: the runner would make them for each test. */
+  readonly secretsFile: string;
   testsOf(profile: string): readonly string[];
   levelOf(test: string): 'core' | 'extended';
 }
 
 /** @param from  the folder with run.mjs; not written to */
-export function prepareDataSets(from: string, nodeModules: string, suiteDir: string): DataSet[] {
+export async function prepareDataSets(from: string, nodeModules: string, suiteDir: string): Promise<DataSet[]> {
   cpSync(from, suiteDir, { recursive: true, filter: (path) => !path.includes('node_modules') });
   mkdirSync(join(suiteDir, 'node_modules'));
   symlinkSync(join(nodeModules, 'yaml'), join(suiteDir, 'node_modules/yaml'));
-  return [readSet('main', suiteDir, suiteDir), readSet('v1.6.1', suiteDir, join(suiteDir, 'v1.6.1'))];
+  const { generateSecrets } = (await import(pathToFileURL(join(suiteDir, 'lib/certs.mjs')).href)) as {
+    generateSecrets: (wanted: unknown) => unknown;
+  };
+  const folders: readonly (readonly [name: string, dir: string])[] = [
+    ['main', suiteDir],
+    ['v1.6.1', join(suiteDir, 'v1.6.1')],
+  ];
+  return folders.map(([name, dir]) => readSet(name, dir, { suiteDir, generateSecrets }));
 }
 
-function readSet(name: string, suiteDir: string, dir: string): DataSet {
+function readSet(
+  name: string,
+  dir: string,
+  { suiteDir, generateSecrets }: { readonly suiteDir: string; readonly generateSecrets: (wanted: unknown) => unknown },
+): DataSet {
   const casesFile = join(dir, 'cases.json');
+  const secretsFile = join(dir, 'secrets.json');
   const { meta, tests, cases } = JSON.parse(readFileSync(casesFile, 'utf8')) as CasesFile;
   const adapted = tests.filter(({ shortName }) => OVER_HTTP1.some(({ test }) => test === shortName));
   const ids = new Set(adapted.flatMap((test) => test.cases));
   for (const { id, request } of cases) if (ids.has(id) && request?.protocol === 'H2') request.protocol = 'HTTPS';
   writeFileSync(casesFile, JSON.stringify({ ...(JSON.parse(readFileSync(casesFile, 'utf8')) as object), cases }));
+  writeFileSync(secretsFile, JSON.stringify(generateSecrets(meta.generatedSecrets)));
   return {
     name,
     about: `${meta.branch}, commit ${meta.commit.slice(0, 10)} of ${meta.commitDate.slice(0, 10)}`,
     suiteDir,
+    secretsFile,
     casesFile,
     manifestsDir: join(dir, 'manifests'),
     testsOf: (profile) => tests.filter(({ profiles }) => profiles.includes(profile)).map(({ shortName }) => shortName),

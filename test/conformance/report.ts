@@ -1,11 +1,12 @@
 /** The report that is checked in, and what a run is held against. */
 import type { Excluded } from './excluded.ts';
 import { OVER_HTTP1 } from './excluded.ts';
-import type { Outcome } from './shards.ts';
+import type { Mode, Outcome } from './shards.ts';
 
 export interface SetResult {
   readonly name: string;
   readonly about: string;
+  readonly mode: Mode;
   readonly outcomes: readonly Outcome[];
   readonly excluded: readonly Excluded[];
 }
@@ -37,13 +38,14 @@ export function renderReport(results: readonly SetResult[], version: string): st
   const lines = [
     '# Gateway API conformance',
     '',
-    'Written by `npm run conformance`; do not edit. Each test runs against a fresh process of the real program, with',
-    'real sockets and real backends; a case counts when it holds three times in a row.',
+    'Written by `npm run conformance`; do not edit. Every test runs against the real program, with real sockets and real',
+    'backends: on one data set a fresh process for each test, on the other one process for many tests, each of which is a',
+    'change of its configuration. A case counts when it holds three times in a row.',
     '',
     `Fourways ${version}, profile GATEWAY-HTTP (core and extended features, standard and experimental channel).`,
     '',
-    '| data set | cases from | core tests | extended tests | cases |',
-    '|---|---|---|---|---|',
+    '| data set | cases from | process | core tests | extended tests | cases |',
+    '|---|---|---|---|---|---|',
     ...results.map(summaryLine),
     '',
     '## Left out',
@@ -69,14 +71,14 @@ export function renderReport(results: readonly SetResult[], version: string): st
   return lines.join('\n');
 }
 
-function summaryLine({ name, about, outcomes }: SetResult): string {
+function summaryLine({ name, about, mode, outcomes }: SetResult): string {
   const passed = (level: string): string => {
     const all = outcomes.filter((one) => one.level === level);
     return `${all.filter(({ state }) => state !== 'fail').length} of ${all.length}`;
   };
   const cases = outcomes.reduce((sum, one) => sum + one.passed, 0);
   const all = outcomes.reduce((sum, one) => sum + one.passed + one.failed + one.skipped, 0);
-  return `| ${name} | ${about} | ${passed('core')} | ${passed('extended')} | ${cases} of ${all} |`;
+  return `| ${name} | ${about} | ${mode === 'fresh' ? 'one for each test' : 'one for many tests'} | ${passed('core')} | ${passed('extended')} | ${cases} of ${all} |`;
 }
 
 function namesOf(rows: readonly Excluded[]): string[] {
