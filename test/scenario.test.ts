@@ -47,7 +47,7 @@ interface ScenarioFile {
 }
 
 const FOLDER = new URL('scenario/', import.meta.url);
-const PATIENCE_MS = 8_000;
+const PATIENCE_MS = 15_000;
 
 type Cut = Stage['cut'];
 
