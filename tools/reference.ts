@@ -12,6 +12,7 @@ import { METRIC_NAMES, metricDef } from '../src/observe/metric-list.ts';
 import { apiVersionOf, type Kind } from '../src/resource/kind.ts';
 import { KINDS } from '../src/resource/kinds/list.ts';
 import type { JsonSchema } from '../src/schema/json-schema.ts';
+import { defaultsPage } from './defaults-page.ts';
 import { fieldRows } from './schema-rows.ts';
 
 const ROOT = new URL('..', import.meta.url).pathname;
@@ -26,6 +27,7 @@ export async function referencePages(): Promise<ReadonlyMap<string, string>> {
     ['faults.md', faultsPage()],
     ['metrics.md', metricsPage()],
     ['cli.md', await cliPage()],
+    ['defaults.md', defaultsPage()],
     ...KINDS.map((kind): Page => [`kinds/${kind.kind.toLowerCase()}.md`, kindPage(kind)]),
     ...filters,
   ];

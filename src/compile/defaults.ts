@@ -19,7 +19,7 @@ export const LISTENER_SETTINGS: PlanListenerSettings = {
   forwarded: false,
   // RFC 9110 section 7.6.3: a gateway must send it with every request it forwards.
   via: true,
-  underscoreNames: 'remove',
+  underscoreNames: 'keep',
   // A second of every request at a modest rate, and 1 % beyond it: the log never becomes the load.
   accessLog: { enabled: true, linesPerSecond: 100, sample: 0.01, headers: [], query: 'omit' },
 };

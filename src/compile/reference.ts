@@ -1,5 +1,5 @@
 /** References from one resource to another: whether they may be made, and what stands at their end. */
-import { GATEWAY_GROUP, OWN_GROUP } from '../resource/fields.ts';
+import { GATEWAY_GROUP } from '../resource/fields.ts';
 import { type ConfigMap, describe, keyOf, type Resource, type Secret } from '../resource/resource.ts';
 import { type Flaw, type KeyPair, readCaBundle, readKeyPair } from './certificate.ts';
 import { type Absent, error, type Finding } from './finding.ts';
@@ -163,9 +163,6 @@ function caOf(holder: Secret | ConfigMap): { readonly pem: string } | Flaw {
   bundles.set(holder, read);
   return read;
 }
-
-/** Groups of the kinds that a backendRef may name. */
-export const BACKEND_GROUPS = { Service: '', Backend: OWN_GROUP } as const;
 
 /** Whether a reference of the Gateway API names this kind of it. */
 export function isGatewayKind(ref: { readonly group: string; readonly kind: string }, kind: string): boolean {
