@@ -148,7 +148,8 @@ export class GatewayPass {
     const planPorts: Record<string, PlanPort> = {};
     for (const [key, shared] of ports) {
       const lead = shared.listeners[0]!;
-      planPorts[key] = this.#ports.get(key, [lead.settings, lead.validation], () => planPort(shared, lead));
+      const inputs = [lead.settings, lead.validation, lead.spec.protocol];
+      planPorts[key] = this.#ports.get(key, inputs, () => planPort(shared, lead));
     }
     const planListeners: Record<string, PlanListener> = {};
     const secrets: Record<string, PlanSecret> = {};
@@ -173,15 +174,16 @@ export class GatewayPass {
 
 /** Precedence on a port: the older Gateway first; its own listeners, then its ListenerSets by age. */
 function candidatesOf(gateways: readonly GatewayBase[], sets: readonly SetBase[]): Candidate[] {
+  const accepted = Map.groupBy(
+    sets.filter(({ notAccepted }) => notAccepted === undefined),
+    ({ gateway }) => gateway,
+  );
   return gateways
     .filter(({ notAccepted }) => notAccepted === undefined)
     .flatMap((base) =>
-      [
-        ...base.listeners,
-        ...sets
-          .filter((set) => set.gateway === base && set.notAccepted === undefined)
-          .flatMap(({ listeners }) => listeners),
-      ].map((listener) => ({ listener, addresses: base.addresses })),
+      [base, ...(accepted.get(base) ?? [])].flatMap(({ listeners }) =>
+        listeners.map((listener) => ({ listener, addresses: base.addresses })),
+      ),
     );
 }
 

@@ -1,6 +1,5 @@
 /** Targets of policies: whether they exist, and whether the policy has a meaning there. */
 import { nearest } from '../base/problem.ts';
-import { GATEWAY_GROUP, OWN_GROUP } from '../resource/fields.ts';
 import {
   type BackendPolicy,
   type BackendTLSPolicy,
@@ -11,7 +10,7 @@ import {
 } from '../resource/resource.ts';
 import { error, type Finding } from './finding.ts';
 import type { Reason } from './listener.ts';
-import { isKind, type Look, lookUp, targetKey } from './tables.ts';
+import { isKind, type Look, lookUp, TARGET_GROUPS, targetKey } from './tables.ts';
 
 export type AnyPolicy = Policy | BackendPolicy | BackendTLSPolicy;
 
@@ -29,23 +28,14 @@ export interface PolicyTargets {
   readonly findings: readonly Finding[];
 }
 
-/** Groups of the kinds that a policy may target, where `group` may be left out. */
-const GROUP_OF: Readonly<Record<string, string>> = {
-  Gateway: GATEWAY_GROUP,
-  ListenerSet: GATEWAY_GROUP,
-  HTTPRoute: GATEWAY_GROUP,
-  Service: '',
-  Backend: OWN_GROUP,
-};
-
 export function readTargets(policy: AnyPolicy, look: Look): PolicyTargets {
   const { namespace } = policy.metadata;
   const findings: Finding[] = [];
   const targets = policy.spec.targetRefs.map((ref, i) => {
-    const target: Target = { ...ref, group: ref.group ?? GROUP_OF[ref.kind] ?? '', namespace };
+    const target: Target = { ...ref, group: ref.group ?? TARGET_GROUPS[ref.kind] ?? '', namespace };
     const field = `/spec/targetRefs/${i}`;
     const resource = isKind(ref.kind) ? lookUp(look, ref.kind, { namespace, name: ref.name }) : undefined;
-    if (resource === undefined || target.group !== GROUP_OF[ref.kind]) {
+    if (resource === undefined || target.group !== TARGET_GROUPS[ref.kind]) {
       const message = `${ref.kind} ${namespace}/${ref.name} does not exist, so the policy has no target`;
       findings.push(error('policy.no-target', policy, { field, message, absent: target }));
       return { target, fault: { reason: 'TargetNotFound', message } };
