@@ -20,6 +20,7 @@ import {
   startBulkOrigin,
   upload,
 } from '../test/client/pressure.ts';
+import { restingRss } from './memory.ts';
 import { fourwaysProgram } from './peer.ts';
 
 const MB = 1_000_000;
@@ -123,7 +124,7 @@ async function main(): Promise<void> {
   for (const load of LOADS) {
     // A process of its own for each, so that what one leaves behind is not counted for the next.
     await using program = await Fourways.start({ config, workers: 1, entry: fourwaysProgram()?.from ?? 'source' });
-    const atRest = program.rssBytes();
+    const atRest = await restingRss(program);
     const watch = new MemoryWatch(program.pid);
     const note = await load.run({ door, origin });
     const peak = watch.stop();

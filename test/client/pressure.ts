@@ -171,7 +171,7 @@ export async function upload(door: Door, host: string, bytes: number): Promise<n
   socket.write(`POST /up HTTP/1.1\r\nHost: ${host}\r\nContent-Length: ${bytes}\r\n\r\n`);
   for (let left = bytes; left > 0 && !socket.destroyed; left -= BLOCK.length) {
     const more = socket.write(left >= BLOCK.length ? BLOCK : BLOCK.subarray(0, left));
-    if (!more) await new Promise<void>((resolve) => socket.once('drain', resolve).once('close', resolve));
+    if (!more) await firstOf(socket, ['drain', 'close']);
   }
   await done;
   socket.destroy();
@@ -202,19 +202,23 @@ export async function floodHeaders(door: Door, host: string): Promise<string> {
   const line = `X-Flood: ${'f'.repeat(1_000)}\r\n`.repeat(8);
   // 16 MB is far beyond any limit; a proxy that takes that much takes everything.
   for (let sent = 0; sent < 16_777_216 && socket.writable && answer === ''; sent += line.length) {
-    if (!socket.write(line)) {
-      await new Promise<void>((resolve) =>
-        socket
-          .once('drain', resolve)
-          .once('close', resolve)
-          .once('data', () => resolve()),
-      );
-    }
+    if (!socket.write(line)) await firstOf(socket, ['drain', 'close', 'data']);
     await pause(0);
   }
   socket.end();
   await closed;
   return answer;
+}
+
+/** Resolves with the first of these events, and leaves no listener behind. */
+function firstOf(socket: Socket, names: readonly string[]): Promise<void> {
+  return new Promise((resolve) => {
+    const happened = (): void => {
+      for (const name of names) socket.off(name, happened);
+      resolve();
+    };
+    for (const name of names) socket.on(name, happened);
+  });
 }
 
 /** Resident memory of a process, looked at all the time. */
