@@ -6,7 +6,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-/** After the start, when clients that waited for it have been served. */
+/** After the start, when those that waited for it have been served. */
 const COLLECT_MS = 1_000;
 
 /** Makes `gc` known to all threads that are started from now on. Call it once, before the first. */
@@ -14,11 +14,16 @@ export function allowCollecting(): void {
   setFlagsFromString('--expose-gc');
 }
 
-/** Collects once, soon, and only where {@link allowCollecting} was called: not inside the program of somebody else. */
-export function collectSoon(): void {
+/**
+ * Collects soon, and only where {@link allowCollecting} was called: not inside the program of somebody else.
+ *
+ * @param isBusy  whether a pause of some 30 ms would be noticed: then nothing is collected
+ */
+export function collectSoon(isBusy: () => boolean): void {
   setTimeout(() => {
+    if (isBusy()) return;
     // A thread that was started since has it; the main thread, which is older than the flag, finds it in a new context.
-    const collect = globalThis.gc ?? (runInNewContext('globalThis.gc') as typeof globalThis.gc);
-    collect?.({ type: 'major', flavor: 'last-resort', execution: 'sync' });
+    const gc = globalThis.gc ?? (runInNewContext('globalThis.gc') as typeof globalThis.gc);
+    gc?.({ type: 'major', flavor: 'last-resort', execution: 'sync' });
   }, COLLECT_MS).unref();
 }

@@ -43,7 +43,7 @@ async function run(options: UpOptions, console: Console, signals: Signals): Prom
   }
   signals.onReload(() => void running.reload());
   announce(running, options, console);
-  collectSoon();
+  collectSoon(() => false);
 
   const why = await signals.stop;
   const { drainMs } = options;

@@ -23,6 +23,7 @@ function run(port: MessagePort, settings: WorkerSettings): void {
     writeLines: (text) => lines.send(text),
   });
   const figures = new LoopFigures(systemClock, metrics, String(settings.worker));
+  collectSoon(() => node.stats().exchanges > 0);
   serveNode(port, {
     node,
     lines,
@@ -31,6 +32,5 @@ function run(port: MessagePort, settings: WorkerSettings): void {
   });
 }
 
-collectSoon();
 // A thread always has a port.
 run(parentPort!, workerData as WorkerSettings);
