@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Load } from './load.ts';
 import { answering, echo, ok, startOrigin } from './origin.ts';
 import { exchangeOnce, get, post, RawClient } from './raw-client.ts';
 import { cutsFrom, WireError } from './wire.ts';
@@ -69,3 +70,33 @@ test('raw client: silence is an error after the patience of the client', async (
   await using client = await RawClient.open({ host: origin.host, port: origin.port, patienceMs: 50 });
   await assert.rejects(client.exchange(get('/', 'h')), /nothing for 50 ms/);
 });
+
+// A proof of "no failure" is worth what its notice of failures is.
+const FAILING: [rule: string, wire: string, want: RegExp][] = [
+  ['a cut answer', 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab', /after 2 of 5 bytes/],
+  ['no answer', '', /No answer/],
+  ['an answer that the judge refuses', 'HTTP/1.1 503 Oh\r\nContent-Length: 0\r\n\r\n', /Status 503/],
+];
+
+for (const [rule, wire, want] of FAILING) {
+  test(`load: notices ${rule}, once in a hundred`, async () => {
+    await using origin = await startOrigin(async (connection) => {
+      for (let nth = 0; (await connection.request()) !== undefined; nth++) {
+        connection.send(nth === 99 ? wire : ok('.'));
+        if (nth === 99) connection.end();
+      }
+    });
+    const load = new Load({
+      target: origin,
+      host: 'h',
+      path: '/',
+      connections: 2,
+      gapMs: 0,
+      renewEvery: 0,
+      judge: ({ status }) => (status === 200 ? undefined : `Status ${status}`),
+    });
+    await load.more(1_000);
+    await load.stop();
+    assert.match(load.failures[0] ?? '', want);
+  });
+}
