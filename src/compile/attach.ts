@@ -10,6 +10,7 @@ import { hostsOn } from './hostname.ts';
 import type { Reason } from './listener.ts';
 import { letsIn } from './namespace.ts';
 import { brokenAt, missing, type Reference } from './reference.ts';
+import { settled } from './settled.ts';
 import { type Look, lookUp } from './tables.ts';
 
 export type AnyRoute = HTTPRoute | LaterRoute;
@@ -59,8 +60,8 @@ export function attachRoute(route: AnyRoute, look: Look): Attached {
       findings.push(brokenAt(route, field, missing(ref, '')));
   }
   return {
-    outcomes,
-    findings: [...findings, ...outcomes.flatMap((outcome) => outcomeFindings(route, outcome))],
+    outcomes: settled(outcomes),
+    findings: settled([...findings, ...outcomes.flatMap((outcome) => outcomeFindings(route, outcome))]),
   };
 }
 

@@ -2,6 +2,7 @@
 import type { PlanMatch, PlanNamedMatch } from '../ir/plan.ts';
 import { compileRegex } from '../base/safe-regex.ts';
 import type { HTTPRouteMatch, HTTPRouteRule } from '../resource/kinds/http-route.ts';
+import { NONE, settled } from './settled.ts';
 
 const PATH_KINDS = { Exact: 'exact', PathPrefix: 'prefix', RegularExpression: 'regex' } as const;
 
@@ -15,12 +16,12 @@ export interface MatchFlaw {
 }
 
 export function lowerMatches({ matches }: HTTPRouteRule): PlanMatch[] {
-  if (matches.length === 0) return [{ path: EVERY_PATH, headers: [], query: [] }];
+  if (matches.length === 0) return [{ path: EVERY_PATH, headers: NONE, query: NONE }];
   return matches.map(({ path, method, headers, queryParams }) => ({
     path: path === undefined ? EVERY_PATH : { kind: PATH_KINDS[path.type], value: path.value },
     ...(method !== undefined && { method }),
-    headers: headers.map((header) => lowerNamed(header, header.name.toLowerCase())),
-    query: queryParams.map((parameter) => lowerNamed(parameter, parameter.name)),
+    headers: settled(headers.map((header) => lowerNamed(header, header.name.toLowerCase()))),
+    query: settled(queryParams.map((parameter) => lowerNamed(parameter, parameter.name))),
   }));
 }
 

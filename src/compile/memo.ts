@@ -5,6 +5,8 @@
  * given again, and whoever looked at it holds too.
  */
 
+import { settled } from './settled.ts';
+
 /** Tables of objects by key. Objects are never changed; a change is another object. */
 export type Tables = Readonly<Record<string, ReadonlyMap<string, unknown>>>;
 
@@ -31,6 +33,8 @@ export class Memo<T extends Tables, V, K = string> {
   #tables: T | undefined;
   #bits: ReadonlyMap<string, number> = new Map();
   #changed = 0;
+  /** Names of this pass: thousands of routes look up the same ones, each with a text of its own. */
+  readonly #names = new Map<string, string>();
   /** Results made, not taken from before, since the last {@link begin}. */
   made = 0;
 
@@ -44,6 +48,7 @@ export class Memo<T extends Tables, V, K = string> {
       if (!sameEntries(this.#tables?.[name], tables[name]!)) this.#changed |= bit;
     }
     this.#tables = tables;
+    this.#names.clear();
     this.made = 0;
   }
 
@@ -64,13 +69,20 @@ export class Memo<T extends Tables, V, K = string> {
     let touched = 0;
     const value = make((table, name) => {
       const found = tables[table]?.get(name);
-      trace.push(table, name, found);
+      trace.push(table, this.#intern(name), found);
       touched |= this.#bits.get(table) ?? 0;
       return found as ValueOf<T[typeof table]> | undefined;
     });
-    this.#now.set(key, { inputs, trace, tables: touched, value });
+    this.#now.set(key, { inputs, trace: settled(trace), tables: touched, value });
     this.made++;
     return value;
+  }
+
+  #intern(name: string): string {
+    const known = this.#names.get(name);
+    if (known !== undefined) return known;
+    this.#names.set(name, name);
+    return name;
   }
 
   /** Every result of the pass before holds: nobody will ask for them one by one. */

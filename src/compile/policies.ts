@@ -11,6 +11,7 @@ import { canonicalJson } from '../base/canonical.ts';
 import { FILTER_CONFIGS } from '../filters/configs.ts';
 import { type BackendPolicy, describe, keyOf, type Policy } from '../resource/resource.ts';
 import { error, type Finding } from './finding.ts';
+import { NONE } from './settled.ts';
 
 /** A filter as somebody asked for it. */
 export interface AskedFilter {
@@ -128,7 +129,8 @@ function settingsOf({ spec: { listener = {} } }: Policy): { path: string; value:
 }
 
 /** The filters that act, in running order. `levels` from the farthest to the closest. */
-export function composeFilters(levels: readonly (readonly AskedFilter[])[]): AskedFilter[] {
+export function composeFilters(levels: readonly (readonly AskedFilter[])[]): readonly AskedFilter[] {
+  if (levels.every((level) => level.length === 0)) return NONE;
   const byName = new Map<string, AskedFilter[]>();
   for (const level of levels) {
     const own = new Map<string, AskedFilter[]>();

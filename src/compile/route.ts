@@ -7,6 +7,7 @@ import { type Finding, warning } from './finding.ts';
 import type { Reason } from './listener.ts';
 import { sameItems } from './memo.ts';
 import { lowerRule, type Places, readRule, type RuleFlaw, type RuleWork, type Treatment } from './rule.ts';
+import { settled } from './settled.ts';
 import { createdMs, type Look } from './tables.ts';
 
 export interface RouteResult {
@@ -41,7 +42,11 @@ export function lowerRoute(route: HTTPRoute, look: Look, places: Places = 'omit'
     const key = parts.length === 0 ? keyOf(route) : `${keyOf(route)}@${attach[0]!.listener}`;
     parts.push([
       key,
-      { createdMs: createdMs(route), attach, rules: rules.flatMap((rule) => lowerRule(rule, group, work) ?? []) },
+      {
+        createdMs: createdMs(route),
+        attach,
+        rules: settled(rules.flatMap((rule) => lowerRule(rule, group, work) ?? [])),
+      },
     ]);
   }
   warnOfNoBackend(parts, work);
@@ -49,10 +54,10 @@ export function lowerRoute(route: HTTPRoute, look: Look, places: Places = 'omit'
     route,
     attached,
     parts,
-    needs: [...work.needs.values()],
+    needs: settled([...work.needs.values()]),
     unresolved: work.unresolved[0],
-    flaws: work.flaws,
-    findings: work.findings,
+    flaws: settled(work.flaws),
+    findings: settled(work.findings),
   };
 }
 
@@ -76,15 +81,14 @@ function groupsOf({ outcomes }: Attached): Group[] {
 }
 
 function planAttachments(attachments: readonly Attachment[]): PlanAttachment[] {
-  const hosts = new Map<string, Set<string>>();
+  const hosts = new Map<string, readonly string[]>();
   for (const { listener, hosts: names } of attachments) {
     for (const key of listener.keys) {
       const known = hosts.get(key);
-      if (known === undefined) hosts.set(key, new Set(names));
-      else for (const name of names) known.add(name);
+      hosts.set(key, known === undefined ? names : [...new Set([...known, ...names])]);
     }
   }
-  return [...hosts].map(([listener, names]) => ({ listener, hosts: [...names] }));
+  return [...hosts].map(([listener, names]) => ({ listener, hosts: names }));
 }
 
 function warnOfNoBackend(parts: readonly (readonly [string, PlanRoute])[], { route, findings }: RuleWork): void {

@@ -18,6 +18,7 @@ import { lowerMatches, matchFlaw } from './match.ts';
 import { type AskedFilter, composeFilters } from './policies.ts';
 import { brokenAt, type Reference, toReference } from './reference.ts';
 import { readFilters } from './rule-filter.ts';
+import { NONE, settled } from './settled.ts';
 import { type Look, targetKey } from './tables.ts';
 
 /** Whether rules and filters carry the place where they were written. */
@@ -215,9 +216,12 @@ function readMirror(
   };
 }
 
+const NO_TIMEOUTS: PlanRule['timeouts'] = {};
+
 function readTimeouts({ timeouts = {} }: HTTPRouteRule): PlanRule['timeouts'] {
   const requestMs = timeoutMs(timeouts.request);
   const backendRequestMs = timeoutMs(timeouts.backendRequest);
+  if (requestMs === undefined && backendRequestMs === undefined) return NO_TIMEOUTS;
   return { ...(requestMs !== undefined && { requestMs }), ...(backendRequestMs !== undefined && { backendRequestMs }) };
 }
 
@@ -249,7 +253,7 @@ export function lowerRule(rule: ReadRule, treatment: Treatment, work: RuleWork):
   if (matches === undefined) return undefined;
   if (refused !== undefined) {
     const backends = [refusal('route.filter-invalid', refused)];
-    return placed(rule, work, { name, matches, filters: [], backends, mirrors: [], timeouts });
+    return placed(rule, work, { name, matches, filters: NONE, backends, mirrors: NONE, timeouts });
   }
   const filters = composeFilters([...treatment.filters, ...rule.filters]);
   const backends = rule.backends.map((backend) => lowerBackend(backend, treatment, work));
@@ -257,9 +261,11 @@ export function lowerRule(rule: ReadRule, treatment: Treatment, work: RuleWork):
   return placed(rule, work, {
     name,
     matches,
-    filters: filters.map((filter) => lowerFilter(filter, work)),
-    backends: answers ? backends : withFallback(backends),
-    mirrors: rule.mirrors.map(({ target, share }): PlanMirror => ({ cluster: need(target, treatment, work), share })),
+    filters: settled(filters.map((filter) => lowerFilter(filter, work))),
+    backends: settled(answers ? backends : withFallback(backends)),
+    mirrors: settled(
+      rule.mirrors.map(({ target, share }): PlanMirror => ({ cluster: need(target, treatment, work), share })),
+    ),
     timeouts,
     ...(retry !== undefined && { retry }),
   });
@@ -270,7 +276,7 @@ function placed({ index }: ReadRule, { route, places }: RuleWork, rule: Omit<Pla
 }
 
 function refusal(code: 'route.backend-invalid' | 'route.filter-invalid', why: string): PlanBackend {
-  return { target: { kind: 'invalid', code, why }, weight: 1, filters: [] };
+  return { target: { kind: 'invalid', code, why }, weight: 1, filters: NONE };
 }
 
 /** Gateway API: a rule without a backend that can be picked answers 500. */
@@ -281,14 +287,14 @@ function withFallback(backends: PlanBackend[]): PlanBackend[] {
 }
 
 function lowerBackend({ target, weight, filters }: ReadBackend, treatment: Treatment, work: RuleWork): PlanBackend {
-  if (target.kind === 'invalid') return { target, weight, filters: [] };
+  if (target.kind === 'invalid') return { target, weight, filters: NONE };
   const levels = backendTargetKeys(target.target)
     .map((key) => work.look('levels', key)?.filters ?? [])
     .toReversed();
   return {
     target: { kind: 'cluster', cluster: need(target.target, treatment, work) },
     weight,
-    filters: composeFilters([...levels, filters]).map((filter) => lowerFilter(filter, work)),
+    filters: settled(composeFilters([...levels, filters]).map((filter) => lowerFilter(filter, work))),
   };
 }
 
