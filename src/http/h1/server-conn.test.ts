@@ -15,7 +15,7 @@ interface Heard {
 /** Sends the pieces one after the other over a real socket and waits until the server closes, or `idle` answers came. */
 async function talk(
   pieces: readonly string[],
-  options: { answers?: number; limits?: object; timeouts?: object } = {},
+  options: { answers?: number; limits?: object; timeouts?: object; end?: boolean } = {},
 ): Promise<Heard> {
   const sink = new EchoSink();
   const wheel = new TimerWheel(systemClock);
@@ -46,6 +46,7 @@ async function talk(
     await new Promise((resolve) => client.write(piece, 'latin1', resolve));
     if (pieces.length > 1) await new Promise((resolve) => setImmediate(resolve));
   }
+  if (options.end === true) client.end();
   await done;
   client.destroy();
   server.close();
@@ -188,4 +189,13 @@ test('server-conn: the last request of a connection is answered with close', asy
   const wire = 'GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\n';
   const { answer } = await talk([wire], { limits: { requestsPerConnectionMax: 2 } });
   assert.equal(answer.split('connection: close').length, 2);
+});
+
+test('server-conn: a client that half-closes behind its requests gets all their answers', async () => {
+  const wire = [1, 2, 3].map((n) => `GET /${n} HTTP/1.1\r\nHost: x\r\n\r\n`).join('');
+  const { answer } = await talk([wire], { end: true });
+  assert.deepEqual(
+    [...answer.matchAll(/x-path: (\S+)/g)].map(([, path]) => path),
+    ['/1', '/2', '/3'],
+  );
 });

@@ -74,6 +74,7 @@ export class H1ServerConn implements ServerStream, BodySink {
   #continueOwed = false;
   #closing = false;
   #draining = false;
+  #peerEnded = false;
   #discarded = 0;
   #requestReadMs = 0;
   #idleSinceMs = -DRAIN_GRACE_MS;
@@ -258,8 +259,9 @@ export class H1ServerConn implements ServerStream, BodySink {
   #onEnd(): void {
     if (this.#state === 'closed' || this.#state === 'tunnel') return;
     const soon = this.#options.wheel.readMs() - this.#requestReadMs < HALF_CLOSE_MS;
-    if (this.#state === 'exchange' && this.#body.done && !this.#answerEnded && soon) {
-      this.#closing = true;
+    const running = this.#state === 'exchange' && this.#body.done && !this.#answerEnded && soon;
+    if (running || this.#waiting !== undefined) {
+      this.#peerEnded = true; // it half-closed behind its requests, and gets all their answers
       return;
     }
     if (this.#state === 'exchange' && !this.#answerEnded) this.#socket.destroy();
@@ -493,6 +495,7 @@ export class H1ServerConn implements ServerStream, BodySink {
 
   #finish(): void {
     this.#events = undefined;
+    if (this.#peerEnded && this.#waiting === undefined) return this.#linger();
     this.#state = 'idle';
     this.startedMs = 0;
     this.#idleSinceMs = this.#options.wheel.nowMs;
