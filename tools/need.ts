@@ -19,8 +19,7 @@ interface Need {
 export const NEEDS: readonly Need[] = [
   { program: 'bash', package: 'bash', why: 'the completion script is loaded and asked' },
   { program: 'curl', package: 'curl', why: 'the lines that the example prints are run as they stand' },
-  { program: 'openssl', package: 'openssl', why: 'certificates of the TLS tests' },
-  { program: 'ps', package: 'procps', why: 'memory and processor time of the bounded tests' },
+  { program: 'openssl', package: 'openssl', why: 'certificates of the TLS tests, and a client that is not ours' },
 ];
 
 /** The needs whose program is not in `path`, which has the form of the PATH variable. */
