@@ -1,7 +1,7 @@
 /**
  * An example: a folder with manifests and a README.md, in which everything stands that this program and the tests
- * need. The first line `npm run services -- …` says what runs behind the gateway, the line `bin/fourways up …` how the
- * gateway is started, `certificates.sh` makes certificates. Steps are shell lines, each with what it shows above it and
+ * need. The line `npm run services -- …` says what runs behind the gateway, the line `bin/fourways up …` how the
+ * gateway is started, `examples/services/certificates.sh …` which certificates are made before. Steps are shell lines, each with what it shows above it and
  * what its output must be below it:
  *
  *     # What it shows
@@ -21,6 +21,10 @@ import { type Service, startService } from './services/service.ts';
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
 const EXAMPLES = join(ROOT, 'examples');
+/** Programs that steps use: `fourways`, `certificates.sh`, the right `node`. */
+export const TOOLS: readonly string[] = ['bin', 'examples/services', 'node_modules/.bin'].map((path) =>
+  join(ROOT, path),
+);
 const HOST = '127.0.0.1';
 const ADMIN_PORT = 9900;
 const READY_MS_MAX = 30_000;
@@ -47,8 +51,9 @@ export interface Example {
   /** What it is about: the first line of the README. */
   readonly title: string;
   readonly services: readonly string[];
-  /** `bin/fourways up …` as the README has it, to be run at the root of the repository. */
+  /** `bin/fourways up …`, and what makes certificates if any: as the README has them, for the root of the repository. */
   readonly up: string;
+  readonly certificates: string | undefined;
   readonly adminPort: number;
   readonly steps: readonly Step[];
 }
@@ -74,6 +79,7 @@ export function readExample(name: string, folder: string = join(EXAMPLES, name))
     title,
     services: services.trim().split(/\s+/),
     up,
+    certificates: /^examples\/services\/certificates\.sh .+$/m.exec(text)?.[0],
     adminPort: ADMIN_PORT,
     steps: blocks.filter((block) => /^#[>~!] /m.test(block)).flatMap(stepsOf),
   };
@@ -147,8 +153,8 @@ export interface StartOptions {
  * @throws {Error} when one of them does not start
  */
 export async function startExample(example: Example, options: StartOptions): Promise<RunningExample> {
-  if (existsSync(join(example.folder, 'certificates.sh'))) {
-    const { code, output } = await run('./certificates.sh', example.folder);
+  if (example.certificates !== undefined) {
+    const { code, output } = await run(here(example.certificates, example), ROOT);
     if (code !== 0) throw new Error(`Cannot make the certificates:\n${output}`);
   }
   const services: Service[] = [];
@@ -214,8 +220,7 @@ export async function tryStep({ command, wants }: Step, { folder }: Example): Pr
 
 /** Standard output and error of a shell line together, as a terminal shows them. */
 function run(command: string, cwd: string): Promise<{ readonly code: number | null; readonly output: string }> {
-  const paths = ['bin', 'node_modules/.bin'].map((path) => join(ROOT, path));
-  const env = { ...process.env, PATH: [...paths, process.env['PATH']].join(delimiter), NO_COLOR: '1' };
+  const env = { ...process.env, PATH: [...TOOLS, process.env['PATH']].join(delimiter), NO_COLOR: '1' };
   const shell = execFile('bash', ['-c', `exec 2>&1\n${command}`], { cwd, env, timeout: STEP_MS_MAX });
   let output = '';
   shell.stdout!.setEncoding('utf8').on('data', (text: string) => (output += text));

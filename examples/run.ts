@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { once } from 'node:events';
 import { parseArgs } from 'node:util';
-import { copyExample, type Example, exampleNames, readExample, startExample, tryStep } from './example.ts';
+import { copyExample, type Example, exampleNames, readExample, startExample, TOOLS, tryStep } from './example.ts';
 
 const OPTIONS = { try: { type: 'boolean' }, 'free-ports': { type: 'boolean' } } as const;
 
@@ -39,7 +39,7 @@ async function serve(example: Example, data: string): Promise<number> {
   const running = await startExample(example, { data, output: 'inherit' });
   process.on('SIGTERM', () => running.gateway.kill('SIGTERM'));
   console.log(`\n${example.title}. Try, in another terminal:\n`);
-  console.log(`  cd ${example.folder}`);
+  console.log(`  cd ${example.folder}\n  export PATH=${TOOLS.join(':')}:$PATH`);
   for (const { shows, command } of example.steps) console.log(`\n  # ${shows}\n  ${command.replaceAll('\n', '\n  ')}`);
   console.log('\nCtrl-C stops it.\n');
   await once(running.gateway, 'exit');
@@ -49,12 +49,15 @@ async function serve(example: Example, data: string): Promise<number> {
 async function tryAll(example: Example, data: string): Promise<number> {
   const running = await startExample(example, { data, output: 'ignore' });
   let failed = 0;
-  for (const step of example.steps) {
-    const lack = await tryStep(step, example);
-    if (lack !== undefined) failed++;
-    console.log(lack === undefined ? `ok      ${step.shows}` : `not ok  ${step.shows}\n${lack}\n`);
+  try {
+    for (const step of example.steps) {
+      const lack = await tryStep(step, example);
+      if (lack !== undefined) failed++;
+      console.log(lack === undefined ? `ok      ${step.shows}` : `not ok  ${step.shows}\n${lack}\n`);
+    }
+  } finally {
+    await running.stop();
   }
-  await running.stop();
   return failed === 0 ? 0 : 1;
 }
 

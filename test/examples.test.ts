@@ -13,8 +13,8 @@ const scratch = mkdtempSync(join(tmpdir(), 'fourways-examples-'));
 
 after(() => rmSync(scratch, { recursive: true, force: true }));
 
-// Two at a time: an example mostly waits for what it shows.
-describe('examples', { concurrency: 2 }, () => {
+// Three at a time: an example mostly waits for what it shows.
+describe('examples', { concurrency: 3 }, () => {
   for (const name of exampleNames()) {
     test(name, async (t) => {
       const example = await copyExample(name, join(scratch, name));

@@ -145,6 +145,8 @@ function acceptWebSocket(name: string, request: IncomingMessage, socket: Duplex)
   const key = `${request.headers['sec-websocket-key'] ?? ''}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`;
   const accept = createHash('sha1').update(key).digest('base64');
   socket.on('error', () => undefined);
+  // Sockets of a server stay half open otherwise, and a client that went away would never be noticed.
+  socket.on('end', () => socket.end());
   socket.write(
     `HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: ${accept}\r\n\r\n`,
   );
