@@ -176,6 +176,14 @@ function filterPages(): Page[] {
   });
 }
 
+/** The text of a filter's doc.md under our own title, its links to other filters turned to their pages. */
+function filterDoc(file: string): string {
+  return readFileSync(file, 'utf8')
+    .replace(/^# .*\n+/, '')
+    .replaceAll(/\]\(\.\.\/([a-z-]+)\/doc\.md/g, ']($1.md')
+    .trimEnd();
+}
+
 function describe({ description = '' }: JsonSchema): string {
   return description;
 }
