@@ -160,13 +160,7 @@ function filterPages(): Page[] {
       [
         `# Filter \`${name}\``,
         '',
-        ...(existsSync(doc)
-          ? [
-              readFileSync(doc, 'utf8')
-                .replace(/^# .*\n+/, '')
-                .trimEnd(),
-            ]
-          : [describe(config as JsonSchema)]),
+        ...(existsSync(doc) ? [filterDoc(doc)] : [describe(config as JsonSchema)]),
         '',
         '## Fields',
         '',
