@@ -50,6 +50,14 @@ test('launcher: without a Node.js that is new enough, says what to do', () => {
   assert.match(stderr, /npm ci/);
 });
 
+test('check: a broken file that was written a moment ago, which is looked at twice', () => {
+  const file = join(scratch, 'fresh.yaml');
+  writeFileSync(file, 'listen: eighty\nroutes: []\n');
+  const { status, stdout, stderr } = run(['check', file]);
+  assert.equal(status, 1, stderr);
+  assert.match(stdout, /fresh\.yaml:1:1: error: /);
+});
+
 const EXITS: [what: string, args: string[], exit: number, stream: 'stdout' | 'stderr', want: RegExp][] = [
   ['help', [], 0, 'stdout', /^Usage: fourways COMMAND/m],
   ['an unknown command', ['chekc'], 2, 'stderr', /did you mean "check"/],

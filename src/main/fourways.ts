@@ -21,7 +21,14 @@ async function main(): Promise<number> {
 }
 
 if (isFreshEnough(process.versions.node)) {
-  process.exitCode = await main();
+  // Timers of the clock do not keep the process alive (base/clock.ts), and a command may wait for nothing else: "check"
+  // looks a second time at a broken file that was just written.
+  const alive = setInterval(() => undefined, 2 ** 30);
+  try {
+    process.exitCode = await main();
+  } finally {
+    clearInterval(alive);
+  }
 } else {
   const found = `v${process.versions.node} at ${process.execPath}`;
   process.stderr.write(`Cannot start Fourways: Node.js ${NODE_MIN.join('.')} or newer is needed, found ${found}\n`);
