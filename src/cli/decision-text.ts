@@ -96,12 +96,14 @@ function ruleLines(
     ...filterLines(filters, cwd),
     ...(requestMs === undefined ? [] : [`  timeout ${requestMs} ms for the whole exchange`]),
     ...(backendRequestMs === undefined ? [] : [`  timeout ${backendRequestMs} ms for one attempt`]),
-    ...(retry === undefined
-      ? []
-      : [`  retry   up to ${retry.attempts} more on ${retry.codes.join(', ') || 'connection errors'}`]),
+    ...(retry === undefined ? [] : [`  retry   up to ${retry.attempts} more when ${retriedOn(retry.codes)}`]),
     ...mirrors.map(({ cluster, share }) => `  mirror  ${percent(share)} to ${cluster}`),
     ...backends.flatMap((backend) => backendLines(backend, options)),
   ];
+}
+
+function retriedOn(codes: readonly number[]): string {
+  return codes.length === 0 ? 'an attempt is lost' : `an attempt is lost or answered ${codes.join(', ')}`;
 }
 
 function filterLines(filters: readonly PlanFilter[], cwd: string): string[] {
