@@ -33,3 +33,10 @@ export interface ResponseHead {
   /** Bytes of body: 0 for none, -1 when not known beforehand. */
   bodyLength: number;
 }
+
+const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS', 'TRACE']);
+
+/** RFC 9110 section 9.2.2: sending it twice does no more than sending it once. */
+export function isIdempotent(method: string): boolean {
+  return IDEMPOTENT.has(method);
+}

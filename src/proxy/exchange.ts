@@ -15,7 +15,7 @@ import { Timed } from '../base/timers.ts';
 import type { Exchange as FilterExchange, Filter, RouteMatch, Verdict } from '../filter/filter.ts';
 import type { H1ClientConn } from '../http/h1/client-conn.ts';
 import type { Headers } from '../http/headers.ts';
-import type { RequestHead, ResponseHead } from '../http/message.ts';
+import { isIdempotent, type RequestHead, type ResponseHead } from '../http/message.ts';
 import { checkQuery, normalisePath } from '../http/path.ts';
 import { SEEN_UNDERSCORE } from '../http/seen.ts';
 import type { ClientStreamEvents, ServerStream, ServerStreamEvents } from '../http/stream.ts';
@@ -26,13 +26,10 @@ import type { Cluster } from './cluster/cluster.ts';
 import { dropUnderscoreNames, entryOf, markAnswer, markRequest, RequestMarks } from './marks.ts';
 import { startMirrors, type Mirror } from './mirror.ts';
 import type { ListenerView, LivePort } from './runtime.ts';
-import type { Rule, RuleBackend } from './rule.ts';
+import { filterFailed, type Rule, type RuleBackend } from './rule.ts';
 import type { ConnWaiter, Endpoint } from './upstream/endpoint.ts';
 
 type Stage = 'request' | 'waiting' | 'sent' | 'answering' | 'tunnel' | 'done';
-
-/** RFC 9110 section 9.2.2: sending these twice does no more than sending them once. */
-const IDEMPOTENT = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS', 'TRACE']);
 
 const NO_MATCH: RouteMatch = { matchedPath: undefined };
 
@@ -76,6 +73,8 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
   #status = 0;
   #fault: Fault | undefined;
   #answerPaused = false;
+  /** Head and end came together: the clock need not be read twice. */
+  #answerInOneTurn = true;
   #bytesIn = 0;
   #bytesOut = 0;
   #cutTunnel: (() => void) | undefined;
@@ -230,11 +229,15 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     if (backendRequestMs !== undefined) this.#armAttempt(backendRequestMs);
     const got = endpoint.acquire(this, how);
     if (got instanceof Fault) this.#onAttemptLost(got, 'fresh', 0);
-    else if (got !== 'wait') this.onConnection(got);
+    else if (got !== 'wait') this.#send(got, this.times.admittedMs);
   }
 
   onConnection(conn: H1ClientConn): void {
-    this.times.connectedMs = this.#port.runtime.wheel.readMs();
+    this.#send(conn, this.#port.runtime.wheel.readMs());
+  }
+
+  #send(conn: H1ClientConn, connectedMs: number): void {
+    this.times.connectedMs = connectedMs;
     this.#stage = 'sent';
     this.#conn = conn;
     conn.begin(this);
@@ -267,7 +270,7 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     const nowMs = this.#port.runtime.wheel.nowMs;
     const replay =
       connection === 'reused' && bytesReceived === 0 && fault.mayRetry('reused') && fault.code === 'upstream.closed';
-    if (replay && this.#replayable && IDEMPOTENT.has(this.request.method) && this.#countReplay()) {
+    if (replay && this.#replayable && isIdempotent(this.request.method) && this.#countReplay()) {
       counters.replayed();
       return this.#attempt('fresh');
     }
@@ -429,6 +432,7 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
   }
 
   onAnswerIdle(): void {
+    this.#answerInOneTurn = false;
     this.#stream.flush();
   }
 
@@ -533,7 +537,8 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
 
   #endAttempt(status: number): void {
     this.#disarmAttempt();
-    const nowMs = this.#port.runtime.wheel.readMs();
+    const { wheel } = this.#port.runtime;
+    const nowMs = this.#answerInOneTurn && this.times.answeredMs >= 0 ? wheel.nowMs : wheel.readMs();
     this.times.endMs = nowMs;
     this.#backend!.cluster!.counters.attempt(status, nowMs - this.times.attemptMs);
   }
@@ -591,10 +596,6 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     });
     this.#port.runtime.accessLog.write(entry, gate);
   }
-}
-
-function filterFailed(error: unknown): Fault {
-  return new Fault('filter.failed', error instanceof Error ? `${error.name} in a filter` : 'A filter threw');
 }
 
 const nothing = (): void => undefined;

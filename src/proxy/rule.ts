@@ -1,5 +1,5 @@
 /** One rule of the plan, ready to serve: filters made, clusters found. Kept as long as its part of the plan is the same. */
-import type { FaultCode } from '../base/fault.ts';
+import { Fault, type FaultCode } from '../base/fault.ts';
 import type { Env, Filter, FilterDef } from '../filter/filter.ts';
 import type { PlanBackend, PlanFilter, PlanRule } from '../ir/plan.ts';
 import type { RuleMetrics, TrafficMetrics } from '../observe/traffic-metrics.ts';
@@ -116,4 +116,9 @@ function makeBackend({ target, weight, filters }: PlanBackend, env: RuleEnv): Ru
     return { cluster: undefined, fault: target.code, why: target.why, weight, credit: 0, chain };
   }
   return { cluster: env.cluster(target.cluster), fault: 'route.backend-invalid', why: '', weight, credit: 0, chain };
+}
+
+/** What a filter threw, without what it may have said of the request. */
+export function filterFailed(error: unknown): Fault {
+  return new Fault('filter.failed', error instanceof Error ? `${error.name} in a filter` : 'A filter threw');
 }

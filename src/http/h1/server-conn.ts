@@ -232,7 +232,9 @@ export class H1ServerConn implements ServerStream, BodySink {
 
   #requestRead(rest: Buffer | undefined): void {
     if (rest !== undefined) this.#wait(rest);
-    this.#requestReadMs = this.#options.wheel.readMs();
+    // Without a body this is the turn of the head, at whose begin the exchange read the clock.
+    const { wheel } = this.#options;
+    this.#requestReadMs = this.request.bodyLength === 0 ? wheel.nowMs : wheel.readMs();
     if (this.#answerEnded) this.#finish();
     else this.#events?.onRequestEnd(this.#body.trailers);
   }
