@@ -172,12 +172,12 @@ export async function startExample(example: Example, options: StartOptions): Pro
 async function startGateway(example: Example, { data, output }: StartOptions): Promise<ChildProcess> {
   const where = `bin/fourways up $1 --admin ${HOST}:${example.adminPort} --data '${data}'`;
   const line = here(example.up.replace(/^bin\/fourways up (\S+)/, where), example);
-  const gateway = spawn('bash', ['-c', `exec ${line}`], { cwd: ROOT, stdio: ['ignore', output, 'pipe'] });
-  let said = '';
-  gateway.stderr!.setEncoding('utf8').on('data', (text: string) => {
-    said = (said + text).slice(-65_536);
-    if (output === 'inherit') process.stderr.write(text);
+  const gateway = spawn('bash', ['-c', `exec ${line}`], {
+    cwd: ROOT,
+    stdio: ['ignore', output, output === 'inherit' ? output : 'pipe'],
   });
+  let said = '';
+  gateway.stderr?.setEncoding('utf8').on('data', (text: string) => (said = (said + text).slice(-65_536)));
   const endMs = performance.now() + READY_MS_MAX;
   while (performance.now() < endMs && gateway.exitCode === null && gateway.signalCode === null) {
     const answer = await fetch(`http://${HOST}:${example.adminPort}/readyz`).catch(() => undefined);
