@@ -19,8 +19,6 @@ export interface TunnelCounts {
 }
 
 export interface TunnelEvents {
-  /** Bytes flowed; for idle timeouts. */
-  onTraffic(): void;
   /** Both directions ended, or one side was lost. Called once. */
   onClosed(): void;
 }
@@ -48,7 +46,6 @@ export function joinTunnels(client: Tunnel, upstream: Tunnel, counts: TunnelCoun
     }
     const pass = (bytes: Buffer): void => {
       count(bytes.length);
-      events.onTraffic();
       if (!to.socket.write(owned(bytes))) from.socket.pause();
     };
     if (from.intake === undefined) from.socket.on('data', pass);

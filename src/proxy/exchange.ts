@@ -446,7 +446,6 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     this.#runResponseFilters(head);
     const counts = { bytesFromClient: 0, bytesFromUpstream: 0 };
     this.#cutTunnel = joinTunnels(this.#stream.switchProtocols(head), upstream, counts, {
-      onTraffic: nothing,
       onClosed: () => {
         this.#bytesIn += counts.bytesFromClient;
         this.#bytesOut += counts.bytesFromUpstream;
@@ -597,5 +596,3 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     this.#port.runtime.accessLog.write(entry, gate);
   }
 }
-
-const nothing = (): void => undefined;
