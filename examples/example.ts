@@ -153,6 +153,9 @@ export interface StartOptions {
  * @throws {Error} when one of them does not start
  */
 export async function startExample(example: Example, options: StartOptions): Promise<RunningExample> {
+  if (await isReady(example)) {
+    throw new Error(`Cannot start: a gateway runs already, at port ${example.adminPort}. End it, or add --free-ports`);
+  }
   if (example.certificates !== undefined) {
     const { code, output } = await run(here(example.certificates, example), ROOT);
     if (code !== 0) throw new Error(`Cannot make the certificates:\n${output}`);
@@ -180,13 +183,17 @@ async function startGateway(example: Example, { data, output }: StartOptions): P
   gateway.stderr?.setEncoding('utf8').on('data', (text: string) => (said = (said + text).slice(-65_536)));
   const endMs = performance.now() + READY_MS_MAX;
   while (performance.now() < endMs && gateway.exitCode === null && gateway.signalCode === null) {
-    const answer = await fetch(`http://${HOST}:${example.adminPort}/readyz`).catch(() => undefined);
-    await answer?.body?.cancel();
-    if (answer?.ok === true) return gateway;
+    if (await isReady(example)) return gateway;
     await pause(20);
   }
   await end(gateway);
   throw new Error(`Cannot start the gateway of "${example.name}":\n${said}`);
+}
+
+async function isReady({ adminPort }: Example): Promise<boolean> {
+  const answer = await fetch(`http://${HOST}:${adminPort}/readyz`).catch(() => undefined);
+  await answer?.body?.cancel();
+  return answer?.ok === true;
 }
 
 async function stop(gateway: ChildProcess, close: () => Promise<void>): Promise<number | null> {
