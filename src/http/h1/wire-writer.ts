@@ -4,12 +4,11 @@
  * leave together; large pieces go out as they are, behind what waited.
  */
 import type { Duplex } from 'node:stream';
-import { owned } from '../../net/read-buffer.ts';
 import type { Headers } from '../headers.ts';
 import { latin1 } from '../latin1.ts';
 
-/** Pieces up to this size are joined with what waits: copying them costs less than another write. */
-const JOIN_BYTES_MAX = 16 * 1024;
+/** Pieces up to this size are joined with what waits as text; for longer ones a buffer costs fewer copies. */
+const STRING_BYTES_MAX = 4 * 1024;
 
 export type Framing = 'none' | 'length' | 'chunked' | 'until-close';
 
@@ -52,7 +51,7 @@ export class WireWriter {
       this.#left -= size;
     } else if (this.#framing === 'chunked') this.#pending += `${size.toString(16)}\r\n`;
 
-    if (size <= JOIN_BYTES_MAX && this.#pending.length + size <= JOIN_BYTES_MAX * 2) {
+    if (size <= STRING_BYTES_MAX && this.#pending.length + size <= STRING_BYTES_MAX * 2) {
       this.#pending += latin1(bytes, 0, size);
       if (this.#framing === 'chunked') this.#pending += '\r\n';
       return !this.#socket.writableNeedDrain;
@@ -76,14 +75,18 @@ export class WireWriter {
     this.#socket.write(text, 'latin1');
   }
 
+  /**
+   * What waited, the piece and the end of its chunk as one buffer of its own: one copy, which a piece of the read buffer
+   * needs in any case, and one write.
+   */
   #writeLarge(bytes: Buffer): boolean {
-    const socket = this.#socket;
-    socket.cork();
-    this.flush();
-    const more = socket.write(owned(bytes));
-    if (this.#framing === 'chunked') this.#pending = '\r\n';
-    this.flush();
-    socket.uncork();
-    return more;
+    const before = this.#pending;
+    const after = this.#framing === 'chunked' ? '\r\n' : '';
+    this.#pending = '';
+    const whole = Buffer.allocUnsafeSlow(before.length + bytes.length + after.length);
+    whole.write(before, 0, 'latin1');
+    whole.set(bytes, before.length);
+    if (after !== '') whole.write(after, before.length + bytes.length, 'latin1');
+    return this.#socket.write(whole);
   }
 }
