@@ -39,6 +39,9 @@ export function openSource({ path, clock, log, runModule, data }: SourceOptions)
 /** After a change: long enough that a series of edits is written once. */
 const WRITE_DELAY_MS = 500;
 
+/** Writing may take up to this share of the time: what is large is written less often. */
+const WRITE_SHARE = 1 / 50;
+
 interface KeeperOptions {
   readonly clock: Clock;
   readonly log: Log;
@@ -53,6 +56,7 @@ class Keeper {
   #cancel: (() => void) | undefined;
   #writing: Promise<void> | undefined;
   #failure: string | undefined;
+  #tookMs = 0;
 
   constructor(options: KeeperOptions) {
     this.#options = options;
@@ -61,7 +65,8 @@ class Keeper {
   keep(collect: () => readonly Keepsake[]): void {
     this.#collect = collect;
     if (this.#cancel !== undefined || this.#writing !== undefined) return;
-    this.#cancel = this.#options.clock.after(WRITE_DELAY_MS, () => this.#begin());
+    const delayMs = Math.max(WRITE_DELAY_MS, this.#tookMs / WRITE_SHARE);
+    this.#cancel = this.#options.clock.after(delayMs, () => this.#begin());
   }
 
   async flush(): Promise<void> {
@@ -82,7 +87,10 @@ class Keeper {
   async #write(): Promise<void> {
     const collect = this.#collect;
     this.#collect = undefined;
-    this.#say(await this.#options.write(collect?.() ?? []));
+    const startMs = this.#options.clock.nowMs();
+    const failure = await this.#options.write(collect?.() ?? []);
+    this.#tookMs = this.#options.clock.nowMs() - startMs;
+    this.#say(failure);
   }
 
   /** A disk that stays full is said once. */
