@@ -69,7 +69,8 @@ export async function runScenario(
     for (let nth = 0; nth < options.rounds; nth++) {
       for (const entrant of entrants) entrant.samples.push(await sample(entrant, scenario, options.seconds));
     }
-    return entrants.map((entrant) => rowOf(scenario, entrant));
+    const nginx = entrants.find(({ peer }) => peer.name === 'nginx')?.samples;
+    return entrants.map((entrant) => rowOf(scenario, entrant, nginx));
   } finally {
     for (const process of started.toReversed()) await process.stop();
   }
@@ -134,7 +135,7 @@ async function wrk(url: string, scenario: Scenario, seconds: number): Promise<Wr
   return JSON.parse(line) as WrkResult;
 }
 
-function rowOf(scenario: Scenario, { peer, version, samples }: Entrant): LoadRow {
+function rowOf(scenario: Scenario, { peer, version, samples }: Entrant, nginx: readonly Sample[] | undefined): LoadRow {
   const of = (figure: keyof Sample): number[] => samples.map((one) => one[figure]);
   return {
     scenario: scenario.name,
@@ -150,6 +151,10 @@ function rowOf(scenario: Scenario, { peer, version, samples }: Entrant): LoadRow
     cpu_us_max: round(Math.max(...of('cpuUs')), 2),
     core_busy_percent: round(median(of('busyPercent')), 0),
     strangers_percent: round(median(of('strangersPercent')), 0),
+    // Round by round, because the machine may be slow in one and fast in the next.
+    ...(nginx === undefined
+      ? {}
+      : { ratio_to_nginx: round(median(samples.map(({ cpuUs }, i) => cpuUs / nginx[i]!.cpuUs)), 2) }),
   };
 }
 

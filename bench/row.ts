@@ -4,7 +4,7 @@ export interface Row {
   readonly scenario: string;
   readonly proxy: string;
   readonly version: string;
-  readonly [figure: string]: string | number;
+  readonly [figure: string]: string | number | undefined;
 }
 
 /** A throughput scenario: medians over the rounds. */
@@ -22,6 +22,8 @@ export interface LoadRow extends Row {
   readonly core_busy_percent: number;
   /** What others took of the proxy's core meanwhile. Above a few percent the run is worth repeating. */
   readonly strangers_percent: number;
+  /** CPU time per request by that of nginx, median of the rounds; absent when nginx did not run. */
+  readonly ratio_to_nginx?: number;
 }
 
 export function median(values: readonly number[]): number {
@@ -40,13 +42,12 @@ export function round(value: number, digits: number): number {
 
 /** The rows of one scenario as a table, with CPU time as a ratio to nginx when nginx ran. */
 export function loadTable(rows: readonly LoadRow[]): string {
-  const base = rows.find(({ proxy }) => proxy === 'nginx')?.cpu_us_per_request;
   const head = ['proxy', 'CPU µs/req', 'spread', '× nginx', 'req/s', 'p50 ms', 'p99 ms', 'RSS MB', 'core %', 'errors'];
   const lines = rows.map((row) => [
     `${row.proxy} ${row.version}`,
     row.cpu_us_per_request.toFixed(1),
     `${row.cpu_us_min.toFixed(1)}–${row.cpu_us_max.toFixed(1)}`,
-    base === undefined ? '–' : (row.cpu_us_per_request / base).toFixed(2),
+    row.ratio_to_nginx?.toFixed(2) ?? '–',
     row.rps.toFixed(0),
     row.p50_ms.toFixed(2),
     row.p99_ms.toFixed(2),
