@@ -19,6 +19,8 @@ export interface TunnelCounts {
 }
 
 export interface TunnelEvents {
+  /** One side has ended and the other has not: called then, and for each piece that still comes. */
+  onHalfOpen(): void;
   /** Both directions ended, or one side was lost. Called once. */
   onClosed(): void;
 }
@@ -42,10 +44,11 @@ export function joinTunnels(client: Tunnel, upstream: Tunnel, counts: TunnelCoun
   const join = (from: Tunnel, to: Tunnel, count: (bytes: number) => void): void => {
     if (from.early !== undefined && from.early.length > 0) {
       count(from.early.length);
-      to.socket.write(from.early);
+      to.socket.write(owned(from.early));
     }
     const pass = (bytes: Buffer): void => {
       count(bytes.length);
+      if (open === 1) events.onHalfOpen();
       if (!to.socket.write(owned(bytes))) from.socket.pause();
     };
     if (from.intake === undefined) from.socket.on('data', pass);
@@ -54,6 +57,7 @@ export function joinTunnels(client: Tunnel, upstream: Tunnel, counts: TunnelCoun
     from.socket.on('end', () => {
       to.socket.end();
       if (--open === 0) setImmediate(close);
+      else events.onHalfOpen();
     });
     from.socket.on('error', close);
     from.socket.on('close', () => {

@@ -20,13 +20,14 @@ import { checkQuery, normalisePath } from '../http/path.ts';
 import { SEEN_UNDERSCORE } from '../http/seen.ts';
 import type { ClientStreamEvents, ServerStream, ServerStreamEvents } from '../http/stream.ts';
 import { owned } from '../net/read-buffer.ts';
-import { joinTunnels, type Tunnel } from '../http/tunnel.ts';
+import type { Tunnel } from '../http/tunnel.ts';
 import { type OwnAnswer, problemAnswer, replyAnswer } from './answer.ts';
 import type { Cluster } from './cluster/cluster.ts';
 import { dropUnderscoreNames, entryOf, markAnswer, markRequest, RequestMarks } from './marks.ts';
 import { startMirrors, type Mirror } from './mirror.ts';
 import type { ListenerView, LivePort } from './runtime.ts';
 import { filterFailed, type Rule, type RuleBackend } from './rule.ts';
+import { runTunnel } from './run-tunnel.ts';
 import type { ConnWaiter, Endpoint } from './upstream/endpoint.ts';
 
 type Stage = 'request' | 'waiting' | 'sent' | 'answering' | 'tunnel' | 'done';
@@ -212,7 +213,11 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     const { wheel } = this.#port.runtime;
     this.times.filteredMs = wheel.nowMs;
     cluster.budget.noteRequest(wheel.nowMs);
-    if (this.#rule!.mirrors.length > 0) this.#mirrors = startMirrors(this.#rule!.mirrors, this.#upstreamRequest());
+    const { mirrors } = this.#rule!;
+    if (mirrors.length > 0) {
+      const end = this.#requestEnded ? { trailers: this.#trailers } : undefined;
+      this.#mirrors = startMirrors(mirrors, this.#upstreamRequest(), { pieces: this.#kept ?? [], end });
+    }
     this.#attempt('any');
   }
 
@@ -280,7 +285,7 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
       counters.retried();
       return this.#attempt('any');
     }
-    if (fault.code !== 'upstream.overloaded' && this.#mayRetry()) return this.#retryLater();
+    if (fault.mayRetry('reused') && this.#mayRetry()) return this.#retryLater();
     const exhausted = fault.code === 'upstream.closed' && this.#retries > 0;
     this.#fail(exhausted ? new Fault('upstream.retries-exhausted', fault.detail) : fault);
   }
@@ -444,14 +449,12 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     this.times.answeredMs = this.#port.runtime.wheel.readMs();
     this.#status = head.status;
     this.#runResponseFilters(head);
-    const counts = { bytesFromClient: 0, bytesFromUpstream: 0 };
-    this.#cutTunnel = joinTunnels(this.#stream.switchProtocols(head), upstream, counts, {
-      onClosed: () => {
-        this.#bytesIn += counts.bytesFromClient;
-        this.#bytesOut += counts.bytesFromUpstream;
-        this.#cutTunnel = undefined;
-        this.#finish();
-      },
+    const sides = { client: this.#stream.switchProtocols(head), upstream };
+    this.#cutTunnel = runTunnel(sides, this.#port.runtime.wheel, (bytesIn, bytesOut) => {
+      this.#bytesIn += bytesIn;
+      this.#bytesOut += bytesOut;
+      this.#cutTunnel = undefined;
+      this.#finish();
     });
   }
 
@@ -511,12 +514,8 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
   // --- ends --------------------------------------------------------------------------------------------------------
 
   #armWhole(delayMs: number): void {
-    this.#timer = new Timed(() => {
-      const fault = new Fault('exchange.timeout', `Request did not finish in ${delayMs} ms`);
-      this.#dropAttempt();
-      if (this.#stage === 'answering') this.#breakOff(fault);
-      else this.#fail(fault);
-    });
+    const fault = (): Fault => new Fault('exchange.timeout', `Request did not finish in ${delayMs} ms`);
+    this.#timer = new Timed(() => this.onRequestFault(fault()));
     this.#port.runtime.wheel.arm(this.#timer, delayMs);
   }
 

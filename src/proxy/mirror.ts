@@ -16,16 +16,34 @@ import type { ConnWaiter, Endpoint } from './upstream/endpoint.ts';
 /** Body bytes that a mirror may hold while its endpoint is not ready. Beyond, the copy is dropped. */
 const HELD_BYTES_MAX = 256 * 1024;
 
+/** What of a request had come when its copies were started: a filter may have taken its time. */
+export interface SoFar {
+  readonly pieces: readonly Buffer[];
+  /** Set when the request is complete. */
+  readonly end: { readonly trailers: Headers | undefined } | undefined;
+}
+
 /** Starts the copies whose turn it is. Undefined when there are none. */
-export function startMirrors(mirrors: readonly RuleMirror[], request: UpstreamRequest): readonly Mirror[] | undefined {
+export function startMirrors(
+  mirrors: readonly RuleMirror[],
+  request: UpstreamRequest,
+  { pieces, end }: SoFar,
+): readonly Mirror[] | undefined {
   let started: Mirror[] | undefined;
   for (const mirror of mirrors) {
     mirror.owed += mirror.share;
     if (mirror.owed < 1 - 1e-9) continue;
     mirror.owed -= 1;
     mirror.cluster.counters.mirrored();
-    const copy = { ...request, headers: request.headers.copy(), upgrade: undefined, expectContinue: false };
-    (started ??= []).push(new Mirror(mirror, copy));
+    const copy = new Mirror(mirror, {
+      ...request,
+      headers: request.headers.copy(),
+      upgrade: undefined,
+      expectContinue: false,
+    });
+    for (const bytes of pieces) copy.body(bytes);
+    if (end !== undefined) copy.end(end.trailers);
+    (started ??= []).push(copy);
   }
   return started;
 }
