@@ -91,7 +91,7 @@ const FAULTS = {
     status: 408,
     grpc: 4,
     title: 'The request took too long to arrive',
-    advice: 'The client sent its head or body too slowly: timeouts.headMs or timeouts.bodyIdleMs of the listener.',
+    advice: 'The client sent its head or body too slowly: timeouts.head or timeouts.bodyIdle of the listener.',
   },
   'request.version-unsupported': {
     blame: 'client',
@@ -204,7 +204,7 @@ const FAULTS = {
     status: 503,
     grpc: 14,
     title: 'The upstream could not be reached in time',
-    advice: 'The endpoint did not accept a connection within connectMs of its BackendPolicy.',
+    advice: 'The endpoint did not accept a connection within connectTimeout of its BackendPolicy.',
   },
   'upstream.tls-failed': {
     blame: 'upstream',
@@ -220,7 +220,7 @@ const FAULTS = {
     status: 502,
     grpc: 14,
     title: 'The upstream closed the connection',
-    advice: 'Often a keep-alive race: compare the idle timeout of the upstream with idleMs of its BackendPolicy.',
+    advice: 'Often a keep-alive race: compare the idle timeout of the upstream with keepAlive of its BackendPolicy.',
   },
   'upstream.retries-exhausted': {
     blame: 'upstream',
@@ -245,7 +245,7 @@ const FAULTS = {
     status: 502,
     grpc: 13,
     title: 'The upstream answered with headers that are too large',
-    advice: 'Raise limits.headerBytesMax of its BackendPolicy if the upstream is right.',
+    advice: 'Raise headerBytesMax of its BackendPolicy if the upstream is right.',
   },
   'upstream.timeout': {
     blame: 'upstream',
@@ -253,7 +253,7 @@ const FAULTS = {
     status: 504,
     grpc: 4,
     title: 'The upstream did not answer in time',
-    advice: 'timeouts.backendRequest of the route, or idleMs of the BackendPolicy, ran out.',
+    advice: 'timeouts.backendRequest of the route, or idleTimeout of the BackendPolicy, ran out.',
   },
   'upstream.overloaded': {
     blame: 'upstream',
