@@ -127,9 +127,9 @@ export class ProxyNode implements Node {
 
   /** Everything in one turn: no request sees half of a change. Throws before anything is changed. */
   #swap(delta: PlanDelta): void {
-    const added: [string, Cluster][] = [];
+    const added = new Map<string, Cluster>();
     const clusterOf = (key: string): Cluster => {
-      const cluster = this.#clusters.get(key) ?? added.find(([name]) => name === key)?.[1];
+      const cluster = this.#clusters.get(key) ?? added.get(key);
       if (cluster === undefined) throw new Error(`Plan names cluster "${key}", which it does not hold`);
       return cluster;
     };
@@ -137,7 +137,7 @@ export class ProxyNode implements Node {
     try {
       for (const [key, secret] of Object.entries(delta.set.secrets)) this.#secrets.set(key, secret);
       for (const [key, plan] of Object.entries(delta.set.clusters)) {
-        if (!this.#clusters.has(key)) added.push([key, new Cluster(key, plan, this.#clusterEnv)]);
+        if (!this.#clusters.has(key)) added.set(key, new Cluster(key, plan, this.#clusterEnv));
       }
       const env = { filters: this.#runtime.filters, metrics: this.#options.metrics, cluster: clusterOf };
       const change = this.#snapshot.with(delta, {
@@ -146,17 +146,17 @@ export class ProxyNode implements Node {
       });
       this.#commit(delta, change, added);
     } catch (error) {
-      for (const [, cluster] of added) cluster.close();
+      for (const cluster of added.values()) cluster.close();
       this.#secrets.clear();
       for (const [key, secret] of secretsBefore) this.#secrets.set(key, secret);
       throw error;
     }
   }
 
-  #commit(delta: PlanDelta, change: ReturnType<Snapshot['with']>, added: readonly [string, Cluster][]): void {
+  #commit(delta: PlanDelta, change: ReturnType<Snapshot['with']>, added: ReadonlyMap<string, Cluster>): void {
     for (const [key, cluster] of added) this.#clusters.set(key, cluster);
     for (const [key, plan] of Object.entries(delta.set.clusters)) {
-      if (!added.some(([name]) => name === key)) this.#clusters.get(key)!.update(plan);
+      if (!added.has(key)) this.#clusters.get(key)!.update(plan);
     }
     this.#snapshot = change.snapshot;
     this.#version = delta.to;

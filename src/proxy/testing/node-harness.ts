@@ -2,11 +2,11 @@
 import http from 'node:http';
 import type net from 'node:net';
 import { systemClock } from '../../base/clock.ts';
-import { CONNECTION_LIMITS, CONNECTION_TIMEOUTS } from '../../base/limits.ts';
 import { silentLog } from '../../base/log.ts';
 import { systemRandom } from '../../base/random.ts';
 import type { FilterDef } from '../../filter/filter.ts';
 import type { PlanCluster, PlanDelta, PlanListener, PlanPort, PlanRoute, PlanRule } from '../../ir/plan.ts';
+import { CLUSTER, HTTP_LISTENER, HTTP_PORT } from '../../ir/testing/plans.ts';
 import { Resolver } from '../../net/dns.ts';
 import { TicketKeys } from '../../net/ticket-keys.ts';
 import { AccessLog } from '../../observe/access-log.ts';
@@ -15,55 +15,23 @@ import { allocateSlab } from '../../observe/slab.ts';
 import { TrafficMetrics } from '../../observe/traffic-metrics.ts';
 import { ProxyNode } from '../node.ts';
 
-const PORT: PlanPort = {
-  address: '127.0.0.1',
-  port: 0,
-  protocol: 'http',
-  limits: CONNECTION_LIMITS,
-  timeouts: CONNECTION_TIMEOUTS,
-};
+const PORT: PlanPort = { ...HTTP_PORT, address: '127.0.0.1', port: 0 };
 
 export const LISTENER: PlanListener = {
+  ...HTTP_LISTENER,
   port: '127.0.0.1:0',
-  hostname: '*',
-  publicPort: 80,
   settings: {
-    path: {
-      dotSegments: 'resolve',
-      encodedSlash: 'keep',
-      emptySegments: 'keep',
-      backslash: 'refuse',
-      parameters: 'keep',
-      invalidUtf8: 'refuse',
-    },
-    trustedHops: { count: 0, cidrs: [] },
-    serverHeader: 'keep',
-    forwarded: false,
-    via: true,
-    underscoreNames: 'keep',
+    ...HTTP_LISTENER.settings,
     accessLog: { enabled: true, linesPerSecond: 1_000, sample: 1, headers: [], query: 'omit' },
   },
 };
 
-const CLUSTER: PlanCluster = {
-  protocol: 'http1',
-  endpoints: [],
-  settings: {
-    connectMs: 1_000,
-    idleMs: 5_000,
-    idleConnectionsMax: 16,
-    keepAliveMs: 5_000,
-    connectionsMax: 64,
-    queueMax: 64,
-    headerBytesMax: 32_768,
-    connectRetries: 2,
-    retryBudget: 0.2,
-  },
-};
+/** Waits that a test can sit out. */
+const SETTINGS = { ...CLUSTER.settings, connectMs: 1_000, idleMs: 5_000, keepAliveMs: 5_000 };
 
 export function clusterTo(ports: readonly number[], more: Partial<PlanCluster> = {}): PlanCluster {
   const endpoints = ports.map((port) => ({ address: '127.0.0.1', port, weight: 1 }));
-  return { ...CLUSTER, endpoints, ...more };
+  return { ...CLUSTER, settings: SETTINGS, endpoints, ...more };
 }
 
 /** A rule for every path that sends to cluster `c`. */
