@@ -222,6 +222,14 @@ const FAULTS = {
     title: 'The upstream closed the connection',
     advice: 'Often a keep-alive race: compare the idle timeout of the upstream with keepAlive of its BackendPolicy.',
   },
+  'upstream.unprocessed': {
+    blame: 'upstream',
+    retry: 'always',
+    status: 503,
+    grpc: 14,
+    title: 'The upstream gave the request back without processing it',
+    advice: 'HTTP/2 REFUSED_STREAM or GOAWAY, again and again: the upstream is going away or refuses more streams.',
+  },
   'upstream.retries-exhausted': {
     blame: 'upstream',
     retry: 'never',

@@ -20,13 +20,21 @@ export interface ClientFacts {
   readonly tlsCipher: string;
 }
 
+/** A connection from a client, whatever it speaks. */
+export interface ServerConn {
+  /** Starts nothing new: what runs is finished, then the connection ends in the way of its protocol. */
+  drain(): void;
+  /** Ends the connection whatever it does. */
+  destroy(): void;
+}
+
 /** The client's side of one exchange: a server codec offers it to the proxy. */
 export interface ServerStream {
   readonly request: RequestHead;
   readonly facts: ClientFacts;
   /** Bits of http/seen.ts for the head of the request. */
   readonly seen: number;
-  /** Minor version of HTTP/1 that the client speaks; what Via says of it. */
+  /** Version of HTTP that the client speaks, as Via says it: `1.0`, `1.1`, `2.0` (RFC 9110 section 7.6.3). */
   readonly version: string;
   /** When the first byte of a head that came in pieces arrived (clock of the timer wheel); 0 when it came whole. */
   readonly startedMs: number;
@@ -48,7 +56,11 @@ export interface ServerStream {
   cut(): void;
   /** After the answer, whatever the client wishes, the connection is closed politely. */
   closeAfterAnswer(): void;
-  /** Sends `head` (101) and gives the connection away. */
+  /**
+   * The upstream has agreed to `request.upgrade`: sends what says so on this wire and gives the way to the client away.
+   *
+   * @param head  status 101, whatever either wire has for it
+   */
   switchProtocols(head: ResponseHead): Tunnel;
 }
 
@@ -87,8 +99,12 @@ export interface UpstreamRequest {
   readonly expectContinue: boolean;
 }
 
-/** The upstream's side of one attempt: a client codec offers it to the proxy. */
+/** The upstream's side of one attempt: a client codec offers it to the proxy, for one request. */
 export interface ClientStream {
+  /** Requests that were sent on its connection before: a fresh connection has 0. */
+  readonly uses: number;
+  /** Names who is told; before anything is sent. */
+  begin(events: ClientStreamEvents): void;
   /** Bits of http/seen.ts for the head of the answer. */
   readonly answerSeen: number;
   /** Written together with the first piece of body if that follows in the same turn. */
@@ -99,7 +115,7 @@ export interface ClientStream {
   flush(): void;
   pauseAnswer(): void;
   resumeAnswer(): void;
-  /** Gives up: the connection is destroyed unless the answer was complete. No more events follow. */
+  /** Gives up; what of the request is on its way is taken back as far as the wire can. No more events follow. */
   abort(): void;
 }
 
@@ -108,7 +124,7 @@ export interface ClientStreamEvents {
   onAnswerHead(head: ResponseHead): void;
   onAnswerBody(bytes: Buffer): void;
   onAnswerEnd(trailers: Headers | undefined): void;
-  /** 101: the connection now carries another protocol. */
+  /** The upstream has agreed to `upgrade`. `head` says 101, whatever the wire has for it. */
   onSwitched(head: ResponseHead, tunnel: Tunnel): void;
   /** `bytesReceived`: whether any byte of an answer had arrived. */
   onAttemptFault(fault: Fault, bytesReceived: number): void;

@@ -6,7 +6,7 @@ import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Fault } from '../base/fault.ts';
 import { H1ServerConn } from '../http/h1/server-conn.ts';
-import type { ClientFacts, RequestSink, ServerStream, ServerStreamEvents } from '../http/stream.ts';
+import type { ClientFacts, RequestSink, ServerConn, ServerStream, ServerStreamEvents } from '../http/stream.ts';
 import type { PortState } from '../ir/port-state.ts';
 import { adoptAccepted, type Intake } from '../net/read-buffer.ts';
 import type { PortTls } from '../net/tls-server.ts';
@@ -36,7 +36,7 @@ export class BoundPort implements LivePort, RequestSink {
 
   readonly #options: BoundPortOptions;
   readonly #server: net.Server;
-  readonly #conns = new Set<H1ServerConn>();
+  readonly #conns = new Set<ServerConn>();
   readonly #handshakes = new Set<net.Socket>();
   #exchanges = 0;
   #draining = false;
@@ -170,7 +170,7 @@ export class BoundPort implements LivePort, RequestSink {
     if (this.#draining) conn.drain();
   }
 
-  #onClosed(conn: H1ServerConn): void {
+  #onClosed(conn: ServerConn): void {
     if (!this.#conns.delete(conn)) return;
     this.metrics.connectionsOpen.add(-1);
     if (this.#conns.size === 0) this.#onQuiet?.();

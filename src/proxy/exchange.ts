@@ -10,27 +10,34 @@
  * filter does. See docs/internals/life-of-a-request.md.
  */
 import { Fault } from '../base/fault.ts';
-import { REPLAY_BYTES_MAX } from '../base/limits.ts';
 import { Timed } from '../base/timers.ts';
 import type { Exchange as FilterExchange, Filter, RouteMatch, Verdict } from '../filter/filter.ts';
-import type { H1ClientConn } from '../http/h1/client-conn.ts';
 import type { Headers } from '../http/headers.ts';
 import { isIdempotent, type RequestHead, type ResponseHead } from '../http/message.ts';
 import { checkQuery, normalisePath } from '../http/path.ts';
 import { SEEN_UNDERSCORE } from '../http/seen.ts';
-import type { ClientStreamEvents, ServerStream, ServerStreamEvents } from '../http/stream.ts';
-import { owned } from '../net/read-buffer.ts';
+import type {
+  ClientStream,
+  ClientStreamEvents,
+  ServerStream,
+  ServerStreamEvents,
+  UpstreamRequest,
+} from '../http/stream.ts';
 import type { Tunnel } from '../http/tunnel.ts';
 import { type OwnAnswer, problemAnswer, replyAnswer } from './answer.ts';
 import type { Cluster } from './cluster/cluster.ts';
 import { dropUnderscoreNames, entryOf, markAnswer, markRequest, RequestMarks } from './marks.ts';
 import { startMirrors, type Mirror } from './mirror.ts';
+import { RequestBody } from './request-body.ts';
 import type { ListenerView, LivePort } from './runtime.ts';
 import { filterFailed, type Rule, type RuleBackend } from './rule.ts';
 import { runTunnel } from './run-tunnel.ts';
 import type { ConnWaiter, Endpoint } from './upstream/endpoint.ts';
 
 type Stage = 'request' | 'waiting' | 'sent' | 'answering' | 'tunnel' | 'done';
+
+/** An upstream that gives back every request is not tried for ever. */
+const UNPROCESSED_MAX = 4;
 
 const NO_MATCH: RouteMatch = { matchedPath: undefined };
 
@@ -51,22 +58,16 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
   #pathAsked: string;
   #timer: Timed | undefined;
 
-  // the request body on its way
-  /** Pieces received so far, kept for a connection that is not there yet or for another attempt. */
-  #kept: Buffer[] | undefined;
-  #keptBytes = 0;
-  #replayable = true;
-  #requestEnded = false;
-  #trailers: Headers | undefined;
-  #bodyPaused = false;
+  readonly #body = new RequestBody();
   #mirrors: readonly Mirror[] | undefined;
 
   // the attempt
-  #conn: H1ClientConn | undefined;
+  #conn: ClientStream | undefined;
   #endpoint: Endpoint | undefined;
   #attempts = 0;
   #retries = 0;
   #connectFailures = 0;
+  #unprocessed = 0;
   #attemptTimer: Timed | undefined;
   #cancelBackoff: (() => void) | undefined;
 
@@ -113,7 +114,7 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
   refuse(fault: Fault): void {
     const listeners = this.#port.view.listeners;
     this.#listener = listeners.find(this.#stream.facts.serverName) ?? listeners.find('*');
-    this.#requestEnded = true;
+    this.#body.ended = true;
     this.#fail(fault);
   }
 
@@ -215,8 +216,8 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     cluster.budget.noteRequest(wheel.nowMs);
     const { mirrors } = this.#rule!;
     if (mirrors.length > 0) {
-      const end = this.#requestEnded ? { trailers: this.#trailers } : undefined;
-      this.#mirrors = startMirrors(mirrors, this.#upstreamRequest(), { pieces: this.#kept ?? [], end });
+      const { pieces, ended, trailers } = this.#body;
+      this.#mirrors = startMirrors(mirrors, this.#upstreamRequest(), { pieces, end: ended ? { trailers } : undefined });
     }
     this.#attempt('any');
   }
@@ -237,22 +238,18 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     else if (got !== 'wait') this.#send(got, this.times.admittedMs);
   }
 
-  onConnection(conn: H1ClientConn): void {
+  onConnection(conn: ClientStream): void {
     this.#send(conn, this.#port.runtime.wheel.readMs());
   }
 
-  #send(conn: H1ClientConn, connectedMs: number): void {
+  #send(conn: ClientStream, connectedMs: number): void {
     this.times.connectedMs = connectedMs;
     this.#stage = 'sent';
     this.#conn = conn;
     conn.begin(this);
     conn.sendHead(this.#upstreamRequest());
-    if (this.#kept !== undefined) for (const bytes of this.#kept) conn.sendBody(bytes);
-    if (this.#requestEnded) conn.sendEnd(this.#trailers);
-    else {
-      if (this.#keptBytes > REPLAY_BYTES_MAX) this.#forgetBody();
-      this.#resumeBody();
-    }
+    this.#body.sendTo(conn);
+    this.#resumeBody();
     conn.flush();
   }
 
@@ -275,9 +272,15 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     const nowMs = this.#port.runtime.wheel.nowMs;
     const replay =
       connection === 'reused' && bytesReceived === 0 && fault.mayRetry('reused') && fault.code === 'upstream.closed';
-    if (replay && this.#replayable && isIdempotent(this.request.method) && this.#countReplay()) {
+    if (replay && this.#body.replayable && isIdempotent(this.request.method) && this.#countReplay()) {
       counters.replayed();
       return this.#attempt('fresh');
+    }
+    // The upstream says that it has not looked at the request (RFC 9113 section 8.7): whatever it was, it may go again.
+    if (fault.code === 'upstream.unprocessed' && this.#body.replayable && this.#unprocessed < UNPROCESSED_MAX) {
+      this.#unprocessed++;
+      counters.replayed();
+      return this.#attempt('any');
     }
     const unsent = fault.code === 'upstream.connect-refused' || fault.code === 'upstream.connect-timeout';
     if (unsent && this.#connectFailures < plan.settings.connectRetries && budget.take(nowMs)) {
@@ -302,7 +305,7 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
   /** Whether the retry policy of the route allows one more attempt. */
   #mayRetry(): boolean {
     const { retry } = this.#rule!.plan;
-    if (retry === undefined || this.#retries >= retry.attempts || !this.#replayable) return false;
+    if (retry === undefined || this.#retries >= retry.attempts || !this.#body.replayable) return false;
     return this.#backend!.cluster!.budget.take(this.#port.runtime.wheel.nowMs);
   }
 
@@ -318,7 +321,7 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     });
   }
 
-  #upstreamRequest(): Parameters<H1ClientConn['sendHead']>[0] {
+  #upstreamRequest(): UpstreamRequest {
     const { request } = this;
     return {
       method: request.method,
@@ -328,7 +331,7 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
       extraLines: this.times.requestLines,
       bodyLength: request.bodyLength,
       upgrade: request.upgrade,
-      expectContinue: request.expectContinue && !this.#requestEnded && this.#keptBytes === 0,
+      expectContinue: request.expectContinue && !this.#body.ended && this.#body.keptBytes === 0,
     };
   }
 
@@ -338,11 +341,11 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     this.#bytesIn += bytes.length;
     if (this.#mirrors !== undefined) for (const mirror of this.#mirrors) mirror.body(bytes);
     const conn = this.#conn;
-    if (this.#replayable || conn === undefined) {
-      (this.#kept ??= []).push(owned(bytes));
-      this.#keptBytes += bytes.length;
-      if (this.#keptBytes > REPLAY_BYTES_MAX) {
-        if (conn !== undefined) this.#forgetBody();
+    const body = this.#body;
+    if (body.replayable || conn === undefined) {
+      body.keep(bytes);
+      if (body.tooLarge) {
+        if (conn !== undefined) body.forget();
         else this.#pauseBody();
       }
     }
@@ -350,8 +353,8 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
   }
 
   onRequestEnd(trailers: Headers | undefined): void {
-    this.#requestEnded = true;
-    this.#trailers = trailers;
+    this.#body.ended = true;
+    this.#body.trailers = trailers;
     this.#conn?.sendEnd(trailers);
     if (this.#mirrors !== undefined) for (const mirror of this.#mirrors) mirror.end(trailers);
   }
@@ -373,26 +376,19 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
 
   onClientGone(): void {
     this.#dropAttempt();
-    if (this.#mirrors !== undefined && !this.#requestEnded) for (const mirror of this.#mirrors) mirror.drop();
+    if (this.#mirrors !== undefined && !this.#body.ended) for (const mirror of this.#mirrors) mirror.drop();
     this.#fault ??= new Fault('request.aborted', 'Client closed the connection');
     this.#finish();
   }
 
-  /** Kept pieces go; what is sent from now on is sent once. */
-  #forgetBody(): void {
-    this.#kept = undefined;
-    this.#keptBytes = 0;
-    this.#replayable = false;
-  }
-
   #pauseBody(): void {
-    this.#bodyPaused = true;
+    this.#body.paused = true;
     this.#stream.pauseBody();
   }
 
   #resumeBody(): void {
-    if (!this.#bodyPaused) return;
-    this.#bodyPaused = false;
+    if (!this.#body.paused) return;
+    this.#body.paused = false;
     this.#stream.resumeBody();
   }
 
@@ -410,7 +406,7 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     }
     this.times.answeredMs = this.#port.runtime.wheel.readMs();
     this.#stage = 'answering';
-    this.#forgetBody();
+    this.#body.forget();
     markAnswer(head, this.#conn!.answerSeen, this.#listener!, this.#port.runtime);
     this.#sendHead(head);
   }
@@ -497,7 +493,7 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     if (this.#stage === 'done') return;
     this.#fault = fault;
     this.#dropAttempt();
-    if (fault.blame === 'client' && !this.#requestEnded && fault.code !== 'route.none') this.#stream.closeAfterAnswer();
+    if (fault.blame === 'client' && !this.#body.ended && fault.code !== 'route.none') this.#stream.closeAfterAnswer();
     this.requestId ||= this.#port.runtime.traceIds.traceId();
     const { requestId } = this;
     const accept = this.request.headers.get('accept');

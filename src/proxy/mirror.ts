@@ -4,10 +4,9 @@
  * it is dropped.
  */
 import { Fault } from '../base/fault.ts';
-import type { H1ClientConn } from '../http/h1/client-conn.ts';
 import type { Headers } from '../http/headers.ts';
 import type { ResponseHead } from '../http/message.ts';
-import type { ClientStreamEvents, UpstreamRequest } from '../http/stream.ts';
+import type { ClientStream, ClientStreamEvents, UpstreamRequest } from '../http/stream.ts';
 import type { Tunnel } from '../http/tunnel.ts';
 import { owned } from '../net/read-buffer.ts';
 import type { RuleMirror } from './rule.ts';
@@ -52,7 +51,7 @@ export class Mirror implements ClientStreamEvents, ConnWaiter {
   readonly answerSeen = 0;
   readonly #request: UpstreamRequest;
   #endpoint: Endpoint | undefined;
-  #conn: H1ClientConn | undefined;
+  #conn: ClientStream | undefined;
   #held: Buffer[] = [];
   #heldBytes = 0;
   #full = false;
@@ -99,7 +98,7 @@ export class Mirror implements ClientStreamEvents, ConnWaiter {
     this.#conn = undefined;
   }
 
-  onConnection(conn: H1ClientConn): void {
+  onConnection(conn: ClientStream): void {
     this.#conn = conn;
     conn.begin(this);
     conn.sendHead(this.#request);
@@ -138,8 +137,8 @@ export class Mirror implements ClientStreamEvents, ConnWaiter {
     this.onAnswerEnd();
   }
 
-  onSwitched(_head: ResponseHead, { socket }: Tunnel): void {
-    socket.destroy();
+  onSwitched(_head: ResponseHead, tunnel: Tunnel): void {
+    tunnel.reset();
     this.onAnswerEnd();
   }
 

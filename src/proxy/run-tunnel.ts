@@ -17,8 +17,15 @@ export function runTunnel(
 ): () => void {
   const counts = { bytesFromClient: 0, bytesFromUpstream: 0 };
   const timer = new Timed(() => cut());
+  let halfOpen = false;
   const cut = joinTunnels(client, upstream, counts, {
-    onHalfOpen: () => wheel.arm(timer, HALF_CLOSED_MS),
+    onBytes: () => {
+      if (halfOpen) wheel.arm(timer, HALF_CLOSED_MS);
+    },
+    onHalfOpen: () => {
+      halfOpen = true;
+      wheel.arm(timer, HALF_CLOSED_MS);
+    },
     onClosed: () => {
       wheel.disarm(timer);
       onClosed(counts.bytesFromClient, counts.bytesFromUpstream);

@@ -14,7 +14,7 @@ import {
 import type { Log } from '../../base/log.ts';
 import { TimerWheel } from '../../base/timers.ts';
 import { H1ServerConn } from '../../http/h1/server-conn.ts';
-import type { RequestSink, ServerStream, ServerStreamEvents } from '../../http/stream.ts';
+import type { RequestSink, ServerConn, ServerStream, ServerStreamEvents } from '../../http/stream.ts';
 import { accepts } from './accept.ts';
 import { AnswerStream } from './answer-stream.ts';
 import { isOurHost } from './host-check.ts';
@@ -61,7 +61,7 @@ export class AdminServer implements RequestSink {
   readonly #options: AdminOptions;
   readonly #wheel: TimerWheel;
   readonly #server: Server;
-  readonly #conns = new Set<H1ServerConn>();
+  readonly #conns = new Set<ServerConn>();
   /** Text of documents that are the same object as before. */
   readonly #texts = new WeakMap<object, Buffer>();
 

@@ -60,8 +60,16 @@ async function ask(
         setTimeout(resolve, 20);
       },
       onSwitched: ({ headers }, tunnel) => {
-        events.push(`switched ${headers.get('upgrade')} ${tunnel.early?.toString() ?? ''}`);
-        tunnel.socket.destroy();
+        let early = '';
+        tunnel.open({
+          onBytes: (bytes) => (early += bytes.toString()),
+          onEnd: () => undefined,
+          onFinished: () => undefined,
+          onGone: () => undefined,
+          onWritable: () => undefined,
+        });
+        events.push(`switched ${headers.get('upgrade')} ${early}`);
+        tunnel.reset();
         resolve();
       },
       onAttemptFault: (fault, bytes) => {

@@ -10,6 +10,7 @@ import { Timed, type TimerWheel } from '../../base/timers.ts';
 import type { Intake } from '../../net/read-buffer.ts';
 import { Headers } from '../headers.ts';
 import type { ResponseHead } from '../message.ts';
+import { SocketTunnel } from '../socket-tunnel.ts';
 import type { ClientStream, ClientStreamEvents, UpstreamRequest } from '../stream.ts';
 import { BodyReader, type BodySink } from './body-reader.ts';
 import { HeadCollector } from './head-collector.ts';
@@ -237,7 +238,7 @@ export class H1ClientConn implements ClientStream, BodySink {
     const { headers } = this.#response;
     if (this.#facts.upgrade !== undefined) headers.set('upgrade', this.#facts.upgrade);
     socket.once('close', () => this.#options.onClosed(this, undefined));
-    events.onSwitched(this.#response, { socket, intake: this.#options.intake, early: rest });
+    events.onSwitched(this.#response, new SocketTunnel({ socket, intake: this.#options.intake, early: rest }));
   }
 
   /** RFC 9112 section 6.3: what ends the body of an answer. */

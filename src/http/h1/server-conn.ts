@@ -15,7 +15,8 @@ import { Timed, type TimerWheel } from '../../base/timers.ts';
 import { type Intake, owned } from '../../net/read-buffer.ts';
 import { Headers } from '../headers.ts';
 import type { RequestHead, ResponseHead } from '../message.ts';
-import type { ClientFacts, RequestSink, ServerStream, ServerStreamEvents } from '../stream.ts';
+import { SocketTunnel } from '../socket-tunnel.ts';
+import type { ClientFacts, RequestSink, ServerConn, ServerStream, ServerStreamEvents } from '../stream.ts';
 import type { Tunnel } from '../tunnel.ts';
 import { BodyReader, type BodySink } from './body-reader.ts';
 import { HeadCollector } from './head-collector.ts';
@@ -32,7 +33,9 @@ export interface ServerConnOptions {
   readonly wheel: TimerWheel;
   readonly limits: ConnectionLimits;
   readonly timeouts: ConnectionTimeouts;
-  onClosed(conn: H1ServerConn): void;
+  /** Bytes that were read from the socket to see what it speaks. */
+  readonly early?: Buffer | undefined;
+  onClosed(conn: ServerConn): void;
 }
 
 type State = 'idle' | 'head' | 'exchange' | 'linger' | 'tunnel' | 'closed';
@@ -49,7 +52,7 @@ const DRAIN_GRACE_MS = 1_000;
 /** A FIN this soon after the request is a client that half-closes; later, it is one that went away. */
 const HALF_CLOSE_MS = 3;
 
-export class H1ServerConn implements ServerStream, BodySink {
+export class H1ServerConn implements ServerConn, ServerStream, BodySink {
   readonly facts: ClientFacts;
   readonly request: RequestHead;
   startedMs = 0;
@@ -101,6 +104,7 @@ export class H1ServerConn implements ServerStream, BodySink {
     };
     this.#timer = new Timed(() => this.#onTimeout());
     this.#listen();
+    if (options.early !== undefined) this.#onData(options.early);
   }
 
   get seen(): number {
@@ -468,7 +472,7 @@ export class H1ServerConn implements ServerStream, BodySink {
     this.#stopTimers();
     this.#socket.removeAllListeners('data').removeAllListeners('drain').removeAllListeners('end');
     this.#socket.once('close', () => this.#options.onClosed(this));
-    return { socket: this.#socket, intake: this.#options.intake, early: this.#takeWaiting() };
+    return new SocketTunnel({ socket: this.#socket, intake: this.#options.intake, early: this.#takeWaiting() });
   }
 
   /**

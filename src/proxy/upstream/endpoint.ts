@@ -7,12 +7,13 @@ import type { Duplex } from 'node:stream';
 import { Fault } from '../../base/fault.ts';
 import type { TimerWheel } from '../../base/timers.ts';
 import { H1ClientConn } from '../../http/h1/client-conn.ts';
+import type { ClientStream } from '../../http/stream.ts';
 import type { Intake } from '../../net/read-buffer.ts';
 import type { PlanClusterSettings } from '../../ir/plan.ts';
 
 /** Someone who waits for a connection. */
 export interface ConnWaiter {
-  onConnection(conn: H1ClientConn): void;
+  onConnection(conn: ClientStream): void;
   onNoConnection(fault: Fault): void;
 }
 
@@ -103,7 +104,7 @@ export class Endpoint {
    *
    * @param how  `fresh`: not one from the pool, because one just turned out to be closed
    */
-  acquire(waiter: ConnWaiter, how: 'any' | 'fresh'): H1ClientConn | 'wait' | Fault {
+  acquire(waiter: ConnWaiter, how: 'any' | 'fresh'): ClientStream | 'wait' | Fault {
     const { settings, counters } = this.#options;
     if (how === 'any') {
       for (let conn = this.#idle.pop(); conn !== undefined; conn = this.#idle.pop()) {
