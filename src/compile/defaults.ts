@@ -2,7 +2,10 @@
  * What holds where nobody said anything. The limits and timeouts of ports are
  * in base/limits.ts. Every value here is named in docs/reference/defaults.md.
  */
-import type { PlanClusterSettings, PlanListenerSettings, PlanRetry } from '../ir/plan.ts';
+import type { HttpVersion, PlanClusterSettings, PlanListenerSettings, PlanRetry } from '../ir/plan.ts';
+
+/** What clients may speak where nobody said anything, the favourite first. */
+export const HTTP_ALPN_DEFAULT: readonly HttpVersion[] = ['http/1.1'];
 
 /** Strict where two servers could read a request differently, and nothing else changed. */
 export const LISTENER_SETTINGS: PlanListenerSettings = {
@@ -20,6 +23,7 @@ export const LISTENER_SETTINGS: PlanListenerSettings = {
   // RFC 9110 section 7.6.3: a gateway must send it with every request it forwards.
   via: true,
   underscoreNames: 'keep',
+  httpVersions: HTTP_ALPN_DEFAULT,
   // A second of every request at a modest rate, and 1 % beyond it: the log never becomes the load.
   accessLog: { enabled: true, linesPerSecond: 100, sample: 0.01, headers: [], query: 'omit' },
 };

@@ -51,7 +51,12 @@ type Asked = ReadonlyMap<string, AskedSetting>;
 function listenerSettings(asked: Asked): PlanListenerSettings {
   const { path, accessLog } = LISTENER_SETTINGS;
   const top = fill(LISTENER_SETTINGS, undefined, { asked });
-  return { ...top, path: fill(path, 'path', { asked }), accessLog: accessLogPolicy(accessLog, asked) };
+  return {
+    ...top,
+    path: fill(path, 'path', { asked }),
+    httpVersions: fill({ versions: top.httpVersions }, 'http', { asked }).versions,
+    accessLog: accessLogPolicy(accessLog, asked),
+  };
 }
 
 /** `samplePercent` in the manifest, a fraction in the plan; header names in lower case. */

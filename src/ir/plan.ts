@@ -93,8 +93,13 @@ export interface PlanListenerSettings {
   readonly via: boolean;
   /** Header names with an underscore: CGI-like servers read them like a hyphen. */
   readonly underscoreNames: 'keep' | 'remove' | 'refuse';
+  /** What clients may speak, the favourite first. Offered by ALPN in this order on TLS ports. */
+  readonly httpVersions: readonly HttpVersion[];
   readonly accessLog: AccessLogPolicy;
 }
+
+/** As ALPN names them (RFC 7301 section 6, RFC 9113 section 3.1). */
+export type HttpVersion = 'h2' | 'http/1.1';
 
 export interface AccessLogPolicy {
   readonly enabled: boolean;

@@ -4,7 +4,7 @@ import net from 'node:net';
 import { test } from 'node:test';
 import tls from 'node:tls';
 import { seededRandom } from '../base/random.ts';
-import { CLIENT_HELLO_BYTES_MAX, readClientHello } from './client-hello.ts';
+import { CLIENT_HELLO_BYTES_MAX, type ClientHello, readClientHello } from './client-hello.ts';
 
 /** The first flight of a real client. */
 async function helloOf(options: tls.ConnectionOptions): Promise<Buffer> {
@@ -46,14 +46,25 @@ function serverName(type: number, name: string): number[] {
   return [0, 0, length >> 8, length & 255, list.length >> 8, list.length & 255, ...list];
 }
 
+function read(bytes: Buffer): ClientHello {
+  const hello = readClientHello(bytes);
+  assert.ok(typeof hello === 'object', JSON.stringify(hello));
+  return hello;
+}
+
+/** What {@link helloWith} says without extensions. */
+const SILENT: ClientHello = { serverName: '', alpn: [], cipherSuites: [0x1301], tls13: false };
+
 test('a real ClientHello gives its name and protocols', async () => {
   const hello = await helloOf({ servername: 'Shop.Test', ALPNProtocols: ['h2', 'http/1.1'] });
-  assert.deepEqual(readClientHello(hello), { serverName: 'shop.test', alpn: ['h2', 'http/1.1'] });
+  const { serverName, alpn, cipherSuites, tls13 } = read(hello);
+  assert.deepEqual({ serverName, alpn, tls13 }, { serverName: 'shop.test', alpn: ['h2', 'http/1.1'], tls13: true });
+  assert.ok(cipherSuites.includes(0x1301) && cipherSuites.includes(0xc02f));
 });
 
-test('a client without SNI and ALPN says nothing', async () => {
-  const hello = await helloOf({ maxVersion: 'TLSv1.2' });
-  assert.deepEqual(readClientHello(hello), { serverName: '', alpn: [] });
+test('a client without SNI, ALPN and TLS 1.3 says nothing of them', async () => {
+  const hello = await helloOf({ maxVersion: 'TLSv1.2', ciphers: 'ECDHE-RSA-AES128-GCM-SHA256' });
+  assert.deepEqual(read(hello), { ...SILENT, cipherSuites: [0xc02f] });
 });
 
 test('every prefix of a ClientHello asks for more, and any records give the same', async () => {
@@ -62,7 +73,7 @@ test('every prefix of a ClientHello asks for more, and any records give the same
     assert.equal(readClientHello(hello.subarray(0, cut)), 'more', `at ${cut}`);
   for (const size of [1, 3, 50, 200]) {
     const records = recut(hello, size);
-    assert.deepEqual(readClientHello(records), { serverName: 'shop.test', alpn: [] }, `records of ${size}`);
+    assert.deepEqual(read(records), read(hello), `records of ${size}`);
     assert.equal(readClientHello(records.subarray(0, -1)), 'more');
   }
 });
@@ -76,14 +87,18 @@ const ROWS: [rule: string, bytes: Buffer, want: ReturnType<typeof readClientHell
   ['an empty record is refused', Buffer.from([22, 3, 1, 0, 0]), 'malformed'],
   ['a record too large is refused', Buffer.from([22, 3, 1, 0x48, 0]), 'malformed'],
   ['a message too large is refused before it is here', Buffer.from([22, 3, 1, 0, 4, 1, 1, 0, 0]), 'malformed'],
-  ['a name', helloWith(serverName(0, 'a.test')), { serverName: 'a.test', alpn: [] }],
-  ['a trailing dot is dropped', helloWith(serverName(0, 'A.test.')), { serverName: 'a.test', alpn: [] }],
-  ['a name of another type is skipped', helloWith(serverName(9, 'a.test')), { serverName: '', alpn: [] }],
+  ['a name', helloWith(serverName(0, 'a.test')), { ...SILENT, serverName: 'a.test' }],
+  ['a trailing dot is dropped', helloWith(serverName(0, 'A.test.')), { ...SILENT, serverName: 'a.test' }],
+  ['a name of another type is skipped', helloWith(serverName(9, 'a.test')), SILENT],
   ['an empty name is refused', helloWith(serverName(0, '')), 'malformed'],
   ['control bytes in a name are refused', helloWith(serverName(0, 'a\n.test')), 'malformed'],
   ['a name too long is refused', helloWith(serverName(0, 'a'.repeat(300))), 'malformed'],
   ['an extension that points past the end is refused', helloWith([0, 0, 0, 9, 0]), 'malformed'],
-  ['unknown extensions are skipped', helloWith([0xfa, 0xfa, 0, 1, 0]), { serverName: '', alpn: [] }],
+  ['TLS 1.3 is found among the versions', helloWith([0, 43, 0, 5, 4, 3, 4, 3, 3]), { ...SILENT, tls13: true }],
+  ['TLS 1.2 alone is said too', helloWith([0, 43, 0, 3, 2, 3, 3]), SILENT],
+  ['versions that point past the end are refused', helloWith([0, 43, 0, 3, 4, 3, 4]), 'malformed'],
+  ['half a version is refused', helloWith([0, 43, 0, 2, 1, 3]), 'malformed'],
+  ['unknown extensions are skipped', helloWith([0xfa, 0xfa, 0, 1, 0]), SILENT],
 ];
 for (const [rule, bytes, want] of ROWS) {
   test(`readClientHello: ${rule}`, () => assert.deepEqual(readClientHello(bytes), want));

@@ -5,6 +5,10 @@ export interface ClientHello {
   readonly serverName: string;
   /** Protocols offered by ALPN, in the client's order; empty when it offers none. */
   readonly alpn: readonly string[];
+  /** As numbered by IANA, in the client's order. */
+  readonly cipherSuites: readonly number[];
+  /** Whether it can speak TLS 1.3. */
+  readonly tls13: boolean;
 }
 
 /** Bytes that a ClientHello may take, records included. Usual ones have 300 to 2,000 bytes. Beyond: malformed. */
@@ -14,6 +18,8 @@ const RECORD_HANDSHAKE = 22;
 const HANDSHAKE_CLIENT_HELLO = 1;
 const EXTENSION_SERVER_NAME = 0;
 const EXTENSION_ALPN = 16;
+const EXTENSION_SUPPORTED_VERSIONS = 43;
+const VERSION_TLS_13 = 0x0304;
 const NAME_TYPE_HOST = 0;
 const RECORD_HEADER_BYTES = 5;
 /** RFC 8446 section 5.1. */
@@ -30,7 +36,7 @@ const HOST_CHARS_MAX = 253;
  * @param bytes  all that the client has sent so far; not kept, not changed
  * @returns `'more'` when the message is not complete; `'not-tls'` when this is another protocol (or SSL 2);
  *   `'malformed'` when no continuation can make it valid
- * @see RFC 8446 sections 4.1.2 and 5.1; RFC 6066 section 3; RFC 7301 section 3.1
+ * @see RFC 8446 sections 4.1.2, 4.2.1 and 5.1; RFC 6066 section 3; RFC 7301 section 3.1
  */
 export function readClientHello(bytes: Uint8Array): ClientHello | 'more' | 'not-tls' | 'malformed' {
   const message = unwrapRecords(bytes);
@@ -77,10 +83,11 @@ function tooLong(bytes: Uint8Array): boolean {
 function readMessage(message: Cursor): ClientHello {
   message.skip(2 + 32); // version, random
   message.skip(message.uint8()); // session id
-  message.skip(message.uint16()); // cipher suites
+  const cipherSuites = readUint16s(message.take(message.uint16()));
   message.skip(message.uint8()); // compression methods
   let serverName = '';
   let alpn: readonly string[] = [];
+  let tls13 = false;
   // TLS 1.2 allows a message that ends here.
   const extensions = message.left === 0 ? message : message.take(message.uint16());
   while (extensions.left > 0) {
@@ -88,8 +95,17 @@ function readMessage(message: Cursor): ClientHello {
     const body = extensions.take(extensions.uint16());
     if (type === EXTENSION_SERVER_NAME) serverName = readServerName(body);
     else if (type === EXTENSION_ALPN) alpn = readAlpn(body);
+    else if (type === EXTENSION_SUPPORTED_VERSIONS) {
+      tls13 = readUint16s(body.take(body.uint8())).includes(VERSION_TLS_13);
+    }
   }
-  return { serverName, alpn };
+  return { serverName, alpn, cipherSuites, tls13 };
+}
+
+function readUint16s(list: Cursor): number[] {
+  const numbers: number[] = [];
+  while (list.left > 0) numbers.push(list.uint16());
+  return numbers;
 }
 
 function readServerName(body: Cursor): string {

@@ -42,10 +42,13 @@ class Upstream {
 }
 
 const upstreamTls = (options: Partial<UpstreamTlsOptions> = {}): UpstreamTls =>
-  new UpstreamTls({ plan: PLAN, clientCertificate: undefined, contexts, ...options });
+  new UpstreamTls({ plan: PLAN, clientCertificate: undefined, contexts, alpn: ['http/1.1'], ...options });
 
 /** Why it failed, or what the upstream said. The name of the endpoint is `up:1`. */
-async function connect(port: number, using: UpstreamTls): Promise<{ said: string; reused: boolean } | string> {
+async function connect(
+  port: number,
+  using: UpstreamTls,
+): Promise<{ said: string; reused: boolean; protocol: string } | string> {
   const raw = net.connect(port, '127.0.0.1');
   await once(raw, 'connect');
   return new Promise((resolve) => {
@@ -54,16 +57,19 @@ async function connect(port: number, using: UpstreamTls): Promise<{ said: string
         assert.equal(raw.destroyed, true);
         resolve(why);
       },
-      onSecure: (socket) => {
+      onSecure: (socket, protocol) => {
         const reused = socket.isSessionReused();
         let said = '';
         socket.on('data', (bytes: Buffer) => (said += bytes.toString()));
         socket.on('error', (error) => resolve(`later: ${error.message}`));
-        socket.on('close', () => resolve({ said, reused }));
+        socket.on('close', () => resolve({ said, reused, protocol }));
       },
     });
   });
 }
+
+/** From an upstream that knows no ALPN. */
+const HELLO = { said: 'hello', reused: false, protocol: '' };
 
 function failed(result: Awaited<ReturnType<typeof connect>>): string {
   assert.ok(typeof result === 'string', 'it did not fail');
@@ -162,7 +168,7 @@ for (const [rule, certificate, plan, want] of ROWS) {
   test(`upstream certificate: ${rule}`, async () => {
     using upstream = await new Upstream(certificate).listen();
     const got = await connect(upstream.port, upstreamTls({ plan: { ...PLAN, ...plan } }));
-    if (want === 'hello') assert.deepEqual(got, { said: 'hello', reused: false });
+    if (want === 'hello') assert.deepEqual(got, HELLO);
     else assert.match(failed(got), want);
   });
 }
@@ -174,12 +180,30 @@ test('SNI is the server name; an address is not sent', async () => {
   assert.deepEqual(upstream.serverNames, ['web.test', false]);
 });
 
+test("ALPN: what was agreed on is reported; the choice is the upstream's", async () => {
+  const both = ['h2', 'http/1.1'];
+  const rows: [rule: string, offer: string[], upstream: string[], want: string | RegExp][] = [
+    ['both know both', both, both, 'h2'],
+    ['the upstream likes HTTP/1.1 better', both, ['http/1.1', 'h2'], 'http/1.1'],
+    ['the upstream has HTTP/1.1 alone', both, ['http/1.1'], 'http/1.1'],
+    ['HTTP/1.1 is offered alone', ['http/1.1'], both, 'http/1.1'],
+    ['nothing in common', ['h2'], ['http/1.1'], /^up:1 refused the TLS handshake: no application protocol$/],
+  ];
+  for (const [rule, alpn, ALPNProtocols, want] of rows) {
+    using upstream = await new Upstream(web, { ALPNProtocols }).listen();
+    const result = await connect(upstream.port, upstreamTls({ alpn }));
+    if (typeof want === 'string') assert.deepEqual(result, { ...HELLO, protocol: want }, rule);
+    else assert.match(failed(result), want, rule);
+  }
+});
+
 test('our own certificate is shown to those who ask', async () => {
   const asks = { requestCert: true, rejectUnauthorized: true, ca: root.leafPem };
   using upstream = await new Upstream(web, asks).listen();
   assert.deepEqual(await connect(upstream.port, upstreamTls({ clientCertificate: client })), {
     said: 'hello',
     reused: false,
+    protocol: '',
   });
   assert.match(failed(await connect(upstream.port, upstreamTls())), /^later: .*certificate required/);
   using old = await new Upstream(web, { ...asks, maxVersion: 'TLSv1.2' }).listen();
@@ -190,9 +214,9 @@ for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
   test(`${maxVersion} sessions resume, and only where they were begun`, async () => {
     using upstream = await new Upstream(web, { maxVersion }).listen();
     const mine = upstreamTls();
-    assert.deepEqual(await connect(upstream.port, mine), { said: 'hello', reused: false });
-    assert.deepEqual(await connect(upstream.port, mine), { said: 'hello', reused: true });
-    assert.deepEqual(await connect(upstream.port, upstreamTls()), { said: 'hello', reused: false });
+    assert.deepEqual(await connect(upstream.port, mine), HELLO);
+    assert.deepEqual(await connect(upstream.port, mine), { ...HELLO, reused: true });
+    assert.deepEqual(await connect(upstream.port, upstreamTls()), HELLO);
   });
 }
 

@@ -23,14 +23,14 @@ export interface UpstreamTlsOptions {
   /** Our own certificate, where the upstream asks for one. */
   readonly clientCertificate: KeyPair | undefined;
   readonly contexts: ClientContexts;
-  /** Protocols offered by ALPN. Default: `http/1.1`. */
-  readonly alpn?: readonly string[];
+  /** Protocols offered by ALPN, the favourite first. */
+  readonly alpn: readonly string[];
 }
 
 /** Exactly one is called, once. */
 export interface SecureDone {
-  /** The upstream is who it should be. */
-  onSecure(socket: tls.TLSSocket): void;
+  /** The upstream is who it should be. @param protocol  agreed on by ALPN; empty when the upstream knows no ALPN */
+  onSecure(socket: tls.TLSSocket, protocol: string): void;
   /** The socket is closed already. @param why  for the log: `The certificate of 10.0.0.1:443 expired on …` */
   onFailed(why: string): void;
 }
@@ -54,7 +54,7 @@ export class UpstreamTls {
 
   /** @param endpoint  `ADDRESS:PORT`, for the log and to keep its sessions apart */
   secure(socket: net.Socket, endpoint: string, done: SecureDone): void {
-    const { plan, contexts, clientCertificate, alpn = ['http/1.1'] } = this.#options;
+    const { plan, contexts, clientCertificate, alpn } = this.#options;
     let secured: tls.TLSSocket;
     try {
       this.#context ??= contexts.get(plan.cas, clientCertificate);
@@ -95,7 +95,7 @@ export class UpstreamTls {
     const onClose = (): void => fail(`${endpoint} closed the connection during the TLS handshake`);
     const onSecure = (): void => {
       detach();
-      done.onSecure(secured);
+      done.onSecure(secured, secured.alpnProtocol || '');
     };
     // Before Node's own listener, which destroys the socket, and the certificate with it, when it is not satisfied.
     secured.prependOnceListener('secure', () => (certificate = secured.getPeerX509Certificate()));

@@ -5,7 +5,9 @@
  */
 import { constants, createHash, createPrivateKey, X509Certificate } from 'node:crypto';
 import tls from 'node:tls';
+import { type Agreement, agreeOnProtocol, withoutForbiddenSuites } from './alpn.ts';
 import { nameCovers, namesOf } from './certificate.ts';
+import type { ClientHello } from './client-hello.ts';
 import type { TicketKeys } from './ticket-keys.ts';
 
 /** A certificate with its key: `PlanSecret` (ir/plan.ts) fits as it is. */
@@ -24,6 +26,8 @@ export interface TlsListener {
     /** OpenSSL cipher list; empty for Node's default. */
     readonly ciphers: string;
   };
+  /** Protocols offered by ALPN, the favourite first. */
+  readonly alpn: readonly string[];
   /** In the order of preference. Several for one name are offered by key type. */
   readonly secrets: readonly KeyPair[];
 }
@@ -39,7 +43,14 @@ export interface ContextsPlan {
   readonly clientValidation: ClientValidation | undefined;
 }
 
-export type NoContext = 'unknown-name' | 'no-certificate';
+export type NoContext = 'unknown-name' | 'no-certificate' | 'no-protocol';
+
+/** What a handshake is done with. */
+export interface FoundContext {
+  readonly context: tls.SecureContext;
+  /** What is agreed on by ALPN; empty when the client offers nothing. */
+  readonly protocol: string;
+}
 
 /** A secret that was read: what it is called, which names it has and of what type its key is. */
 interface ServerCertificate extends KeyPair {
@@ -75,28 +86,41 @@ export class TlsContexts {
     // Contexts whose secrets nobody names any more must not keep private keys in memory.
     const policies = new Map(listeners.map((listener) => [this.#policyId(listener), listener]));
     for (const key of this.#contexts.keys()) {
-      const [policyId, ...ids] = key.split(' ');
+      const [policyId, , ...ids] = key.split(' ');
       const secrets = policies.get(policyId!)?.secrets.map((secret) => secretId(secret)) ?? [];
       if (!ids.every((id) => secrets.includes(id))) this.#contexts.delete(key);
     }
   }
 
-  /** @param serverName  lower case; empty when the client named none */
-  find(serverName: string): tls.SecureContext | NoContext {
-    const listener = this.#listenerFor(serverName);
+  find(hello: ClientHello): FoundContext | NoContext {
+    const listener = this.#listenerFor(hello.serverName);
     if (listener === undefined) return 'unknown-name';
-    const chosen = this.#choose(listener, serverName);
+    const chosen = this.#choose(listener, hello.serverName);
     if (chosen.length === 0) return 'no-certificate';
+    const agreed = agreeOnProtocol(hello, {
+      alpn: listener.alpn,
+      ...listener.tls,
+      keyTypes: chosen.map(({ keyType }) => keyType),
+    });
+    if (agreed === undefined) return 'no-protocol';
+    const context = this.#contextFor(listener, chosen, agreed.suites);
+    return context === undefined ? 'no-certificate' : { context, protocol: agreed.protocol };
+  }
+
+  #contextFor(
+    listener: TlsListener,
+    chosen: readonly ServerCertificate[],
+    suites: Agreement['suites'],
+  ): tls.SecureContext | undefined {
     if (this.#generation !== this.#ticketKeys.generation) {
       this.#generation = this.#ticketKeys.generation;
       this.#contexts.clear();
     }
-    const key = [this.#policyId(listener), ...chosen.map(({ id }) => id)].join(' ');
+    const key = [this.#policyId(listener), suites, ...chosen.map(({ id }) => id)].join(' ');
     let context = this.#contexts.get(key);
     if (context === undefined) {
-      context = this.#make(listener, chosen);
-      if (context === undefined) return 'no-certificate';
-      this.#contexts.set(key, context);
+      context = this.#make(listener, chosen, suites);
+      if (context !== undefined) this.#contexts.set(key, context);
     }
     return context;
   }
@@ -136,13 +160,18 @@ export class TlsContexts {
     return read;
   }
 
-  #make({ hostname, tls: policy }: TlsListener, chosen: readonly ServerCertificate[]): tls.SecureContext | undefined {
+  #make(
+    { hostname, tls: policy }: TlsListener,
+    chosen: readonly ServerCertificate[],
+    suites: Agreement['suites'],
+  ): tls.SecureContext | undefined {
+    const ciphers = suites === 'all' ? policy.ciphers : withoutForbiddenSuites(policy.ciphers);
     try {
       return tls.createSecureContext({
         cert: chosen.map(({ certificatePem }) => certificatePem),
         key: chosen.map(({ privateKeyPem }) => privateKeyPem),
         minVersion: policy.versionMin,
-        ...(policy.ciphers === '' ? {} : { ciphers: policy.ciphers }),
+        ...(ciphers === '' ? {} : { ciphers }),
         honorCipherOrder: true,
         // With no bundle Node would load every root of its own, for clients that are not asked for a certificate.
         ca: this.#validation === undefined ? [] : [...this.#validation.cas],

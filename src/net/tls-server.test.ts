@@ -9,134 +9,14 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import tls from 'node:tls';
 import { promisify } from 'node:util';
-import { systemClock } from '../base/clock.ts';
-import { silentLog } from '../base/log.ts';
-import { TimerWheel } from '../base/timers.ts';
 import { makeCertificate } from './testing/certificates.ts';
+import { ask, listener, root, shop, TestPort } from './testing/tls-port.ts';
 import { TicketKeys } from './ticket-keys.ts';
 import type { TlsListener } from './tls-contexts.ts';
-import { PortTls, type PortTlsPlan, type SecureFacts } from './tls-server.ts';
 
 const run = promisify(execFile);
 const folder = mkdtempSync(join(tmpdir(), 'fourways-tls-'));
-const wheel = new TimerWheel(systemClock);
-after(() => {
-  wheel.close();
-  rmSync(folder, { recursive: true });
-});
-
-const root = makeCertificate({ kind: 'ca', subject: 'Root' });
-const shop = makeCertificate({ hosts: ['shop.test'], issuer: root });
-const PLAIN_TLS: TlsListener['tls'] = { versionMin: 'TLSv1.2', ciphers: '' };
-const listener = (hostname: string, ...secrets: TlsListener['secrets']): TlsListener => ({
-  hostname,
-  tls: PLAIN_TLS,
-  secrets,
-});
-
-/** What the port did, in order: `secure shop.test`, `full`, `failed timeout`. */
-class TestPort {
-  readonly events: string[] = [];
-  readonly facts: SecureFacts[] = [];
-  readonly details: string[] = [];
-  readonly tls: PortTls;
-  readonly server: net.Server;
-  port = 0;
-  #changed = (): void => undefined;
-
-  constructor(ticketKeys = new TicketKeys(randomBytes(48)), handshakesMax = 100) {
-    this.tls = new PortTls({
-      handshakesMax,
-      wheel,
-      log: silentLog,
-      ticketKeys,
-      metrics: {
-        handshakesFull: { add: () => this.events.push('full') },
-        handshakesResumed: { add: () => this.events.push('resumed') },
-        handshakeFailed: (failure) => this.events.push(`counted ${failure}`),
-      },
-    });
-    this.server = net.createServer({ allowHalfOpen: true }, (socket) => {
-      this.tls.accept(socket, {
-        onSecure: (secured, facts) => {
-          this.facts.push(facts);
-          this.#push(`secure ${facts.serverName}`);
-          secured.on('error', () => undefined);
-          secured.on('data', (bytes: Buffer) => secured.end(`echo ${bytes.toString()}`));
-        },
-        onFailed: (failure, detail) => {
-          this.details.push(detail);
-          this.#push(`failed ${failure}`);
-        },
-      });
-    });
-  }
-
-  async listen(plan: Partial<PortTlsPlan>, ...listeners: TlsListener[]): Promise<this> {
-    this.tls.update({ timeouts: { handshakeMs: 5_000 }, ...plan }, listeners);
-    this.server.listen(0, '127.0.0.1');
-    await once(this.server, 'listening');
-    this.port = (this.server.address() as net.AddressInfo).port;
-    return this;
-  }
-
-  /** Resolves when `event` has been seen. */
-  async saw(event: string): Promise<void> {
-    while (!this.events.includes(event)) await new Promise<void>((resolve) => (this.#changed = resolve));
-  }
-
-  [Symbol.dispose](): void {
-    this.server.close();
-  }
-
-  #push(event: string): void {
-    this.events.push(event);
-    this.#changed();
-  }
-}
-
-interface Answer {
-  readonly text: string;
-  /** Subject alternative names of the server's certificate. */
-  readonly names: string;
-  readonly keyType: string | undefined;
-  readonly cipher: string;
-  readonly alpn: string | false | null;
-  readonly reused: boolean;
-  readonly session: Buffer | undefined;
-}
-
-/** Connects, says hello, and reads to the end. Rejects when the handshake fails or the connection breaks. */
-async function ask(port: number, options: tls.ConnectionOptions): Promise<Answer> {
-  const socket = tls.connect({
-    port,
-    host: '127.0.0.1',
-    ca: root.leafPem,
-    checkServerIdentity: () => undefined,
-    ...options,
-  });
-  let session: Buffer | undefined;
-  let text = '';
-  let secured: Omit<Answer, 'text' | 'session'> | undefined;
-  socket.on('session', (ticket) => (session = ticket));
-  socket.on('data', (bytes: Buffer) => (text += bytes.toString()));
-  await new Promise<void>((resolve, reject) => {
-    socket.on('error', reject);
-    socket.on('secureConnect', () => {
-      const certificate = socket.getPeerX509Certificate();
-      secured = {
-        names: certificate?.subjectAltName ?? '',
-        keyType: certificate?.publicKey.asymmetricKeyType,
-        cipher: socket.getCipher().standardName,
-        alpn: socket.alpnProtocol,
-        reused: socket.isSessionReused(),
-      };
-      socket.write('hello');
-    });
-    socket.on('close', () => (text === '' ? reject(new Error('closed without an answer')) : resolve()));
-  });
-  return { text, session, ...secured! };
-}
+after(() => rmSync(folder, { recursive: true }));
 
 test('a handshake gives a secure socket and what is known of the client', async () => {
   using port = await new TestPort().listen({}, listener('shop.test', shop));
@@ -152,6 +32,7 @@ test('a handshake gives a secure socket and what is known of the client', async 
       serverName: 'shop.test',
       tlsVersion: 'TLSv1.3',
       tlsCipher: 'TLS_AES_256_GCM_SHA384',
+      alpn: '',
       clientVerified: false,
     },
   );
@@ -265,11 +146,13 @@ test('a session does not resume after the keys were rotated, nor at another list
 });
 
 test('versions and ciphers are those of the listener that was named', async () => {
-  const strict: TlsListener = { hostname: 'strict.test', tls: { versionMin: 'TLSv1.3', ciphers: '' }, secrets: [shop] };
+  const strict: TlsListener = {
+    ...listener('strict.test', shop),
+    tls: { versionMin: 'TLSv1.3', ciphers: '' },
+  };
   const chacha: TlsListener = {
-    hostname: 'chacha.test',
+    ...listener('chacha.test', shop),
     tls: { versionMin: 'TLSv1.2', ciphers: 'ECDHE-ECDSA-CHACHA20-POLY1305:TLS_CHACHA20_POLY1305_SHA256' },
-    secrets: [shop],
   };
   using port = await new TestPort().listen({}, listener('*', shop), strict, chacha);
   await ask(port.port, { servername: 'any.test', maxVersion: 'TLSv1.2' });
@@ -279,14 +162,6 @@ test('versions and ciphers are those of the listener that was named', async () =
     const { cipher } = await ask(port.port, { servername: 'chacha.test', maxVersion });
     assert.match(cipher, /CHACHA20/);
   }
-});
-
-test('ALPN: http/1.1 is agreed on; a client that wants only something else is refused', async () => {
-  using port = await new TestPort().listen({}, listener('*', shop));
-  const { alpn } = await ask(port.port, { ALPNProtocols: ['h2', 'http/1.1'] });
-  assert.equal(alpn, 'http/1.1');
-  await assert.rejects(ask(port.port, { ALPNProtocols: ['h2'] }), /no application protocol/);
-  assert.ok(port.events.includes('failed alpn'));
 });
 
 const FIRST_BYTES: [rule: string, bytes: string | Buffer, want: string][] = [
@@ -380,84 +255,7 @@ test('a ClientHello that drips in is read all the same', async () => {
   relay.close();
 });
 
-// Client certificates: what the port trusts, what the client shows, and what becomes of it.
 const middle = makeCertificate({ kind: 'ca', subject: 'Middle', issuer: root });
-const otherRoot = makeCertificate({ kind: 'ca', subject: 'Other root' });
-const client = makeCertificate({ kind: 'client', issuer: middle });
-const stranger = makeCertificate({ kind: 'client', issuer: otherRoot });
-const expired = makeCertificate({ kind: 'client', issuer: root, notAfterMs: Date.now() - 86_400_000, notBeforeMs: 0 });
-const selfSigned = makeCertificate({ kind: 'client' });
-const notForClients = makeCertificate({ kind: 'server', issuer: root });
-
-const CLIENTS: [
-  rule: string,
-  cas: string[],
-  shows: typeof client | undefined,
-  want: 'verified' | 'missing' | 'invalid',
-][] = [
-  ['a chain to the root', [root.leafPem], client, 'verified'],
-  ['one of several bundles', [otherRoot.leafPem, root.leafPem], client, 'verified'],
-  ['an intermediate as the anchor', [middle.leafPem], client, 'verified'],
-  ['the certificate itself as the anchor', [client.leafPem], client, 'verified'],
-  ['a self-signed certificate as its own anchor', [selfSigned.leafPem], selfSigned, 'verified'],
-  ['no certificate', [root.leafPem], undefined, 'missing'],
-  ['another issuer', [root.leafPem], stranger, 'invalid'],
-  ['a root that is not in the bundle', [otherRoot.leafPem], client, 'invalid'],
-  ['expired', [root.leafPem], expired, 'invalid'],
-  ['self-signed', [root.leafPem], selfSigned, 'invalid'],
-  ['a certificate for servers', [root.leafPem], notForClients, 'invalid'],
-];
-for (const [rule, cas, shows, want] of CLIENTS) {
-  for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
-    test(`client certificate, ${maxVersion}, required: ${rule} is ${want}`, async () => {
-      using port = await new TestPort().listen({ clientValidation: { cas, mode: 'required' } }, listener('*', shop));
-      const certificate = shows === undefined ? {} : { cert: shows.certificatePem, key: shows.privateKeyPem };
-      const answer = ask(port.port, { ...certificate, maxVersion });
-      if (want === 'verified') {
-        assert.equal((await answer).text, 'echo hello');
-        assert.equal(port.facts[0]!.clientVerified, true);
-      } else {
-        await assert.rejects(answer);
-        await port.saw(`failed client-certificate-${want}`);
-        assert.equal(port.facts.length, 0);
-      }
-    });
-  }
-  test(`client certificate, optional: ${rule} is let in, as ${want}`, async () => {
-    using port = await new TestPort().listen({ clientValidation: { cas, mode: 'optional' } }, listener('*', shop));
-    const certificate = shows === undefined ? {} : { cert: shows.certificatePem, key: shows.privateKeyPem };
-    assert.equal((await ask(port.port, certificate)).text, 'echo hello');
-    assert.equal(port.facts[0]!.clientVerified, want === 'verified');
-  });
-}
-
-for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
-  test(`${maxVersion}: a session from before a certificate was required does not get around it`, async () => {
-    using port = await new TestPort().listen(
-      { clientValidation: { cas: [root.leafPem], mode: 'optional' } },
-      listener('*', shop),
-    );
-    const { session } = await ask(port.port, { maxVersion });
-    port.tls.update({ timeouts: { handshakeMs: 5_000 }, clientValidation: { cas: [root.leafPem], mode: 'required' } }, [
-      listener('*', shop),
-    ]);
-    await assert.rejects(ask(port.port, { maxVersion, session }));
-    await port.saw('failed client-certificate-missing');
-  });
-
-  test(`${maxVersion}: a verified client is still verified when its session resumes`, async () => {
-    using port = await new TestPort().listen(
-      { clientValidation: { cas: [root.leafPem], mode: 'required' } },
-      listener('*', shop),
-    );
-    const shows = { cert: client.certificatePem, key: client.privateKeyPem, maxVersion };
-    const { session } = await ask(port.port, shows);
-    const again = await ask(port.port, { ...shows, session });
-    assert.equal(again.reused, true);
-    assert.equal(port.facts[1]!.clientVerified, true);
-  });
-}
-
 test('openssl s_client: the chain verifies, and its session resumes', async () => {
   using port = await new TestPort().listen(
     {},
@@ -487,7 +285,7 @@ test('curl speaks with the port', async () => {
   using port = await new TestPort().listen({}, listener('shop.test', shop));
   const ca = join(folder, 'curl-root.pem');
   writeFileSync(ca, root.leafPem);
-  const options = ['-s', '--http0.9', '--max-time', '5', '--cacert', ca];
+  const options = ['-s', '--http1.1', '--http0.9', '--max-time', '5', '--cacert', ca];
   const target = ['--connect-to', `shop.test:443:127.0.0.1:${port.port}`, 'https://shop.test/'];
   const { stdout } = await run('curl', [...options, ...target]);
   assert.match(stdout, /^echo GET \/ HTTP\/1.1/);

@@ -8,9 +8,15 @@ import type net from 'node:net';
 import tls from 'node:tls';
 import type { Log } from '../base/log.ts';
 import { Timed, type TimerWheel } from '../base/timers.ts';
-import { readClientHello } from './client-hello.ts';
+import { type ClientHello, readClientHello } from './client-hello.ts';
 import type { TicketKeys } from './ticket-keys.ts';
-import { type ClientValidation, TlsContexts, type TlsListener } from './tls-contexts.ts';
+import {
+  type ClientValidation,
+  type FoundContext,
+  type NoContext,
+  TlsContexts,
+  type TlsListener,
+} from './tls-contexts.ts';
 import { type HandshakeFailure, handshakeFailureOf } from './tls-failure.ts';
 
 /** The parts of `PlanPort` (ir/plan.ts) that concern TLS. */
@@ -30,6 +36,8 @@ export interface SecureFacts {
   readonly tlsVersion: string;
   /** Name as IANA has it: `TLS_AES_128_GCM_SHA256`. */
   readonly tlsCipher: string;
+  /** What was agreed on by ALPN: `h2`, `http/1.1`; empty when the client offered nothing. */
+  readonly alpn: string;
   /** Whether the client showed a certificate that the port's bundles vouch for. */
   readonly clientVerified: boolean;
 }
@@ -53,8 +61,6 @@ export interface PortTlsOptions {
   readonly log: Log;
   readonly metrics: HandshakeCounters;
   readonly ticketKeys: TicketKeys;
-  /** Protocols offered by ALPN, the favourite first. Default: `http/1.1`. */
-  readonly alpn?: readonly string[];
   /** Handshakes that may run at one time. Beyond: the newest is closed, so slow clients cannot fill memory. */
   readonly handshakesMax?: number;
 }
@@ -70,16 +76,14 @@ const STARTS_PER_TURN = 4;
 export class PortTls {
   readonly #options: PortTlsOptions;
   readonly #contexts: TlsContexts;
-  readonly #alpn: readonly string[];
   readonly #handshakesMax: number;
-  readonly #waiting: Handshake[] = [];
+  readonly #waiting: Waiting[] = [];
   #plan: PortTlsPlan = { timeouts: { handshakeMs: 0 } };
   #running = 0;
   #turnAsked = false;
 
   constructor(options: PortTlsOptions) {
     this.#options = options;
-    this.#alpn = options.alpn ?? ['http/1.1'];
     this.#handshakesMax = options.handshakesMax ?? HANDSHAKES_MAX;
     this.#contexts = new TlsContexts(options.ticketKeys, (hostname, why) =>
       options.log.error(`Cannot use a certificate of listener "${hostname}": ${why}`),
@@ -105,7 +109,7 @@ export class PortTls {
       socket,
       wheel,
       timeoutMs: this.#plan.timeouts.handshakeMs,
-      onHello: () => this.#enqueue(handshake),
+      onHello: (hello) => this.#enqueue(handshake, hello),
       done: {
         onSecure: (secured, facts) => {
           this.#running--;
@@ -125,26 +129,30 @@ export class PortTls {
     else handshake.listen();
   }
 
-  #enqueue(handshake: Handshake): void {
-    this.#waiting.push(handshake);
+  #enqueue(handshake: Handshake, hello: ClientHello): void {
+    this.#waiting.push({ handshake, hello });
     if (this.#turnAsked) return;
     this.#turnAsked = true;
     setImmediate(() => this.#turn());
   }
 
   #turn(): void {
-    for (const handshake of this.#waiting.splice(0, STARTS_PER_TURN)) this.#start(handshake);
+    for (const waiting of this.#waiting.splice(0, STARTS_PER_TURN)) this.#start(waiting);
     this.#turnAsked = this.#waiting.length > 0;
     if (this.#turnAsked) setImmediate(() => this.#turn());
   }
 
-  #start(handshake: Handshake): void {
+  #start({ handshake, hello }: Waiting): void {
     if (handshake.ended) return;
-    const context = this.#contexts.find(handshake.serverName);
-    const { clientValidation } = this.#plan;
-    if (typeof context !== 'string') handshake.start({ context, clientValidation, alpn: this.#alpn });
-    else handshake.refuse(context);
+    const found = this.#contexts.find(hello);
+    if (typeof found !== 'string') handshake.start({ ...found, clientValidation: this.#plan.clientValidation });
+    else handshake.refuse(found);
   }
+}
+
+interface Waiting {
+  readonly handshake: Handshake;
+  readonly hello: ClientHello;
 }
 
 interface HandshakeOptions {
@@ -152,25 +160,23 @@ interface HandshakeOptions {
   readonly wheel: TimerWheel;
   readonly timeoutMs: number;
   /** The ClientHello is here. */
-  readonly onHello: () => void;
+  readonly onHello: (hello: ClientHello) => void;
   readonly done: AcceptDone;
 }
 
-interface HandshakeTerms {
-  readonly context: tls.SecureContext;
+interface HandshakeTerms extends FoundContext {
   readonly clientValidation: ClientValidation | undefined;
-  readonly alpn: readonly string[];
 }
 
 /** One client from its first byte to a secure connection: hello -> waiting for its turn -> TLS engine -> ended. */
 class Handshake {
   readonly peerIp: string;
-  serverName = '';
   ended = false;
 
   readonly #options: HandshakeOptions;
   readonly #peerPort: number;
   readonly #timer: Timed;
+  #serverName = '';
   #hello: Buffer = Buffer.alloc(0);
   #secured: tls.TLSSocket | undefined;
 
@@ -191,7 +197,7 @@ class Handshake {
     socket.on('close', this.#onEnd);
   }
 
-  start({ context, clientValidation, alpn }: HandshakeTerms): void {
+  start({ context, clientValidation, protocol }: HandshakeTerms): void {
     const { socket } = this.#options;
     socket.off('end', this.#onEnd);
     socket.unshift(this.#hello);
@@ -199,7 +205,7 @@ class Handshake {
     const secured = new tls.TLSSocket(socket, {
       isServer: true,
       secureContext: context,
-      ALPNProtocols: [...alpn],
+      ...(protocol === '' ? {} : { ALPNProtocols: [protocol] }),
       requestCert: clientValidation !== undefined,
       rejectUnauthorized: clientValidation?.mode === 'required',
     });
@@ -209,11 +215,11 @@ class Handshake {
     secured.once('secure', () => this.#onSecure(secured, clientValidation));
   }
 
-  /** No listener, or no certificate, for this name: said in the words of TLS, as no engine was started that could. */
-  refuse(reason: 'unknown-name' | 'no-certificate'): void {
-    const alert = reason === 'unknown-name' ? ALERT_UNRECOGNIZED_NAME : ALERT_INTERNAL_ERROR;
+  /** There is nothing to begin with: said in the words of TLS, as no engine was started that could. */
+  refuse(reason: NoContext): void {
     const { socket } = this.#options;
-    this.#end(reason, this.serverName === '' ? 'no server name' : this.serverName);
+    const { failure, alert } = REFUSALS[reason];
+    this.#end(failure, this.#serverName === '' ? 'no server name' : this.#serverName);
     // With the read side open, closing would reset the connection before the alert is read.
     socket.end(alert);
     socket.resume();
@@ -257,8 +263,8 @@ class Handshake {
     const { socket, onHello } = this.#options;
     socket.off('data', this.#onData);
     socket.pause();
-    this.serverName = hello.serverName;
-    onHello();
+    this.#serverName = hello.serverName;
+    onHello(hello);
   };
 
   readonly #onEnd = (): void => this.fail('aborted', 'The client closed the connection');
@@ -281,9 +287,10 @@ class Handshake {
       peerIp: this.peerIp,
       peerPort: this.#peerPort,
       scheme: 'https',
-      serverName: this.serverName,
+      serverName: this.#serverName,
       tlsVersion: secured.getProtocol() ?? '',
       tlsCipher: secured.getCipher().standardName,
+      alpn: secured.alpnProtocol || '',
       clientVerified: verified,
     });
   }
@@ -312,8 +319,13 @@ function peerIpOf(socket: net.Socket): string {
 /** How long a refused client may take to read its alert. */
 const ALERT_LINGER_MS = 1_000;
 
-/** Fatal alerts as bytes (RFC 8446 section 6): record type 21, version 3.1, two bytes, level 2, description. */
-const ALERT_UNRECOGNIZED_NAME = Buffer.from([21, 3, 1, 0, 2, 2, 112]);
-const ALERT_INTERNAL_ERROR = Buffer.from([21, 3, 1, 0, 2, 2, 80]);
+/** A fatal alert (RFC 8446 section 6): record type 21, version 3.1, two bytes, level 2, description. */
+const fatalAlert = (description: number): Buffer => Buffer.from([21, 3, 1, 0, 2, 2, description]);
+
+const REFUSALS: Readonly<Record<NoContext, { readonly failure: HandshakeFailure; readonly alert: Buffer }>> = {
+  'unknown-name': { failure: 'unknown-name', alert: fatalAlert(112) }, // unrecognized_name
+  'no-certificate': { failure: 'no-certificate', alert: fatalAlert(80) }, // internal_error
+  'no-protocol': { failure: 'alpn', alert: fatalAlert(120) }, // no_application_protocol
+};
 
 const ignore = (): void => undefined;

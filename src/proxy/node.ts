@@ -249,6 +249,7 @@ export class ProxyNode implements Node {
             {
               hostname: plan.hostname,
               tls: plan.tls,
+              alpn: plan.settings.httpVersions,
               secrets: plan.tls.certificates.flatMap(({ secret }) => this.#secrets.get(secret) ?? []),
             },
           ],

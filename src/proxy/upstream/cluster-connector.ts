@@ -24,10 +24,18 @@ function secureFor(options: ClusterConnectorOptions): Secure {
   const { tls } = plan;
   const wanted = tls!.clientCertificate?.secret;
   const clientCertificate = wanted === undefined ? undefined : options.secretOf(wanted);
-  const upstreamTls = new UpstreamTls({ plan: tls!, clientCertificate, contexts });
+  const upstreamTls = new UpstreamTls({ plan: tls!, clientCertificate, contexts, alpn: ALPN[plan.protocol] });
   return (socket, endpoint, done) =>
     upstreamTls.secure(socket, endpoint, {
-      onSecure: (secured) => done.onOpen(secured, undefined),
+      onSecure: (secured, protocol) => done.onOpen(secured, undefined, protocol),
       onFailed: (why) => done.onFailed(new Fault('upstream.tls-failed', `${key}: ${why}`)),
     });
 }
+
+/** What is offered to an upstream that speaks TLS, by what its cluster is said to speak. */
+const ALPN: Readonly<Record<PlanCluster['protocol'], readonly string[]>> = {
+  http1: ['http/1.1'],
+  // RFC 6455 begins with a request of HTTP/1.1.
+  websocket: ['http/1.1'],
+  h2c: ['h2'],
+};

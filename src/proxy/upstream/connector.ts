@@ -32,12 +32,12 @@ export class SocketConnector implements Connector {
       ...(onread === undefined ? {} : { onread }),
     });
     let settled = false;
-    const settle = (result: Duplex | Fault): void => {
+    const settle = (result: Duplex | Fault, protocol = ''): void => {
       if (settled) return;
       settled = true;
       this.#wheel.disarm(timer);
       socket.off('error', onError);
-      if (!(result instanceof Fault)) return done.onOpen(result, intake);
+      if (!(result instanceof Fault)) return done.onOpen(result, intake, protocol);
       socket.on('error', ignore);
       socket.destroy();
       done.onFailed(result);
@@ -52,7 +52,10 @@ export class SocketConnector implements Connector {
     socket.once('connect', () => {
       if (this.#secure === undefined) return settle(socket);
       socket.on('error', ignore); // the TLS socket on top of it reports the failure
-      this.#secure(socket, `${address}:${port}`, { onOpen: (secured) => settle(secured), onFailed: settle });
+      this.#secure(socket, `${address}:${port}`, {
+        onOpen: (secured, _, protocol) => settle(secured, protocol),
+        onFailed: settle,
+      });
     });
     return () => settle(new Fault('upstream.connect-refused', 'Cancelled'));
   }

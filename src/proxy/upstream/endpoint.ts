@@ -23,8 +23,11 @@ export interface Connector {
 }
 
 export interface ConnectDone {
-  /** @param intake  where the bytes of the socket come from; undefined for `data` events */
-  onOpen(socket: Duplex, intake: Intake | undefined): void;
+  /**
+   * @param intake  where the bytes of the socket come from; undefined for `data` events
+   * @param protocol  what was agreed on by ALPN; empty without TLS, or when the upstream knows no ALPN
+   */
+  onOpen(socket: Duplex, intake: Intake | undefined, protocol: string): void;
   onFailed(fault: Fault): void;
 }
 

@@ -138,6 +138,22 @@ export const ListenerSettings = Type.Object(
       ['keep', 'remove', 'refuse'],
       'Header names with an underscore, which CGI reads as a hyphen.',
     ),
+    http: Type.Optional(
+      Type.Object(
+        {
+          versions: Type.Optional(
+            Type.Array(Type.Enum(['h2', 'http/1.1']), {
+              minItems: 1,
+              maxItems: 2,
+              uniqueItems: true,
+              description:
+                'What clients may speak, the favourite first. On TLS listeners offered by ALPN in this order.',
+            }),
+          ),
+        },
+        { ...strict, description: 'Versions of HTTP.' },
+      ),
+    ),
     accessLog: Type.Optional(AccessLog),
     tls: Type.Optional(
       Type.Object(
