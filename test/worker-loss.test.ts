@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Worker } from 'node:worker_threads';
+import { TICKET_KEYS_MS } from '../src/base/limits.ts';
 import { up } from '../src/main/up.ts';
 import { DOOR_HOST, freePort, pause } from './client/fourways.ts';
 import { Load } from './client/load.ts';
@@ -35,6 +36,7 @@ test('a worker that is killed under load', async () => {
     bind: DOOR_HOST,
     admin: undefined,
     workers: 2,
+    ticketKeysMs: TICKET_KEYS_MS,
     dataDir: undefined,
     ports: 'alone',
     log: { debug: () => undefined, info: () => undefined, warn: log('warn'), error: log('error') },

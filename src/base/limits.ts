@@ -82,6 +82,12 @@ export const REGEX_CELLS_MAX = 65_536;
 /** Places that the states of one expression may hold together, 2 bytes each. At it: the table is emptied. */
 export const REGEX_PLACES_MAX = 131_072;
 
+/** How long keys for TLS session tickets seal new ones. They open old ones for as long again. */
+export const TICKET_KEYS_MS = 12 * 3_600_000;
+export const TICKET_KEYS_MS_MIN = 1_000;
+/** RFC 8446 section 4.6.1: no ticket is used for longer than seven days. */
+export const TICKET_KEYS_MS_MAX = 7 * 24 * 3_600_000;
+
 /** Series that /metrics may hold; the rest is counted in one series labelled `overflow`. */
 export const METRIC_SERIES_MAX = 10_000;
 

@@ -58,6 +58,8 @@ export interface UpOptions {
   readonly dataDir: string | undefined;
   /** How long running exchanges may take to finish after SIGTERM. */
   readonly drainMs: number;
+  /** How long keys for TLS session tickets seal new ones. */
+  readonly ticketKeysMs: number;
   /** Take the ports over from a Fourways that runs on them. */
   readonly takeover: boolean;
   readonly logLevel: LogLevel;

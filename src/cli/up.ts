@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import type { LogLevel } from '../base/log.ts';
 import { type Arguments, defineCommand, type Options, type UpOptions, UsageError } from './command.ts';
+import { TICKET_KEYS_MS, TICKET_KEYS_MS_MAX, TICKET_KEYS_MS_MIN } from '../base/limits.ts';
 import { onePath, readCount, readDuration, readHostPort } from './values.ts';
 
 /** One worker thread for each core is the default; more than this is a slip of the finger. */
@@ -32,6 +33,11 @@ const OPTIONS = {
     value: 'TIME',
     description: 'How long running requests may take to finish after SIGTERM; default 30s',
   },
+  'ticket-keys': {
+    type: 'string',
+    value: 'TIME',
+    description: 'How often the keys of TLS session tickets are replaced; default 12h',
+  },
   takeover: { type: 'boolean', description: 'Take the ports over from a Fourways that runs; it drains and ends' },
   'log-level': {
     type: 'string',
@@ -61,6 +67,7 @@ export const up = defineCommand({
 
 function readUp({ values, positionals }: Arguments<typeof OPTIONS>, cwd: string): UpOptions {
   const { bind, admin = '127.0.0.1:9900', workers, data, drain, takeover = false, json = false } = values;
+  const { 'ticket-keys': ticketKeys } = values;
   if (bind !== undefined && isIP(bind) === 0) {
     throw new UsageError(`Option --bind is "${bind}": must be an IP address, for example 0.0.0.0 or ::1`);
   }
@@ -71,9 +78,16 @@ function readUp({ values, positionals }: Arguments<typeof OPTIONS>, cwd: string)
     workers: workers === undefined ? 0 : readCount('--workers', workers, { min: 1, max: WORKERS_MAX }),
     dataDir: data === undefined ? undefined : resolve(cwd, data),
     drainMs: drain === undefined ? DRAIN_DEFAULT_MS : readDuration('--drain', drain, DRAIN_MAX_MS),
+    ticketKeysMs: ticketKeys === undefined ? TICKET_KEYS_MS : readTicketKeys(ticketKeys),
     takeover,
     // The table has no other choices.
     logLevel: (values['log-level'] ?? 'info') as LogLevel,
     announce: json ? 'json' : 'text',
   };
+}
+
+function readTicketKeys(text: string): number {
+  const ms = readDuration('--ticket-keys', text, TICKET_KEYS_MS_MAX);
+  if (ms >= TICKET_KEYS_MS_MIN) return ms;
+  throw new UsageError(`Option --ticket-keys is "${text}": must be at least ${TICKET_KEYS_MS_MIN / 1_000}s`);
 }

@@ -1,4 +1,5 @@
 /** The package export `fourways`: runs a gateway inside another program. */
+import { TICKET_KEYS_MS } from '../base/limits.ts';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { type Log, silentLog } from '../base/log.ts';
@@ -39,6 +40,7 @@ export function up(options: UpOptions): Promise<Running> {
     path: resolve(path),
     bind,
     admin,
+    ticketKeysMs: TICKET_KEYS_MS,
     workers: options.workers ?? availableParallelism(),
     dataDir: dataDir === undefined ? undefined : resolve(dataDir),
     ports: 'alone',

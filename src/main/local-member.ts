@@ -3,17 +3,25 @@ import type { ApplyResult } from '../ir/apply-result.ts';
 import type { NodeStats } from '../ir/node-stats.ts';
 import type { PlanDelta } from '../ir/plan.ts';
 import type { PortRefusals, PortStates } from '../ir/port-state.ts';
+import type { TicketKeys } from '../net/ticket-keys.ts';
 import type { Node } from '../proxy/node-types.ts';
+
+interface LocalParts {
+  readonly node: Node;
+  readonly ticketKeys: TicketKeys;
+}
 
 /** A proxy in the main thread: `workers: 0`, for tests and very small machines. */
 export class LocalMember implements Member {
   readonly gone: Promise<string>;
   readonly #node: Node;
+  readonly #ticketKeys: TicketKeys;
   readonly #measure: () => void;
   #end: (reason: string) => void = () => undefined;
 
-  constructor(node: Node, measure: () => void) {
+  constructor({ node, ticketKeys }: LocalParts, measure: () => void) {
     this.#node = node;
+    this.#ticketKeys = ticketKeys;
     this.#measure = measure;
     this.gone = new Promise((resolve) => (this.#end = resolve));
   }
@@ -36,6 +44,10 @@ export class LocalMember implements Member {
 
   async measure(): Promise<void> {
     this.#measure();
+  }
+
+  rotateTicketKeys(bytes: Uint8Array): void {
+    this.#ticketKeys.rotate(bytes);
   }
 
   async end(): Promise<void> {

@@ -35,7 +35,7 @@ export function makeNode(settings: WorkerSettings, { log, announce, writeLines }
     ok: metrics.counter('fourways_dns_lookups_total', ['ok']),
     failed: metrics.counter('fourways_dns_lookups_total', ['failed']),
   };
-  const ticketKeys = new TicketKeys(settings.ticketKeys);
+  const ticketKeys = new TicketKeys(settings.ticketKeys.current, settings.ticketKeys.previous);
   const node = new ProxyNode({
     clock: systemClock,
     random,

@@ -5,6 +5,7 @@
  *     await using gateway = await startGateway({ path: 'fourways.yaml' });
  *     const answer = await gateway.request('/orders', { host: 'shop.test' });
  */
+import { TICKET_KEYS_MS } from '../base/limits.ts';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -64,6 +65,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
     bind: '127.0.0.1',
     admin: undefined,
     workers,
+    ticketKeysMs: TICKET_KEYS_MS,
     dataDir: undefined,
     ports: 'alone',
     relocation,

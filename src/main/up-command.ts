@@ -55,7 +55,7 @@ async function run(options: UpOptions, console: Console, signals: Signals): Prom
 }
 
 async function start(options: UpOptions, console: Console): Promise<Running> {
-  const { path, bind, admin, takeover, dataDir, logLevel } = options;
+  const { path, bind, admin, takeover, dataDir, logLevel, ticketKeysMs } = options;
   const old = takeover ? await (await import('./takeover.ts')).findOld(admin.host, admin.port) : undefined;
   const running = await up({
     path,
@@ -63,6 +63,7 @@ async function start(options: UpOptions, console: Console): Promise<Running> {
     // The old process holds the admin address until it is told to go.
     admin: old === undefined ? admin : undefined,
     workers: workersOf(options),
+    ticketKeysMs,
     dataDir: dataDir ?? defaultDataDir(path),
     ports: old === undefined ? 'alone' : 'shared',
     log: console.log,

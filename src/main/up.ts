@@ -37,6 +37,8 @@ export interface UpSettings {
   readonly admin: HostPort | undefined;
   /** Number of worker threads; 0 for a proxy in the main thread. */
   readonly workers: number;
+  /** How long keys for TLS session tickets seal new ones. */
+  readonly ticketKeysMs: number;
   /** Absolute path of the folder that keeps the last good configuration; undefined keeps nothing. */
   readonly dataDir: string | undefined;
   /** `shared`: bind beside another process that is taken over. */
@@ -145,9 +147,18 @@ async function startFleet(
   settings: UpSettings,
   { bind, metering, cleanup, onPorts }: FleetParts,
 ): Promise<{ readonly fleet: Fleet; readonly share: (ports: UpSettings['ports']) => void }> {
-  const { log, logLevel, writeLines } = settings;
+  const { log, logLevel, ticketKeysMs, writeLines } = settings;
   const workers = cleanup.adopt(
-    await Workers.make({ count: settings.workers, bind, clock: CLOCK, log, logLevel, metering, writeLines }),
+    await Workers.make({
+      count: settings.workers,
+      bind,
+      ticketKeysMs,
+      clock: CLOCK,
+      log,
+      logLevel,
+      metering,
+      writeLines,
+    }),
     (opened) => opened.close(),
   );
   let { ports } = settings;

@@ -16,7 +16,8 @@ export interface WorkerSettings {
   readonly reusePort: boolean;
   /** Where it counts; see observe/slab.ts. */
   readonly slab: SharedArrayBuffer;
-  readonly ticketKeys: Uint8Array;
+  /** Keys for TLS session tickets, and those before them. */
+  readonly ticketKeys: { readonly current: Uint8Array; readonly previous: Uint8Array | undefined };
   readonly logLevel: LogLevel;
 }
 

@@ -16,6 +16,8 @@ export interface WorkersOptions {
   readonly count: number;
   /** Address for ports of the plan that name none. */
   readonly bind: string;
+  /** How long keys for TLS session tickets seal new ones; they open old ones for as long again. */
+  readonly ticketKeysMs: number;
   readonly clock: Clock;
   readonly log: Log;
   readonly logLevel: LogLevel;
@@ -23,9 +25,6 @@ export interface WorkersOptions {
   /** Writes lines of the access log; rejects when they are lost. */
   readonly writeLines: (text: string) => Promise<void>;
 }
-
-/** How long keys for TLS session tickets are used. */
-const TICKET_KEYS_MS = 24 * 3_600_000;
 
 const HEAP_MEGABYTES_MIN = 256;
 const HEAP_MEGABYTES_MAX = 2_048;
@@ -45,15 +44,15 @@ const ENV_NAMES = [
 
 export class Workers {
   readonly #options: WorkersOptions;
-  readonly #threads = new Set<ThreadMember>();
-  readonly #makeLocal: ((settings: WorkerSettings, onSeries: Parameters<MakeLocal>[1]) => Member) | undefined;
+  readonly #members = new Set<RotatingMember>();
+  readonly #makeLocal: ((settings: WorkerSettings, onSeries: Parameters<MakeLocal>[1]) => RotatingMember) | undefined;
   readonly #stopRotation: () => void;
-  #ticketKeys: Uint8Array = randomBytes(TICKET_KEY_BYTES);
+  #ticketKeys: WorkerSettings['ticketKeys'] = { current: randomBytes(TICKET_KEY_BYTES), previous: undefined };
 
   private constructor(options: WorkersOptions, makeLocal: MakeLocal | undefined) {
     this.#options = options;
     this.#makeLocal = makeLocal;
-    this.#stopRotation = options.clock.every(TICKET_KEYS_MS, () => this.#rotateTicketKeys());
+    this.#stopRotation = options.clock.every(options.ticketKeysMs, () => this.#rotateTicketKeys());
   }
 
   /** Loads the proxy into the main thread only when it is to run there. */
@@ -66,13 +65,13 @@ export class Workers {
     const { bind, logLevel, metering, log, writeLines } = this.#options;
     const { slab, onSeries, leave } = metering.desk();
     const settings = { worker, bind, reusePort: true, slab, ticketKeys: this.#ticketKeys, logLevel };
-    const local = this.#makeLocal?.(settings, onSeries);
     const member =
-      local ?? new ThreadMember({ worker, url: WORKER_URL, thread: this.#thread(settings), log, onSeries, writeLines });
-    if (member instanceof ThreadMember) this.#threads.add(member);
+      this.#makeLocal?.(settings, onSeries) ??
+      new ThreadMember({ worker, url: WORKER_URL, thread: this.#thread(settings), log, onSeries, writeLines });
+    this.#members.add(member);
     void member.gone.then(() => {
       leave();
-      if (member instanceof ThreadMember) this.#threads.delete(member);
+      this.#members.delete(member);
     });
     return member;
   }
@@ -92,19 +91,22 @@ export class Workers {
   }
 
   #rotateTicketKeys(): void {
-    this.#ticketKeys = randomBytes(TICKET_KEY_BYTES);
-    for (const thread of this.#threads) thread.rotateTicketKeys(this.#ticketKeys);
+    const current = randomBytes(TICKET_KEY_BYTES);
+    this.#ticketKeys = { current, previous: this.#ticketKeys.current };
+    for (const member of this.#members) member.rotateTicketKeys(current);
   }
 }
 
-type MakeLocal = (settings: WorkerSettings, onSeries: ReturnType<Metering['desk']>['onSeries']) => Member;
+/** A proxy, wherever it runs. */
+type RotatingMember = Member & { rotateTicketKeys(bytes: Uint8Array): void };
+
+type MakeLocal = (settings: WorkerSettings, onSeries: ReturnType<Metering['desk']>['onSeries']) => RotatingMember;
 
 async function localMaker({ log, writeLines }: WorkersOptions): Promise<MakeLocal> {
   const { makeNode } = await import('./make-node.ts');
   return (settings, announce) => {
-    const { node } = makeNode(settings, { log, announce, writeLines });
     // The main thread measures itself.
-    return new LocalMember(node, () => undefined);
+    return new LocalMember(makeNode(settings, { log, announce, writeLines }), () => undefined);
   };
 }
 

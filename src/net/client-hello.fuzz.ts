@@ -13,10 +13,11 @@ const { values } = parseArgs({
 const NAME = [0, 0, 0, 14, 0, 12, 0, 0, 9, ...Buffer.from('shop.test')];
 const ALPN = [0, 16, 0, 14, 0, 12, 2, 0x68, 0x32, 8, ...Buffer.from('http/1.1')];
 const VERSIONS = [0, 43, 0, 5, 4, 3, 4, 3, 3];
+const PSK = [0, 41, 0, 26, 0, 22, 0, 16, ...Array<number>(16).fill(5), 0, 0, 0, 0, 0, 0];
 const OTHER = [0xfa, 0xfa, 0, 1, 0, 0, 23, 0, 0];
 
 function hello(random: Random): Buffer {
-  const extensions = [NAME, ALPN, VERSIONS, OTHER].toSorted(() => random.unit() - 0.5).flat();
+  const extensions = [NAME, ALPN, VERSIONS, PSK, OTHER].toSorted(() => random.unit() - 0.5).flat();
   const body = [3, 3, ...Array<number>(32).fill(7), 2, 9, 9, 0, 2, 0x13, 1, 1, 0, 0, extensions.length, ...extensions];
   const message = Buffer.from([1, 0, 0, body.length, ...body]);
   const records: Buffer[] = [];

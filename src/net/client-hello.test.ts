@@ -53,7 +53,7 @@ function read(bytes: Buffer): ClientHello {
 }
 
 /** What {@link helloWith} says without extensions. */
-const SILENT: ClientHello = { serverName: '', alpn: [], cipherSuites: [0x1301], tls13: false };
+const SILENT: ClientHello = { serverName: '', alpn: [], cipherSuites: [0x1301], tls13: false, ticketKeyName: '' };
 
 test('a real ClientHello gives its name and protocols', async () => {
   const hello = await helloOf({ servername: 'Shop.Test', ALPNProtocols: ['h2', 'http/1.1'] });
@@ -78,6 +78,15 @@ test('every prefix of a ClientHello asks for more, and any records give the same
   }
 });
 
+const KEY_NAME = Array.from({ length: 16 }, (_, i) => i + 0xf0 - (i << 3));
+const RESUMING: ClientHello = { ...SILENT, ticketKeyName: Buffer.from(KEY_NAME).toString('latin1') };
+
+/** The extension with these identities, each with its age, and a list of binders that nobody reads here. */
+function preSharedKey(...identities: number[][]): number[] {
+  const list = identities.flatMap((identity) => [0, identity.length, ...identity, 0, 0, 0, 0]);
+  return [0, 41, 0, list.length + 4, 0, list.length, ...list, 0, 0];
+}
+
 const ROWS: [rule: string, bytes: Buffer, want: ReturnType<typeof readClientHello>][] = [
   ['nothing yet', Buffer.from(''), 'more'],
   ['plain HTTP is another protocol', Buffer.from('GET / HTTP/1.1\r\n'), 'not-tls'],
@@ -98,6 +107,13 @@ const ROWS: [rule: string, bytes: Buffer, want: ReturnType<typeof readClientHell
   ['TLS 1.2 alone is said too', helloWith([0, 43, 0, 3, 2, 3, 3]), SILENT],
   ['versions that point past the end are refused', helloWith([0, 43, 0, 3, 4, 3, 4]), 'malformed'],
   ['half a version is refused', helloWith([0, 43, 0, 2, 1, 3]), 'malformed'],
+  ['a ticket of TLS 1.2 begins with the name of its key', helloWith([0, 35, 0, 17, ...KEY_NAME, 9]), RESUMING],
+  ['an empty ticket is the wish for one', helloWith([0, 35, 0, 0]), SILENT],
+  ['a ticket too short to hold a name is not ours', helloWith([0, 35, 0, 15, ...KEY_NAME.slice(1)]), SILENT],
+  ['an identity of TLS 1.3 is a ticket', helloWith(preSharedKey(KEY_NAME)), RESUMING],
+  ['the first identity counts', helloWith(preSharedKey(KEY_NAME, [...KEY_NAME].toReversed())), RESUMING],
+  ['an identity that points past the end is refused', helloWith([0, 41, 0, 4, 0, 2, 0, 9]), 'malformed'],
+  ['no identity at all is refused', helloWith([0, 41, 0, 2, 0, 0]), 'malformed'],
   ['unknown extensions are skipped', helloWith([0xfa, 0xfa, 0, 1, 0]), SILENT],
 ];
 for (const [rule, bytes, want] of ROWS) {

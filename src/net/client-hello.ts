@@ -1,4 +1,5 @@
 /** What a TLS client asks for, read from its first message before any TLS engine is started. */
+import { TICKET_KEY_NAME_BYTES } from './ticket-keys.ts';
 
 export interface ClientHello {
   /** Server name indication in lower case without a trailing dot; empty when the client sent none. */
@@ -9,6 +10,8 @@ export interface ClientHello {
   readonly cipherSuites: readonly number[];
   /** Whether it can speak TLS 1.3. */
   readonly tls13: boolean;
+  /** How the ticket begins with which it wants to resume a session: the name of our key. Empty without one. */
+  readonly ticketKeyName: string;
 }
 
 /** Bytes that a ClientHello may take, records included. Usual ones have 300 to 2,000 bytes. Beyond: malformed. */
@@ -18,6 +21,8 @@ const RECORD_HANDSHAKE = 22;
 const HANDSHAKE_CLIENT_HELLO = 1;
 const EXTENSION_SERVER_NAME = 0;
 const EXTENSION_ALPN = 16;
+const EXTENSION_SESSION_TICKET = 35;
+const EXTENSION_PRE_SHARED_KEY = 41;
 const EXTENSION_SUPPORTED_VERSIONS = 43;
 const VERSION_TLS_13 = 0x0304;
 const NAME_TYPE_HOST = 0;
@@ -36,7 +41,7 @@ const HOST_CHARS_MAX = 253;
  * @param bytes  all that the client has sent so far; not kept, not changed
  * @returns `'more'` when the message is not complete; `'not-tls'` when this is another protocol (or SSL 2);
  *   `'malformed'` when no continuation can make it valid
- * @see RFC 8446 sections 4.1.2, 4.2.1 and 5.1; RFC 6066 section 3; RFC 7301 section 3.1
+ * @see RFC 8446 sections 4.1.2, 4.2.1, 4.2.11 and 5.1; RFC 5077 section 3.2; RFC 6066 section 3; RFC 7301 section 3.1
  */
 export function readClientHello(bytes: Uint8Array): ClientHello | 'more' | 'not-tls' | 'malformed' {
   const message = unwrapRecords(bytes);
@@ -88,6 +93,7 @@ function readMessage(message: Cursor): ClientHello {
   let serverName = '';
   let alpn: readonly string[] = [];
   let tls13 = false;
+  let ticketKeyName = '';
   // TLS 1.2 allows a message that ends here.
   const extensions = message.left === 0 ? message : message.take(message.uint16());
   while (extensions.left > 0) {
@@ -97,9 +103,18 @@ function readMessage(message: Cursor): ClientHello {
     else if (type === EXTENSION_ALPN) alpn = readAlpn(body);
     else if (type === EXTENSION_SUPPORTED_VERSIONS) {
       tls13 = readUint16s(body.take(body.uint8())).includes(VERSION_TLS_13);
+    } else if (type === EXTENSION_SESSION_TICKET) ticketKeyName ||= readTicketKeyName(body);
+    else if (type === EXTENSION_PRE_SHARED_KEY) {
+      // Further identities are those of older sessions.
+      const identities = body.take(body.uint16());
+      ticketKeyName = readTicketKeyName(identities.take(identities.uint16()));
     }
   }
-  return { serverName, alpn, cipherSuites, tls13 };
+  return { serverName, alpn, cipherSuites, tls13, ticketKeyName };
+}
+
+function readTicketKeyName(ticket: Cursor): string {
+  return ticket.left < TICKET_KEY_NAME_BYTES ? '' : ticket.take(TICKET_KEY_NAME_BYTES).latin1();
 }
 
 function readUint16s(list: Cursor): number[] {
@@ -112,7 +127,7 @@ function readServerName(body: Cursor): string {
   const list = body.take(body.uint16());
   while (list.left > 0) {
     const type = list.uint8();
-    const name = list.take(list.uint16()).ascii();
+    const name = list.take(list.uint16()).latin1();
     if (type !== NAME_TYPE_HOST) continue;
     // RFC 6066 section 3: ASCII, without a trailing dot; some clients send it all the same.
     if (name.length === 0 || name.length > HOST_CHARS_MAX + 1 || !/^[!-~]+$/.test(name)) throw new CutShort();
@@ -124,7 +139,7 @@ function readServerName(body: Cursor): string {
 function readAlpn(body: Cursor): string[] {
   const protocols: string[] = [];
   const list = body.take(body.uint16());
-  while (list.left > 0) protocols.push(list.take(list.uint8()).ascii());
+  while (list.left > 0) protocols.push(list.take(list.uint8()).latin1());
   return protocols;
 }
 
@@ -164,7 +179,8 @@ class Cursor {
     return this.uint8() * 256 + this.uint8();
   }
 
-  ascii(): string {
+  /** One character for each byte. */
+  latin1(): string {
     return Buffer.from(this.#bytes).toString('latin1');
   }
 }

@@ -8,7 +8,7 @@ import tls from 'node:tls';
 import { type Agreement, agreeOnProtocol, withoutForbiddenSuites } from './alpn.ts';
 import { nameCovers, namesOf } from './certificate.ts';
 import type { ClientHello } from './client-hello.ts';
-import type { TicketKeys } from './ticket-keys.ts';
+import type { TicketKeySet, TicketKeys } from './ticket-keys.ts';
 
 /** A certificate with its key: `PlanSecret` (ir/plan.ts) fits as it is. */
 export interface KeyPair {
@@ -59,6 +59,21 @@ interface ServerCertificate extends KeyPair {
   readonly keyType: string;
 }
 
+/** What decides on a context besides its listener. */
+interface ContextTerms {
+  readonly chosen: readonly ServerCertificate[];
+  readonly suites: Agreement['suites'];
+  readonly ticketKeys: TicketKeySet;
+}
+
+interface KeptContext {
+  readonly context: tls.SecureContext;
+  readonly policyId: string;
+  readonly secretIds: readonly string[];
+  /** Of its ticket keys. */
+  readonly generation: number;
+}
+
 export class TlsContexts {
   readonly #ticketKeys: TicketKeys;
   readonly #onBroken: (hostname: string, why: string) => void;
@@ -66,15 +81,13 @@ export class TlsContexts {
   #listeners = new Map<string, TlsListener>();
   #validation: ClientValidation | undefined;
   #validationId = '';
-  #contexts = new Map<string, tls.SecureContext>();
+  readonly #contexts = new Map<string, KeptContext>();
   /** By the listener they were read for, so that they go with it. */
   #certificates = new WeakMap<KeyPair, ServerCertificate | 'broken'>();
-  #generation: number;
 
   /** @param onBroken  told once about each secret that cannot be used, with words for the log */
   constructor(ticketKeys: TicketKeys, onBroken: (hostname: string, why: string) => void) {
     this.#ticketKeys = ticketKeys;
-    this.#generation = ticketKeys.generation;
     this.#onBroken = onBroken;
   }
 
@@ -85,10 +98,9 @@ export class TlsContexts {
     this.#validationId = clientValidation === undefined ? '' : digest(clientValidation.mode, ...clientValidation.cas);
     // Contexts whose secrets nobody names any more must not keep private keys in memory.
     const policies = new Map(listeners.map((listener) => [this.#policyId(listener), listener]));
-    for (const key of this.#contexts.keys()) {
-      const [policyId, , ...ids] = key.split(' ');
-      const secrets = policies.get(policyId!)?.secrets.map((secret) => secretId(secret)) ?? [];
-      if (!ids.every((id) => secrets.includes(id))) this.#contexts.delete(key);
+    for (const [key, { policyId, secretIds }] of this.#contexts) {
+      const secrets = policies.get(policyId)?.secrets.map((secret) => secretId(secret)) ?? [];
+      if (!secretIds.every((id) => secrets.includes(id))) this.#contexts.delete(key);
     }
   }
 
@@ -103,25 +115,24 @@ export class TlsContexts {
       keyTypes: chosen.map(({ keyType }) => keyType),
     });
     if (agreed === undefined) return 'no-protocol';
-    const context = this.#contextFor(listener, chosen, agreed.suites);
+    const ticketKeys = this.#ticketKeys.setFor(hello.ticketKeyName);
+    const context = this.#contextFor(listener, { chosen, suites: agreed.suites, ticketKeys });
     return context === undefined ? 'no-certificate' : { context, protocol: agreed.protocol };
   }
 
-  #contextFor(
-    listener: TlsListener,
-    chosen: readonly ServerCertificate[],
-    suites: Agreement['suites'],
-  ): tls.SecureContext | undefined {
-    if (this.#generation !== this.#ticketKeys.generation) {
-      this.#generation = this.#ticketKeys.generation;
-      this.#contexts.clear();
-    }
-    const key = [this.#policyId(listener), suites, ...chosen.map(({ id }) => id)].join(' ');
-    let context = this.#contexts.get(key);
-    if (context === undefined) {
-      context = this.#make(listener, chosen, suites);
-      if (context !== undefined) this.#contexts.set(key, context);
-    }
+  #contextFor(listener: TlsListener, terms: ContextTerms): tls.SecureContext | undefined {
+    const policyId = this.#policyId(listener);
+    const secretIds = terms.chosen.map(({ id }) => id);
+    const { generation } = terms.ticketKeys;
+    const key = [policyId, generation, terms.suites, ...secretIds].join(' ');
+    const kept = this.#contexts.get(key);
+    if (kept !== undefined) return kept.context;
+    const context = this.#make(listener, terms);
+    if (context === undefined) return undefined;
+    // Here and not at each rotation: until somebody comes, nothing is made anew.
+    const oldest = this.#ticketKeys.previous?.generation ?? generation;
+    for (const [old, { generation: sealedWith }] of this.#contexts) if (sealedWith < oldest) this.#contexts.delete(old);
+    this.#contexts.set(key, { context, policyId, secretIds, generation });
     return context;
   }
 
@@ -162,8 +173,7 @@ export class TlsContexts {
 
   #make(
     { hostname, tls: policy }: TlsListener,
-    chosen: readonly ServerCertificate[],
-    suites: Agreement['suites'],
+    { chosen, suites, ticketKeys }: ContextTerms,
   ): tls.SecureContext | undefined {
     const ciphers = suites === 'all' ? policy.ciphers : withoutForbiddenSuites(policy.ciphers);
     try {
@@ -177,7 +187,7 @@ export class TlsContexts {
         ca: this.#validation === undefined ? [] : [...this.#validation.cas],
         // A bundle is trusted as it is: also an intermediate or the client's own certificate may stand in it.
         allowPartialTrustChain: true,
-        ticketKeys: Buffer.from(this.#ticketKeys.bytes),
+        ticketKeys: Buffer.from(ticketKeys.bytes),
         // A session begun under other rules must not be resumed under these.
         sessionIdContext: digest(hostname, this.#validationId).slice(0, 32),
         secureOptions: constants.SSL_OP_NO_RENEGOTIATION,

@@ -135,14 +135,41 @@ for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
   });
 }
 
-test('a session does not resume after the keys were rotated, nor at another listener', async () => {
-  const keys = new TicketKeys(randomBytes(48));
-  using port = await new TestPort(keys).listen({}, listener('shop.test', shop), listener('*', shop));
+test('a session does not resume at another listener', async () => {
+  using port = await new TestPort().listen({}, listener('shop.test', shop), listener('*', shop));
   const { session } = await ask(port.port, { servername: 'shop.test' });
   assert.equal((await ask(port.port, { servername: 'shop.test', session })).reused, true);
   assert.equal((await ask(port.port, { servername: 'other.test', session })).reused, false);
-  keys.rotate(randomBytes(48));
-  assert.equal((await ask(port.port, { servername: 'shop.test', session })).reused, false);
+});
+
+for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+  test(`${maxVersion}: a session resumes across one rotation of the keys, not across two`, async () => {
+    const keys = new TicketKeys(randomBytes(48));
+    using port = await new TestPort(keys).listen({}, listener('shop.test', shop));
+    const client = { servername: 'shop.test', maxVersion };
+    const old = (await ask(port.port, client)).session;
+    keys.rotate(randomBytes(48));
+    assert.equal((await ask(port.port, { ...client, session: old })).reused, true, 'after one');
+    const fresh = (await ask(port.port, client)).session;
+    keys.rotate(randomBytes(48));
+    assert.equal((await ask(port.port, { ...client, session: old })).reused, false, 'after two');
+    assert.equal((await ask(port.port, { ...client, session: fresh })).reused, true, 'the next one after one');
+  });
+
+  test(`${maxVersion}: a worker that starts late opens the tickets of the keys before`, async () => {
+    const [before, now] = [randomBytes(48), randomBytes(48)];
+    using early = await new TestPort(new TicketKeys(before)).listen({}, listener('shop.test', shop));
+    using late = await new TestPort(new TicketKeys(now, before)).listen({}, listener('shop.test', shop));
+    const client = { servername: 'shop.test', maxVersion };
+    const { session } = await ask(early.port, client);
+    assert.equal((await ask(late.port, { ...client, session })).reused, true);
+  });
+}
+
+test('keys of another length are a mistake of ours', () => {
+  assert.throws(() => new TicketKeys(randomBytes(80)), /80 bytes: 48 are needed/);
+  assert.throws(() => new TicketKeys(randomBytes(48), randomBytes(1)), RangeError);
+  assert.throws(() => new TicketKeys(randomBytes(48)).rotate(randomBytes(47)), RangeError);
 });
 
 test('versions and ciphers are those of the listener that was named', async () => {

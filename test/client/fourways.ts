@@ -22,6 +22,8 @@ export interface FourwaysOptions {
   readonly bind?: string;
   /** Seconds or so, as `--drain` takes them. */
   readonly drain?: string;
+  /** How long keys of session tickets are used, as `--ticket-keys` takes it. */
+  readonly ticketKeys?: string;
   /** Folder for the last good plan; a temporary one otherwise. */
   readonly data?: string;
   /** CPU to pin to. */
@@ -78,6 +80,7 @@ export class Fourways {
       ...flag('--data', options.data ?? join(scratch, 'data')),
       ...flag('--workers', options.workers?.toString()),
       ...flag('--drain', options.drain),
+      ...flag('--ticket-keys', options.ticketKeys),
       ...flag('--log-level', options.logLevel),
     ];
     const out = options.outputFile === undefined ? 'pipe' : openSync(options.outputFile, 'w');
