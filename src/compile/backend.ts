@@ -1,6 +1,7 @@
 /** Backends of routes: what a backendRef stands for, and how that is reached. */
-import type { PlanCluster } from '../ir/plan.ts';
+import type { UpstreamProtocol } from '../ir/plan.ts';
 import { OWN_GROUP } from '../resource/fields.ts';
+import type { BackendSpec } from '../resource/kinds/backend.ts';
 import { type Backend, describe, keyOf, type Resource, type Service } from '../resource/resource.ts';
 import { type Broken, isGranted, missing, notGranted, type Reference, wrongKind } from './reference.ts';
 import { type Look, lookUp, targetKey } from './tables.ts';
@@ -15,7 +16,7 @@ export type BackendTarget =
 export type Transport = 'plain' | 'tls';
 
 export interface Spoken {
-  readonly protocol: PlanCluster['protocol'];
+  readonly protocol: UpstreamProtocol;
   readonly transport: Transport;
 }
 
@@ -57,17 +58,36 @@ function findPort(resource: Service, number: number | undefined): FoundBackend {
 
 const PLAIN: Spoken = { protocol: 'http1', transport: 'plain' };
 
-/** GEP-1911, and the names of the IANA that people write. Those without a prefix are no more than hints. */
+const SECURE: Spoken = { protocol: 'http1', transport: 'tls' };
+const H2_PLAIN: Spoken = { protocol: 'h2', transport: 'plain' };
+const H2_SECURE: Spoken = { protocol: 'h2', transport: 'tls' };
+
+/**
+ * GEP-1911, the names of the IANA, and what else people write. Those without a prefix are no more than hints. A
+ * WebSocket begins with a request of HTTP/1.1 (RFC 6455 section 4.1), so nothing else is meant by its names.
+ */
 const SPOKEN: Readonly<Record<string, Spoken>> = {
   http: PLAIN,
-  https: { protocol: 'http1', transport: 'tls' },
-  h2c: { protocol: 'h2c', transport: 'plain' },
-  grpc: { protocol: 'h2c', transport: 'plain' },
-  ws: { protocol: 'websocket', transport: 'plain' },
-  wss: { protocol: 'websocket', transport: 'tls' },
-  'kubernetes.io/h2c': { protocol: 'h2c', transport: 'plain' },
-  'kubernetes.io/ws': { protocol: 'websocket', transport: 'plain' },
-  'kubernetes.io/wss': { protocol: 'websocket', transport: 'tls' },
+  https: SECURE,
+  h2: H2_SECURE,
+  h2c: H2_PLAIN,
+  http2: H2_PLAIN,
+  grpc: H2_PLAIN,
+  grpcs: H2_SECURE,
+  ws: PLAIN,
+  wss: SECURE,
+  'kubernetes.io/h2c': H2_PLAIN,
+  'kubernetes.io/ws': PLAIN,
+  'kubernetes.io/wss': SECURE,
+};
+
+/** What manifests call it, as the plan has it. With TLS `h2c` is `h2`: the frames are the same. */
+export const UPSTREAM_PROTOCOLS: Readonly<Record<NonNullable<BackendSpec['protocol']>, UpstreamProtocol>> = {
+  http1: 'http1',
+  websocket: 'http1',
+  h2c: 'h2',
+  h2: 'h2',
+  auto: 'auto',
 };
 
 /** Undefined for a protocol with a prefix that we do not know: somebody meant it. */
@@ -76,10 +96,19 @@ export function spokenBy(appProtocol: string | undefined): Spoken | undefined {
   return SPOKEN[appProtocol.toLowerCase()] ?? (appProtocol.includes('/') ? undefined : PLAIN);
 }
 
-/** `Service/shop/web/80` or `Backend/shop/legacy`; with the Gateway behind it where that brings its own client certificate. */
-export function clusterKey(target: BackendTarget, certificateOf: string | undefined): string {
+/** What makes clusters of one backend different ones. */
+export interface ClusterVariant {
+  /** Key of the Gateway whose client certificate is shown. */
+  readonly certificateOf: string | undefined;
+  /** What a route needs to be spoken, whatever the backend says of itself; left out where that is the same. */
+  readonly protocol?: 'h2' | undefined;
+}
+
+/** `Service/shop/web/80` or `Backend/shop/legacy`, and what is said of it (see PlanCluster). */
+export function clusterKey(target: BackendTarget, { certificateOf, protocol }: ClusterVariant): string {
   const key = target.kind === 'Service' ? `${keyOf(target.resource)}/${target.port.port}` : keyOf(target.resource);
-  return certificateOf === undefined ? key : `${key}@${certificateOf}`;
+  const spoken = protocol === undefined ? key : `${key}+${protocol}`;
+  return certificateOf === undefined ? spoken : `${spoken}@${certificateOf}`;
 }
 
 /** Keys under which policies may name this backend, the closest first. */

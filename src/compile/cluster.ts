@@ -1,11 +1,25 @@
 /** Clusters: how a backend is reached, from its endpoints, its policies and the Gateway that sends. */
 import { isIP } from 'node:net';
-import type { PlanCluster, PlanClusterSettings, PlanClusterTls, PlanEndpoint } from '../ir/plan.ts';
+import type {
+  PlanCluster,
+  PlanClusterHttp2,
+  PlanClusterSettings,
+  PlanClusterTls,
+  PlanEndpoint,
+  UpstreamProtocol,
+} from '../ir/plan.ts';
 import { parseDuration } from '../resource/duration.ts';
 import type { UpstreamTLS } from '../resource/kinds/backend.ts';
 import { type Backend, type BackendPolicy, describe, keyOf, type Service } from '../resource/resource.ts';
 import { parseSize } from '../resource/size.ts';
-import { backendTargetKeys, type BackendTarget, type ServicePort, spokenBy } from './backend.ts';
+import {
+  backendTargetKeys,
+  type BackendTarget,
+  type ClusterVariant,
+  type ServicePort,
+  spokenBy,
+  UPSTREAM_PROTOCOLS,
+} from './backend.ts';
 import { readUpstreamTls, type TrustView } from './backend-tls.ts';
 import { CLUSTER_SETTINGS } from './defaults.ts';
 import { type Finding, warning } from './finding.ts';
@@ -15,11 +29,9 @@ import type { NamedSecret } from './secret.ts';
 import type { Look } from './tables.ts';
 
 /** A backend that some route sends to. */
-export interface ClusterNeed {
+export interface ClusterNeed extends ClusterVariant {
   readonly key: string;
   readonly target: BackendTarget;
-  /** Key of the Gateway whose client certificate is shown. */
-  readonly certificateOf: string | undefined;
 }
 
 export interface ClusterResult {
@@ -70,12 +82,12 @@ class Asked {
   }
 }
 
-export function lowerCluster({ target, certificateOf }: ClusterNeed, look: Look): ClusterResult {
+export function lowerCluster({ target, certificateOf, protocol }: ClusterNeed, look: Look): ClusterResult {
   const findings: Finding[] = [];
   const asked = new Asked(target, look);
   const tls = clusterTls(target, { asked, certificateOf, findings, look });
   const cluster: PlanCluster = {
-    protocol: asked.get('protocol') ?? protocolOf(target),
+    protocol: protocol ?? protocolOf(target, asked),
     endpoints:
       target.kind === 'Service' ? serviceEndpoints(target, { look, findings }) : target.resource.spec.endpoints,
     ...(tls !== undefined && { tls: tls.tls }),
@@ -89,9 +101,9 @@ export function lowerCluster({ target, certificateOf }: ClusterNeed, look: Look)
   };
 }
 
-/** What endpoints speak; `h2c` is planned, and refused by proxies until they can. */
-export function protocolAsked(target: BackendTarget, look: Look): PlanCluster['protocol'] {
-  return new Asked(target, look).get('protocol') ?? protocolOf(target);
+/** What the endpoints of a backend speak, as it and its policies say. */
+export function protocolAsked(target: BackendTarget, look: Look): UpstreamProtocol {
+  return protocolOf(target, new Asked(target, look));
 }
 
 /** Whether a backend is reached with TLS, so that a client certificate has a meaning. */
@@ -103,9 +115,10 @@ export function isTlsAsked(target: BackendTarget, look: Look): boolean {
   );
 }
 
-function protocolOf(target: BackendTarget): PlanCluster['protocol'] {
-  if (target.kind === 'Backend') return target.resource.spec.protocol ?? 'http1';
-  return spokenBy(target.port.appProtocol)?.protocol ?? 'http1';
+function protocolOf(target: BackendTarget, asked: Asked): UpstreamProtocol {
+  const said = asked.get('protocol') ?? (target.kind === 'Backend' ? target.resource.spec.protocol : undefined);
+  if (said !== undefined) return UPSTREAM_PROTOCOLS[said];
+  return (target.kind === 'Service' ? spokenBy(target.port.appProtocol)?.protocol : undefined) ?? 'http1';
 }
 
 function speaksTls({ appProtocol }: ServicePort): boolean {
@@ -242,5 +255,21 @@ function clusterSettings(asked: Asked): PlanClusterSettings {
       headerBytes === undefined ? defaults.headerBytesMax : (parseSize(headerBytes) ?? defaults.headerBytesMax),
     connectRetries: asked.get('connectRetries') ?? defaults.connectRetries,
     retryBudget: budgetPercent === undefined ? defaults.retryBudget : budgetPercent / 100,
+    http2: http2Settings(asked.get('http2'), defaults.http2),
+  };
+}
+
+/** Smaller windows make every frame wait for the one before; larger ones do not exist (RFC 9113 section 6.9.1). */
+const WINDOW_BYTES_MIN = 65_535;
+const WINDOW_BYTES_MAX = 2 ** 30;
+
+function http2Settings(asked: BackendPolicy['spec']['http2'] = {}, defaults: PlanClusterHttp2): PlanClusterHttp2 {
+  const { streamsMax = defaults.streamsMax, pingInterval, pingTimeout, windowBytes } = asked;
+  const window = windowBytes === undefined ? undefined : parseSize(windowBytes);
+  return {
+    streamsMax,
+    pingIntervalMs: pingInterval === undefined ? defaults.pingIntervalMs : parseDuration(pingInterval)!,
+    pingTimeoutMs: pingTimeout === undefined ? defaults.pingTimeoutMs : parseDuration(pingTimeout)!,
+    windowBytes: Math.min(WINDOW_BYTES_MAX, Math.max(WINDOW_BYTES_MIN, window ?? defaults.windowBytes)),
   };
 }

@@ -44,6 +44,14 @@ export const CLUSTER_SETTINGS: PlanClusterSettings = {
   headerBytesMax: 65_536,
   connectRetries: 2,
   retryBudget: 0.2,
+  http2: {
+    // What RFC 9113 section 6.5.2 asks servers to allow at least; beyond, one lost packet stops too many at once.
+    streamsMax: 100,
+    pingIntervalMs: 30_000,
+    pingTimeoutMs: 15_000,
+    // 1 Gbit/s over 2 ms.
+    windowBytes: 262_144,
+  },
 };
 
 /** A retry that names its codes but not how often and how far apart. */

@@ -65,6 +65,8 @@ export interface Treatment {
   readonly filters: readonly (readonly AskedFilter[])[];
   /** Key of the Gateway whose client certificate backends are shown. */
   readonly certificateOf: string | undefined;
+  /** What the route needs its backends to speak, whatever they say of themselves. */
+  readonly protocol?: 'h2';
 }
 
 /** A backend that was found, or why its share answers 500. */
@@ -188,11 +190,6 @@ function findTarget(to: Reference, { port, field, work }: TargetWork): ReadTarge
     findings.push(brokenAt(route, field, found.broken));
     return { kind: 'invalid', code: 'route.backend-invalid', why: found.broken.message };
   }
-  if (protocolAsked(found.target, look) === 'h2c') {
-    const message = `${describe(found.target.resource)} speaks HTTP/2 in clear text (h2c), which is not supported yet: requests to it answer 500`;
-    unresolved.push({ reason: 'UnsupportedProtocol', message });
-    findings.push(warning('route.unsupported', route, { field, message, related: [keyOf(found.target.resource)] }));
-  }
   return { kind: 'found', target: found.target };
 }
 
@@ -299,10 +296,14 @@ function lowerBackend({ target, weight, filters }: ReadBackend, treatment: Treat
 }
 
 /** Registers that the cluster of a backend is needed; gives its key. */
-function need(target: BackendTarget, { certificateOf }: Treatment, { needs, look }: RuleWork): string {
-  const shown = certificateOf !== undefined && isTlsAsked(target, look) ? certificateOf : undefined;
-  const key = clusterKey(target, shown);
-  needs.set(key, { key, target, certificateOf: shown });
+function need(target: BackendTarget, treatment: Treatment, { needs, look }: RuleWork): string {
+  const { certificateOf, protocol } = treatment;
+  const variant = {
+    certificateOf: certificateOf !== undefined && isTlsAsked(target, look) ? certificateOf : undefined,
+    protocol: protocol === protocolAsked(target, look) ? undefined : protocol,
+  };
+  const key = clusterKey(target, variant);
+  needs.set(key, { key, target, ...variant });
   return key;
 }
 

@@ -200,10 +200,18 @@ export interface PlanRetry {
   readonly codes: readonly number[];
 }
 
-/** How to reach one port of one Service, or one Backend. Key: `Service/NS/NAME/PORT` or `Backend/NS/NAME`. */
+/**
+ * What endpoints speak. `h2`: HTTP/2 by prior knowledge in clear text, by ALPN over TLS. `auto`: over TLS whichever of
+ * both ALPN agrees on, for each connection; in clear text HTTP/1.1.
+ */
+export type UpstreamProtocol = 'http1' | 'h2' | 'auto';
+
+/**
+ * How to reach one port of one Service, or one Backend. Key: `Service/NS/NAME/PORT` or `Backend/NS/NAME`, with `+h2`
+ * where a route needs HTTP/2 whatever the backend says of itself, and `@GATEWAY` where that brings its certificate.
+ */
 export interface PlanCluster {
-  /** What endpoints speak. `h2c` is served from issue to issue; a proxy that cannot answers `route.backend-invalid`. */
-  readonly protocol: 'http1' | 'h2c' | 'websocket';
+  readonly protocol: UpstreamProtocol;
   readonly endpoints: readonly PlanEndpoint[];
   readonly tls?: PlanClusterTls;
   readonly settings: PlanClusterSettings;
@@ -247,6 +255,19 @@ export interface PlanClusterSettings {
   readonly connectRetries: number;
   /** Share of requests that may be second attempts, 0 to 1, over ten seconds. */
   readonly retryBudget: number;
+  readonly http2: PlanClusterHttp2;
+}
+
+/** Connections of HTTP/2 to an upstream. */
+export interface PlanClusterHttp2 {
+  /** Requests at a time on one connection; the upstream may allow fewer. */
+  readonly streamsMax: number;
+  /** Silence of the upstream, while it owes something, after which it is asked whether it is there. 0 means never. */
+  readonly pingIntervalMs: number;
+  /** How long it may take to say so. */
+  readonly pingTimeoutMs: number;
+  /** How much of one answer may be on its way before we have passed it on. */
+  readonly windowBytes: number;
 }
 
 /** The change from one plan to the next, by named part. Applied whole or not at all. */

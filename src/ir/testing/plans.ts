@@ -62,6 +62,7 @@ export const CLUSTER: PlanCluster = {
     headerBytesMax: 32_768,
     connectRetries: 2,
     retryBudget: 0.2,
+    http2: { streamsMax: 100, pingIntervalMs: 30_000, pingTimeoutMs: 15_000, windowBytes: 262_144 },
   },
 };
 

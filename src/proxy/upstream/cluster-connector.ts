@@ -35,7 +35,6 @@ function secureFor(options: ClusterConnectorOptions): Secure {
 /** What is offered to an upstream that speaks TLS, by what its cluster is said to speak. */
 const ALPN: Readonly<Record<PlanCluster['protocol'], readonly string[]>> = {
   http1: ['http/1.1'],
-  // RFC 6455 begins with a request of HTTP/1.1.
-  websocket: ['http/1.1'],
-  h2c: ['h2'],
+  h2: ['h2'],
+  auto: ['h2', 'http/1.1'],
 };

@@ -52,6 +52,30 @@ export const BackendPolicySpec = Type.Object(
       }),
     ),
     protocol: upstreamProtocol,
+    http2: Type.Optional(
+      Type.Object(
+        {
+          streamsMax: Type.Optional(
+            Type.Integer({
+              minimum: 1,
+              maximum: 100_000,
+              description: 'Requests at a time on one connection; the upstream may allow fewer.',
+            }),
+          ),
+          pingInterval: Type.Optional(
+            duration({
+              description:
+                'Silence of an upstream that owes an answer after which it is asked whether it is there (PING). "0s" for never.',
+            }),
+          ),
+          pingTimeout: Type.Optional(duration({ description: 'How long it may take to say so.' })),
+          windowBytes: Type.Optional(
+            size({ description: 'How much of one answer may be on its way before it was passed on; 64Ki at least.' }),
+          ),
+        },
+        { ...strict, description: 'Connections of HTTP/2.' },
+      ),
+    ),
     tls: Type.Optional(UpstreamTLS),
   },
   strict,

@@ -52,7 +52,10 @@ export const UpstreamTLS = Type.Object(
 export type UpstreamTLS = Static<typeof UpstreamTLS>;
 
 export const upstreamProtocol = Type.Optional(
-  Type.Enum(['http1', 'h2c', 'websocket'], { description: 'What the endpoints speak. Default: http1.' }),
+  Type.Enum(['http1', 'h2', 'h2c', 'auto', 'websocket'], {
+    description:
+      'What the endpoints speak. h2 and h2c: HTTP/2, by ALPN where they are reached with TLS. auto: with TLS what ALPN agrees on. websocket: as http1. Default: http1.',
+  }),
 );
 
 export const BackendSpec = Type.Object(
