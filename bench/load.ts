@@ -1,25 +1,20 @@
 /** Rounds of load over several proxies in turn, so that a slow minute of the machine hits all of them. */
-import { execFile } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { DOOR_HOST, freePort, pause } from '../test/client/fourways.ts';
 import { exchangeOnce, get } from '../test/client/raw-client.ts';
+import { LOAD_TOOLS, type LoadResult } from './load-tool.ts';
 import { type Address, writeCertificate, type Peer, startOrigin } from './peer.ts';
 import { type Bound, coreTicks, cpuSeconds, rssBytes } from './process.ts';
 import { type LoadRow, median, round } from './row.ts';
-import { pathOf, type Scenario } from './scenario.ts';
+import type { Scenario } from './scenario.ts';
 
-export const CONNECTIONS = 64;
 const PROXY_CORE = 0;
 const LOAD_CORE = 1;
 const START_MS_MAX = 60_000;
 /** Long enough for a JIT to settle. */
 const WARM_SECONDS = 2;
-
-const run = promisify(execFile);
-const WRK_SCRIPT = fileURLToPath(new URL('peers/wrk.lua', import.meta.url));
 
 export interface LoadOptions {
   readonly dir: string;
@@ -32,7 +27,8 @@ interface Entrant {
   readonly peer: Peer;
   readonly version: string;
   readonly process: Bound;
-  readonly url: string;
+  readonly listen: Address;
+  readonly dir: string;
   readonly samples: Sample[];
 }
 
@@ -56,21 +52,28 @@ export async function runScenario(
   const dir = join(options.dir, scenario.name);
   mkdirSync(dir, { recursive: true });
   const origin = await freeAddress();
-  const started: Bound[] = [startOrigin({ dir, core: LOAD_CORE, origin }, scenario.bodyBytes)];
+  const started: Bound[] = [startOrigin({ dir, core: LOAD_CORE, origin, wire: scenario.wire }, scenario.bodyBytes)];
   try {
-    await untilAnswers(started[0]!, origin, { path: '/', tls: undefined });
+    await untilBound(started[0]!, origin);
     const entrants: Entrant[] = [];
     for (const peer of peers) {
+      const cannot = peer.cannot?.(scenario.wire);
+      if (cannot !== undefined) {
+        options.say(`  ${peer.name}: ${cannot}`);
+        continue;
+      }
       const entrant = await enter(peer, scenario, { dir: join(dir, peer.name), origin, started });
       if (entrant === undefined) options.say(`  ${peer.name}: absent`);
       else entrants.push(entrant);
     }
-    for (const { url } of entrants) await wrk(url, scenario, WARM_SECONDS);
+    for (const entrant of entrants) await load(entrant, scenario, WARM_SECONDS);
     for (let nth = 0; nth < options.rounds; nth++) {
       for (const entrant of entrants) entrant.samples.push(await sample(entrant, scenario, options.seconds));
     }
-    const nginx = entrants.find(({ peer }) => peer.name === 'nginx')?.samples;
-    return entrants.map((entrant) => rowOf(scenario, entrant, nginx));
+    const samplesOf = (name: string): readonly Sample[] | undefined =>
+      entrants.find(({ peer }) => peer.name === name)?.samples;
+    const others = { nginx: samplesOf('nginx'), haproxy: samplesOf('haproxy') };
+    return entrants.map((entrant) => rowOf(scenario, entrant, others));
   } finally {
     for (const process of started.toReversed()) await process.stop();
   }
@@ -86,22 +89,25 @@ async function enter(
   mkdirSync(dir, { recursive: true });
   const listen = await freeAddress();
   const tls = scenario.tls ? writeCertificate(dir) : undefined;
-  const process = peer.start({ dir, core: PROXY_CORE, listen, origin, tls, routes: scenario.routes });
+  const { routes, wire } = scenario;
+  const process = peer.start({ dir, core: PROXY_CORE, listen, origin, tls, routes, wire });
   started.push(process);
+  const entrant: Entrant = { peer, version, process, listen, dir, samples: [] };
   try {
-    await untilAnswers(process, listen, { path: pathOf(scenario), tls });
+    await untilBound(process, listen);
+    await untilServes(entrant, scenario);
   } catch (error) {
     throw new Error(`${peer.name} did not answer; its output is in ${dir}/${peer.name}.log`, { cause: error });
   }
-  const url = `${scenario.tls ? 'https' : 'http'}://${listen.host}:${listen.port}${pathOf(scenario)}`;
-  return { peer, version, process, url, samples: [] };
+  return entrant;
 }
 
-async function sample({ process, url }: Entrant, scenario: Scenario, seconds: number): Promise<Sample> {
+async function sample(entrant: Entrant, scenario: Scenario, seconds: number): Promise<Sample> {
+  const { process } = entrant;
   const cpuBefore = cpuSeconds(process.pid);
   const coreBefore = coreTicks(PROXY_CORE);
   const wallBefore = performance.now();
-  const result = await wrk(url, scenario, seconds);
+  const result = await load(entrant, scenario, seconds);
   const wallSeconds = (performance.now() - wallBefore) / 1_000;
   const cpu = cpuSeconds(process.pid) - cpuBefore;
   const coreAfter = coreTicks(PROXY_CORE);
@@ -118,24 +124,20 @@ async function sample({ process, url }: Entrant, scenario: Scenario, seconds: nu
   };
 }
 
-interface WrkResult {
-  readonly requests: number;
-  readonly microseconds: number;
-  readonly p50_us: number;
-  readonly p99_us: number;
-  readonly errors: number;
+function load({ listen, dir }: Entrant, scenario: Scenario, seconds: number): Promise<LoadResult> {
+  return LOAD_TOOLS[scenario.load]({ target: listen, scenario, seconds, core: LOAD_CORE, dir });
 }
 
-async function wrk(url: string, scenario: Scenario, seconds: number): Promise<WrkResult> {
-  const headers = ['Host: bench.test', ...scenario.headers].flatMap((line) => ['-H', line]);
-  const load = ['wrk', '-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '-s', WRK_SCRIPT, ...headers, url];
-  const { stdout } = await run('taskset', ['-c', String(LOAD_CORE), ...load]);
-  const line = stdout.split('\n').find((text) => text.startsWith('{'));
-  if (line === undefined) throw new Error(`Cannot read what wrk printed: ${stdout}`);
-  return JSON.parse(line) as WrkResult;
+/** Round by round, because the machine may be slow in one and fast in the next. */
+function ratio(samples: readonly Sample[], others: readonly Sample[]): number {
+  return round(median(samples.map(({ cpuUs }, i) => cpuUs / others[i]!.cpuUs)), 2);
 }
 
-function rowOf(scenario: Scenario, { peer, version, samples }: Entrant, nginx: readonly Sample[] | undefined): LoadRow {
+function rowOf(
+  scenario: Scenario,
+  { peer, version, samples }: Entrant,
+  { nginx, haproxy }: Readonly<Record<'nginx' | 'haproxy', readonly Sample[] | undefined>>,
+): LoadRow {
   const of = (figure: keyof Sample): number[] => samples.map((one) => one[figure]);
   return {
     scenario: scenario.name,
@@ -151,15 +153,45 @@ function rowOf(scenario: Scenario, { peer, version, samples }: Entrant, nginx: r
     cpu_us_max: round(Math.max(...of('cpuUs')), 2),
     core_busy_percent: round(median(of('busyPercent')), 0),
     strangers_percent: round(median(of('strangersPercent')), 0),
-    // Round by round, because the machine may be slow in one and fast in the next.
-    ...(nginx === undefined
-      ? {}
-      : { ratio_to_nginx: round(median(samples.map(({ cpuUs }, i) => cpuUs / nginx[i]!.cpuUs)), 2) }),
+    ...(nginx === undefined ? {} : { ratio_to_nginx: ratio(samples, nginx) }),
+    ...(haproxy === undefined ? {} : { ratio_to_haproxy: ratio(samples, haproxy) }),
   };
 }
 
 export async function freeAddress(): Promise<Address> {
   return { host: DOOR_HOST, port: await freePort(DOOR_HOST) };
+}
+
+/** Waits until the process accepts connections. */
+async function untilBound(process: Bound, { host, port }: Address): Promise<void> {
+  const endMs = performance.now() + START_MS_MAX;
+  for (;;) {
+    const bound = await new Promise<boolean>((resolve) => {
+      const socket = connect({ host, port });
+      socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+      socket.once('connect', () => socket.destroy());
+    });
+    if (bound) return;
+    if (!process.alive) throw new Error('It ended at once');
+    if (performance.now() > endMs) throw new Error(`Nothing listens on ${host}:${port} after ${START_MS_MAX} ms`);
+    await pause(50);
+  }
+}
+
+/** Waits until a second of load is answered without an error: what was bound may still be without a route. */
+async function untilServes(entrant: Entrant, scenario: Scenario): Promise<void> {
+  const endMs = performance.now() + START_MS_MAX;
+  for (let last: unknown; ; await pause(200)) {
+    try {
+      const { requests, errors } = await load(entrant, scenario, 1);
+      if (requests > 0 && errors === 0) return;
+      last = `${requests} answers, ${errors} errors`;
+    } catch (error) {
+      last = error;
+    }
+    if (!entrant.process.alive) throw new Error('It ended at once');
+    if (performance.now() > endMs) throw new Error(`No good answer after ${START_MS_MAX} ms: ${String(last)}`);
+  }
 }
 
 /** Waits until a GET of `path` is answered with 200. */

@@ -24,6 +24,7 @@ export interface LoadRow extends Row {
   readonly strangers_percent: number;
   /** CPU time per request by that of nginx, median of the rounds; absent when nginx did not run. */
   readonly ratio_to_nginx?: number;
+  readonly ratio_to_haproxy?: number;
 }
 
 export function median(values: readonly number[]): number {
@@ -40,14 +41,27 @@ export function round(value: number, digits: number): number {
   return Number(value.toFixed(digits));
 }
 
-/** The rows of one scenario as a table, with CPU time as a ratio to nginx when nginx ran. */
+/** The rows of one scenario as a table, with CPU time as a ratio to nginx and HAProxy when they ran. */
 export function loadTable(rows: readonly LoadRow[]): string {
-  const head = ['proxy', 'CPU µs/req', 'spread', '× nginx', 'req/s', 'p50 ms', 'p99 ms', 'RSS MB', 'core %', 'errors'];
+  const head = [
+    'proxy',
+    'CPU µs/req',
+    'spread',
+    '× nginx',
+    '× HAProxy',
+    'req/s',
+    'p50 ms',
+    'p99 ms',
+    'RSS MB',
+    'core %',
+    'errors',
+  ];
   const lines = rows.map((row) => [
     `${row.proxy} ${row.version}`,
     row.cpu_us_per_request.toFixed(1),
     `${row.cpu_us_min.toFixed(1)}–${row.cpu_us_max.toFixed(1)}`,
     row.ratio_to_nginx?.toFixed(2) ?? '–',
+    row.ratio_to_haproxy?.toFixed(2) ?? '–',
     row.rps.toFixed(0),
     row.p50_ms.toFixed(2),
     row.p99_ms.toFixed(2),

@@ -97,13 +97,13 @@ function missingTools(): string | undefined {
   if (process.platform !== 'linux') return 'Cannot run the bench: it reads /proc, so it needs Linux';
   if (availableParallelism() < 2)
     return 'Cannot run the bench: it needs two cores, one for the proxy, one for the load';
-  const packages = { wrk: 'wrk', taskset: 'util-linux' };
+  const packages = { wrk: 'wrk', h2load: 'nghttp2-client', taskset: 'util-linux' };
   const missing = Object.entries(packages).filter(
     ([tool]) => firstLineOf('sh', '-c', `command -v ${tool}`) === undefined,
   );
   if (missing.length === 0) return undefined;
   const names = missing.map(([, name]) => name).join(' ');
-  return `Cannot run the bench: ${missing.map(([tool]) => tool).join(', ')} not found. On Debian: apt-get install ${names} nginx haproxy caddy`;
+  return `Cannot run the bench: ${missing.map(([tool]) => tool).join(', ')} not found. On Debian: apt-get install ${names} nginx libnginx-mod-stream haproxy caddy`;
 }
 
 process.exitCode = await main();

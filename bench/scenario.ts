@@ -1,15 +1,31 @@
 /** What is measured. The names are stable: rows are compared across versions by them. */
 
+/**
+ * What is spoken before and behind the proxy. `h2` in front is prior knowledge in clear text, or ALPN with TLS;
+ * `grpc` behind is HTTP/2 with trailers.
+ */
+export interface Wire {
+  readonly front: 'h1' | 'h2' | 'tcp' | 'ws';
+  readonly back: 'h1' | 'h2' | 'grpc' | 'tcp' | 'ws';
+}
+
+export type LoadName = 'wrk' | 'h2load' | 'ws-echo' | 'grpc-echo';
+
 export interface Scenario {
   readonly name: string;
   readonly about: string;
+  readonly wire: Wire;
+  readonly load: LoadName;
   /** Bytes of the answer's body. */
   readonly bodyBytes: number;
   readonly tls: boolean;
   /** 0: one route that takes everything. */
   readonly routes: number;
   readonly headers: readonly string[];
-  /** Peers that are left out, and why. */
+  readonly connections: number;
+  /** Requests under way on one connection, for HTTP/2. */
+  readonly streams: number;
+  /** The only peers that are asked, where the others have nothing to be compared with. */
   readonly only?: readonly string[];
 }
 
@@ -29,13 +45,88 @@ const BROWSER_HEADERS: readonly string[] = [
   'Upgrade-Insecure-Requests: 1',
 ];
 
-const PLAIN = { bodyBytes: 100, tls: false, routes: 0, headers: [] } as const;
+const PLAIN = {
+  wire: { front: 'h1', back: 'h1' },
+  load: 'wrk',
+  bodyBytes: 100,
+  tls: false,
+  routes: 0,
+  headers: [],
+  connections: 64,
+  streams: 1,
+} as const satisfies Partial<Scenario>;
+
+const MANY_STREAMS = { ...PLAIN, load: 'h2load', connections: 16, streams: 8 } as const;
+const GRPC_HEADERS: readonly string[] = ['content-type: application/grpc', 'te: trailers'];
 
 export const SCENARIOS: readonly Scenario[] = [
   { ...PLAIN, name: 'h1-bare', about: '64 keep-alive connections, 100 B answer, no request headers but Host' },
   { ...PLAIN, name: 'h1-12-headers', about: 'the same with 12 request headers', headers: BROWSER_HEADERS },
   { ...PLAIN, name: 'h1-16k', about: '16 KB answer', bodyBytes: 16_384 },
   { ...PLAIN, name: 'tls', about: 'TLS 1.3 terminated, HTTP/1.1 to the origin', tls: true },
+  {
+    ...MANY_STREAMS,
+    name: 'h2-h1',
+    about: 'HTTP/2 in clear text, 16 connections of 8 streams, 100 B answer, HTTP/1.1 to the origin',
+    wire: { front: 'h2', back: 'h1' },
+  },
+  {
+    ...MANY_STREAMS,
+    name: 'h2-h1-12-headers',
+    about: 'the same with 12 request headers',
+    wire: { front: 'h2', back: 'h1' },
+    headers: BROWSER_HEADERS,
+  },
+  {
+    ...MANY_STREAMS,
+    name: 'h2-h2',
+    about: 'HTTP/2 in clear text on both sides',
+    wire: { front: 'h2', back: 'h2' },
+  },
+  {
+    ...MANY_STREAMS,
+    name: 'h2-tls',
+    about: 'HTTP/2 over TLS 1.3, HTTP/1.1 to the origin',
+    wire: { front: 'h2', back: 'h1' },
+    tls: true,
+  },
+  {
+    ...MANY_STREAMS,
+    name: 'grpc-unary',
+    about: 'gRPC unary, messages of 100 B, trailers',
+    wire: { front: 'h2', back: 'grpc' },
+    headers: GRPC_HEADERS,
+  },
+  {
+    ...PLAIN,
+    name: 'grpc-stream',
+    about: 'gRPC bidirectional streams, 64 of them on 4 connections, a 100 B message and its echo at a time',
+    wire: { front: 'h2', back: 'grpc' },
+    load: 'grpc-echo',
+    connections: 4,
+    streams: 16,
+  },
+  {
+    ...PLAIN,
+    name: 'ws-echo',
+    about: 'WebSocket, 64 connections, a 100 B message and its echo at a time',
+    wire: { front: 'ws', back: 'ws' },
+    load: 'ws-echo',
+  },
+  {
+    ...PLAIN,
+    name: 'tcp-small',
+    about: 'TCP passed on, 64 connections, small requests and 100 B answers',
+    wire: { front: 'tcp', back: 'tcp' },
+  },
+  {
+    ...PLAIN,
+    name: 'tcp-1m',
+    about: 'TCP passed on, 16 connections, answers of 1 MB',
+    wire: { front: 'tcp', back: 'tcp' },
+    bodyBytes: 1_048_576,
+    connections: 16,
+  },
   { ...PLAIN, name: 'routes-1000', about: '1,000 routes, the middle one asked for', routes: 1_000 },
   // Flat or not: our own lookup against the number of routes.
   { ...PLAIN, name: 'lookup-10', about: 'Fourways with 10 routes', routes: 10, only: ['fourways'] },
@@ -45,5 +136,6 @@ export const SCENARIOS: readonly Scenario[] = [
 
 /** The path that a scenario asks for. */
 export function pathOf(scenario: Scenario): string {
+  if (scenario.wire.back === 'grpc') return '/bench.Echo/Call';
   return scenario.routes === 0 ? '/' : `/r/${Math.floor(scenario.routes / 2)}`;
 }

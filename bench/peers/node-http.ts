@@ -35,4 +35,18 @@ const server =
     ? createServer({ keepAliveTimeout: 75_000 }, pass)
     : createTlsServer({ cert: readFileSync(certificate), key: readFileSync(key!), keepAliveTimeout: 75_000 }, pass);
 server.maxRequestsPerSocket = 0;
+server.on('upgrade', (from: IncomingMessage, client, head) => {
+  const up = request({ host: originHost, port: Number(originPort), path: from.url ?? '/', headers: from.headers });
+  up.on('upgrade', (answer, upstream, early) => {
+    const lines = Object.entries(answer.headers).map(([name, value]) => `${name}: ${String(value)}\r\n`);
+    client.write(`HTTP/1.1 101 Switching Protocols\r\n${lines.join('')}\r\n`);
+    client.write(early);
+    upstream.write(head);
+    client.pipe(upstream).pipe(client);
+    client.on('error', () => upstream.destroy());
+    upstream.on('error', () => client.destroy());
+  });
+  up.on('error', () => client.destroy());
+  up.end();
+});
 server.listen(Number(port), host);

@@ -26,15 +26,17 @@ export interface GatewayOptions {
   /** Bound address; without it the gateway takes `--bind`. */
   readonly address?: string;
   readonly port: number;
+  /** Default: HTTP. */
+  readonly protocol?: 'TCP';
   /** Name of a Secret: an HTTPS listener. */
   readonly tlsSecret?: string;
   readonly hostname?: string;
 }
 
-export function gateway({ name = 'gw', address, port, tlsSecret, hostname }: GatewayOptions): Manifest {
+export function gateway({ name = 'gw', address, port, protocol, tlsSecret, hostname }: GatewayOptions): Manifest {
   const tls =
     tlsSecret === undefined
-      ? { protocol: 'HTTP' }
+      ? { protocol: protocol ?? 'HTTP' }
       : { protocol: 'HTTPS', tls: { mode: 'Terminate', certificateRefs: [{ name: tlsSecret }] } };
   return {
     apiVersion: API,
@@ -73,14 +75,15 @@ export function prefixRule(prefix: string, service: string, more: Manifest = {})
   };
 }
 
-/** A Service on port 80 with these endpoints, which must all have the same port. */
-export function service(name: string, backends: readonly Backend[]): Manifest[] {
+/** A Service on port 80 with these endpoints. @param appProtocol  such as `kubernetes.io/h2c` */
+export function service(name: string, backends: readonly Backend[], appProtocol?: string): Manifest[] {
+  const spoken = appProtocol === undefined ? {} : { appProtocol };
   return [
     {
       apiVersion: 'v1',
       kind: 'Service',
       metadata: { name, namespace: 'default' },
-      spec: { ports: [{ name: 'http', port: 80, protocol: 'TCP' }] },
+      spec: { ports: [{ name: 'http', port: 80, protocol: 'TCP', ...spoken }] },
     },
     ...slices(name, backends),
   ];
