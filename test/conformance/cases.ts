@@ -2,11 +2,16 @@
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { OVER_HTTP1 } from './excluded.ts';
+import { type Excluded, NOT_STANDALONE, OVER_HTTP1, SUPPORTED, UNLISTED } from './excluded.ts';
+
+/** Every profile of a gateway. Those of a mesh need clients inside of it. */
+export const PROFILES = ['GATEWAY-HTTP', 'GATEWAY-GRPC', 'GATEWAY-TLS', 'GATEWAY-TCP', 'GATEWAY-UDP'] as const;
 
 interface TestRow {
   readonly shortName: string;
   readonly profiles: readonly string[];
+  /** Tests of what a gateway without a feature must say. */
+  readonly featureGuards?: readonly { readonly skipIfSupported?: string }[];
   readonly level: 'core' | 'extended';
   readonly features: readonly string[];
   readonly cases: readonly string[];
@@ -39,7 +44,11 @@ export interface DataSet {
   readonly manifestsDir: string;
   /** Certificates that the cases name, made once: the runner would make them for each test. */
   readonly secretsFile: string;
-  testsOf(profile: string): readonly string[];
+  /** Each test once, whatever number of the profiles it is in. */
+  testsOf(profiles: readonly string[]): readonly string[];
+  /** Tests of these profiles that are not run. */
+  excludedOf(profiles: readonly string[]): readonly Excluded[];
+  profilesOf(test: string): readonly string[];
   levelOf(test: string): 'core' | 'extended';
 }
 
@@ -78,7 +87,30 @@ function readSet(
     secretsFile,
     casesFile,
     manifestsDir: join(dir, 'manifests'),
-    testsOf: (profile) => tests.filter(({ profiles }) => profiles.includes(profile)).map(({ shortName }) => shortName),
-    levelOf: (name) => tests.find(({ shortName }) => shortName === name)?.level ?? 'extended',
+    ...selections(tests),
   };
+}
+
+function selections(tests: readonly TestRow[]): Pick<DataSet, 'testsOf' | 'excludedOf' | 'profilesOf' | 'levelOf'> {
+  const rows = new Map(tests.map((test) => [test.shortName, test]));
+  const profilesOf = (test: string): readonly string[] => {
+    const listed = rows.get(test)?.profiles.filter((profile) => PROFILES.some((known) => known === profile)) ?? [];
+    const own = UNLISTED[test];
+    return own === undefined ? listed : [own];
+  };
+  const of = (profiles: readonly string[]): TestRow[] =>
+    tests.filter(({ shortName }) => profilesOf(shortName).some((profile) => profiles.includes(profile)));
+  return {
+    profilesOf,
+    testsOf: (profiles) => of(profiles).flatMap((test) => (exclusionOf(test) === undefined ? [test.shortName] : [])),
+    excludedOf: (profiles) => of(profiles).flatMap((test) => exclusionOf(test) ?? []),
+    levelOf: (test) => rows.get(test)?.level ?? 'extended',
+  };
+}
+
+function exclusionOf({ shortName, featureGuards = [] }: TestRow): Excluded | undefined {
+  const guard = featureGuards.find(({ skipIfSupported = '' }) => SUPPORTED.includes(skipIfSupported));
+  if (guard === undefined) return NOT_STANDALONE.find(({ test }) => test === shortName);
+  const reason = `Upstream skips it for gateways with ${guard.skipIfSupported}: it asks what those without must say`;
+  return { test: shortName, reason };
 }

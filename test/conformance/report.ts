@@ -1,14 +1,13 @@
 /** The report that is checked in, and what a run is held against. */
+import { type DataSet, PROFILES } from './cases.ts';
 import type { Excluded } from './excluded.ts';
-import { OVER_HTTP1 } from './excluded.ts';
+import { OVER_HTTP1, UNLISTED } from './excluded.ts';
 import type { Mode, Outcome } from './shards.ts';
 
 export interface SetResult {
-  readonly name: string;
-  readonly about: string;
+  readonly set: DataSet;
   readonly mode: Mode;
   readonly outcomes: readonly Outcome[];
-  readonly excluded: readonly Excluded[];
 }
 
 /** State by data set and test. */
@@ -23,10 +22,10 @@ export function compare(
 ): { regressed: string[]; improved: string[] } {
   const regressed: string[] = [];
   const improved: string[] = [];
-  for (const { name, outcomes } of results) {
+  for (const { set, outcomes } of results) {
     for (const { test, state } of outcomes) {
-      const want = expected[name]?.[test] ?? 'pass';
-      const line = `${name} ${test}: ${state}, expected ${want}`;
+      const want = expected[set.name]?.[test] ?? 'pass';
+      const line = `${set.name} ${test}: ${state}, expected ${want}`;
       if (RANK[state]! < (RANK[want] ?? 2)) regressed.push(line);
       else if (RANK[state]! > (RANK[want] ?? 2)) improved.push(line);
     }
@@ -42,17 +41,27 @@ export function renderReport(results: readonly SetResult[], version: string): st
     'backends: on one data set a fresh process for each test, on the other one process for many tests, each of which is a',
     'change of its configuration. A case counts when it holds three times in a row.',
     '',
-    `Fourways ${version}, profile GATEWAY-HTTP (core and extended features, standard and experimental channel).`,
+    `Fourways ${version}, every profile of a gateway (core and extended features, standard and experimental channel).`,
     '',
-    '| data set | cases from | process | core tests | extended tests | cases |',
-    '|---|---|---|---|---|---|',
-    ...results.map(summaryLine),
+    '| data set | cases from | process |',
+    '|---|---|---|',
+    ...results.map(
+      ({ set, mode }) =>
+        `| ${set.name} | ${set.about} | ${mode === 'fresh' ? 'one for each test' : 'one for many tests'} |`,
+    ),
+    '',
+    '| profile | data set | core tests | extended tests | cases |',
+    '|---|---|---|---|---|',
+    ...PROFILES.flatMap((profile) => results.map((result) => summaryLine(profile, result))),
+    '',
+    'A test that is in several profiles is run once and counted in each. In no profile upstream, and counted here in that of',
+    `their route: ${Object.keys(UNLISTED).join(', ')}.`,
     '',
     '## Left out',
     '',
     '| test | why |',
     '|---|---|',
-    ...namesOf(results.flatMap(({ excluded }) => excluded)),
+    ...namesOf(results.flatMap(({ set }) => set.excludedOf(PROFILES))),
     '',
     'Changed:',
     '',
@@ -62,8 +71,8 @@ export function renderReport(results: readonly SetResult[], version: string): st
     '',
     '## Every test',
     '',
-    `| test | level | ${results.map(({ name }) => name).join(' | ')} |`,
-    `|---|---|${results.map(() => '---|').join('')}`,
+    `| test | profile | level | ${results.map(({ set }) => set.name).join(' | ')} |`,
+    `|---|---|---|${results.map(() => '---|').join('')}`,
     ...testLines(results),
     ...failureLines(results),
     '',
@@ -71,14 +80,15 @@ export function renderReport(results: readonly SetResult[], version: string): st
   return lines.join('\n');
 }
 
-function summaryLine({ name, about, mode, outcomes }: SetResult): string {
+function summaryLine(profile: string, { set, outcomes }: SetResult): string {
+  const own = outcomes.filter(({ test }) => set.profilesOf(test).includes(profile));
   const passed = (level: string): string => {
-    const all = outcomes.filter((one) => one.level === level);
+    const all = own.filter((one) => one.level === level);
     return `${all.filter(({ state }) => state !== 'fail').length} of ${all.length}`;
   };
-  const cases = outcomes.reduce((sum, one) => sum + one.passed, 0);
-  const all = outcomes.reduce((sum, one) => sum + one.passed + one.failed + one.skipped, 0);
-  return `| ${name} | ${about} | ${mode === 'fresh' ? 'one for each test' : 'one for many tests'} | ${passed('core')} | ${passed('extended')} | ${cases} of ${all} |`;
+  const cases = own.reduce((sum, one) => sum + one.passed, 0);
+  const all = own.reduce((sum, one) => sum + one.passed + one.failed + one.skipped, 0);
+  return `| ${profile} | ${set.name} | ${passed('core')} | ${passed('extended')} | ${cases} of ${all} |`;
 }
 
 function namesOf(rows: readonly Excluded[]): string[] {
@@ -91,8 +101,13 @@ function testLines(results: readonly SetResult[]): string[] {
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .map(([test, level]) => {
       const cells = results.map(({ outcomes }) => cell(outcomes.find((one) => one.test === test)));
-      return `| ${test} | ${level} | ${cells.join(' | ')} |`;
+      return `| ${test} | ${profileWord(results, test)} | ${level} | ${cells.join(' | ')} |`;
     });
+}
+
+function profileWord(results: readonly SetResult[], test: string): string {
+  const profiles = new Set(results.flatMap(({ set }) => set.profilesOf(test)));
+  return profiles.size === PROFILES.length ? 'all' : [...profiles].join(', ');
 }
 
 function cell(outcome: Outcome | undefined): string {
@@ -102,8 +117,8 @@ function cell(outcome: Outcome | undefined): string {
 }
 
 function failureLines(results: readonly SetResult[]): string[] {
-  const lines = results.flatMap(({ name, outcomes }) =>
-    outcomes.flatMap(({ messages }) => messages.map((message) => `- ${name} ${message.replaceAll('\n', ' ')}`)),
+  const lines = results.flatMap(({ set, outcomes }) =>
+    outcomes.flatMap(({ messages }) => messages.map((message) => `- ${set.name} ${message.replaceAll('\n', ' ')}`)),
   );
   return lines.length === 0 ? [] : ['', '## What did not pass', '', ...lines];
 }
