@@ -161,6 +161,15 @@ export class Headers {
     return copy;
   }
 
+  /** No `toLines` is longer than so many characters. */
+  get charsMax(): number {
+    let chars = this.#raw.length;
+    const added = this.#added;
+    if (added !== undefined)
+      for (let k = 0; k < added.length; k += 2) chars += added[k]!.length + added[k + 1]!.length + 4;
+    return chars;
+  }
+
   /** Whether a received line was removed or replaced. */
   get edited(): boolean {
     return this.#edited || this.#added !== undefined;

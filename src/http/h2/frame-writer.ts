@@ -7,19 +7,29 @@
 import type { Duplex } from 'node:stream';
 import type { TurnEnd } from '../../net/turn-end.ts';
 import { FRAME, FRAME_HEADER_BYTES, FLAG } from './frame.ts';
+import { GATHER_BYTES, giveBuffer, takeBuffer } from './gather-buffers.ts';
 
-/** Gathered frames leave when there are as many; larger pieces of body go behind what waits as they are. */
-const GATHER_BYTES = 32 * 1024;
+/** With so much gathered it leaves at once: waiting for company saves nothing. */
+const LARGE_BYTES = 32 * 1024;
 
-/** Pieces of body from this size on are given to the socket by themselves: a copy would cost more than a write. */
-const LARGE_BYTES = 8 * 1024;
+/** Up to this size what leaves is copied, so that a socket which is slow to take it holds no more than that. */
+const COPY_BYTES_MAX = 16 * 1024;
 
 export class FrameWriter {
   readonly #socket: Duplex;
   readonly #turnEnd: TurnEnd;
+  /** Number of the buffer that is gathered now: says whether a frame can still be changed. */
+  batch = 0;
   #buffer: Buffer | undefined;
   #at = 0;
   #asked = false;
+  /** Lent to the socket, the oldest first; as many as make it full. */
+  readonly #inFlight: Buffer[] = [];
+  readonly #onWritten = (error?: Error | null): void => {
+    const buffer = this.#inFlight.shift()!;
+    // After a failure the system may still read from it.
+    if (error === undefined || error === null) giveBuffer(buffer);
+  };
 
   constructor(socket: Duplex, turnEnd: TurnEnd) {
     this.#socket = socket;
@@ -40,7 +50,7 @@ export class FrameWriter {
     let buffer = this.#buffer;
     if (buffer === undefined || buffer.length - this.#at < need) {
       this.flush();
-      this.#buffer = buffer = Buffer.allocUnsafeSlow(Math.max(GATHER_BYTES, need));
+      this.#buffer = buffer = need <= GATHER_BYTES ? takeBuffer() : Buffer.allocUnsafeSlow(need);
     }
     return buffer;
   }
@@ -50,8 +60,8 @@ export class FrameWriter {
     return this.#at + FRAME_HEADER_BYTES;
   }
 
-  /** Completes the reserved frame. */
-  commit(type: number, flags: number, streamId: number, payloadBytes: number): void {
+  /** Completes the reserved frame. @returns where it begins, for {@link FrameWriter.endStream} */
+  commit(type: number, flags: number, streamId: number, payloadBytes: number): number {
     const buffer = this.#buffer!;
     const at = this.#at;
     buffer[at] = payloadBytes >>> 16;
@@ -65,15 +75,29 @@ export class FrameWriter {
     buffer[at + 8] = streamId;
     this.#at = at + FRAME_HEADER_BYTES + payloadBytes;
     this.#ask();
+    return at;
+  }
+
+  /**
+   * The HEADERS or DATA frame that was written last for a stream is its last one.
+   *
+   * @param batch  value of {@link FrameWriter.batch} when the frame was written
+   * @returns false when it has left already
+   */
+  endStream(batch: number, at: number): boolean {
+    if (batch !== this.batch || this.#buffer === undefined) return false;
+    this.#buffer[at + 4]! |= FLAG.END_STREAM;
+    return true;
   }
 
   /** One DATA frame with `bytes` from `start` to `end`, which are copied. At most the peer's SETTINGS_MAX_FRAME_SIZE. */
-  data(streamId: number, bytes: Uint8Array, start: number, end: number, flags: number): void {
+  data(streamId: number, bytes: Uint8Array, start: number, end: number, flags: number): number {
     const size = end - start;
     const buffer = this.reserve(size);
     buffer.set(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end), this.payloadAt);
-    this.commit(FRAME.DATA, flags, streamId, size);
-    if (size >= LARGE_BYTES) this.flush();
+    const at = this.commit(FRAME.DATA, flags, streamId, size);
+    if (this.#at >= LARGE_BYTES) this.flush();
+    return at;
   }
 
   rstStream(streamId: number, code: number): void {
@@ -118,6 +142,13 @@ export class FrameWriter {
     this.commit(FRAME.GOAWAY, 0, 0, 8 + debug.length);
   }
 
+  /** Bytes that are no frame: the preface of a client. */
+  raw(bytes: Uint8Array): void {
+    this.reserve(bytes.length).set(bytes, this.#at);
+    this.#at += bytes.length;
+    this.#ask();
+  }
+
   /** Gives everything that waits to the socket. Whatever is written later begins a new buffer. */
   flush(): void {
     const buffer = this.#buffer;
@@ -125,7 +156,16 @@ export class FrameWriter {
     const size = this.#at;
     this.#at = 0;
     this.#buffer = undefined;
-    if (!this.#socket.destroyed) this.#socket.write(size === buffer.length ? buffer : buffer.subarray(0, size));
+    this.batch++;
+    if (this.#socket.destroyed) return giveBuffer(buffer);
+    if (size <= COPY_BYTES_MAX) {
+      const copy = Buffer.allocUnsafe(size);
+      buffer.copy(copy, 0, 0, size);
+      this.#socket.write(copy);
+      return giveBuffer(buffer);
+    }
+    this.#inFlight.push(buffer);
+    this.#socket.write(buffer.subarray(0, size), this.#onWritten);
   }
 
   #ask(): void {

@@ -79,10 +79,13 @@ export function h2ErrorName(code: number): string {
 export class H2ConnectionError {
   readonly code: number;
   readonly detail: string;
+  /** For metrics, of a closed list: what was overdone (flood-guard.ts), else the name of the code. */
+  readonly reason: string;
 
-  constructor(code: number, detail: string) {
+  constructor(code: number, detail: string, reason: string = h2ErrorName(code)) {
     this.code = code;
     this.detail = detail;
+    this.reason = reason;
   }
 }
 
@@ -119,6 +122,11 @@ export class FrameReader {
   /** Whether the pieces so far end inside a frame. */
   get insideFrame(): boolean {
     return this.#heldBytes > 0;
+  }
+
+  /** Type of the frame inside which the pieces end; -1 when that is not known yet. */
+  get heldType(): number {
+    return this.#heldBytes > 3 ? this.#held![3]! : -1;
   }
 
   /** @returns a connection error: of a frame larger than we allow, or of the sink */
