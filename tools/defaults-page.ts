@@ -1,12 +1,6 @@
 /** The page of defaults: what holds where neither a policy nor a route says anything. */
 import { CONNECTION_LIMITS, CONNECTION_TIMEOUTS } from '../src/base/limits.ts';
-import {
-  CLUSTER_SETTINGS,
-  LISTENER_SETTINGS,
-  RETRY,
-  RETRY_ATTEMPTS_MAX,
-  TLS_VERSION_MIN,
-} from '../src/compile/defaults.ts';
+import { CLUSTER_SETTINGS, LISTENER_SETTINGS, RETRY, RETRY_ATTEMPTS_MAX, TLS_POLICY } from '../src/compile/defaults.ts';
 
 export function defaultsPage(): string {
   return [
@@ -24,7 +18,7 @@ export function defaultsPage(): string {
       limits: CONNECTION_LIMITS,
       timeouts: CONNECTION_TIMEOUTS,
       ...LISTENER_SETTINGS,
-      tls: { versionMin: TLS_VERSION_MIN },
+      tls: TLS_POLICY,
     }),
     '',
     '## Backends',

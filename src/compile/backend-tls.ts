@@ -8,6 +8,7 @@ import type { Reason } from './listener.ts';
 import { brokenAt, resolveCa, resolveKeyPair, toReference } from './reference.ts';
 import { nameSecret, type NamedSecret } from './secret.ts';
 import type { Look } from './tables.ts';
+import { askedOf, readTlsOptions, tlsPolicyOf } from './tls-policy.ts';
 
 type Tls = Omit<PlanClusterTls, 'clientCertificate'>;
 
@@ -34,9 +35,17 @@ export function readTrust(policy: BackendTLSPolicy, look: Look): TrustView {
       findings.push(brokenAt(policy, `/spec/validation/caCertificateRefs/${i}`, found.broken));
     }
   }
-  const notAccepted = trustFault(policy, { cas, findings, wellKnown });
+  const options = readTlsOptions(policy.spec.options, { owner: policy, field: '/spec/options' }, findings);
+  const spoken = tlsPolicyOf([options.asked], findings);
+  const notAccepted = trustFault(policy, { cas, findings, wellKnown }) ?? options.notAccepted ?? spoken.notAccepted;
   const state = notAccepted === undefined ? 'ok' : 'invalid';
-  const tls: Tls = { serverName: hostname, cas, subjectAltNames: namesOf(subjectAltNames), state };
+  const tls: Tls = {
+    serverName: hostname,
+    cas,
+    subjectAltNames: namesOf(subjectAltNames),
+    policy: spoken.policy,
+    state,
+  };
   return { policy, tls, notAccepted, unresolved, findings };
 }
 
@@ -88,10 +97,12 @@ export function readUpstreamTls(
       findings.push(brokenAt(owner, '/spec/tls/clientCertificateRef', found.broken));
     }
   }
+  const spoken = tlsPolicyOf([askedOf(tls, { owner, field: '/spec/tls' })], findings);
+  unresolved ??= spoken.notAccepted;
   const state = unresolved === undefined ? 'ok' : 'invalid';
   const subjectAltNames = namesOf(tls.subjectAltNames);
   return {
-    tls: { serverName: tls.serverName ?? serverName, cas, subjectAltNames, state },
+    tls: { serverName: tls.serverName ?? serverName, cas, subjectAltNames, policy: spoken.policy, state },
     clientCertificate,
     unresolved,
     findings,

@@ -1,6 +1,6 @@
 /** Certificates as operators bring them: PEM text in Secrets and ConfigMaps. */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { createSecureContext } from 'node:tls';
+import { createSecureContext, type SecureContextOptions } from 'node:tls';
 
 export interface KeyPair {
   /** PEM chain, leaf first, nothing but certificates. */
@@ -48,8 +48,15 @@ export function cipherFault(ciphers: string): string | undefined {
   return ciphers === '' ? undefined : openSslFault({ ciphers });
 }
 
+/** Whether OpenSSL has a group for the key exchange. */
+export function isGroup(name: string): boolean {
+  return openSslFault({ ecdhCurve: name }) === undefined;
+}
+
 /** What the proxy would be told: keys that are too short, curves that are not allowed, suites that nobody knows. */
-function openSslFault(options: { cert?: string; key?: string; ciphers?: string }): string | undefined {
+function openSslFault(
+  options: Pick<SecureContextOptions, 'cert' | 'key' | 'ciphers' | 'ecdhCurve'>,
+): string | undefined {
   try {
     // With an empty bundle Node does not load all of its own roots.
     createSecureContext({ ...options, ca: [] });

@@ -21,7 +21,7 @@ import {
   UPSTREAM_PROTOCOLS,
 } from './backend.ts';
 import { readUpstreamTls, type TrustView } from './backend-tls.ts';
-import { CLUSTER_SETTINGS } from './defaults.ts';
+import { CLUSTER_SETTINGS, TLS_POLICY } from './defaults.ts';
 import { type Finding, warning } from './finding.ts';
 import type { Reason } from './listener.ts';
 import { type Claim, Claims, type Loser } from './policies.ts';
@@ -175,7 +175,10 @@ function clusterTls(target: BackendTarget, { asked, certificateOf, findings, loo
   }
   if (target.kind === 'Backend' || !speaksTls(target.port)) return undefined;
   // The Service says that it speaks TLS and nobody says whom to trust: the roots of the system, never nothing.
-  return withCertificate({ serverName, cas: [], subjectAltNames: [], state: 'ok' }, gatewayCertificate);
+  return withCertificate(
+    { serverName, cas: [], subjectAltNames: [], policy: TLS_POLICY, state: 'ok' },
+    gatewayCertificate,
+  );
 }
 
 function withCertificate(tls: TrustView['tls'], certificate: NamedSecret | undefined): TlsResult {

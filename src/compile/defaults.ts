@@ -2,7 +2,7 @@
  * What holds where nobody said anything. The limits and timeouts of ports are
  * in base/limits.ts. Every value here is named in docs/reference/defaults.md.
  */
-import type { HttpVersion, PlanClusterSettings, PlanListenerSettings, PlanRetry } from '../ir/plan.ts';
+import type { HttpVersion, PlanClusterSettings, PlanListenerSettings, PlanRetry, TlsPolicy } from '../ir/plan.ts';
 
 /** What clients may speak where nobody said anything, the favourite first. */
 export const HTTP_ALPN_DEFAULT: readonly HttpVersion[] = ['http/1.1'];
@@ -28,7 +28,8 @@ export const LISTENER_SETTINGS: PlanListenerSettings = {
   accessLog: { enabled: true, linesPerSecond: 100, sample: 0.01, headers: [], query: 'omit' },
 };
 
-export const TLS_VERSION_MIN = 'TLSv1.2';
+/** In both directions. Empty lists leave the choice to Node.js and OpenSSL, which know what is sound today. */
+export const TLS_POLICY: TlsPolicy = { versionMin: 'TLSv1.2', versionMax: 'TLSv1.3', ciphers: '', curves: '' };
 
 /** How clusters are reached. Per endpoint and worker where connections are counted. */
 export const CLUSTER_SETTINGS: PlanClusterSettings = {

@@ -3,23 +3,20 @@
  * certificates and settings, and everything that is wrong with it before its
  * neighbours on the port are looked at.
  */
-import { nearest } from '../base/problem.ts';
-import type { PlanPort } from '../ir/plan.ts';
+import type { PlanPort, TlsPolicy } from '../ir/plan.ts';
 import { GATEWAY_GROUP } from '../resource/fields.ts';
 import type { Listener } from '../resource/kinds/gateway.ts';
 import { type Gateway, keyOf, type ListenerSet, type Secret } from '../resource/resource.ts';
-import { cipherFault, type KeyPair } from './certificate.ts';
-import { error, type Finding, warning } from './finding.ts';
+import type { KeyPair } from './certificate.ts';
+import { error, type Finding } from './finding.ts';
 import type { AskedFilter, Level } from './policies.ts';
 import { brokenAt, resolveCa, resolveKeyPair, toReference } from './reference.ts';
 import { type ListenerSettings, settingsFor } from './settings.ts';
 import { type Look, targetKey } from './tables.ts';
+import { readTlsOptions, tlsPolicyOf, type TlsPolicyView } from './tls-policy.ts';
 
 /** Kinds of routes that each protocol carries. A protocol that is not here is not served. */
 const KINDS_BY_PROTOCOL: Readonly<Record<string, readonly string[]>> = { HTTP: ['HTTPRoute'], HTTPS: ['HTTPRoute'] };
-
-const VERSION_MIN = 'fourways.io/tls-version-min';
-const CIPHERS = 'fourways.io/tls-ciphers';
 
 /** Why something does not hold: what a condition needs besides its type and status. */
 export interface Reason {
@@ -52,7 +49,7 @@ export interface ListenerBase {
   readonly certificates: readonly Certificate[];
   readonly validation: PlanPort['clientValidation'];
   readonly settings: ListenerSettings;
-  readonly tls: ListenerSettings['tls'];
+  readonly tls: TlsPolicy;
   /** Filters of policies, from the farthest target to the closest, without empty ones. */
   readonly filters: readonly (readonly AskedFilter[])[];
   readonly findings: readonly Finding[];
@@ -75,8 +72,7 @@ export function readListener(input: ListenerInput, look: Look): ListenerBase {
   const validation = readValidation(input, { look, findings });
   const levels = levelsOf(input, look);
   const settings = settingsFor(levels);
-  const options = readTlsOptions(input, findings);
-  const tls = { ...settings.tls, ...options.tls };
+  const tls = readTls(input, { settings, findings });
   return {
     owner,
     spec,
@@ -84,16 +80,12 @@ export function readListener(input: ListenerInput, look: Look): ListenerBase {
     key: `${keyOf(owner)}/${spec.name}`,
     hostname: spec.hostname ?? '*',
     kinds: kinds.kinds,
-    notAccepted:
-      protocolFault(input, findings) ??
-      options.notAccepted ??
-      suiteFault(input, tls, findings) ??
-      validation.notAccepted,
+    notAccepted: protocolFault(input, findings) ?? tls.notAccepted ?? validation.notAccepted,
     unresolved: kinds.unresolved ?? certificates.unresolved ?? validation.unresolved,
     certificates: certificates.certificates,
     validation: validation.validation,
     settings,
-    tls,
+    tls: tls.policy,
     filters: levels.flatMap((level) => (level === undefined || level.filters.length === 0 ? [] : [level.filters])),
     findings,
   };
@@ -217,49 +209,14 @@ function readValidation({ gateway, spec }: ListenerInput, { look, findings }: Wo
   return { notAccepted: { reason: 'NoValidCACertificate', message }, ...resolved };
 }
 
-/** Suites come from the options of the listener or from a policy; what OpenSSL does not know serves nobody. */
-function suiteFault(
+/** Options of the listener count before what policies say. */
+function readTls(
   { owner, spec, index }: ListenerInput,
-  { ciphers }: ListenerSettings['tls'],
-  findings: Finding[],
-): Reason | undefined {
-  const fault = spec.protocol === 'HTTPS' ? cipherFault(ciphers) : undefined;
-  if (fault === undefined) return undefined;
-  const message = `The cipher suites "${ciphers}" cannot be used: ${fault}`;
-  findings.push(error('listener.tls', owner, { field: `/spec/listeners/${index}/tls`, message }));
-  return { reason: 'UnsupportedValue', message };
-}
-
-interface TlsOptions {
-  readonly tls: Partial<ListenerSettings['tls']>;
-  readonly notAccepted?: Reason;
-}
-
-const TLS_VERSIONS: Readonly<Record<string, ListenerSettings['tls']['versionMin']>> = {
-  '1.2': 'TLSv1.2',
-  'TLSv1.2': 'TLSv1.2',
-  '1.3': 'TLSv1.3',
-  'TLSv1.3': 'TLSv1.3',
-};
-
-function readTlsOptions({ owner, spec, index }: ListenerInput, findings: Finding[]): TlsOptions {
-  const tls: { versionMin?: ListenerSettings['tls']['versionMin']; ciphers?: string } = {};
-  let notAccepted: Reason | undefined;
-  for (const [name, value] of Object.entries(spec.tls?.options ?? {})) {
-    const field = `/spec/listeners/${index}/tls/options/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`;
-    const version = TLS_VERSIONS[value];
-    if (name === CIPHERS) tls.ciphers = value;
-    else if (name !== VERSION_MIN) {
-      const near = nearest(name, [VERSION_MIN, CIPHERS]);
-      const hint = near === undefined ? `known are ${VERSION_MIN}, ${CIPHERS}` : `did you mean "${near}"`;
-      findings.push(warning('listener.tls', owner, { field, message: `Unknown TLS option "${name}": ${hint}` }));
-    } else if (version !== undefined) tls.versionMin = version;
-    else {
-      // Serving with an older version than the one that was meant would be worse than not serving.
-      const message = `Expected TLS version "1.2" or "1.3", got "${value}"`;
-      findings.push(error('listener.tls', owner, { field, message }));
-      notAccepted = { reason: 'UnsupportedValue', message };
-    }
-  }
-  return { tls, ...(notAccepted !== undefined && { notAccepted }) };
+  { settings, findings }: { readonly settings: ListenerSettings; readonly findings: Finding[] },
+): TlsPolicyView {
+  const field = `/spec/listeners/${index}/tls/options`;
+  const options = readTlsOptions(spec.tls?.options, { owner, field }, findings);
+  const asked = spec.protocol === 'HTTPS' ? [settings.tls, options.asked] : [];
+  const { policy, notAccepted } = tlsPolicyOf(asked, findings);
+  return { policy, notAccepted: options.notAccepted ?? notAccepted };
 }

@@ -5,18 +5,19 @@ import {
   type ConnectionLimits,
   type ConnectionTimeouts,
 } from '../base/limits.ts';
-import type { AccessLogPolicy, PlanListenerSettings, PlanListenerTls } from '../ir/plan.ts';
+import type { AccessLogPolicy, PlanListenerSettings, TlsPolicy } from '../ir/plan.ts';
 import { parseDuration } from '../resource/duration.ts';
 import type { Policy } from '../resource/resource.ts';
 import { parseSize } from '../resource/size.ts';
-import { LISTENER_SETTINGS, TLS_VERSION_MIN } from './defaults.ts';
+import { LISTENER_SETTINGS, TLS_POLICY } from './defaults.ts';
 import { type AskedSetting, composeSettings, type Level } from './policies.ts';
+import type { AskedTls } from './tls-policy.ts';
 
 export interface ListenerSettings {
   readonly listener: PlanListenerSettings;
   readonly limits: ConnectionLimits;
   readonly timeouts: ConnectionTimeouts;
-  readonly tls: Pick<PlanListenerTls, 'versionMin' | 'ciphers'>;
+  readonly tls: AskedTls;
   /** Policies that say something of the port, which listeners of one port share. */
   readonly portPolicies: readonly Policy[];
 }
@@ -29,20 +30,18 @@ export function settingsFor(levels: readonly (Level | undefined)[]): ListenerSet
     listener: listenerSettings(asked),
     limits: fill(CONNECTION_LIMITS, 'limits', { asked, read: (value) => parseSize(value as string | number) }),
     timeouts: timeouts(asked),
-    tls: fill(DEFAULT_TLS, 'tls', { asked }),
+    tls: tlsAsked(asked),
     portPolicies: [...asked.values()]
       .filter(({ path }) => /^(limits|timeouts)\//.test(path))
       .map(({ policy }) => policy),
   };
 }
 
-const DEFAULT_TLS: ListenerSettings['tls'] = { versionMin: TLS_VERSION_MIN, ciphers: '' };
-
 const NOTHING_ASKED: ListenerSettings = {
   listener: LISTENER_SETTINGS,
   limits: CONNECTION_LIMITS,
   timeouts: CONNECTION_TIMEOUTS,
-  tls: DEFAULT_TLS,
+  tls: { values: {}, places: {} },
   portPolicies: [],
 };
 
@@ -77,6 +76,19 @@ function timeouts(asked: Asked): ConnectionTimeouts {
     return [name, text === undefined ? ms : parseDuration(text)];
   });
   return Object.fromEntries(values) as unknown as ConnectionTimeouts;
+}
+
+function tlsAsked(asked: Asked): AskedTls {
+  const found = Object.keys(TLS_POLICY).flatMap((name) => {
+    const setting = asked.get(`tls/${name}`);
+    return setting === undefined ? [] : [{ name, ...setting }];
+  });
+  return {
+    values: Object.fromEntries(found.map(({ name, value }) => [name, value])) as Partial<TlsPolicy>,
+    places: Object.fromEntries(
+      found.map(({ name, policy, path }) => [name, { owner: policy, field: `/spec/listener/${path}` }]),
+    ),
+  };
 }
 
 interface Source {

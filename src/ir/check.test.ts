@@ -66,6 +66,7 @@ const ROWS: [rule: string, bundle: PlanBundle, want: RegExp | undefined][] = [
             serverName: 'web.test',
             cas: [],
             subjectAltNames: [],
+            policy: { versionMin: 'TLSv1.2', versionMax: 'TLSv1.3', ciphers: '', curves: '' },
             clientCertificate: { secret: 'Secret/shop/own', hash: '' },
             state: 'ok',
           },

@@ -68,11 +68,18 @@ export interface PlanListener {
   readonly settings: PlanListenerSettings;
 }
 
-export interface PlanListenerTls {
+export interface PlanListenerTls extends TlsPolicy {
   readonly certificates: readonly PlanSecretRef[];
+}
+
+/** Which TLS is spoken. */
+export interface TlsPolicy {
   readonly versionMin: 'TLSv1.2' | 'TLSv1.3';
+  readonly versionMax: 'TLSv1.2' | 'TLSv1.3';
   /** OpenSSL cipher list for TLS 1.2 and suites for 1.3; empty means Node's default. */
   readonly ciphers: string;
+  /** Groups for the key exchange, `:` between them, the favourite first; empty means OpenSSL's default. */
+  readonly curves: string;
 }
 
 export interface PlanSecretRef {
@@ -232,6 +239,7 @@ export interface PlanClusterTls {
   readonly cas: readonly string[];
   /** One of these must be in the certificate: DNS names or `spiffe://` URIs. */
   readonly subjectAltNames: readonly { readonly kind: 'dns' | 'uri'; readonly value: string }[];
+  readonly policy: TlsPolicy;
   /** Our own certificate for the upstream. */
   readonly clientCertificate?: PlanSecretRef;
   /** `invalid`: the policy is broken; every request answers `upstream.tls-failed` rather than going out unverified. */

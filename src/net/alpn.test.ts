@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type tls from 'node:tls';
 import { makeCertificate } from './testing/certificates.ts';
-import { ask, listener, root, shop, TestPort } from './testing/tls-port.ts';
+import { ask, listener, PLAIN_TLS, root, shop, TestPort } from './testing/tls-port.ts';
 import type { TlsListener } from './tls-contexts.ts';
 
 const H2 = ['h2', 'http/1.1'];
@@ -40,20 +40,20 @@ const ALPN_ROWS: [
   ],
   [
     'a good suite that the listener does not have',
-    { tls: { versionMin: 'TLSv1.2', ciphers: 'ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-SHA' } },
+    { tls: { ...PLAIN_TLS, ciphers: 'ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-SHA' } },
     { ...TLS12, ALPNProtocols: H2, ciphers: 'ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES128-SHA' },
     'http/1.1',
   ],
   [
-    'a listener without good suites, its list turning TLS 1.3 off',
-    { tls: { versionMin: 'TLSv1.2', ciphers: 'ECDHE-ECDSA-AES128-SHA' } },
+    'a listener of TLS 1.2 without good suites',
+    { tls: { ...PLAIN_TLS, versionMax: 'TLSv1.2', ciphers: 'ECDHE-ECDSA-AES128-SHA' } },
     { ALPNProtocols: H2 },
     'http/1.1',
   ],
   [
     'forbidden suites are left out where h2 is spoken, though the listener likes them best',
-    { tls: { versionMin: 'TLSv1.2', ciphers: 'ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES128-GCM-SHA256' } },
-    { ALPNProtocols: H2 },
+    { tls: { ...PLAIN_TLS, ciphers: 'ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES128-GCM-SHA256' } },
+    { ...TLS12, ALPNProtocols: H2 },
     'h2',
   ],
   [

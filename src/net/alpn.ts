@@ -15,6 +15,7 @@ export interface AgreementTerms {
   /** The favourite first. */
   readonly alpn: readonly string[];
   readonly versionMin: 'TLSv1.2' | 'TLSv1.3';
+  readonly versionMax: 'TLSv1.2' | 'TLSv1.3';
   /** OpenSSL cipher list; empty for Node's default. */
   readonly ciphers: string;
   /** Of the certificates that may be shown: `ec`, `rsa`, … */
@@ -39,9 +40,9 @@ export function agreeOnProtocol(hello: ClientHello, terms: AgreementTerms): Agre
   return undefined;
 }
 
-/** No suite of TLS 1.3 is forbidden. A list that names none of them turns TLS 1.3 off. */
-function speakTls13({ tls13 }: ClientHello, { ciphers }: AgreementTerms): boolean {
-  return tls13 && (ciphers === '' || ciphers.includes('TLS_'));
+/** No suite of TLS 1.3 is forbidden. */
+function speakTls13({ tls13 }: ClientHello, { versionMax }: AgreementTerms): boolean {
+  return tls13 && versionMax === 'TLSv1.3';
 }
 
 function shareSuiteForH2({ cipherSuites }: ClientHello, { versionMin, ciphers, keyTypes }: AgreementTerms): boolean {

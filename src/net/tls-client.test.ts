@@ -4,6 +4,8 @@ import net from 'node:net';
 import { test } from 'node:test';
 import tls from 'node:tls';
 import { type Certified, makeCertificate } from './testing/certificates.ts';
+import { PLAIN_TLS } from './testing/tls-port.ts';
+import type { TlsPolicy } from './tls-contexts.ts';
 import { ClientContexts, UpstreamTls, type UpstreamTlsOptions, type UpstreamTlsPlan } from './tls-client.ts';
 
 const root = makeCertificate({ kind: 'ca', subject: 'Root' });
@@ -12,17 +14,20 @@ const web = makeCertificate({ hosts: ['web.test'], uris: ['spiffe://test/ns/shop
 const client = makeCertificate({ kind: 'client', issuer: root });
 const contexts = new ClientContexts();
 
-const PLAN: UpstreamTlsPlan = { serverName: 'web.test', cas: [root.leafPem], subjectAltNames: [] };
+const PLAN: UpstreamTlsPlan = { serverName: 'web.test', cas: [root.leafPem], policy: PLAIN_TLS, subjectAltNames: [] };
 
 class Upstream {
   readonly server: tls.Server;
   readonly serverNames: (string | false | null)[] = [];
+  /** Version and cipher suite of each connection. */
+  readonly spoken: string[] = [];
   port = 0;
 
   constructor(certificate: Certified, options: tls.TlsOptions = {}) {
     this.server = tls.createServer({ cert: certificate.certificatePem, key: certificate.privateKeyPem, ...options });
     this.server.on('secureConnection', (socket) => {
       this.serverNames.push(socket.servername);
+      this.spoken.push(`${socket.getProtocol()} ${socket.getCipher().standardName}`);
       socket.on('error', () => undefined);
       socket.end('hello');
     });
@@ -264,8 +269,37 @@ test('whoever gives up closes the socket, and hears of it once', async () => {
 });
 
 test('contexts are shared by what they hold', () => {
-  const a = contexts.get([root.leafPem], undefined);
-  assert.equal(contexts.get([root.leafPem], undefined), a);
-  assert.notEqual(contexts.get([root.leafPem], client), a);
-  assert.equal(contexts.get([], undefined), contexts.get([], undefined));
+  const system = { ...PLAN, cas: [] };
+  const a = contexts.get(PLAN, undefined);
+  assert.equal(contexts.get({ ...PLAN }, undefined), a);
+  assert.notEqual(contexts.get(PLAN, client), a);
+  assert.notEqual(contexts.get({ ...PLAN, policy: { ...PLAIN_TLS, versionMin: 'TLSv1.3' } }, undefined), a);
+  assert.equal(contexts.get(system, undefined), contexts.get(system, undefined));
+});
+
+test('versions, cipher suites and groups are those of the plan', async () => {
+  const rows: [rule: string, policy: Partial<TlsPolicy>, upstream: tls.TlsOptions, want: RegExp][] = [
+    ['the newest version', { versionMax: 'TLSv1.2' }, {}, /^TLSv1.2 /],
+    [
+      'the oldest version',
+      { versionMin: 'TLSv1.3' },
+      { maxVersion: 'TLSv1.2' },
+      /protocol version|UNSUPPORTED_PROTOCOL/,
+    ],
+    ['suites of TLS 1.3', { ciphers: 'TLS_AES_128_GCM_SHA256' }, {}, / TLS_AES_128_GCM_SHA256$/],
+    [
+      'suites of TLS 1.2',
+      { ciphers: 'ECDHE-ECDSA-CHACHA20-POLY1305' },
+      { maxVersion: 'TLSv1.2' },
+      /^TLSv1.2 TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256$/,
+    ],
+    ['a group that both have', { curves: 'P-384' }, { ecdhCurve: 'P-256:P-384' }, /^TLSv1.3 /],
+    ['no group in common', { curves: 'P-384' }, { ecdhCurve: 'P-256' }, /refused the TLS handshake: handshake failure/],
+  ];
+  for (const [rule, policy, options, want] of rows) {
+    using upstream = await new Upstream(web, options).listen();
+    const mine = upstreamTls({ plan: { ...PLAN, policy: { ...PLAIN_TLS, ...policy } } });
+    const result = await connect(upstream.port, mine);
+    assert.match(typeof result === 'string' ? result : upstream.spoken.at(-1)!, want, rule);
+  }
 });

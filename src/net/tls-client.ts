@@ -6,7 +6,7 @@ import { createHash, X509Certificate } from 'node:crypto';
 import net from 'node:net';
 import tls from 'node:tls';
 import { nameCovers, namesOf } from './certificate.ts';
-import type { KeyPair } from './tls-contexts.ts';
+import { contextOptions, type KeyPair, type TlsPolicy } from './tls-contexts.ts';
 
 /** `PlanClusterTls` (ir/plan.ts) fits as it is. */
 export interface UpstreamTlsPlan {
@@ -14,6 +14,7 @@ export interface UpstreamTlsPlan {
   readonly serverName: string;
   /** PEM bundles; empty for the roots of the system. */
   readonly cas: readonly string[];
+  readonly policy: TlsPolicy;
   /** One of these must be in the certificate; empty for `serverName`. */
   readonly subjectAltNames: readonly { readonly kind: 'dns' | 'uri'; readonly value: string }[];
 }
@@ -57,7 +58,7 @@ export class UpstreamTls {
     const { plan, contexts, clientCertificate, alpn } = this.#options;
     let secured: tls.TLSSocket;
     try {
-      this.#context ??= contexts.get(plan.cas, clientCertificate);
+      this.#context ??= contexts.get(plan, clientCertificate);
       const session = this.#sessions.get(endpoint);
       secured = tls.connect({
         socket,
@@ -127,6 +128,8 @@ interface Handshake {
 /** Says itself what is wrong, so its message is passed on. */
 class WrongName extends Error {}
 
+type Trust = Pick<UpstreamTlsPlan, 'cas' | 'policy'>;
+
 /**
  * Contexts for clients, one for each set of roots and certificate. Shared by all
  * clusters of a worker: the roots of a system take 8 ms and some 100 KB to read.
@@ -136,15 +139,17 @@ export class ClientContexts {
   #systemRoots: string | undefined;
 
   /** @throws {Error} when the certificate cannot be read. A bundle that cannot be read trusts nobody. */
-  get(cas: readonly string[], certificate: KeyPair | undefined): tls.SecureContext {
-    const key = digest([certificate?.certificatePem ?? '', certificate?.privateKeyPem ?? '', ...cas]);
+  get({ cas, policy }: Trust, certificate: KeyPair | undefined): tls.SecureContext {
+    const { versionMin, versionMax, ciphers, curves } = policy;
+    const spoken = [versionMin, versionMax, ciphers, curves];
+    const key = digest([...spoken, certificate?.certificatePem ?? '', certificate?.privateKeyPem ?? '', ...cas]);
     const known = this.#contexts.get(key)?.deref();
     if (known !== undefined) return known;
     const context = tls.createSecureContext({
       ca: cas.length === 0 ? this.#system() : [...cas],
       // Own bundles are trusted as they are: also an intermediate or the upstream's own certificate may stand in one.
       allowPartialTrustChain: cas.length > 0,
-      minVersion: 'TLSv1.2',
+      ...contextOptions(policy),
       ...(certificate === undefined ? {} : { cert: certificate.certificatePem, key: certificate.privateKeyPem }),
     });
     for (const [other, reference] of this.#contexts) if (reference.deref() === undefined) this.#contexts.delete(other);

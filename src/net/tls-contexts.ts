@@ -17,15 +17,21 @@ export interface KeyPair {
   readonly privateKeyPem: string;
 }
 
+/** Which TLS is spoken, in either direction: as in ir/plan.ts. */
+export interface TlsPolicy {
+  readonly versionMin: 'TLSv1.2' | 'TLSv1.3';
+  readonly versionMax: 'TLSv1.2' | 'TLSv1.3';
+  /** OpenSSL cipher list; empty for Node's default. */
+  readonly ciphers: string;
+  /** Groups for the key exchange, the favourite first; empty for OpenSSL's default. */
+  readonly curves: string;
+}
+
 /** One listener of the port, out of its plan. */
 export interface TlsListener {
   /** `shop.test`, `*.shop.test` for all names below, `*` for everything else and for clients without SNI. */
   readonly hostname: string;
-  readonly tls: {
-    readonly versionMin: 'TLSv1.2' | 'TLSv1.3';
-    /** OpenSSL cipher list; empty for Node's default. */
-    readonly ciphers: string;
-  };
+  readonly tls: TlsPolicy;
   /** Protocols offered by ALPN, the favourite first. */
   readonly alpn: readonly string[];
   /** In the order of preference. Several for one name are offered by key type. */
@@ -180,8 +186,7 @@ export class TlsContexts {
       return tls.createSecureContext({
         cert: chosen.map(({ certificatePem }) => certificatePem),
         key: chosen.map(({ privateKeyPem }) => privateKeyPem),
-        minVersion: policy.versionMin,
-        ...(ciphers === '' ? {} : { ciphers }),
+        ...contextOptions({ ...policy, ciphers }),
         honorCipherOrder: true,
         // With no bundle Node would load every root of its own, for clients that are not asked for a certificate.
         ca: this.#validation === undefined ? [] : [...this.#validation.cas],
@@ -199,8 +204,19 @@ export class TlsContexts {
   }
 
   #policyId({ hostname, tls: policy }: TlsListener): string {
-    return digest(hostname, policy.versionMin, policy.ciphers, this.#validationId);
+    const { versionMin, versionMax, ciphers, curves } = policy;
+    return digest(hostname, versionMin, versionMax, ciphers, curves, this.#validationId);
   }
+}
+
+/** A policy in the words of Node. */
+export function contextOptions({ versionMin, versionMax, ciphers, curves }: TlsPolicy): tls.SecureContextOptions {
+  return {
+    minVersion: versionMin,
+    maxVersion: versionMax,
+    ...(ciphers === '' ? {} : { ciphers }),
+    ...(curves === '' ? {} : { ecdhCurve: curves }),
+  };
 }
 
 function readCertificate(secret: KeyPair): ServerCertificate | { readonly flaw: string } {

@@ -10,7 +10,7 @@ import { after, test } from 'node:test';
 import tls from 'node:tls';
 import { promisify } from 'node:util';
 import { makeCertificate } from './testing/certificates.ts';
-import { ask, listener, root, shop, TestPort } from './testing/tls-port.ts';
+import { ask, listener, PLAIN_TLS, root, shop, TestPort } from './testing/tls-port.ts';
 import { TicketKeys } from './ticket-keys.ts';
 import type { TlsListener } from './tls-contexts.ts';
 
@@ -175,11 +175,11 @@ test('keys of another length are a mistake of ours', () => {
 test('versions and ciphers are those of the listener that was named', async () => {
   const strict: TlsListener = {
     ...listener('strict.test', shop),
-    tls: { versionMin: 'TLSv1.3', ciphers: '' },
+    tls: { ...PLAIN_TLS, versionMin: 'TLSv1.3' },
   };
   const chacha: TlsListener = {
     ...listener('chacha.test', shop),
-    tls: { versionMin: 'TLSv1.2', ciphers: 'ECDHE-ECDSA-CHACHA20-POLY1305:TLS_CHACHA20_POLY1305_SHA256' },
+    tls: { ...PLAIN_TLS, ciphers: 'ECDHE-ECDSA-CHACHA20-POLY1305:TLS_CHACHA20_POLY1305_SHA256' },
   };
   using port = await new TestPort().listen({}, listener('*', shop), strict, chacha);
   await ask(port.port, { servername: 'any.test', maxVersion: 'TLSv1.2' });

@@ -1,7 +1,7 @@
 /** Plans and statuses in a form that a person can review: without what is empty or as by default. */
 import { CONNECTION_LIMITS, CONNECTION_TIMEOUTS } from '../../base/limits.ts';
-import type { Plan, PlanBackend, PlanMatch, PlanNamedMatch } from '../../ir/plan.ts';
-import { CLUSTER_SETTINGS, LISTENER_SETTINGS } from '../defaults.ts';
+import type { Plan, PlanBackend, PlanListenerTls, PlanMatch, PlanNamedMatch } from '../../ir/plan.ts';
+import { CLUSTER_SETTINGS, LISTENER_SETTINGS, TLS_POLICY } from '../defaults.ts';
 import type { StatusItem } from '../status-item.ts';
 
 type Json = unknown;
@@ -15,8 +15,9 @@ export function condensePlan({ ports, listeners, routes, clusters }: Plan): Json
       timeouts: differing(timeouts, CONNECTION_TIMEOUTS),
       clientValidation,
     })),
-    listeners: each(listeners, ({ settings, publicPort, ...listener }) => ({
+    listeners: each(listeners, ({ settings, publicPort, tls, ...listener }) => ({
       ...listener,
+      ...(tls !== undefined && { tls: condenseTls(tls) }),
       ...(!listener.port.endsWith(`:${publicPort}`) && { publicPort }),
       settings: differing(settings, LISTENER_SETTINGS),
     })),
@@ -30,8 +31,9 @@ export function condensePlan({ ports, listeners, routes, clusters }: Plan): Json
         mirrors: rule.mirrors.map(({ cluster, share }) => `${share} to ${cluster}`),
       })),
     })),
-    clusters: each(clusters, ({ settings, endpoints, ...cluster }) => ({
+    clusters: each(clusters, ({ settings, endpoints, tls, ...cluster }) => ({
       ...cluster,
+      ...(tls !== undefined && { tls: { ...tls, policy: differing(tls.policy, TLS_POLICY) } }),
       endpoints: endpoints.map(
         ({ address, port, weight, zone }) =>
           `${address} port ${port} weight ${weight}${zone === undefined ? '' : ` zone ${zone}`}`,
@@ -39,6 +41,10 @@ export function condensePlan({ ports, listeners, routes, clusters }: Plan): Json
       settings: differing(settings, CLUSTER_SETTINGS),
     })),
   });
+}
+
+function condenseTls({ certificates, ...policy }: PlanListenerTls): Json {
+  return { certificates, policy: differing(policy, TLS_POLICY) };
 }
 
 /** `GET prefix /cart, header x-a = 1, query q ~ .+`. */

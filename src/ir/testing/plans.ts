@@ -45,7 +45,9 @@ export const HTTPS_LISTENER: PlanListener = {
   tls: {
     certificates: [{ secret: 'Secret/shop/tls', hash: hashSecret(SECRET) }],
     versionMin: 'TLSv1.2',
+    versionMax: 'TLSv1.3',
     ciphers: '',
+    curves: '',
   },
 };
 

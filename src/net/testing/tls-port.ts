@@ -14,7 +14,7 @@ import { makeCertificate } from './certificates.ts';
 /** What tests trust. */
 export const root = makeCertificate({ kind: 'ca', subject: 'Root' });
 export const shop = makeCertificate({ hosts: ['shop.test'], issuer: root });
-export const PLAIN_TLS: TlsListener['tls'] = { versionMin: 'TLSv1.2', ciphers: '' };
+export const PLAIN_TLS: TlsListener['tls'] = { versionMin: 'TLSv1.2', versionMax: 'TLSv1.3', ciphers: '', curves: '' };
 /** Speaks both versions of HTTP by ALPN. */
 export const listener = (hostname: string, ...secrets: TlsListener['secrets']): TlsListener => ({
   hostname,

@@ -8,6 +8,7 @@ import {
   SecretObjectReference,
   SubjectAltName,
 } from '../fields.ts';
+import { tlsPolicyFields } from './tls-policy-fields.ts';
 import { type Static, Type } from '../../schema/schema.ts';
 
 const strict = { additionalProperties: false };
@@ -46,6 +47,7 @@ export const UpstreamTLS = Type.Object(
       description: 'The certificate must carry one of these instead of `serverName`.',
     }),
     clientCertificateRef: Type.Optional(SecretObjectReference),
+    ...tlsPolicyFields,
   },
   { ...strict, description: 'Reach the endpoints with TLS.' },
 );

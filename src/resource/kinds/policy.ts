@@ -1,6 +1,7 @@
 import { CONNECTION_LIMITS, CONNECTION_TIMEOUTS } from '../../base/limits.ts';
 import { FILTER_CONFIGS } from '../../filters/configs.ts';
 import { duration, groupName, headerName, objectName, sectionName, size } from '../fields.ts';
+import { tlsPolicyFields } from './tls-policy-fields.ts';
 import type { JsonSchema } from '../../schema/json-schema.ts';
 import { type Static, type TSchema, Type } from '../../schema/schema.ts';
 
@@ -155,23 +156,7 @@ export const ListenerSettings = Type.Object(
       ),
     ),
     accessLog: Type.Optional(AccessLog),
-    tls: Type.Optional(
-      Type.Object(
-        {
-          versionMin: choice(['TLSv1.2', 'TLSv1.3'], 'Oldest TLS version. Default: TLSv1.2.'),
-          ciphers: Type.Optional(
-            Type.String({
-              minLength: 1,
-              maxLength: 1024,
-              pattern: '^[A-Za-z0-9+!@=:_-]+$',
-              expected: 'an OpenSSL cipher list such as "TLS_AES_128_GCM_SHA256:ECDHE+AESGCM"',
-              description: 'OpenSSL list of cipher suites.',
-            }),
-          ),
-        },
-        { ...strict, description: 'TLS on the way in.' },
-      ),
-    ),
+    tls: Type.Optional(Type.Object(tlsPolicyFields, { ...strict, description: 'TLS on the way in.' })),
   },
   { ...strict, description: 'Settings of the listeners of a Gateway or ListenerSet.' },
 );
