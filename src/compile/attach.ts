@@ -3,7 +3,7 @@
  * parentRefs, a listener allows with its kinds, namespaces and hostname.
  */
 import { GATEWAY_GROUP } from '../resource/fields.ts';
-import { describeKey, type HTTPRoute, type LaterRoute, resourceKey } from '../resource/resource.ts';
+import { describeKey, type GRPCRoute, type HTTPRoute, type LaterRoute, resourceKey } from '../resource/resource.ts';
 import { error, type Finding, warning } from './finding.ts';
 import type { ListenerView, ParentView } from './gateways.ts';
 import { hostsOn } from './hostname.ts';
@@ -13,7 +13,7 @@ import { brokenAt, missing, type Reference } from './reference.ts';
 import { settled } from './settled.ts';
 import { type Look, lookUp } from './tables.ts';
 
-export type AnyRoute = HTTPRoute | LaterRoute;
+export type AnyRoute = HTTPRoute | GRPCRoute | LaterRoute;
 
 /** A parentRef with its defaults, as it is repeated in the status. */
 export interface ParentRef extends Reference {

@@ -9,7 +9,7 @@
  */
 import type { Problem } from '../base/problem.ts';
 import type { Plan, PlanBundle } from '../ir/plan.ts';
-import { type HTTPRoute, keyOf, type LaterRoute, type Resource } from '../resource/resource.ts';
+import { keyOf, type LaterRoute, type Resource } from '../resource/resource.ts';
 import { assemble, placedRoutes } from './assemble.ts';
 import { type Attached, attachRoute } from './attach.ts';
 import { readTrust, type TrustView } from './backend-tls.ts';
@@ -21,7 +21,9 @@ import { GatewayPass } from './gateway-pass.ts';
 import { diffLists, type ListDelta, Memo } from './memo.ts';
 import { type Level, levelOf } from './policies.ts';
 import { problemsOf } from './problems.ts';
+import { Rivals } from './rivals.ts';
 import { lowerRoute, type RouteResult } from './route.ts';
+import type { MatchedRoute } from './rule.ts';
 import { Shadows } from './shadow.ts';
 import type { RuntimeState, StatusItem } from './status-item.ts';
 import { statusItems } from './status.ts';
@@ -79,7 +81,8 @@ export class Compiler {
   readonly #backendLevels = new Memo<CompileTables, BackendLevel>();
   readonly #trusts = new Memo<CompileTables, TrustView>();
   readonly #targets = new Memo<CompileTables, PolicyTargets>();
-  readonly #routes = new Memo<CompileTables, RouteResult, HTTPRoute>();
+  readonly #rivals = new Rivals();
+  readonly #routes = new Memo<CompileTables, RouteResult, MatchedRoute>();
   readonly #laterRoutes = new Memo<CompileTables, Attached, LaterRoute>();
   readonly #clusters = new Memo<CompileTables, ClusterResult>();
   readonly #census = new ClusterCensus();
@@ -158,14 +161,16 @@ export class Compiler {
   }
 
   #lowerRoutes({ tables, byKind }: Inventory): RouteResult[] {
+    this.#rivals.run({ tables, byKind });
     this.#routes.begin(tables);
-    return byKind.HTTPRoute.map((route) => this.#routes.get(route, NO_INPUTS, (look) => lowerRoute(route, look)));
+    const routes: readonly MatchedRoute[] = byKind.GRPCRoute.length === 0 ? byKind.HTTPRoute : [...byKind.HTTPRoute, ...byKind.GRPCRoute];
+    return routes.map((route) => this.#routes.get(route, NO_INPUTS, (look) => lowerRoute(route, look)));
   }
 
   #attachLaterRoutes({ tables, byKind }: Inventory): Found['laterRoutes'] {
     this.#laterRoutes.begin(tables);
-    const { GRPCRoute, TLSRoute, TCPRoute, UDPRoute } = byKind;
-    return [...GRPCRoute, ...TLSRoute, ...TCPRoute, ...UDPRoute].map((route) => ({
+    const { TLSRoute, TCPRoute, UDPRoute } = byKind;
+    return [...TLSRoute, ...TCPRoute, ...UDPRoute].map((route) => ({
       route,
       attached: this.#laterRoutes.get(route, NO_INPUTS, (look) => attachRoute(route, look)),
     }));

@@ -2,7 +2,14 @@
  * What holds where nobody said anything. The limits and timeouts of ports are
  * in base/limits.ts. Every value here is named in docs/reference/defaults.md.
  */
-import type { HttpVersion, PlanClusterSettings, PlanListenerSettings, PlanRetry, TlsPolicy } from '../ir/plan.ts';
+import type {
+  HttpVersion,
+  PlanClusterSettings,
+  PlanGrpc,
+  PlanListenerSettings,
+  PlanRetry,
+  TlsPolicy,
+} from '../ir/plan.ts';
 
 /** What clients may speak where nobody said anything, the favourite first. */
 export const HTTP_ALPN_DEFAULT: readonly HttpVersion[] = ['http/1.1'];
@@ -24,6 +31,7 @@ export const LISTENER_SETTINGS: PlanListenerSettings = {
   via: true,
   underscoreNames: 'keep',
   httpVersions: HTTP_ALPN_DEFAULT,
+  grpcHealth: false,
   // A second of every request at a modest rate, and 1 % beyond it: the log never becomes the load.
   accessLog: { enabled: true, linesPerSecond: 100, sample: 0.01, headers: [], query: 'omit' },
 };
@@ -60,3 +68,9 @@ export const RETRY: Pick<PlanRetry, 'attempts' | 'backoffMs'> = { attempts: 1, b
 
 /** More second attempts than this only make an outage worse, whatever the route says. */
 export const RETRY_ATTEMPTS_MAX = 16;
+
+/** Messages of gRPC pass without being buffered, so their length costs no memory: services have limits of their own. */
+export const GRPC: Pick<PlanGrpc, 'requestMessageBytesMax' | 'answerMessageBytesMax'> = {
+  requestMessageBytesMax: 0,
+  answerMessageBytesMax: 0,
+};

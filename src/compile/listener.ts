@@ -16,7 +16,10 @@ import { type Look, targetKey } from './tables.ts';
 import { readTlsOptions, tlsPolicyOf, type TlsPolicyView } from './tls-policy.ts';
 
 /** Kinds of routes that each protocol carries. A protocol that is not here is not served. */
-const KINDS_BY_PROTOCOL: Readonly<Record<string, readonly string[]>> = { HTTP: ['HTTPRoute'], HTTPS: ['HTTPRoute'] };
+const KINDS_BY_PROTOCOL: Readonly<Record<string, readonly string[]>> = {
+  HTTP: ['HTTPRoute', 'GRPCRoute'],
+  HTTPS: ['HTTPRoute', 'GRPCRoute'],
+};
 
 /** Why something does not hold: what a condition needs besides its type and status. */
 export interface Reason {

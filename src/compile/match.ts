@@ -7,7 +7,7 @@ import { NONE, settled } from './settled.ts';
 const PATH_KINDS = { Exact: 'exact', PathPrefix: 'prefix', RegularExpression: 'regex' } as const;
 
 /** What a rule without matches takes, and a match without a path. */
-const EVERY_PATH: PlanMatch['path'] = { kind: 'prefix', value: '/' };
+export const EVERY_PATH: PlanMatch['path'] = { kind: 'prefix', value: '/' };
 
 export interface MatchFlaw {
   /** JSON pointer from the rule. */
@@ -15,7 +15,7 @@ export interface MatchFlaw {
   readonly message: string;
 }
 
-export function lowerMatches({ matches }: HTTPRouteRule): PlanMatch[] {
+export function lowerMatches({ matches }: Pick<HTTPRouteRule, 'matches'>): PlanMatch[] {
   if (matches.length === 0) return [{ path: EVERY_PATH, headers: NONE, query: NONE }];
   return matches.map(({ path, method, headers, queryParams }) => ({
     path: path === undefined ? EVERY_PATH : { kind: PATH_KINDS[path.type], value: path.value },
@@ -25,12 +25,12 @@ export function lowerMatches({ matches }: HTTPRouteRule): PlanMatch[] {
   }));
 }
 
-function lowerNamed({ type, value }: HTTPRouteMatch['headers'][number], name: string): PlanNamedMatch {
+export function lowerNamed({ type, value }: HTTPRouteMatch['headers'][number], name: string): PlanNamedMatch {
   return { name, kind: type === 'Exact' ? 'exact' : 'regex', value };
 }
 
 /** The first regular expression of a rule that cannot be used: a rule is matched as it was written or not at all. */
-export function matchFlaw({ matches }: HTTPRouteRule): MatchFlaw | undefined {
+export function matchFlaw({ matches }: Pick<HTTPRouteRule, 'matches'>): MatchFlaw | undefined {
   for (const [i, { path, headers, queryParams }] of matches.entries()) {
     const at = `/matches/${i}`;
     const patterns = [
@@ -38,15 +38,22 @@ export function matchFlaw({ matches }: HTTPRouteRule): MatchFlaw | undefined {
       ...regexesOf(headers, `${at}/headers`),
       ...regexesOf(queryParams, `${at}/queryParams`),
     ];
-    for (const { field, value } of patterns) {
-      const compiled = compileRegex(value);
-      if (!compiled.ok) return { field, message: `Cannot use "${value}" as a regular expression: ${compiled.message}` };
-    }
+    const flaw = firstFlaw(patterns);
+    if (flaw !== undefined) return flaw;
   }
   return undefined;
 }
 
-function regexesOf(
+/** The first of some expressions that cannot be compiled. */
+export function firstFlaw(patterns: readonly { readonly field: string; readonly value: string }[]): MatchFlaw | undefined {
+  for (const { field, value } of patterns) {
+    const compiled = compileRegex(value);
+    if (!compiled.ok) return { field, message: `Cannot use "${value}" as a regular expression: ${compiled.message}` };
+  }
+  return undefined;
+}
+
+export function regexesOf(
   matches: HTTPRouteMatch['headers'],
   field: string,
 ): { readonly field: string; readonly value: string }[] {
@@ -58,7 +65,8 @@ function regexesOf(
 /** Equal for two matches that take exactly the same requests, whatever the order of their conditions. */
 export function matchKey({ path, method, headers, query }: PlanMatch): string {
   const value = path.kind === 'prefix' && path.value.length > 1 ? path.value.replace(/\/$/, '') : path.value;
-  return `${path.kind} ${value} ${method ?? '*'}${namedKey(headers)}${namedKey(query)}`;
+  const narrowed = path.narrowedBy === undefined ? '' : ` ~${path.narrowedBy}`;
+  return `${path.kind} ${value}${narrowed} ${method ?? '*'}${namedKey(headers)}${namedKey(query)}`;
 }
 
 function namedKey(matches: readonly PlanNamedMatch[]): string {

@@ -23,7 +23,7 @@ export interface AskedFilter {
   readonly field: string;
 }
 
-/** One setting of a listener: `limits/headersMax`. */
+/** One setting of a listener, `limits/headersMax`, or of gRPC, `grpc/timeout`. */
 export interface AskedSetting {
   readonly path: string;
   readonly value: unknown;
@@ -77,8 +77,10 @@ export function levelOf(policies: readonly Policy[]): Level {
       if (!isTaken) filters.push({ filter, config, owner: describe(policy), policy, field });
     }
     for (const { path, value } of settingsOf(policy)) {
-      const what = `listener setting "${path.replace('/', '.')}"`;
-      if (claims.take(policy, { what, field: `/spec/listener/${path}` }, value)) settings.push({ path, value, policy });
+      const isGrpc = path.startsWith('grpc/');
+      const what = `${isGrpc ? '' : 'listener '}setting "${path.replace('/', '.')}"`;
+      const field = isGrpc ? `/spec/${path}` : `/spec/listener/${path}`;
+      if (claims.take(policy, { what, field }, value)) settings.push({ path, value, policy });
     }
   }
   return { filters, settings, losers: claims.losers, findings: claims.findings };
@@ -118,8 +120,8 @@ export class Claims<P extends Policy | BackendPolicy> {
 }
 
 /** Settings one by one, so that two policies may each set a part. Trusted hops only make sense together. */
-function settingsOf({ spec: { listener = {} } }: Policy): { path: string; value: unknown }[] {
-  return Object.entries(listener).flatMap(([name, value]) => {
+function settingsOf({ spec: { listener = {}, grpc } }: Policy): { path: string; value: unknown }[] {
+  return Object.entries({ ...listener, grpc }).flatMap(([name, value]) => {
     if (value === undefined) return [];
     if (typeof value !== 'object' || name === 'trustedHops') return [{ path: name, value }];
     return Object.entries(value)

@@ -1,17 +1,18 @@
-/** Routes: one HTTPRoute becomes one part of the plan, attached to its listeners. */
+/** Routes: one HTTPRoute or GRPCRoute becomes one part of the plan, attached to its listeners. */
 import type { PlanAttachment, PlanRoute } from '../ir/plan.ts';
-import { type HTTPRoute, keyOf } from '../resource/resource.ts';
+import { keyOf } from '../resource/resource.ts';
 import { type Attached, type Attachment, attachRoute } from './attach.ts';
 import type { ClusterNeed } from './cluster.ts';
 import { type Finding, warning } from './finding.ts';
 import type { Reason } from './listener.ts';
 import { sameItems } from './memo.ts';
-import { lowerRule, type Places, readRule, type RuleFlaw, type RuleWork, type Treatment } from './rule.ts';
+import { withoutRivals } from './rivals.ts';
+import { lowerRule, type MatchedRoute, type Places, readRule, type RuleFlaw, type RuleWork, type Treatment } from './rule.ts';
 import { settled } from './settled.ts';
 import { createdMs, type Look } from './tables.ts';
 
 export interface RouteResult {
-  readonly route: HTTPRoute;
+  readonly route: MatchedRoute;
   readonly attached: Attached;
   /** Parts of the plan by key: one, or one for each way in which its Gateways treat it. */
   readonly parts: readonly (readonly [key: string, part: PlanRoute])[];
@@ -23,8 +24,8 @@ export interface RouteResult {
 }
 
 /** @param places  whether rules and filters say where they were written, which costs a parse of their documents */
-export function lowerRoute(route: HTTPRoute, look: Look, places: Places = 'omit'): RouteResult {
-  const attached = attachRoute(route, look);
+export function lowerRoute(route: MatchedRoute, look: Look, places: Places = 'omit'): RouteResult {
+  const attached = withoutRivals(route, attachRoute(route, look), look('rivals', keyOf(route)));
   const work: RuleWork = {
     route,
     look,

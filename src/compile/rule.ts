@@ -5,17 +5,19 @@
  * so; only one whose matches cannot be read is left out, because then nobody
  * knows which requests are meant.
  */
-import type { PlanBackend, PlanFilter, PlanMatch, PlanMirror, PlanRetry, PlanRule } from '../ir/plan.ts';
+import type { PlanBackend, PlanFilter, PlanGrpc, PlanMatch, PlanMirror, PlanRetry, PlanRule } from '../ir/plan.ts';
 import { parseDuration } from '../resource/duration.ts';
-import type { HTTPBackendRef, HTTPRequestMirrorFilter, HTTPRouteRule } from '../resource/kinds/http-route.ts';
-import { describe, type HTTPRoute, keyOf } from '../resource/resource.ts';
+import type { GRPCRouteRule } from '../resource/kinds/grpc-route.ts';
+import type { HTTPRequestMirrorFilter, HTTPRouteRule } from '../resource/kinds/http-route.ts';
+import { describe, type GRPCRoute, type HTTPRoute, keyOf } from '../resource/resource.ts';
 import { type BackendReference, type BackendTarget, backendTargetKeys, clusterKey, findBackend } from './backend.ts';
 import { type ClusterNeed, isTlsAsked, protocolAsked } from './cluster.ts';
 import { RETRY, RETRY_ATTEMPTS_MAX } from './defaults.ts';
 import { error, type Finding, placeOf, warning } from './finding.ts';
+import { grpcMatchFlaw, type GrpcSettings, grpcSettings, lowerGrpcMatches } from './grpc.ts';
 import type { Reason } from './listener.ts';
-import { lowerMatches, matchFlaw } from './match.ts';
-import { type AskedFilter, composeFilters } from './policies.ts';
+import { lowerMatches, type MatchFlaw, matchFlaw } from './match.ts';
+import { type AskedFilter, composeFilters, type Level } from './policies.ts';
 import { brokenAt, type Reference, toReference } from './reference.ts';
 import { readFilters } from './rule-filter.ts';
 import { NONE, settled } from './settled.ts';
@@ -24,9 +26,11 @@ import { type Look, targetKey } from './tables.ts';
 /** Whether rules and filters carry the place where they were written. */
 export type Places = 'keep' | 'omit';
 
+export type MatchedRoute = HTTPRoute | GRPCRoute;
+
 /** What reading the rules of one route collects. */
 export interface RuleWork {
-  readonly route: HTTPRoute;
+  readonly route: MatchedRoute;
   readonly look: Look;
   readonly places: Places;
   readonly findings: Finding[];
@@ -93,15 +97,19 @@ export interface ReadRule {
   readonly refused: string | undefined;
   readonly timeouts: PlanRule['timeouts'];
   readonly retry: PlanRetry | undefined;
+  readonly grpc: PlanGrpc | undefined;
 }
 
-export function readRule(rule: HTTPRouteRule, index: number, work: RuleWork): ReadRule {
+type AnyRule = HTTPRouteRule | GRPCRouteRule;
+
+export function readRule(rule: AnyRule, index: number, work: RuleWork): ReadRule {
   const { route, look } = work;
   const at = `/spec/rules/${index}`;
   const name = `${keyOf(route)}/${rule.name ?? index}`;
   const own = readFilters(rule.filters, { owner: describe(route), at: `${at}/filters` });
   const refused = refusalOf(rule, at, { own: own.flaw, name, work });
-  const badMatch = matchFlaw(rule);
+  const kind = readKind(rule, route);
+  const badMatch = kind.flaw();
   if (badMatch !== undefined) {
     addFlaw(
       work,
@@ -111,27 +119,63 @@ export function readRule(rule: HTTPRouteRule, index: number, work: RuleWork): Re
   }
   const { namespace, name: routeName } = route.metadata;
   const levels = [
-    look('levels', targetKey('HTTPRoute', namespace, { name: routeName })),
+    look('levels', targetKey(route.kind, namespace, { name: routeName })),
     rule.name === undefined
       ? undefined
-      : look('levels', targetKey('HTTPRoute', namespace, { name: routeName, sectionName: rule.name })),
+      : look('levels', targetKey(route.kind, namespace, { name: routeName, sectionName: rule.name })),
   ];
   return {
     index,
     name,
-    matches: badMatch === undefined ? lowerMatches(rule) : undefined,
+    matches: badMatch === undefined ? kind.matches() : undefined,
     filters: [...levels.map((level) => level?.filters ?? []), own.filters],
     backends: rule.backendRefs.map((ref, i) => readBackend(ref, `${at}/backendRefs/${i}`, { name, work })),
     mirrors: own.mirrors.flatMap(({ filter, field }) => readMirror(filter, `${field}/requestMirror`, work) ?? []),
     refused,
-    timeouts: readTimeouts(rule),
-    retry: readRetry(rule, at, work),
+    ...kind.settings(levels, { at, work }),
   };
+}
+
+/** What tells the rules of the two kinds apart. */
+interface RuleKind {
+  flaw(): MatchFlaw | undefined;
+  matches(): PlanMatch[];
+  settings(levels: readonly (Level | undefined)[], place: RulePlace): Pick<ReadRule, 'timeouts' | 'retry' | 'grpc'>;
+}
+
+interface RulePlace {
+  readonly at: string;
+  readonly work: RuleWork;
+}
+
+function readKind(rule: AnyRule, { kind }: MatchedRoute): RuleKind {
+  if (kind === 'HTTPRoute') {
+    const http = rule as HTTPRouteRule;
+    return {
+      flaw: () => matchFlaw(http),
+      matches: () => lowerMatches(http),
+      settings: (_, { at, work }) => ({
+        timeouts: readTimeouts(http),
+        retry: readRetry(http, at, work),
+        grpc: undefined,
+      }),
+    };
+  }
+  const grpc = rule as GRPCRouteRule;
+  return {
+    flaw: () => grpcMatchFlaw(grpc),
+    matches: () => lowerGrpcMatches(grpc),
+    settings: (levels) => withTimeouts(grpcSettings(grpc, levels)),
+  };
+}
+
+function withTimeouts({ grpc, requestMs, retry }: GrpcSettings): Pick<ReadRule, 'timeouts' | 'retry' | 'grpc'> {
+  return { timeouts: requestMs === undefined ? NO_TIMEOUTS : { requestMs }, retry, grpc };
 }
 
 /** Why the rule answers 500 as a whole. Serving it without what it asks for would be worse. */
 function refusalOf(
-  { sessionPersistence }: HTTPRouteRule,
+  { sessionPersistence }: AnyRule,
   at: string,
   { own, name, work }: { own: ReturnType<typeof readFilters>['flaw']; name: string; work: RuleWork },
 ): string | undefined {
@@ -151,7 +195,7 @@ function addFlaw({ flaws, findings, route }: RuleWork, flaw: RuleFlaw, field: st
 }
 
 function readBackend(
-  ref: HTTPBackendRef,
+  ref: AnyRule['backendRefs'][number],
   field: string,
   { name, work }: { readonly name: string; readonly work: RuleWork },
 ): ReadBackend {
@@ -246,11 +290,11 @@ function readRetry({ retry }: HTTPRouteRule, at: string, { route, findings }: Ru
 const ANSWERING = new Set(['redirect', 'directResponse']);
 
 export function lowerRule(rule: ReadRule, treatment: Treatment, work: RuleWork): PlanRule | undefined {
-  const { name, matches, refused, timeouts, retry } = rule;
+  const { name, matches, refused, timeouts, retry, grpc } = rule;
   if (matches === undefined) return undefined;
   if (refused !== undefined) {
     const backends = [refusal('route.filter-invalid', refused)];
-    return placed(rule, work, { name, matches, filters: NONE, backends, mirrors: NONE, timeouts });
+    return placed(rule, work, { name, matches, filters: NONE, backends, mirrors: NONE, timeouts, ...kindOf(grpc) });
   }
   const filters = composeFilters([...treatment.filters, ...rule.filters]);
   const backends = rule.backends.map((backend) => lowerBackend(backend, treatment, work));
@@ -265,7 +309,12 @@ export function lowerRule(rule: ReadRule, treatment: Treatment, work: RuleWork):
     ),
     timeouts,
     ...(retry !== undefined && { retry }),
+    ...kindOf(grpc),
   });
+}
+
+function kindOf(grpc: PlanGrpc | undefined): Pick<PlanRule, 'grpc'> {
+  return grpc === undefined ? {} : { grpc };
 }
 
 function placed({ index }: ReadRule, { route, places }: RuleWork, rule: Omit<PlanRule, 'at'>): PlanRule {

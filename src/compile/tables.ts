@@ -20,6 +20,7 @@ import { error, type Finding } from './finding.ts';
 import type { ParentView } from './gateways.ts';
 import { groupBy, type Look as LookIn, sameItems } from './memo.ts';
 import type { Level } from './policies.ts';
+import type { Rival } from './rivals.ts';
 
 /** Label of an EndpointSlice that names its Service. */
 const SERVICE_NAME_LABEL = 'kubernetes.io/service-name';
@@ -53,6 +54,8 @@ type PassTables = {
   readonly parents: Map<string, ParentView>;
   /** What the BackendTLSPolicies say, by {@link resourceKey}. */
   readonly trusts: Map<string, TrustView>;
+  /** Routes of the other kind that take hosts of a route away, by {@link resourceKey} of the loser. */
+  readonly rivals: Map<string, readonly Rival[]>;
 };
 
 // Aliases, not interfaces: only those fit the index of `Tables`.
@@ -136,7 +139,13 @@ export function takeInventory(resources: readonly Resource[], before: Inventory 
     }
   }
   const byKind = lists as unknown as ByKind;
-  const passTables: PassTables = { levels: new Map(), backendLevels: new Map(), parents: new Map(), trusts: new Map() };
+  const passTables: PassTables = {
+    levels: new Map(),
+    backendLevels: new Map(),
+    parents: new Map(),
+    trusts: new Map(),
+    rivals: new Map(),
+  };
   return {
     tables: { ...(tables as unknown as KindTables), ...groups(byKind, before), ...passTables },
     byKind,
@@ -248,6 +257,7 @@ export const TARGET_GROUPS: Readonly<Record<string, string>> = {
   Gateway: GATEWAY_GROUP,
   ListenerSet: GATEWAY_GROUP,
   HTTPRoute: GATEWAY_GROUP,
+  GRPCRoute: GATEWAY_GROUP,
   Service: '',
   Backend: OWN_GROUP,
 };

@@ -78,6 +78,7 @@ function sectionsOf(resource: Resource): { names: string[]; what: string } {
     case 'ListenerSet':
       return { names: named(resource.spec.listeners), what: 'listener' };
     case 'HTTPRoute':
+    case 'GRPCRoute':
       return { names: named(resource.spec.rules), what: 'rule' };
     case 'Service':
       return { names: named(resource.spec.ports), what: 'port' };

@@ -102,6 +102,8 @@ export interface PlanListenerSettings {
   readonly underscoreNames: 'keep' | 'remove' | 'refuse';
   /** What clients may speak, the favourite first. Offered by ALPN in this order on TLS ports. */
   readonly httpVersions: readonly HttpVersion[];
+  /** Answer `grpc.health.v1`. */
+  readonly grpcHealth: boolean;
   readonly accessLog: AccessLogPolicy;
 }
 
@@ -120,7 +122,7 @@ export interface AccessLogPolicy {
   readonly query: 'omit' | 'keep';
 }
 
-/** One HTTPRoute. Key: `HTTPRoute/NS/NAME`. */
+/** One HTTPRoute or GRPCRoute. Key: `HTTPRoute/NS/NAME`. */
 export interface PlanRoute {
   /** Creation order: older routes win ties (milliseconds since the epoch, then the key). */
   readonly createdMs: number;
@@ -153,15 +155,34 @@ export interface PlanRule {
     readonly backendRequestMs?: number;
   };
   readonly retry?: PlanRetry;
+  /** Present on rules of a GRPCRoute: they take gRPC, translate gRPC-Web, and nothing else. */
+  readonly grpc?: PlanGrpc;
   readonly at?: Position;
 }
 
+export interface PlanGrpc {
+  /** Longest message in a request and in an answer; 0 for no bound. */
+  readonly requestMessageBytesMax: number;
+  readonly answerMessageBytesMax: number;
+  /** Services that the rule names exactly: what `grpc.health.v1` speaks of. */
+  readonly services: readonly string[];
+}
+
 export interface PlanMatch {
-  readonly path: { readonly kind: 'exact' | 'prefix' | 'regex'; readonly value: string };
+  readonly path: PlanPathMatch;
   readonly method?: string;
   /** Header names are lower case. Several lines of one name are joined with `,` before matching. */
   readonly headers: readonly PlanNamedMatch[];
   readonly query: readonly PlanNamedMatch[];
+}
+
+export interface PlanPathMatch {
+  readonly kind: 'exact' | 'prefix' | 'regex';
+  readonly value: string;
+  /** With kind `prefix`: an expression that the whole path must match, too. */
+  readonly narrowedBy?: string;
+  /** Among matches of one prefix the greater one goes first (GRPCRoute counts characters of service, then of method). */
+  readonly rank?: number;
 }
 
 export interface PlanNamedMatch {
@@ -205,6 +226,8 @@ export interface PlanRetry {
   readonly backoffMs: number;
   /** Statuses of upstream answers that are tried again. Connection errors always are. */
   readonly codes: readonly number[];
+  /** Statuses of gRPC that are tried again, where they come before any message. */
+  readonly grpcCodes?: readonly number[];
 }
 
 /**

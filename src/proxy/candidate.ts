@@ -61,12 +61,13 @@ export interface CandidateOrigin<R> {
 
 /** @throws {Error} on a regular expression that does not compile: the plan was checked, so this is a bug of the compiler */
 export function makeCandidate<R>(match: PlanMatch, origin: CandidateOrigin<R>, cache: RegexCache): Candidate<R> {
-  const { kind, value } = match.path;
+  const { kind, value, narrowedBy } = match.path;
+  const pathRegex = kind === 'regex' ? value : narrowedBy;
   return {
     ...origin,
     match,
     matchedPath: kind === 'regex' ? undefined : matchPath(value),
-    pathRegex: kind === 'regex' ? regexOf(value, cache) : undefined,
+    pathRegex: pathRegex === undefined ? undefined : regexOf(pathRegex, cache),
     method: match.method,
     headers: match.headers.map((test) => fieldTest('header', test, cache)),
     query: match.query.map((test) => fieldTest('query', test, cache)),
@@ -93,11 +94,14 @@ export function lossOf<R>(candidate: Candidate<R>, request: RequestHead): Loss |
  *
  * A regular expression goes before prefixes because it was written to narrow
  * one: behind them, a catch-all prefix `/` would hide every expression of the host.
+ * Matches of a GRPCRoute are exact paths and prefixes with a rank, so that most
+ * characters of the service go first, then of the method (GRPCRouteRule.matches).
  */
 export function compareCandidates<R>(a: Candidate<R>, b: Candidate<R>): number {
   return (
     PATH_RANK[a.match.path.kind] - PATH_RANK[b.match.path.kind] ||
     b.match.path.value.length - a.match.path.value.length ||
+    (b.match.path.rank ?? 0) - (a.match.path.rank ?? 0) ||
     Number(b.method !== undefined) - Number(a.method !== undefined) ||
     b.headers.length - a.headers.length ||
     b.query.length - a.query.length ||

@@ -10,6 +10,7 @@ import type { BackendSpec } from './kinds/backend.ts';
 import type { EndpointSliceBody, ServiceSpec } from './kinds/core.ts';
 import type { GatewayClassSpec } from './kinds/gateway-class.ts';
 import type { GatewaySpec } from './kinds/gateway.ts';
+import type { GRPCRouteSpec } from './kinds/grpc-route.ts';
 import type { HTTPRouteSpec } from './kinds/http-route.ts';
 import type { LaterRouteSpec } from './kinds/later-routes.ts';
 import type { ListenerSetSpec } from './kinds/listener-set.ts';
@@ -64,6 +65,7 @@ interface WithSpec<K extends string, S> extends ResourceBase<K> {
 export type GatewayClass = WithSpec<'GatewayClass', GatewayClassSpec>;
 export type Gateway = WithSpec<'Gateway', GatewaySpec>;
 export type HTTPRoute = WithSpec<'HTTPRoute', HTTPRouteSpec>;
+export type GRPCRoute = WithSpec<'GRPCRoute', GRPCRouteSpec>;
 export type ListenerSet = WithSpec<'ListenerSet', ListenerSetSpec>;
 export type ReferenceGrant = WithSpec<'ReferenceGrant', ReferenceGrantSpec>;
 export type BackendTLSPolicy = WithSpec<'BackendTLSPolicy', BackendTLSPolicySpec>;
@@ -87,12 +89,13 @@ export interface ConfigMap extends ResourceBase<'ConfigMap'> {
 }
 
 /** Known but not served yet: kept so that it can be attached, counted and named. */
-export type LaterRoute = WithSpec<'GRPCRoute' | 'TLSRoute' | 'TCPRoute' | 'UDPRoute', LaterRouteSpec>;
+export type LaterRoute = WithSpec<'TLSRoute' | 'TCPRoute' | 'UDPRoute', LaterRouteSpec>;
 
 export type Resource =
   | GatewayClass
   | Gateway
   | HTTPRoute
+  | GRPCRoute
   | ListenerSet
   | ReferenceGrant
   | BackendTLSPolicy

@@ -1,31 +1,81 @@
-/** The rules of HTTPRoute that its CRD says in CEL. */
+/** The rules of HTTPRoute and GRPCRoute that their CRDs say in CEL. */
 import { parseDuration } from '../duration.ts';
 import { PATH_CHARACTERS } from '../fields.ts';
 import type { Finding } from '../kind.ts';
 import { distinctReferences, finding, servicePort } from '../rules.ts';
+import type { GRPCRouteMatch, GRPCRouteSpec } from './grpc-route.ts';
 import type { HTTPRouteFilter, HTTPRouteMatch, HTTPRouteRule, HTTPRouteSpec } from './http-route.ts';
 
 /** Matches in all rules of one route. */
 const MATCHES_MAX = 128;
 
 export function httpRouteRules({ spec }: { readonly spec: HTTPRouteSpec }): Finding[] {
-  const findings = distinctReferences(spec.parentRefs, '/spec/parentRefs');
-  const matches = spec.rules.reduce((sum, rule) => sum + rule.matches.length, 0);
+  const findings = routeRules(spec);
+  spec.rules.forEach((rule, i) => ruleRules(rule, `/spec/rules/${i}`, findings));
+  return findings;
+}
+
+export function grpcRouteRules({ spec }: { readonly spec: GRPCRouteSpec }): Finding[] {
+  const findings = routeRules(spec);
+  spec.rules.forEach(({ matches }, i) =>
+    matches.forEach(({ method }, k) => findings.push(...methodRules(method, `/spec/rules/${i}/matches/${k}/method`))),
+  );
+  return findings;
+}
+
+/** What both kinds have in common. */
+function routeRules({ parentRefs, rules }: Pick<HTTPRouteSpec, 'parentRefs'> & CommonRules): Finding[] {
+  const findings = distinctReferences(parentRefs, '/spec/parentRefs');
+  const matches = rules.reduce((sum, rule) => sum + rule.matches.length, 0);
   if (matches > MATCHES_MAX) {
     findings.push(
       finding('/spec/rules', `Expected at most ${MATCHES_MAX} matches in all rules together, got ${matches}`),
     );
   }
-  spec.rules.forEach((rule, i) => ruleRules(rule, `/spec/rules/${i}`, findings));
+  rules.forEach(({ filters, backendRefs, sessionPersistence }, i) => {
+    const pointer = `/spec/rules/${i}`;
+    findings.push(...filterRules(filters, `${pointer}/filters`));
+    backendRefs.forEach((backend, k) => {
+      findings.push(...servicePort(backend, `${pointer}/backendRefs/${k}`));
+      findings.push(...filterRules(backend.filters, `${pointer}/backendRefs/${k}/filters`));
+    });
+    findings.push(...sessionRules(sessionPersistence, `${pointer}/sessionPersistence`));
+  });
+  return findings;
+}
+
+interface CommonRules {
+  readonly rules: readonly (Pick<HTTPRouteRule, 'filters' | 'backendRefs' | 'sessionPersistence'> & {
+    readonly matches: readonly unknown[];
+  })[];
+}
+
+const SERVICE = /^\.?[a-z_][a-z_0-9]*(?:\.[a-z_][a-z_0-9]*)*$/i;
+const METHOD = /^[a-z_][a-z_0-9]*$/i;
+
+function methodRules(match: GRPCRouteMatch['method'], pointer: string): Finding[] {
+  if (match === undefined) return [];
+  const { type, service, method } = match;
+  if (service === undefined && method === undefined) {
+    return [finding(pointer, 'Missing field "service": set it, or "method", or both')];
+  }
+  if (type !== 'Exact') return [];
+  const findings: Finding[] = [];
+  if (service !== undefined && !SERVICE.test(service)) {
+    const shown = JSON.stringify(service);
+    findings.push(finding(`${pointer}/service`, `Expected a service such as "shop.v1.Cart", got ${shown}`));
+  }
+  if (method !== undefined && !METHOD.test(method)) {
+    findings.push(
+      finding(`${pointer}/method`, `Expected a method such as "AddItem", got ${JSON.stringify(method)}`),
+    );
+  }
   return findings;
 }
 
 function ruleRules(rule: HTTPRouteRule, pointer: string, findings: Finding[]): void {
   rule.matches.forEach(({ path }, i) => findings.push(...pathRules(path, `${pointer}/matches/${i}/path/value`)));
-  findings.push(...filterRules(rule.filters, `${pointer}/filters`));
   rule.backendRefs.forEach((backend, i) => {
-    findings.push(...servicePort(backend, `${pointer}/backendRefs/${i}`));
-    findings.push(...filterRules(backend.filters, `${pointer}/backendRefs/${i}/filters`));
     findings.push(...prefixRules(backend.filters, rule.matches, `${pointer}/backendRefs/${i}/filters`));
   });
   findings.push(...prefixRules(rule.filters, rule.matches, `${pointer}/filters`));
@@ -36,7 +86,6 @@ function ruleRules(rule: HTTPRouteRule, pointer: string, findings: Finding[]): v
     findings.push(finding(`${pointer}/filters/${redirect}`, message));
   }
   findings.push(...timeoutRules(rule.timeouts, `${pointer}/timeouts`));
-  findings.push(...sessionRules(rule.sessionPersistence, `${pointer}/sessionPersistence`));
 }
 
 /** What an exact path or a prefix may not hold: it could not be told apart from another path. */

@@ -33,7 +33,7 @@ const HTTPPathMatch = Type.Object(
 );
 
 /** The CRD keeps one entry per name (list type map); a second one with the same name is refused. */
-const HTTPHeaderMatch = Type.Object(
+export const HTTPHeaderMatch = Type.Object(
   {
     type: Type.Enum(['Exact', 'RegularExpression'], { default: 'Exact', description: 'How the value is compared.' }),
     name: headerName({ description: 'Name of the header, in any case.' }),
@@ -80,7 +80,7 @@ const HTTPHeader = Type.Object(
   strict,
 );
 
-const HTTPHeaderFilter = Type.Object(
+export const HTTPHeaderFilter = Type.Object(
   {
     set: Type.Array(HTTPHeader, {
       maxItems: 16,
@@ -168,7 +168,7 @@ const Fraction = Type.Object(
   strict,
 );
 
-const HTTPRequestMirrorFilter = Type.Object(
+export const HTTPRequestMirrorFilter = Type.Object(
   {
     backendRef: BackendObjectReference,
     percent: Type.Optional(
@@ -283,7 +283,7 @@ const HTTPExternalAuthFilter = Type.Union([
   ),
 ]);
 
-function filter<const T extends string, const F extends string, S extends Parameters<typeof Type.Optional>[0]>(
+export function filter<const T extends string, const F extends string, S extends Parameters<typeof Type.Optional>[0]>(
   type: T,
   field: F,
   config: S,
@@ -310,19 +310,18 @@ const filters = Type.Array(HTTPRouteFilter, {
   description: 'What is done to requests and answers.',
 });
 
-export const HTTPBackendRef = Type.Object(
-  {
-    ...backendObjectFields,
-    weight: Type.Integer({
-      minimum: 0,
-      maximum: 1_000_000,
-      default: 1,
-      description: 'Share of the requests, relative to the sum of all weights of the rule.',
-    }),
-    filters,
-  },
-  strict,
-);
+/** What backendRefs of every kind of route have. */
+export const backendRefFields = {
+  ...backendObjectFields,
+  weight: Type.Integer({
+    minimum: 0,
+    maximum: 1_000_000,
+    default: 1,
+    description: 'Share of the requests, relative to the sum of all weights of the rule.',
+  }),
+};
+
+export const HTTPBackendRef = Type.Object({ ...backendRefFields, filters }, strict);
 export type HTTPBackendRef = Static<typeof HTTPBackendRef>;
 
 const HTTPRouteTimeouts = Type.Object(
@@ -391,15 +390,17 @@ export const HTTPRouteRule = Type.Object(
 );
 export type HTTPRouteRule = Static<typeof HTTPRouteRule>;
 
+export const routeHostnames = Type.Array(hostname({ description: 'Host name, or `*.` and a host name.' }), {
+  maxItems: 16,
+  default: [],
+  description: 'Hosts that the route serves. Empty: all hosts of its listeners.',
+});
+
 export const HTTPRouteSpec = Type.Object(
   {
     parentRefs,
     useDefaultGateways,
-    hostnames: Type.Array(hostname({ description: 'Host name, or `*.` and a host name.' }), {
-      maxItems: 16,
-      default: [],
-      description: 'Hosts that the route serves. Empty: all hosts of its listeners.',
-    }),
+    hostnames: routeHostnames,
     rules: Type.Array(HTTPRouteRule, {
       minItems: 1,
       maxItems: 16,

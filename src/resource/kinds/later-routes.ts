@@ -8,7 +8,7 @@ export const LaterRouteSpec = Type.Object({
   hostnames: Type.Array(hostname({ description: 'Host name, or `*.` and a host name.' }), {
     maxItems: 16,
     default: [],
-    description: 'Hosts that the route serves, for GRPCRoute and TLSRoute.',
+    description: 'Hosts that the route serves, for TLSRoute.',
   }),
 });
 export type LaterRouteSpec = Static<typeof LaterRouteSpec>;

@@ -10,7 +10,8 @@ import { EndpointSliceFields, ServiceSpec } from './core.ts';
 import { GatewayClassSpec } from './gateway-class.ts';
 import { gatewayRules, listenerRules } from './gateway-rules.ts';
 import { GatewaySpec } from './gateway.ts';
-import { httpRouteRules } from './http-route-rules.ts';
+import { GRPCRouteSpec } from './grpc-route.ts';
+import { grpcRouteRules, httpRouteRules } from './http-route-rules.ts';
 import { HTTPRouteSpec } from './http-route.ts';
 import { LaterRouteSpec } from './later-routes.ts';
 import { ListenerSetSpec } from './listener-set.ts';
@@ -65,6 +66,14 @@ export const KINDS: readonly Kind[] = [
     rules: httpRouteRules,
   }),
   defineKind({
+    kind: 'GRPCRoute',
+    group: GATEWAY_GROUP,
+    versions: ['v1'],
+    fields: { spec: GRPCRouteSpec },
+    description: 'Which gRPC calls go to which backends, and what is done to them.',
+    rules: grpcRouteRules,
+  }),
+  defineKind({
     kind: 'ReferenceGrant',
     group: GATEWAY_GROUP,
     versions: ['v1', 'v1beta1'],
@@ -79,7 +88,6 @@ export const KINDS: readonly Kind[] = [
     description: 'How the certificates of Services are verified.',
     rules: backendTLSPolicyRules,
   }),
-  laterRoute('GRPCRoute', ['v1']),
   laterRoute('TLSRoute', ['v1', 'v1alpha2', 'v1alpha3']),
   laterRoute('TCPRoute', ['v1', 'v1alpha2']),
   laterRoute('UDPRoute', ['v1', 'v1alpha2']),
@@ -131,7 +139,7 @@ export const KINDS: readonly Kind[] = [
     group: OWN_GROUP,
     versions: ['v1alpha1'],
     fields: { spec: PolicySpec },
-    description: 'Filters for a Gateway, ListenerSet, HTTPRoute or Service, and settings of listeners.',
+    description: 'Filters for a Gateway, ListenerSet, HTTPRoute, GRPCRoute or Service, and settings of listeners.',
     rules: policyRules,
   }),
   defineKind({

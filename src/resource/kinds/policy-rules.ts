@@ -10,11 +10,16 @@ import type { BackendSpec, UpstreamTLS } from './backend.ts';
 import type { PolicySpec } from './policy.ts';
 
 export function policyRules({ spec }: { readonly spec: PolicySpec }): Finding[] {
-  const { targetRefs, filters = {}, listener } = spec;
+  const { targetRefs, filters = {}, listener, grpc } = spec;
   const findings = [...distinctReferences(targetRefs, '/spec/targetRefs'), ...groupRules(targetRefs)];
-  if (Object.keys(filters).length === 0 && listener === undefined) {
-    findings.push(finding('/spec', 'Policy without effect: set filters or listener'));
+  if (Object.keys(filters).length === 0 && listener === undefined && grpc === undefined) {
+    findings.push(finding('/spec', 'Policy without effect: set filters, listener or grpc'));
   }
+  targetRefs.forEach(({ kind }, i) => {
+    if (grpc === undefined || kind === 'GRPCRoute') return;
+    const message = `Expected a GRPCRoute, got ${kind}: settings of gRPC are for calls that a GRPCRoute takes`;
+    findings.push(finding(`/spec/targetRefs/${i}/kind`, message));
+  });
   if (listener === undefined) return findings;
 
   targetRefs.forEach(({ kind }, i) => {
@@ -92,6 +97,7 @@ const GROUP_OF: Readonly<Record<string, string>> = {
   Gateway: GATEWAY_GROUP,
   ListenerSet: GATEWAY_GROUP,
   HTTPRoute: GATEWAY_GROUP,
+  GRPCRoute: GATEWAY_GROUP,
   Service: '',
   Backend: OWN_GROUP,
 };

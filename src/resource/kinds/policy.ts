@@ -1,3 +1,4 @@
+import { GRPC_CODE_NAMES, type GrpcCodeName } from '../../base/grpc-codes.ts';
 import { CONNECTION_LIMITS, CONNECTION_TIMEOUTS } from '../../base/limits.ts';
 import { FILTER_CONFIGS } from '../../filters/configs.ts';
 import { duration, groupName, headerName, objectName, sectionName, size } from '../fields.ts';
@@ -155,6 +156,11 @@ export const ListenerSettings = Type.Object(
         { ...strict, description: 'Versions of HTTP.' },
       ),
     ),
+    grpcHealth: Type.Optional(
+      Type.Boolean({
+        description: 'Answer `grpc.health.v1` for the listener and the services of its GRPCRoutes. Default: false.',
+      }),
+    ),
     accessLog: Type.Optional(AccessLog),
     tls: Type.Optional(Type.Object(tlsPolicyFields, { ...strict, description: 'TLS on the way in.' })),
   },
@@ -181,10 +187,46 @@ const Filters = Type.Object(filterFields(), {
   description: 'Filters by name, each with its configuration.',
 });
 
+const Grpc = Type.Object(
+  {
+    timeout: Type.Optional(
+      duration({ description: 'Longest call, whatever grpc-timeout of the client says. "0s" for none. Default: none.' }),
+    ),
+    requestMessageBytesMax: Type.Optional(
+      size({ description: 'Longest message of a request; beyond it RESOURCE_EXHAUSTED. 0 for no bound, the default.' }),
+    ),
+    answerMessageBytesMax: Type.Optional(
+      size({ description: 'Longest message of an answer; beyond it RESOURCE_EXHAUSTED. 0 for no bound, the default.' }),
+    ),
+    retry: Type.Optional(
+      Type.Object(
+        {
+          attempts: Type.Optional(
+            Type.Integer({ minimum: 1, maximum: 16, description: 'Attempts after the first. Default: 1.' }),
+          ),
+          codes: Type.Array(
+            Type.Enum(GRPC_CODE_NAMES.filter((name) => name !== 'OK') as Exclude<GrpcCodeName, 'OK'>[]),
+            {
+              minItems: 1,
+              maxItems: 16,
+              uniqueItems: true,
+              default: ['UNAVAILABLE'],
+              description: 'Statuses that are tried again, where no message of an answer has come.',
+            },
+          ),
+          backoff: Type.Optional(duration({ description: 'Least wait between two attempts. Default: 25ms.' })),
+        },
+        { ...strict, description: 'When a call is sent again.' },
+      ),
+    ),
+  },
+  { ...strict, description: 'Settings of the calls of a GRPCRoute.' },
+);
+
 export const PolicyTargetRef = Type.Object(
   {
     group: Type.Optional(groupName({ description: 'API group of the target. May be left out.' })),
-    kind: Type.Enum(['Gateway', 'ListenerSet', 'HTTPRoute', 'Service'], { description: 'Kind of the target.' }),
+    kind: Type.Enum(['Gateway', 'ListenerSet', 'HTTPRoute', 'GRPCRoute', 'Service'], { description: 'Kind of the target.' }),
     name: objectName({ description: 'Name of the target, in the same namespace.' }),
     sectionName: Type.Optional(
       sectionName({ description: 'Only this listener of a Gateway, rule of a route, or port of a Service.' }),
@@ -199,6 +241,7 @@ export const PolicySpec = Type.Object(
     targetRefs: Type.Array(PolicyTargetRef, { minItems: 1, maxItems: 16, description: 'What the policy is for.' }),
     filters: Type.Optional(Filters),
     listener: Type.Optional(ListenerSettings),
+    grpc: Type.Optional(Grpc),
   },
   strict,
 );
