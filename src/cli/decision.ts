@@ -260,7 +260,7 @@ function whyOf({ candidate, host, outcome }: Explained<PlanRule>): string {
     case 'host':
       return `the host is not ${host}`;
     case 'path':
-      return `the path does not match ${candidate.match.path.value}`;
+      return `the path does not match ${candidate.match.path.narrowedBy ?? candidate.match.path.value}`;
     case 'method':
       return `the method is not ${candidate.match.method}`;
     case 'header':

@@ -13,7 +13,8 @@ export function matchText({ path, method, headers, query }: PlanMatch): string {
   ].join(' ');
 }
 
-function pathText({ kind, value }: PlanMatch['path']): string {
+function pathText({ kind, value, narrowedBy }: PlanMatch['path']): string {
+  if (narrowedBy !== undefined) return `~${narrowedBy}`;
   if (kind === 'regex') return `~${value}`;
   if (kind === 'exact') return value;
   return value.endsWith('/') ? `${value}*` : `${value}/*`;

@@ -163,7 +163,8 @@ export class Compiler {
   #lowerRoutes({ tables, byKind }: Inventory): RouteResult[] {
     this.#rivals.run({ tables, byKind });
     this.#routes.begin(tables);
-    const routes: readonly MatchedRoute[] = byKind.GRPCRoute.length === 0 ? byKind.HTTPRoute : [...byKind.HTTPRoute, ...byKind.GRPCRoute];
+    const routes: readonly MatchedRoute[] =
+      byKind.GRPCRoute.length === 0 ? byKind.HTTPRoute : [...byKind.HTTPRoute, ...byKind.GRPCRoute];
     return routes.map((route) => this.#routes.get(route, NO_INPUTS, (look) => lowerRoute(route, look)));
   }
 

@@ -45,7 +45,9 @@ export function matchFlaw({ matches }: Pick<HTTPRouteRule, 'matches'>): MatchFla
 }
 
 /** The first of some expressions that cannot be compiled. */
-export function firstFlaw(patterns: readonly { readonly field: string; readonly value: string }[]): MatchFlaw | undefined {
+export function firstFlaw(
+  patterns: readonly { readonly field: string; readonly value: string }[],
+): MatchFlaw | undefined {
   for (const { field, value } of patterns) {
     const compiled = compileRegex(value);
     if (!compiled.ok) return { field, message: `Cannot use "${value}" as a regular expression: ${compiled.message}` };

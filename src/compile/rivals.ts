@@ -30,7 +30,10 @@ export class Rivals {
     const found = byKind.GRPCRoute.length === 0 ? NONE : this.#find([...byKind.HTTPRoute, ...byKind.GRPCRoute], tables);
     for (const [key, rivals] of found) {
       const before = this.#before.get(key);
-      tables.rivals.set(key, before !== undefined && JSON.stringify(before) === JSON.stringify(rivals) ? before : rivals);
+      tables.rivals.set(
+        key,
+        before !== undefined && JSON.stringify(before) === JSON.stringify(rivals) ? before : rivals,
+      );
     }
     this.#before = tables.rivals;
   }

@@ -7,7 +7,15 @@ import { type Finding, warning } from './finding.ts';
 import type { Reason } from './listener.ts';
 import { sameItems } from './memo.ts';
 import { withoutRivals } from './rivals.ts';
-import { lowerRule, type MatchedRoute, type Places, readRule, type RuleFlaw, type RuleWork, type Treatment } from './rule.ts';
+import {
+  lowerRule,
+  type MatchedRoute,
+  type Places,
+  readRule,
+  type RuleFlaw,
+  type RuleWork,
+  type Treatment,
+} from './rule.ts';
 import { settled } from './settled.ts';
 import { createdMs, type Look } from './tables.ts';
 
@@ -37,7 +45,7 @@ export function lowerRoute(route: MatchedRoute, look: Look, places: Places = 'om
   };
   const rules = route.spec.rules.map((rule, index) => readRule(rule, index, work));
   const parts: [string, PlanRoute][] = [];
-  for (const group of groupsOf(attached)) {
+  for (const group of groupsOf(attached, route)) {
     const attach = planAttachments(group.attachments);
     if (attach.length === 0) continue;
     const key = parts.length === 0 ? keyOf(route) : `${keyOf(route)}@${attach[0]!.listener}`;
@@ -67,8 +75,10 @@ interface Group extends Treatment {
 }
 
 /** Attachments whose Gateways and listeners treat the route in the same way. Nearly always one group. */
-function groupsOf({ outcomes }: Attached): Group[] {
+function groupsOf({ outcomes }: Attached, { kind }: MatchedRoute): Group[] {
   const groups: Group[] = [];
+  // gRPC needs HTTP/2, whatever a backend says of itself.
+  const spoken = kind === 'GRPCRoute' ? ({ protocol: 'h2' } as const) : {};
   for (const attachment of outcomes.flatMap(({ attachments }) => attachments)) {
     const { listener, parent } = attachment;
     const certificateOf = parent.clientCertificate === undefined ? undefined : parent.gatewayKey;
@@ -76,7 +86,7 @@ function groupsOf({ outcomes }: Attached): Group[] {
       (group) => group.certificateOf === certificateOf && sameItems(group.filters, listener.filters),
     );
     if (same !== undefined) same.attachments.push(attachment);
-    else groups.push({ filters: listener.filters, certificateOf, attachments: [attachment] });
+    else groups.push({ filters: listener.filters, certificateOf, ...spoken, attachments: [attachment] });
   }
   return groups;
 }

@@ -52,7 +52,7 @@ function matchLine({ path, method, headers, query }: PlanMatch): string {
   const named = (what: string, { name, kind, value }: PlanNamedMatch): string =>
     `${what} ${name} ${kind === 'exact' ? '=' : '~'} ${value}`;
   return [
-    `${method === undefined ? '' : `${method} `}${path.kind} ${path.value}`,
+    `${method === undefined ? '' : `${method} `}${path.kind} ${path.value}${path.narrowedBy === undefined ? '' : ` ~ ${path.narrowedBy}`}`,
     ...headers.map((match) => named('header', match)),
     ...query.map((match) => named('query', match)),
   ].join(', ');

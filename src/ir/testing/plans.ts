@@ -34,7 +34,7 @@ export const HTTP_LISTENER: PlanListener = {
     via: true,
     underscoreNames: 'keep',
     httpVersions: ['http/1.1'],
-  grpcHealth: false,
+    grpcHealth: false,
     accessLog: { enabled: true, linesPerSecond: 100, sample: 0, headers: [], query: 'omit' },
   },
 };

@@ -1,11 +1,12 @@
-import { LocalObjectReference, parentRefs, sectionName, useDefaultGateways } from '../fields.ts';
+import { parentRefs, sectionName, useDefaultGateways } from '../fields.ts';
 import { type Static, Type } from '../../schema/schema.ts';
 import {
   backendRefFields,
-  filter,
-  HTTPHeaderFilter,
+  ExtensionRef,
   HTTPHeaderMatch,
-  HTTPRequestMirrorFilter,
+  RequestHeaderModifier,
+  RequestMirror,
+  ResponseHeaderModifier,
   routeHostnames,
   SessionPersistence,
 } from './http-route.ts';
@@ -45,14 +46,7 @@ const GRPCRouteMatch = Type.Object(
 );
 export type GRPCRouteMatch = Static<typeof GRPCRouteMatch>;
 
-const GRPCRouteFilter = Type.Union([
-  filter('RequestHeaderModifier', 'requestHeaderModifier', HTTPHeaderFilter),
-  filter('ResponseHeaderModifier', 'responseHeaderModifier', HTTPHeaderFilter),
-  filter('RequestMirror', 'requestMirror', HTTPRequestMirrorFilter),
-  filter('ExtensionRef', 'extensionRef', LocalObjectReference),
-]);
-
-const filters = Type.Array(GRPCRouteFilter, {
+const filters = Type.Array(Type.Union([RequestHeaderModifier, ResponseHeaderModifier, RequestMirror, ExtensionRef]), {
   maxItems: 16,
   default: [],
   description: 'What is done to calls and their answers.',

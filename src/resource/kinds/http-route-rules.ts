@@ -66,9 +66,7 @@ function methodRules(match: GRPCRouteMatch['method'], pointer: string): Finding[
     findings.push(finding(`${pointer}/service`, `Expected a service such as "shop.v1.Cart", got ${shown}`));
   }
   if (method !== undefined && !METHOD.test(method)) {
-    findings.push(
-      finding(`${pointer}/method`, `Expected a method such as "AddItem", got ${JSON.stringify(method)}`),
-    );
+    findings.push(finding(`${pointer}/method`, `Expected a method such as "AddItem", got ${JSON.stringify(method)}`));
   }
   return findings;
 }

@@ -80,7 +80,7 @@ const HTTPHeader = Type.Object(
   strict,
 );
 
-export const HTTPHeaderFilter = Type.Object(
+const HTTPHeaderFilter = Type.Object(
   {
     set: Type.Array(HTTPHeader, {
       maxItems: 16,
@@ -168,7 +168,7 @@ const Fraction = Type.Object(
   strict,
 );
 
-export const HTTPRequestMirrorFilter = Type.Object(
+const HTTPRequestMirrorFilter = Type.Object(
   {
     backendRef: BackendObjectReference,
     percent: Type.Optional(
@@ -283,7 +283,7 @@ const HTTPExternalAuthFilter = Type.Union([
   ),
 ]);
 
-export function filter<const T extends string, const F extends string, S extends Parameters<typeof Type.Optional>[0]>(
+function filter<const T extends string, const F extends string, S extends Parameters<typeof Type.Optional>[0]>(
   type: T,
   field: F,
   config: S,
@@ -292,15 +292,21 @@ export function filter<const T extends string, const F extends string, S extends
   return Type.Object({ type: literal, [field]: config } as { type: typeof literal } & Record<F, S>, strict);
 }
 
+/** Filters that a GRPCRoute has, too. */
+export const RequestHeaderModifier = filter('RequestHeaderModifier', 'requestHeaderModifier', HTTPHeaderFilter);
+export const ResponseHeaderModifier = filter('ResponseHeaderModifier', 'responseHeaderModifier', HTTPHeaderFilter);
+export const RequestMirror = filter('RequestMirror', 'requestMirror', HTTPRequestMirrorFilter);
+export const ExtensionRef = filter('ExtensionRef', 'extensionRef', LocalObjectReference);
+
 export const HTTPRouteFilter = Type.Union([
-  filter('RequestHeaderModifier', 'requestHeaderModifier', HTTPHeaderFilter),
-  filter('ResponseHeaderModifier', 'responseHeaderModifier', HTTPHeaderFilter),
-  filter('RequestMirror', 'requestMirror', HTTPRequestMirrorFilter),
+  RequestHeaderModifier,
+  ResponseHeaderModifier,
+  RequestMirror,
   filter('RequestRedirect', 'requestRedirect', HTTPRequestRedirectFilter),
   filter('URLRewrite', 'urlRewrite', HTTPURLRewriteFilter),
   filter('CORS', 'cors', HTTPCORSFilter),
   filter('ExternalAuth', 'externalAuth', HTTPExternalAuthFilter),
-  filter('ExtensionRef', 'extensionRef', LocalObjectReference),
+  ExtensionRef,
 ]);
 export type HTTPRouteFilter = Static<typeof HTTPRouteFilter>;
 

@@ -88,7 +88,27 @@ spec:
 `,
   ReferenceGrant: `apiVersion: gateway.networking.k8s.io/v1beta1\nkind: ReferenceGrant\nmetadata: {name: g}\nspec:\n  from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: shop}]\n  to: [{group: "", kind: Service, name: web}]\n`,
   BackendTLSPolicy: `${V1}\nkind: BackendTLSPolicy\nmetadata: {name: t}\nspec:\n  targetRefs: [{group: "", kind: Service, name: web, sectionName: https}]\n  validation:\n    hostname: web.test\n    caCertificateRefs: [{group: "", kind: ConfigMap, name: ca}]\n    subjectAltNames: [{type: URI, uri: "spiffe://a/b"}, {type: Hostname, hostname: "*.b.test"}]\n`,
-  GRPCRoute: `${V1}\nkind: GRPCRoute\nmetadata: {name: g}\nspec:\n  parentRefs: [{name: edge}]\n  hostnames: [g.test]\n  rules: [{matches: [{method: {service: a}}]}]\n`,
+  GRPCRoute: `${V1}
+kind: GRPCRoute
+metadata: {name: g}
+spec:
+  parentRefs: [{name: edge}]
+  hostnames: [g.test]
+  rules:
+  - name: first
+    matches:
+    - {method: {service: .shop.v1.Cart, method: Add_1}, headers: [{name: x-a, value: b}]}
+    - {method: {type: RegularExpression, service: "[a-z.]+", method: ".*"}}
+    - {}
+    filters:
+    - {type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: a, value: b}]}}
+    - {type: ResponseHeaderModifier, responseHeaderModifier: {remove: [a]}}
+    - {type: RequestMirror, requestMirror: {backendRef: {name: m, port: 80}, percent: 5}}
+    - {type: ExtensionRef, extensionRef: {group: a.test, kind: B, name: c}}
+    backendRefs:
+    - {name: v1, port: 8080, weight: 9, filters: [{type: ResponseHeaderModifier, responseHeaderModifier: {remove: [a]}}]}
+    sessionPersistence: {sessionName: s}
+`,
   TLSRoute: `apiVersion: gateway.networking.k8s.io/v1alpha2\nkind: TLSRoute\nmetadata: {name: t}\nspec: {parentRefs: [{name: edge}], rules: []}\n`,
   TCPRoute: `apiVersion: gateway.networking.k8s.io/v1alpha2\nkind: TCPRoute\nmetadata: {name: t}\nspec: {rules: []}\n`,
   UDPRoute: `${V1}\nkind: UDPRoute\nmetadata: {name: u}\nspec: {rules: []}\n`,

@@ -25,7 +25,7 @@ const POLICIES: readonly Row[] = [
   [
     'a target that does not exist',
     `${POLICY}[{kind: Route, name: x}]\n`,
-    'a.yaml:5:17: error: Expected one of "Gateway", "ListenerSet", "HTTPRoute", "Service", got "Route": did you mean "HTTPRoute" (Policy default/p, /spec/targetRefs/0/kind)',
+    'a.yaml:5:17: error: Expected one of "Gateway", "ListenerSet", "HTTPRoute", "GRPCRoute", "Service", got "Route" (Policy default/p, /spec/targetRefs/0/kind)',
   ],
   [
     'a target of another group',
@@ -40,7 +40,17 @@ const POLICIES: readonly Row[] = [
   [
     'nothing to do',
     `${POLICY}[{kind: HTTPRoute, name: x}]\n`,
-    'a.yaml:4:1: error: Policy without effect: set filters or listener (Policy default/p, /spec)',
+    'a.yaml:4:1: error: Policy without effect: set filters, listener or grpc (Policy default/p, /spec)',
+  ],
+  [
+    'settings of gRPC for what is no GRPCRoute',
+    `${POLICY}[{kind: HTTPRoute, name: x}]\n  grpc: {timeout: 1s}\n`,
+    'a.yaml:5:17: error: Expected a GRPCRoute, got HTTPRoute: settings of gRPC are for calls that a GRPCRoute takes (Policy default/p, /spec/targetRefs/0/kind)',
+  ],
+  [
+    'a status of gRPC that does not exist',
+    `${POLICY}[{kind: GRPCRoute, name: x}]\n  grpc: {retry: {codes: [UNAVAILIBLE]}}\n`,
+    'a.yaml:6:26: error: Expected one of "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", …, got "UNAVAILIBLE": did you mean "UNAVAILABLE" (Policy default/p, /spec/grpc/retry/codes/0)',
   ],
   [
     'a filter of ours that does not exist',

@@ -190,7 +190,9 @@ const Filters = Type.Object(filterFields(), {
 const Grpc = Type.Object(
   {
     timeout: Type.Optional(
-      duration({ description: 'Longest call, whatever grpc-timeout of the client says. "0s" for none. Default: none.' }),
+      duration({
+        description: 'Longest call, whatever grpc-timeout of the client says. "0s" for none. Default: none.',
+      }),
     ),
     requestMessageBytesMax: Type.Optional(
       size({ description: 'Longest message of a request; beyond it RESOURCE_EXHAUSTED. 0 for no bound, the default.' }),
@@ -226,7 +228,9 @@ const Grpc = Type.Object(
 export const PolicyTargetRef = Type.Object(
   {
     group: Type.Optional(groupName({ description: 'API group of the target. May be left out.' })),
-    kind: Type.Enum(['Gateway', 'ListenerSet', 'HTTPRoute', 'GRPCRoute', 'Service'], { description: 'Kind of the target.' }),
+    kind: Type.Enum(['Gateway', 'ListenerSet', 'HTTPRoute', 'GRPCRoute', 'Service'], {
+      description: 'Kind of the target.',
+    }),
     name: objectName({ description: 'Name of the target, in the same namespace.' }),
     sectionName: Type.Optional(
       sectionName({ description: 'Only this listener of a Gateway, rule of a route, or port of a Service.' }),
