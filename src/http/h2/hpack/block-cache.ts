@@ -1,6 +1,6 @@
 import type { FieldList } from './field-list.ts';
 
-/** Blocks that one decoder remembers. A client sends few different ones again and again; 16 KB of them at most. */
+/** Blocks that one decoder remembers. A client sends few different ones again and again; 50 KB with their lists at most. */
 const SLOTS = 8;
 /** Longest block that is remembered: with an indexed field in each byte it is longer than any request. */
 const BLOCK_BYTES_MAX = 256;

@@ -77,6 +77,7 @@ export class HpackDecoder {
     this.#keepBytesMax = Math.max(limits.headerBytesMax, this.#tableBytesMax);
     if (!this.#sizeUpdates(block) || !this.#fields(block)) list.refuse('compression-error', this.#error);
     list.end();
+    this.#text = '';
     if (list.outcome === 'ok' && table.version === version) this.#cache.offer(block, range, version, list);
     return list;
   }

@@ -43,3 +43,18 @@ export function pairsOf(list: FieldList): Pair[] {
   headers.forEach((name, value) => pairs.push([name, value]));
   return pairs;
 }
+
+/** A block, or part of one, from numbers, Latin-1 texts and other parts. */
+export function bytes(...parts: (number | string | Buffer)[]): Buffer {
+  return Buffer.concat(
+    parts.map((part) => {
+      if (typeof part === 'number') return Buffer.of(part);
+      return typeof part === 'string' ? Buffer.from(part, 'latin1') : part;
+    }),
+  );
+}
+
+/** A literal field without Huffman code; `form` 0x40 inserts it, 0x10 is never indexed. Texts under 127 characters. */
+export function literal(name: string, value: string, form = 0): Buffer {
+  return bytes(form, name.length, name, value.length, value);
+}
