@@ -230,6 +230,23 @@ const FAULTS = {
     title: 'The upstream gave the request back without processing it',
     advice: 'HTTP/2 REFUSED_STREAM or GOAWAY, again and again: the upstream is going away or refuses more streams.',
   },
+  'upstream.reset': {
+    blame: 'upstream',
+    retry: 'reused',
+    status: 502,
+    grpc: 13,
+    title: 'The upstream broke off its answer',
+    advice: 'The upstream ended the stream with RST_STREAM (HTTP/2); the log names its error code.',
+  },
+  'upstream.websocket-unsupported': {
+    blame: 'upstream',
+    retry: 'never',
+    status: 502,
+    grpc: 12,
+    title: 'The upstream cannot carry a WebSocket',
+    advice:
+      'It speaks HTTP/2 and does not offer extended CONNECT (RFC 8441). Set protocol "http1" or "auto" in its BackendPolicy.',
+  },
   'upstream.retries-exhausted': {
     blame: 'upstream',
     retry: 'never',

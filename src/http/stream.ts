@@ -97,6 +97,8 @@ export interface UpstreamRequest {
   readonly bodyLength: number;
   readonly upgrade: string | undefined;
   readonly expectContinue: boolean;
+  /** The client takes trailers (`TE: trailers`), which gRPC insists on being told. */
+  readonly teTrailers: boolean;
 }
 
 /** The upstream's side of one attempt: a client codec offers it to the proxy, for one request. */

@@ -15,7 +15,7 @@ import type { Exchange as FilterExchange, Filter, RouteMatch, Verdict } from '..
 import type { Headers } from '../http/headers.ts';
 import { isIdempotent, type RequestHead, type ResponseHead } from '../http/message.ts';
 import { checkQuery, normalisePath } from '../http/path.ts';
-import { SEEN_UNDERSCORE } from '../http/seen.ts';
+import { SEEN_TE_TRAILERS, SEEN_UNDERSCORE } from '../http/seen.ts';
 import type {
   ClientStream,
   ClientStreamEvents,
@@ -32,12 +32,13 @@ import { RequestBody } from './request-body.ts';
 import type { ListenerView, LivePort } from './runtime.ts';
 import { filterFailed, type Rule, type RuleBackend } from './rule.ts';
 import { runTunnel } from './run-tunnel.ts';
-import type { ConnWaiter, Endpoint } from './upstream/endpoint.ts';
+import type { Endpoint } from './upstream/endpoint.ts';
+import type { ConnWaiter } from './upstream/pool.ts';
 
 type Stage = 'request' | 'waiting' | 'sent' | 'answering' | 'tunnel' | 'done';
 
-/** An upstream that gives back every request is not tried for ever. */
-const UNPROCESSED_MAX = 4;
+/** An upstream that gives back every request, or loses every connection, is not tried for ever. */
+const REPLAYS_MAX = 4;
 
 const NO_MATCH: RouteMatch = { matchedPath: undefined };
 
@@ -67,7 +68,7 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
   #attempts = 0;
   #retries = 0;
   #connectFailures = 0;
-  #unprocessed = 0;
+  #replays = 0;
   #attemptTimer: Timed | undefined;
   #cancelBackoff: (() => void) | undefined;
 
@@ -95,6 +96,10 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
 
   get rule(): Rule {
     return this.#rule!;
+  }
+
+  get upgrade(): string | undefined {
+    return this.request.upgrade;
   }
 
   // --- from head to route ------------------------------------------------------------------------------------------
@@ -277,8 +282,8 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
       return this.#attempt('fresh');
     }
     // The upstream says that it has not looked at the request (RFC 9113 section 8.7): whatever it was, it may go again.
-    if (fault.code === 'upstream.unprocessed' && this.#body.replayable && this.#unprocessed < UNPROCESSED_MAX) {
-      this.#unprocessed++;
+    if (fault.code === 'upstream.unprocessed' && this.#body.replayable && this.#replays < REPLAYS_MAX) {
+      this.#replays++;
       counters.replayed();
       return this.#attempt('any');
     }
@@ -296,7 +301,7 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
   /** Where a route says how many retries there may be, a replay is one of them: the upstream must not see more. */
   #countReplay(): boolean {
     const { retry } = this.#rule!.plan;
-    if (retry === undefined) return true;
+    if (retry === undefined) return this.#replays++ < REPLAYS_MAX;
     if (this.#retries >= retry.attempts) return false;
     this.#retries++;
     return true;
@@ -332,6 +337,7 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
       bodyLength: request.bodyLength,
       upgrade: request.upgrade,
       expectContinue: request.expectContinue && !this.#body.ended && this.#body.keptBytes === 0,
+      teTrailers: (this.#stream.seen & SEEN_TE_TRAILERS) !== 0,
     };
   }
 

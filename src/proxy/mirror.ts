@@ -10,7 +10,8 @@ import type { ClientStream, ClientStreamEvents, UpstreamRequest } from '../http/
 import type { Tunnel } from '../http/tunnel.ts';
 import { owned } from '../net/read-buffer.ts';
 import type { RuleMirror } from './rule.ts';
-import type { ConnWaiter, Endpoint } from './upstream/endpoint.ts';
+import type { Endpoint } from './upstream/endpoint.ts';
+import type { ConnWaiter } from './upstream/pool.ts';
 
 /** Body bytes that a mirror may hold while its endpoint is not ready. Beyond, the copy is dropped. */
 const HELD_BYTES_MAX = 256 * 1024;
@@ -49,6 +50,8 @@ export function startMirrors(
 
 export class Mirror implements ClientStreamEvents, ConnWaiter {
   readonly answerSeen = 0;
+  /** A copy changes nothing. */
+  readonly upgrade = undefined;
   readonly #request: UpstreamRequest;
   #endpoint: Endpoint | undefined;
   #conn: ClientStream | undefined;

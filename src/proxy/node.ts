@@ -75,6 +75,7 @@ export class ProxyNode implements Node {
     this.#clusterEnv = {
       wheel,
       resolver,
+      log: options.log,
       connectorFor: (key, plan) =>
         connectorFor({ key, plan, wheel, contexts, secretOf: (name) => this.#secrets.get(name) }),
       countersFor: (key) => countersFor(key, metrics),

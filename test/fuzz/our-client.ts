@@ -34,6 +34,7 @@ export async function readWithOurClient(pieces: readonly Buffer[], end: 'open' |
     bodyLength: 0,
     upgrade: undefined,
     expectContinue: false,
+    teTrailers: false,
   });
   conn.sendEnd(undefined);
   conn.flush();

@@ -99,6 +99,7 @@ function requestOf({ method = 'GET', upgrade }: { method?: string; upgrade?: str
     bodyLength: 0,
     upgrade,
     expectContinue: false,
+    teTrailers: false,
   };
 }
 

@@ -8,7 +8,8 @@ import { Fault } from '../../base/fault.ts';
 import type { Resolver } from '../../net/dns.ts';
 import type { PlanCluster, PlanEndpoint } from '../../ir/plan.ts';
 import type { EndpointStats } from '../../ir/node-stats.ts';
-import { Endpoint, type EndpointCounters, type EndpointOptions } from '../upstream/endpoint.ts';
+import { Endpoint, type EndpointOptions } from '../upstream/endpoint.ts';
+import type { EndpointCounters } from '../upstream/pool.ts';
 import { namesOf } from './first-addresses.ts';
 import { pickWeighted } from './pick.ts';
 import { RetryBudget } from './retry-budget.ts';
@@ -17,6 +18,7 @@ import { RetryBudget } from './retry-budget.ts';
 export interface ClusterEnv {
   readonly wheel: EndpointOptions['wheel'];
   readonly resolver: Pick<Resolver, 'watch'>;
+  readonly log: EndpointOptions['log'];
   connectorFor(key: string, plan: PlanCluster): EndpointOptions['connector'];
   countersFor(key: string): ClusterCounters;
 }
@@ -139,14 +141,17 @@ export class Cluster {
 
   #makeEndpoint(address: string, planned: PlanEndpoint): Endpoint {
     return new Endpoint({
+      cluster: this.key,
       address,
       port: planned.port,
       weight: planned.weight,
       resolvedFrom: address === planned.address ? undefined : planned.address,
+      protocol: this.#plan.protocol,
       settings: this.#plan.settings,
       connector: this.#env.connectorFor(this.key, this.#plan),
       wheel: this.#env.wheel,
       counters: this.counters,
+      log: this.#env.log,
     });
   }
 }

@@ -4,7 +4,7 @@ import type { TimerWheel } from '../../base/timers.ts';
 import type { PlanCluster, PlanSecret } from '../../ir/plan.ts';
 import { type ClientContexts, UpstreamTls } from '../../net/tls-client.ts';
 import { type Secure, SocketConnector } from './connector.ts';
-import type { Connector } from './endpoint.ts';
+import type { Connector } from './pool.ts';
 
 export interface ClusterConnectorOptions {
   readonly key: string;
@@ -24,10 +24,21 @@ function secureFor(options: ClusterConnectorOptions): Secure {
   const { tls } = plan;
   const wanted = tls!.clientCertificate?.secret;
   const clientCertificate = wanted === undefined ? undefined : options.secretOf(wanted);
-  const upstreamTls = new UpstreamTls({ plan: tls!, clientCertificate, contexts, alpn: ALPN[plan.protocol] });
-  return (socket, endpoint, done) =>
-    upstreamTls.secure(socket, endpoint, {
-      onSecure: (secured, protocol) => done.onOpen(secured, undefined, protocol),
+  const offering = (alpn: readonly string[]): UpstreamTls =>
+    new UpstreamTls({ plan: tls!, clientCertificate, contexts, alpn });
+  const all = offering(ALPN[plan.protocol]);
+  const http1 = plan.protocol === 'auto' ? offering(ALPN.http1) : all;
+  return (socket, { endpoint, offer }, done) =>
+    (offer === 'all' ? all : http1).secure(socket, endpoint, {
+      onSecure: (secured, protocol) => {
+        // There is no HTTP/2 over TLS without ALPN (RFC 9113 section 3.2).
+        if (plan.protocol !== 'h2' || protocol === 'h2') return done.onOpen(secured, undefined, protocol);
+        secured.destroy();
+        const agreed = protocol === '' ? 'nothing' : protocol;
+        done.onFailed(
+          new Fault('upstream.tls-failed', `${key}: ${endpoint} agreed on ${agreed} by ALPN instead of h2`),
+        );
+      },
       onFailed: (why) => done.onFailed(new Fault('upstream.tls-failed', `${key}: ${why}`)),
     });
 }

@@ -4,10 +4,14 @@ import type { Duplex } from 'node:stream';
 import { Fault } from '../../base/fault.ts';
 import { intakeOptions } from '../../net/read-buffer.ts';
 import { Timed, type TimerWheel } from '../../base/timers.ts';
-import type { ConnectDone, Connector } from './endpoint.ts';
+import type { ConnectDone, Connector, Offer } from './pool.ts';
 
 /** Wraps a connected socket in TLS and reports when the peer was verified. */
-export type Secure = (socket: net.Socket, endpoint: string, done: ConnectDone) => void;
+export type Secure = (
+  socket: net.Socket,
+  to: { readonly endpoint: string; readonly offer: Offer },
+  done: ConnectDone,
+) => void;
 
 export class SocketConnector implements Connector {
   readonly #wheel: TimerWheel;
@@ -20,7 +24,11 @@ export class SocketConnector implements Connector {
     this.#secure = secure;
   }
 
-  connect(address: string, port: number, done: ConnectDone): () => void {
+  connect(
+    { address, port }: { readonly address: string; readonly port: number },
+    offer: Offer,
+    done: ConnectDone,
+  ): () => void {
     // TLS reads the socket below it in a way of its own.
     const { intake, onread } = this.#secure === undefined ? intakeOptions() : NO_INTAKE;
     // A tunnel may end one way only; for anything else the codec destroys the socket when the upstream ends.
@@ -52,10 +60,14 @@ export class SocketConnector implements Connector {
     socket.once('connect', () => {
       if (this.#secure === undefined) return settle(socket);
       socket.on('error', ignore); // the TLS socket on top of it reports the failure
-      this.#secure(socket, `${address}:${port}`, {
-        onOpen: (secured, _, protocol) => settle(secured, protocol),
-        onFailed: settle,
-      });
+      this.#secure(
+        socket,
+        { endpoint: `${address}:${port}`, offer },
+        {
+          onOpen: (secured, _, protocol) => settle(secured, protocol),
+          onFailed: settle,
+        },
+      );
     });
     return () => settle(new Fault('upstream.connect-refused', 'Cancelled'));
   }

@@ -1,100 +1,110 @@
 /**
- * One address of a cluster and the connections to it. Idle ones are used newest
- * first; requests that find none wait, bounded, for a connection that is being
- * made or given back, whichever comes first.
+ * One address of a cluster and the connections to it, in a pool for each kind. Requests that find no place wait,
+ * bounded, for a connection that is being made or for a place that is given back, whichever comes first.
  */
 import type { Duplex } from 'node:stream';
 import { Fault } from '../../base/fault.ts';
+import type { Log } from '../../base/log.ts';
 import type { TimerWheel } from '../../base/timers.ts';
-import { H1ClientConn } from '../../http/h1/client-conn.ts';
 import type { ClientStream } from '../../http/stream.ts';
+import type { PlanClusterSettings, UpstreamProtocol } from '../../ir/plan.ts';
 import type { Intake } from '../../net/read-buffer.ts';
-import type { PlanClusterSettings } from '../../ir/plan.ts';
-
-/** Someone who waits for a connection. */
-export interface ConnWaiter {
-  onConnection(conn: ClientStream): void;
-  onNoConnection(fault: Fault): void;
-}
-
-/** Opens a socket, TLS included. Exactly one of the two functions is called, once, unless cancelled. */
-export interface Connector {
-  connect(address: string, port: number, done: ConnectDone): () => void;
-}
-
-export interface ConnectDone {
-  /**
-   * @param intake  where the bytes of the socket come from; undefined for `data` events
-   * @param protocol  what was agreed on by ALPN; empty without TLS, or when the upstream knows no ALPN
-   */
-  onOpen(socket: Duplex, intake: Intake | undefined, protocol: string): void;
-  onFailed(fault: Fault): void;
-}
-
-export interface EndpointCounters {
-  opened(): void;
-  reused(): void;
-  failed(): void;
-  /** Change of the number of open, idle and waiting. */
-  open(change: number): void;
-  idle(change: number): void;
-  waiting(change: number): void;
-}
+import { H1Pool } from './h1-pool.ts';
+import { H2Pool } from './h2-pool.ts';
+import type { Connector, ConnWaiter, EndpointCounters, Offer, Pool, PoolHost } from './pool.ts';
 
 export interface EndpointOptions {
+  /** Key of the cluster, for the log. */
+  readonly cluster: string;
   readonly address: string;
   readonly port: number;
   readonly weight: number;
   readonly resolvedFrom: string | undefined;
+  readonly protocol: UpstreamProtocol;
   readonly settings: PlanClusterSettings;
   readonly connector: Connector;
   readonly wheel: TimerWheel;
   readonly counters: EndpointCounters;
+  readonly log: Pick<Log, 'warn'>;
 }
 
 /** After a connection could not be made, others are preferred for this long, doubling up to the maximum. */
 const AVOID_FIRST_MS = 500;
 const AVOID_MS_MAX = 30_000;
 
-export class Endpoint {
+/** Requests that wait, and the connections that are being made for them. */
+interface Queue {
+  readonly offer: Offer;
+  readonly waiters: ConnWaiter[];
+  connecting: number;
+}
+
+export class Endpoint implements PoolHost {
   readonly address: string;
   readonly port: number;
   readonly weight: number;
   readonly resolvedFrom: string | undefined;
+  readonly name: string;
   /** For the picker: smooth weighted round robin. */
   credit = 0;
 
   readonly #options: EndpointOptions;
-  readonly #idle: H1ClientConn[] = [];
-  readonly #conns = new Set<H1ClientConn>();
-  readonly #waiters: ConnWaiter[] = [];
+  readonly #h1: H1Pool;
+  readonly #h2: H2Pool | undefined;
+  /** For whatever the cluster speaks. */
+  readonly #main: Queue = { offer: 'all', waiters: [], connecting: 0 };
+  /** For requests that HTTP/1.1 alone can carry, where the cluster speaks both. */
+  readonly #http1: Queue = { offer: 'http1', waiters: [], connecting: 0 };
   readonly #cancels = new Set<() => void>();
-  #connecting = 0;
+  /** What the next connection of {@link Endpoint.#main} will most likely speak. */
+  #expected: 'http1' | 'h2' | undefined;
+  #http1Required = false;
   #failures = 0;
   #avoidUntilMs = 0;
-  #retired = false;
   /** Idle time after which the upstream was seen to close, less a margin. */
   #learnedKeepAliveMs: number;
+  #serveAsked = false;
+  readonly #serveSoon = (): void => {
+    this.#serveAsked = false;
+    this.#serve();
+  };
 
   constructor(options: EndpointOptions) {
-    this.address = options.address;
-    this.port = options.port;
+    const { address, port, protocol } = options;
+    this.address = address;
+    this.port = port;
     this.weight = options.weight;
     this.resolvedFrom = options.resolvedFrom;
+    this.name = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
     this.#options = options;
     this.#learnedKeepAliveMs = options.settings.keepAliveMs;
+    this.#expected = protocol === 'auto' ? undefined : protocol;
+    this.#h1 = new H1Pool(this);
+    this.#h2 = protocol === 'http1' ? undefined : new H2Pool(this, () => this.#onHttp1Required());
   }
 
-  get name(): string {
-    return this.address.includes(':') ? `[${this.address}]:${this.port}` : `${this.address}:${this.port}`;
+  get settings(): PlanClusterSettings {
+    return this.#options.settings;
+  }
+
+  get wheel(): TimerWheel {
+    return this.#options.wheel;
+  }
+
+  get counters(): EndpointCounters {
+    return this.#options.counters;
+  }
+
+  get keepAliveMs(): number {
+    return this.#learnedKeepAliveMs;
   }
 
   get connections(): number {
-    return this.#conns.size;
+    return this.#h1.size + (this.#h2?.size ?? 0);
   }
 
   get idleConnections(): number {
-    return this.#idle.length;
+    return this.#h1.idle + (this.#h2?.idle ?? 0);
   }
 
   /** Whether the last connections could be made, or it is time to try again. */
@@ -103,142 +113,185 @@ export class Endpoint {
   }
 
   /**
-   * A connection at once, `'wait'` when `waiter` will be told, or a fault.
+   * A place on a connection at once, `'wait'` when `waiter` will be told, or a fault.
    *
-   * @param how  `fresh`: not one from the pool, because one just turned out to be closed
+   * @param how  `fresh`: not an unused connection from the pool, because one just turned out to be closed
    */
   acquire(waiter: ConnWaiter, how: 'any' | 'fresh'): ClientStream | 'wait' | Fault {
-    const { settings, counters } = this.#options;
-    if (how === 'any') {
-      for (let conn = this.#idle.pop(); conn !== undefined; conn = this.#idle.pop()) {
-        counters.idle(-1);
-        if (!conn.usable) continue;
-        counters.reused();
-        return conn;
-      }
+    const queue = this.#queueFor(waiter);
+    // Those who wait for a place that was just given back come first.
+    if (!this.#serveAsked) {
+      const stream = queue === this.#http1 ? this.#h2!.takeTunnel() : this.#h2?.take();
+      if (stream !== undefined) return stream;
+      const conn = how === 'any' ? this.#h1.take() : undefined;
+      if (conn !== undefined) return conn;
     }
-    const full = this.#conns.size + this.#connecting >= settings.connectionsMax;
-    if (full && this.#waiters.length >= settings.queueMax) {
-      return new Fault('upstream.overloaded', `${this.name}: ${settings.connectionsMax} connections busy, queue full`);
+    const { connectionsMax, queueMax } = this.#options.settings;
+    if (this.#isFull() && this.#waiting >= queueMax) {
+      return new Fault('upstream.overloaded', `${this.name}: ${connectionsMax} connections busy, queue full`);
     }
-    this.#waiters.push(waiter);
-    counters.waiting(1);
-    if (!full) this.#connect();
+    queue.waiters.push(waiter);
+    this.counters.waiting(1);
+    this.#connectFor(queue);
     return 'wait';
   }
 
   /** The waiter does not want a connection any more. */
   forget(waiter: ConnWaiter): void {
-    const at = this.#waiters.indexOf(waiter);
+    const { waiters } = this.#queueFor(waiter);
+    const at = waiters.indexOf(waiter);
     if (at < 0) return;
-    this.#waiters.splice(at, 1);
-    this.#options.counters.waiting(-1);
+    waiters.splice(at, 1);
+    this.counters.waiting(-1);
   }
 
-  /** Not picked any more: unused connections close now, busy ones after their answer, waiters are served. */
+  /** Not picked any more: unused connections close now, busy ones after their answers, waiters are served. */
   retire(): void {
-    this.#retired = true;
-    for (const conn of this.#conns) conn.retire();
+    this.#h1.retire();
+    this.#h2?.retire();
   }
 
-  /** Ends everything now. */
-  close(): void {
-    this.#retired = true;
-    for (const cancel of this.#cancels) cancel();
-    this.#cancels.clear();
-    for (const conn of this.#conns) conn.retire();
+  /** A connection of HTTP/2 carries a WebSocket only if its upstream has said so; one of HTTP/1.1 always can. */
+  #queueFor({ upgrade }: ConnWaiter): Queue {
+    return this.#options.protocol === 'auto' && upgrade === 'websocket' ? this.#http1 : this.#main;
   }
 
-  #connect(): void {
-    this.#connecting++;
-    const { address, port, connector } = this.#options;
-    const cancel = connector.connect(address, port, {
-      onOpen: (socket, intake) => {
-        this.#connecting--;
+  get #waiting(): number {
+    return this.#main.waiters.length + this.#http1.waiters.length;
+  }
+
+  #isFull(): boolean {
+    const connecting = this.#main.connecting + this.#http1.connecting;
+    return this.connections + connecting >= this.#options.settings.connectionsMax;
+  }
+
+  /** How many of those who wait one connection that is being made will serve. */
+  #perConnection(queue: Queue): number {
+    if (queue === this.#http1 || this.#expected === 'http1') return this.#h1.perConnection;
+    // What will be agreed on is not known yet: one connection finds out.
+    return this.#expected === undefined ? Infinity : this.#h2!.perConnection;
+  }
+
+  // --- connections are made ----------------------------------------------------------------------------------------
+
+  #connectFor(queue: Queue): void {
+    while (queue.waiters.length > (queue.connecting && queue.connecting * this.#perConnection(queue))) {
+      if (this.#isFull()) return;
+      this.#connect(queue);
+    }
+  }
+
+  #connect(queue: Queue): void {
+    queue.connecting++;
+    const offer = this.#http1Required ? 'http1' : queue.offer;
+    const cancel = this.#options.connector.connect(this, offer, {
+      onOpen: (socket, intake, protocol) => {
         this.#cancels.delete(cancel);
-        this.#failures = 0;
-        this.#avoidUntilMs = 0;
-        this.#adopt(socket, intake);
+        this.#onOpen(queue, { socket, intake, protocol });
       },
       onFailed: (fault) => {
-        this.#connecting--;
         this.#cancels.delete(cancel);
-        this.#onConnectFailed(fault);
+        this.#onConnectFailed(queue, fault);
       },
     });
     this.#cancels.add(cancel);
   }
 
-  #adopt(socket: Duplex, intake: Intake | undefined): void {
-    const { settings, wheel, counters } = this.#options;
-    counters.opened();
-    counters.open(1);
-    const conn = new H1ClientConn({
-      socket,
-      intake,
-      wheel,
-      headerBytesMax: settings.headerBytesMax,
-      idleMs: settings.idleMs,
-      keepAliveMs: this.#learnedKeepAliveMs,
-      onIdle: (idle) => this.#onIdle(idle),
-      onClosed: (closed, idleForMs) => this.#onClosed(closed, idleForMs),
-    });
-    this.#conns.add(conn);
-    const waiter = this.#nextWaiter();
-    if (waiter !== undefined) waiter.onConnection(conn);
-    else this.#keep(conn);
+  #onOpen(queue: Queue, { socket, intake, protocol }: Opened): void {
+    this.#failures = 0;
+    this.#avoidUntilMs = 0;
+    this.counters.opened();
+    const kind = this.#spokenOn(queue, protocol);
+    if (queue === this.#main && this.#options.protocol === 'auto') this.#expected = kind;
+    const pool: Pool = kind === 'h2' ? this.#h2! : this.#h1;
+    pool.adopt(socket, intake);
+    queue.connecting--;
+    this.#serve();
   }
 
-  #onConnectFailed(fault: Fault): void {
-    this.#options.counters.failed();
+  /** In clear text nothing is agreed on: what the cluster says counts. */
+  #spokenOn(queue: Queue, agreed: string): 'http1' | 'h2' {
+    const { protocol } = this.#options;
+    if (queue === this.#http1) return 'http1';
+    return protocol === 'auto' ? (agreed === 'h2' ? 'h2' : 'http1') : protocol;
+  }
+
+  #onConnectFailed(queue: Queue, fault: Fault): void {
+    this.counters.failed();
     this.#failures++;
     this.#avoidUntilMs =
-      this.#options.wheel.readMs() + Math.min(AVOID_MS_MAX, AVOID_FIRST_MS * 2 ** Math.min(10, this.#failures - 1));
-    this.#nextWaiter()?.onNoConnection(fault);
+      this.wheel.readMs() + Math.min(AVOID_MS_MAX, AVOID_FIRST_MS * 2 ** Math.min(10, this.#failures - 1));
+    const perConnection = this.#perConnection(queue);
+    queue.connecting--;
+    const served = queue.connecting === 0 ? 0 : queue.connecting * perConnection;
+    // Those whom this connection would have served learn of it; they may try another endpoint.
+    const told = queue.waiters.splice(0, Math.max(1, Math.min(perConnection, queue.waiters.length - served)));
+    this.counters.waiting(-told.length);
+    for (const waiter of told) waiter.onNoConnection(fault);
+    this.#connectFor(queue);
   }
 
-  #onIdle(conn: H1ClientConn): void {
-    const waiter = this.#nextWaiter();
-    if (waiter === undefined) return this.#keep(conn);
-    // In a turn of its own: the exchange that gave the connection back is still in the middle of its last event.
-    setImmediate(() => (conn.usable ? waiter.onConnection(conn) : this.#serveLater(waiter)));
+  /** The upstream does not want to be spoken to in HTTP/2 (RFC 9113 section 7, HTTP_1_1_REQUIRED). */
+  #onHttp1Required(): boolean {
+    if (this.#options.protocol !== 'auto') return false;
+    this.#http1Required = true;
+    this.#expected = 'http1';
+    this.#h2!.retire();
+    return true;
   }
 
-  #serveLater(waiter: ConnWaiter): void {
-    const got = this.acquire(waiter, 'any');
-    if (got instanceof Fault) waiter.onNoConnection(got);
-    else if (got !== 'wait') waiter.onConnection(got);
+  // --- places are given back ---------------------------------------------------------------------------------------
+
+  onFailed(detail: string): void {
+    const { log, cluster } = this.#options;
+    log.warn('An upstream broke the protocol', { cluster, endpoint: this.name, detail });
   }
 
-  #keep(conn: H1ClientConn): void {
-    if (this.#retired || this.#idle.length >= this.#options.settings.idleConnectionsMax) {
-      conn.retire();
-      return;
+  onRoom(): void {
+    if (this.#waiting === 0) {
+      this.#trim();
+    } else if (!this.#serveAsked) {
+      // In a turn of its own: the exchange that gave the place back is still in the middle of its last event.
+      this.#serveAsked = true;
+      setImmediate(this.#serveSoon);
     }
-    this.#idle.push(conn);
-    this.#options.counters.idle(1);
   }
 
-  #onClosed(conn: H1ClientConn, idleForMs: number | undefined): void {
-    if (!this.#conns.delete(conn)) return;
-    this.#options.counters.open(-1);
-    const at = this.#idle.indexOf(conn);
-    if (at >= 0) {
-      this.#idle.splice(at, 1);
-      this.#options.counters.idle(-1);
-    }
-    // The upstream closed an idle connection first: next time we do, a tenth of the time earlier.
+  onClosed(idleForMs: number | undefined): void {
+    // The upstream closed an unused connection first: next time we do, a tenth of the time earlier.
     if (idleForMs !== undefined && idleForMs > 1_000) {
       this.#learnedKeepAliveMs = Math.min(this.#learnedKeepAliveMs, idleForMs * 0.9);
     }
     // A freed place may serve someone who waits.
-    const room = this.#conns.size + this.#connecting < this.#options.settings.connectionsMax;
-    if (room && this.#waiters.length > this.#connecting) this.#connect();
+    this.#connectFor(this.#main);
+    this.#connectFor(this.#http1);
   }
 
-  #nextWaiter(): ConnWaiter | undefined {
-    const waiter = this.#waiters.shift();
-    if (waiter !== undefined) this.#options.counters.waiting(-1);
-    return waiter;
+  #serve(): void {
+    this.#serveFrom(this.#http1, () => this.#h1.take());
+    this.#serveFrom(this.#main, () => this.#h2?.take() ?? this.#h1.take());
+    this.#trim();
+    this.#connectFor(this.#main);
+    this.#connectFor(this.#http1);
   }
+
+  #serveFrom({ waiters }: Queue, take: () => ClientStream | undefined): void {
+    while (waiters.length > 0) {
+      const stream = take();
+      if (stream === undefined) return;
+      this.counters.waiting(-1);
+      waiters.shift()!.onConnection(stream);
+    }
+  }
+
+  #trim(): void {
+    this.#h1.trim();
+    this.#h2?.trim();
+  }
+}
+
+interface Opened {
+  readonly socket: Duplex;
+  readonly intake: Intake | undefined;
+  readonly protocol: string;
 }
