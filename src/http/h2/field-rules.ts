@@ -101,17 +101,10 @@ export function nameFacts(name: string): NameFacts {
 
 /** @returns the rule that the value breaks; names the field, never the value */
 export function valueRule(name: string, kind: number, value: string): string | undefined {
-  if (!consistsOf(value, VALUE)) return `Value of "${short(name)}" has forbidden bytes`;
-  if (kind === ORDINARY)
-    return hasOuterBlank(value) ? `Value of "${short(name)}" begins or ends with a blank` : undefined;
-  return specialRule(name, kind, value);
-}
-
-function specialRule(name: string, kind: number, value: string): string | undefined {
   switch (kind) {
     case TE: // RFC 9113 section 8.2.2
       return value.toLowerCase() === 'trailers' ? undefined : 'Value of "te" is not "trailers"';
-    case CONTENT_LENGTH:
+    case CONTENT_LENGTH: // 15 digits stay an exact integer
       return /^\d{1,15}$/.test(value) ? undefined : 'Value of "content-length" is not a length';
     case METHOD:
       return value !== '' && consistsOf(value, TOKEN) ? undefined : 'Value of ":method" is not a token';
@@ -123,7 +116,8 @@ function specialRule(name: string, kind: number, value: string): string | undefi
     case PROTOCOL: // a blank would end the target in a request line of HTTP/1.1
       return consistsOf(value, TARGET) ? undefined : `Value of "${name}" has forbidden bytes`;
     default:
-      return hasOuterBlank(value) ? `Value of "${name}" begins or ends with a blank` : undefined;
+      if (!consistsOf(value, VALUE)) return `Value of "${short(name)}" has forbidden bytes`;
+      return hasOuterBlank(value) ? `Value of "${short(name)}" begins or ends with a blank` : undefined;
   }
 }
 

@@ -184,19 +184,19 @@ test('a head that comes again is copied, as long as the table is the same', () =
   }
 });
 
-test('a field is Huffman code only where that is shorter', () => {
-  const encoder = new HpackEncoder();
-  const rows: [value: string, bytes: number][] = [
-    ['aaaaaaaaaaaaaaaa', 10],
-    ['XXXXXXXXXXXXXXXX', 16],
-    ['????????????????', 16],
-    ['\u00ff'.repeat(32), 32],
-  ];
-  for (const [value, bytes] of rows) {
-    const block = encode(encoder, () => encoder.field('etag', value));
-    assert.equal(block.length - 3, bytes, value); // form with index (two bytes), length
-  }
-});
+const HUFFMAN: [rule: string, name: string, value: string, bytes: number][] = [
+  ['shorter, and inserted', 'server', 'aaaaaaaaaaaaaaaa', 10],
+  ['as long', 'server', 'XXXXXXXXXXXXXXXX', 16],
+  ['longer', 'server', '\u00ff'.repeat(32), 32],
+  ['shorter, but not inserted', 'etag', 'aaaaaaaaaaaaaaaa', 16],
+];
+
+for (const [rule, name, value, size] of HUFFMAN) {
+  test(`Huffman code: ${rule}`, () => {
+    const block = encode(new HpackEncoder(), (encoder) => encoder.field(name, value));
+    assert.equal(block.length - (name === 'etag' ? 3 : 2), size); // form with the index of the name, length
+  });
+}
 
 test('an upstream with ever new names and values keeps a bounded amount', () => {
   const encoder = new HpackEncoder();

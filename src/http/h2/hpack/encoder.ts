@@ -19,10 +19,6 @@ const FIELD_BYTES_MAX = 12;
 
 /** Longest value that is remembered to see whether it comes again. */
 const AGAIN_CHARS_MAX = 256;
-/** Values of these lengths are worth Huffman code even when they are written once: shorter save little, longer cost time. */
-const HUFFMAN_CHARS_MIN = 16;
-const HUFFMAN_CHARS_MAX = 512;
-
 const DYNAMIC_BASE = STATIC_FIELDS.length + 1;
 
 const INSERT = 0x40;
@@ -182,16 +178,18 @@ export class HpackEncoder {
     else if (place >= 0) this.#integer(form, mask, DYNAMIC_BASE + place);
     else {
       this.#into[this.#at++] = form;
-      this.#string(state.text, true);
+      this.#string(form, state.text);
     }
-    const once = form !== INSERT;
-    this.#string(value, !once || (value.length >= HUFFMAN_CHARS_MIN && value.length <= HUFFMAN_CHARS_MAX));
+    this.#string(form, value);
   }
 
-  /** RFC 7541 section 5.2; with Huffman code when that is tried and shorter. */
-  #string(text: string, huffman: boolean): void {
+  /**
+   * RFC 7541 section 5.2. Huffman code costs five times a copy, and as much again at the peer, for a quarter of the bytes:
+   * it is used where that is paid once, for what goes into the table.
+   */
+  #string(form: number, text: string): void {
     const { length } = text;
-    if (huffman) {
+    if (form === INSERT) {
       const bytes = huffmanLength(text);
       if (bytes < length) {
         this.#integer(0x80, 0x7f, bytes);

@@ -1,6 +1,6 @@
 /**
  * Cost of header blocks in both directions: one that comes again and again, one with a path of its own, one with nothing
- * in the table. Budget: a block that comes again under 0.2 µs, any other request of 12 fields under 2 µs.
+ * in the table. Budget on an idle core: a block that comes again under 0.1 µs, one with a path of its own under 1 µs.
  * Run: `node src/http/h2/hpack/hpack.bench.ts`.
  */
 import { bench, keep } from '../../../../tools/bench.ts';

@@ -15,9 +15,8 @@ class Slot {
 export class LinesCache {
   readonly #slots: Slot[] = [];
   #next = 0;
-  /** Length and version of what was offered last: only what comes twice is worth its copy. */
-  #offered = -1;
-  #offeredVersion = -1;
+  /** What was offered last: only what comes twice is worth its copy. */
+  #offered = '';
 
   find(lines: string, version: number): Buffer | undefined {
     for (const slot of this.#slots) {
@@ -28,9 +27,8 @@ export class LinesCache {
 
   offer(lines: string, version: number, block: Buffer): void {
     if (lines.length > TEXT_CHARS_MAX) return;
-    if (this.#offered !== lines.length || this.#offeredVersion !== version) {
-      this.#offered = lines.length;
-      this.#offeredVersion = version;
+    if (this.#offered !== lines) {
+      this.#offered = lines;
       return;
     }
     const slot = (this.#slots[this.#next] ??= new Slot());
