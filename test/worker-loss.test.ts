@@ -39,6 +39,7 @@ test('a worker that is killed under load', async () => {
     ticketKeysMs: TICKET_KEYS_MS,
     dataDir: undefined,
     ports: 'alone',
+    drainMs: 1_000,
     log: { debug: () => undefined, info: () => undefined, warn: log('warn'), error: log('error') },
     logLevel: 'warn',
     writeLines: () => Promise.resolve(),

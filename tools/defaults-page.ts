@@ -11,7 +11,7 @@ export function defaultsPage(): string {
     '',
     '## Listeners',
     '',
-    'Changed by `spec.listener` of a [Policy](kinds/policy.md) on a Gateway, a ListenerSet or one of their listeners. Limits',
+    'Changed by `spec.listener` (tunnels: `spec.tunnel`) of a [Policy](kinds/policy.md) on a Gateway, a ListenerSet or one of their listeners. Limits',
     'and timeouts belong to the port: of listeners that share one, the first one speaks for it.',
     '',
     ...table({

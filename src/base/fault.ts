@@ -117,6 +117,23 @@ const FAULTS = {
     title: 'The expectation cannot be met',
     advice: 'Only "Expect: 100-continue" is known (RFC 9110 section 10.1.1).',
   },
+  'request.websocket-invalid': {
+    blame: 'client',
+    retry: 'never',
+    status: 400,
+    grpc: 13,
+    title: 'The WebSocket handshake is not valid',
+    advice:
+      'The handshake breaks RFC 6455 section 4.2.1. The log names the rule. Look at the client or a proxy before.',
+  },
+  'request.websocket-version': {
+    blame: 'client',
+    retry: 'never',
+    status: 426,
+    grpc: 12,
+    title: 'The WebSocket version is not supported',
+    advice: 'Only version 13 is spoken (RFC 6455). The answer says so in Sec-WebSocket-Version.',
+  },
   'request.connect-refused': {
     blame: 'client',
     retry: 'never',
@@ -280,6 +297,15 @@ const FAULTS = {
     title: 'The upstream did not answer in time',
     advice: 'timeouts.backendRequest of the route, or idleTimeout of the BackendPolicy, ran out.',
   },
+  'upstream.upgrade-unsupported': {
+    blame: 'upstream',
+    retry: 'never',
+    status: 501,
+    grpc: 12,
+    title: 'The upstream cannot switch to the protocol that was asked for',
+    advice:
+      'HTTP/2 carries WebSockets where the upstream allows extended CONNECT (RFC 8441), and no other upgrade. Use HTTP/1.1 for this backend.',
+  },
   'upstream.overloaded': {
     blame: 'upstream',
     retry: 'never',
@@ -287,6 +313,23 @@ const FAULTS = {
     grpc: 8,
     title: 'Too many requests wait for the upstream',
     advice: 'connectionsMax and queueMax of the BackendPolicy are reached.',
+  },
+  'tunnel.idle': {
+    blame: 'policy',
+    retry: 'never',
+    status: 0,
+    grpc: 4,
+    title: 'The tunnel was silent for too long',
+    advice:
+      'tunnel.idle of a Policy on the route or the listener ran out: no byte went either way, or one side had ended.',
+  },
+  'tunnel.max': {
+    blame: 'policy',
+    retry: 'never',
+    status: 0,
+    grpc: 4,
+    title: 'The tunnel was open for too long',
+    advice: 'tunnel.max of a Policy on the route or the listener ran out.',
   },
   'filter.failed': {
     blame: 'gateway',
@@ -310,7 +353,7 @@ const FAULTS = {
     status: 503,
     grpc: 14,
     title: 'The gateway is shutting down',
-    advice: 'The drain deadline passed while the request was running.',
+    advice: 'The drain deadline passed while the request or the tunnel was running.',
   },
   'proxy.bug': {
     blame: 'gateway',

@@ -41,6 +41,20 @@ export interface ConnectionTimeouts {
   readonly lingerMs: number;
 }
 
+/** How long a tunnel (a WebSocket, another switched protocol, a connection below HTTP) may last. 0 means for ever. */
+export interface TunnelLimits {
+  /** No byte either way for this long: nobody is there any more, or nobody cares. */
+  readonly idleMs: number;
+  /** From its begin, whatever happens in it. */
+  readonly maxMs: number;
+}
+
+export const TUNNEL_LIMITS: TunnelLimits = {
+  // What applications ping at is counted in seconds or minutes; forgotten connections are gone within the hour.
+  idleMs: 3_600_000,
+  maxMs: 0,
+};
+
 export const CONNECTION_LIMITS: ConnectionLimits = {
   requestLineBytesMax: 8_192,
   headerBytesMax: 32_768,
@@ -60,6 +74,9 @@ export const CONNECTION_TIMEOUTS: ConnectionTimeouts = {
   writeIdleMs: 60_000,
   lingerMs: 2_000,
 };
+
+/** What is left of a listener that was removed, or of a process that ends, has this long to finish unless `--drain` says otherwise. */
+export const DRAIN_MS = 30_000;
 
 /** Request bytes kept for a second attempt. Larger bodies are sent once. */
 export const REPLAY_BYTES_MAX = 64 * 1024;

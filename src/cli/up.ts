@@ -2,13 +2,12 @@ import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import type { LogLevel } from '../base/log.ts';
 import { type Arguments, defineCommand, type Options, type UpOptions, UsageError } from './command.ts';
-import { TICKET_KEYS_MS, TICKET_KEYS_MS_MAX, TICKET_KEYS_MS_MIN } from '../base/limits.ts';
+import { DRAIN_MS, TICKET_KEYS_MS, TICKET_KEYS_MS_MAX, TICKET_KEYS_MS_MIN } from '../base/limits.ts';
 import { onePath, readCount, readDuration, readHostPort } from './values.ts';
 
 /** One worker thread for each core is the default; more than this is a slip of the finger. */
 const WORKERS_MAX = 256;
 
-const DRAIN_DEFAULT_MS = 30_000;
 const DRAIN_MAX_MS = 24 * 3_600_000;
 
 const OPTIONS = {
@@ -77,7 +76,7 @@ function readUp({ values, positionals }: Arguments<typeof OPTIONS>, cwd: string)
     admin: readHostPort('--admin', admin),
     workers: workers === undefined ? 0 : readCount('--workers', workers, { min: 1, max: WORKERS_MAX }),
     dataDir: data === undefined ? undefined : resolve(cwd, data),
-    drainMs: drain === undefined ? DRAIN_DEFAULT_MS : readDuration('--drain', drain, DRAIN_MAX_MS),
+    drainMs: drain === undefined ? DRAIN_MS : readDuration('--drain', drain, DRAIN_MAX_MS),
     ticketKeysMs: ticketKeys === undefined ? TICKET_KEYS_MS : readTicketKeys(ticketKeys),
     takeover,
     // The table has no other choices.

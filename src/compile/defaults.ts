@@ -2,6 +2,7 @@
  * What holds where nobody said anything. The limits and timeouts of ports are
  * in base/limits.ts. Every value here is named in docs/reference/defaults.md.
  */
+import { TUNNEL_LIMITS } from '../base/limits.ts';
 import type {
   HttpVersion,
   PlanClusterSettings,
@@ -34,6 +35,7 @@ export const LISTENER_SETTINGS: PlanListenerSettings = {
   grpcHealth: false,
   // A second of every request at a modest rate, and 1 % beyond it: the log never becomes the load.
   accessLog: { enabled: true, linesPerSecond: 100, sample: 0.01, headers: [], query: 'omit' },
+  tunnel: TUNNEL_LIMITS,
 };
 
 /** In both directions. Empty lists leave the choice to Node.js and OpenSSL, which know what is sound today. */

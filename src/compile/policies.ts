@@ -23,7 +23,7 @@ export interface AskedFilter {
   readonly field: string;
 }
 
-/** One setting of a listener, `limits/headersMax`, or of gRPC, `grpc/timeout`. */
+/** One setting of a listener, `limits/headersMax`, of gRPC, `grpc/timeout`, or of tunnels, `tunnel/idle`. */
 export interface AskedSetting {
   readonly path: string;
   readonly value: unknown;
@@ -77,9 +77,9 @@ export function levelOf(policies: readonly Policy[]): Level {
       if (!isTaken) filters.push({ filter, config, owner: describe(policy), policy, field });
     }
     for (const { path, value } of settingsOf(policy)) {
-      const isGrpc = path.startsWith('grpc/');
-      const what = `${isGrpc ? '' : 'listener '}setting "${path.replace('/', '.')}"`;
-      const field = isGrpc ? `/spec/${path}` : `/spec/listener/${path}`;
+      const isOwn = OWN_PARTS.test(path);
+      const what = `${isOwn ? '' : 'listener '}setting "${path.replace('/', '.')}"`;
+      const field = isOwn ? `/spec/${path}` : `/spec/listener/${path}`;
       if (claims.take(policy, { what, field }, value)) settings.push({ path, value, policy });
     }
   }
@@ -119,9 +119,12 @@ export class Claims<P extends Policy | BackendPolicy> {
   }
 }
 
+/** Parts of a policy whose settings stand beside those of the listener, not in them. */
+const OWN_PARTS = /^(?:grpc|tunnel)\//;
+
 /** Settings one by one, so that two policies may each set a part. Trusted hops only make sense together. */
-function settingsOf({ spec: { listener = {}, grpc } }: Policy): { path: string; value: unknown }[] {
-  return Object.entries({ ...listener, grpc }).flatMap(([name, value]) => {
+function settingsOf({ spec: { listener = {}, grpc, tunnel } }: Policy): { path: string; value: unknown }[] {
+  return Object.entries({ ...listener, grpc, tunnel }).flatMap(([name, value]) => {
     if (value === undefined) return [];
     if (typeof value !== 'object' || name === 'trustedHops') return [{ path: name, value }];
     return Object.entries(value)

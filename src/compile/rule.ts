@@ -17,10 +17,11 @@ import { error, type Finding, placeOf, warning } from './finding.ts';
 import { grpcMatchFlaw, type GrpcSettings, grpcSettings, lowerGrpcMatches } from './grpc.ts';
 import type { Reason } from './listener.ts';
 import { lowerMatches, type MatchFlaw, matchFlaw } from './match.ts';
-import { type AskedFilter, composeFilters, type Level } from './policies.ts';
+import { type AskedFilter, composeFilters, composeSettings, type Level } from './policies.ts';
 import { brokenAt, type Reference, toReference } from './reference.ts';
 import { readFilters } from './rule-filter.ts';
 import { NONE, settled } from './settled.ts';
+import { tunnelLimits } from './settings.ts';
 import { type Look, targetKey } from './tables.ts';
 
 /** Whether rules and filters carry the place where they were written. */
@@ -98,6 +99,8 @@ export interface ReadRule {
   readonly timeouts: PlanRule['timeouts'];
   readonly retry: PlanRetry | undefined;
   readonly grpc: PlanGrpc | undefined;
+  /** What policies on the route ask of tunnels. */
+  readonly tunnel: NonNullable<PlanRule['tunnel']>;
 }
 
 type AnyRule = HTTPRouteRule | GRPCRouteRule;
@@ -133,6 +136,7 @@ export function readRule(rule: AnyRule, index: number, work: RuleWork): ReadRule
     mirrors: own.mirrors.flatMap(({ filter, field }) => readMirror(filter, `${field}/requestMirror`, work) ?? []),
     refused,
     ...kind.settings(levels, { at, work }),
+    tunnel: tunnelLimits(composeSettings(levels)),
   };
 }
 
@@ -290,7 +294,7 @@ function readRetry({ retry }: HTTPRouteRule, at: string, { route, findings }: Ru
 const ANSWERING = new Set(['redirect', 'directResponse']);
 
 export function lowerRule(rule: ReadRule, treatment: Treatment, work: RuleWork): PlanRule | undefined {
-  const { name, matches, refused, timeouts, retry, grpc } = rule;
+  const { name, matches, refused, timeouts, retry, grpc, tunnel } = rule;
   if (matches === undefined) return undefined;
   if (refused !== undefined) {
     const backends = [refusal('route.filter-invalid', refused)];
@@ -310,6 +314,7 @@ export function lowerRule(rule: ReadRule, treatment: Treatment, work: RuleWork):
     timeouts,
     ...(retry !== undefined && { retry }),
     ...kindOf(grpc),
+    ...(Object.keys(tunnel).length > 0 && { tunnel }),
   });
 }
 

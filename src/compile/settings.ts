@@ -4,6 +4,7 @@ import {
   CONNECTION_TIMEOUTS,
   type ConnectionLimits,
   type ConnectionTimeouts,
+  type TunnelLimits,
 } from '../base/limits.ts';
 import type { AccessLogPolicy, PlanListenerSettings, TlsPolicy } from '../ir/plan.ts';
 import { parseDuration } from '../resource/duration.ts';
@@ -48,14 +49,22 @@ const NOTHING_ASKED: ListenerSettings = {
 type Asked = ReadonlyMap<string, AskedSetting>;
 
 function listenerSettings(asked: Asked): PlanListenerSettings {
-  const { path, accessLog } = LISTENER_SETTINGS;
+  const { path, accessLog, tunnel } = LISTENER_SETTINGS;
   const top = fill(LISTENER_SETTINGS, undefined, { asked });
   return {
     ...top,
     path: fill(path, 'path', { asked }),
     httpVersions: fill({ versions: top.httpVersions }, 'http', { asked }).versions,
     accessLog: accessLogPolicy(accessLog, asked),
+    tunnel: { ...tunnel, ...tunnelLimits(asked) },
   };
+}
+
+/** What was asked of tunnels: `idle` in the manifest, `idleMs` in the plan. */
+export function tunnelLimits(asked: Asked): Partial<TunnelLimits> {
+  const idleMs = parseDuration((asked.get('tunnel/idle')?.value as string | undefined) ?? '');
+  const maxMs = parseDuration((asked.get('tunnel/max')?.value as string | undefined) ?? '');
+  return { ...(idleMs !== undefined && { idleMs }), ...(maxMs !== undefined && { maxMs }) };
 }
 
 /** `samplePercent` in the manifest, a fraction in the plan; header names in lower case. */

@@ -3,6 +3,7 @@
  * stream, or a connection that never was HTTP. Bytes, backpressure, half-close and resets are passed on as they are,
  * whatever the two sides are made of.
  */
+import { FrameTracker } from './ws/frame-tracker.ts';
 
 /** One side. What it is made of (a socket, a stream of an HTTP/2 connection) only its maker knows. */
 export interface Tunnel {
@@ -47,65 +48,154 @@ export interface TunnelEvents {
   onClosed(end: TunnelEnd): void;
 }
 
+export interface TunnelSides {
+  readonly client: Tunnel;
+  readonly upstream: Tunnel;
+  /** `websocket`: frames are followed, so that a last one of ours can be put behind them. */
+  readonly protocol: 'websocket' | 'other';
+}
+
+/** Both sides of a tunnel, joined. */
+export interface JoinedTunnels {
+  /** Ends both directions at once. */
+  cut(): void;
+  /**
+   * WebSockets only: sends `frame`, a Close, where the frame under way ends; what comes from the other side after it is
+   * read and dropped. Does nothing when that direction has ended, or has said Close by itself.
+   */
+  sayLast(to: 'client' | 'upstream', frame: Buffer): void;
+}
+
 /**
  * Joins both sides until both have ended. When one side fails, the other is reset: a half of a broken
  * conversation must not look like a complete one.
- *
- * @returns a function that cuts both sides
  */
-export function joinTunnels(client: Tunnel, upstream: Tunnel, counts: TunnelCounts, events: TunnelEvents): () => void {
-  const join = new Join(client, upstream, counts, events);
+export function joinTunnels(sides: TunnelSides, counts: TunnelCounts, events: TunnelEvents): JoinedTunnels {
+  const join = new Join(sides, counts, events);
   join.start();
-  return () => join.cut();
+  return join;
 }
 
-class Join {
-  readonly #client: Tunnel;
-  readonly #upstream: Tunnel;
+class Join implements JoinedTunnels {
   readonly #counts: TunnelCounts;
   readonly #events: TunnelEvents;
+  readonly #toUpstream: Direction;
+  readonly #toClient: Direction;
   /** Directions whose last byte was not handed over yet. */
   #open = 2;
   #closed = false;
 
-  constructor(client: Tunnel, upstream: Tunnel, counts: TunnelCounts, events: TunnelEvents) {
-    this.#client = client;
-    this.#upstream = upstream;
+  constructor({ client, upstream, protocol }: TunnelSides, counts: TunnelCounts, events: TunnelEvents) {
     this.#counts = counts;
     this.#events = events;
+    const tracker = (): FrameTracker | undefined => (protocol === 'websocket' ? new FrameTracker() : undefined);
+    this.#toUpstream = new Direction(this, { from: client, to: upstream, gone: 'client-gone' }, tracker());
+    this.#toClient = new Direction(this, { from: upstream, to: client, gone: 'upstream-gone' }, tracker());
   }
 
   start(): void {
-    this.#client.open(this.#pass('bytesFromClient', this.#client, this.#upstream));
-    if (!this.#closed) this.#upstream.open(this.#pass('bytesFromUpstream', this.#upstream, this.#client));
+    this.#toUpstream.from.open(this.#toUpstream);
+    if (!this.#closed) this.#toClient.from.open(this.#toClient);
   }
 
   cut(): void {
-    this.#close('cut');
+    this.close('cut');
   }
 
-  #pass(count: keyof TunnelCounts, from: Tunnel, to: Tunnel): TunnelSideEvents {
-    return {
-      onBytes: (bytes) => {
-        this.#counts[count] += bytes.length;
-        this.#events.onBytes();
-        if (!to.write(bytes)) from.pause();
-      },
-      onEnd: () => to.end(),
-      onFinished: () => {
-        if (--this.#open === 0) this.#close('finished');
-        else this.#events.onHalfOpen();
-      },
-      onGone: () => this.#close(from === this.#client ? 'client-gone' : 'upstream-gone'),
-      onWritable: () => to.resume(),
-    };
+  sayLast(to: 'client' | 'upstream', frame: Buffer): void {
+    if (!this.#closed) (to === 'client' ? this.#toClient : this.#toUpstream).sayLast(frame);
   }
 
-  #close(end: TunnelEnd): void {
+  counted(direction: Direction, bytes: number): void {
+    if (direction === this.#toUpstream) this.#counts.bytesFromClient += bytes;
+    else this.#counts.bytesFromUpstream += bytes;
+    this.#events.onBytes();
+  }
+
+  /** The last byte of a direction was handed over. */
+  finished(): void {
+    if (--this.#open === 0) this.close('finished');
+    else this.#events.onHalfOpen();
+  }
+
+  close(end: TunnelEnd): void {
     if (this.#closed) return;
     this.#closed = true;
-    if (end !== 'finished' && end !== 'client-gone') this.#client.reset();
-    if (end !== 'finished' && end !== 'upstream-gone') this.#upstream.reset();
+    if (end !== 'finished' && end !== 'client-gone') this.#toUpstream.from.reset();
+    if (end !== 'finished' && end !== 'upstream-gone') this.#toClient.from.reset();
     this.#events.onClosed(end);
+  }
+}
+
+interface Way {
+  readonly from: Tunnel;
+  readonly to: Tunnel;
+  /** What it means when `from` is lost. */
+  readonly gone: TunnelEnd;
+}
+
+/** One direction: told of everything that happens to the side that sends in it. */
+class Direction implements TunnelSideEvents {
+  readonly from: Tunnel;
+  readonly #to: Tunnel;
+  readonly #gone: TunnelEnd;
+  readonly #join: Join;
+  readonly #tracker: FrameTracker | undefined;
+  #ended = false;
+  /** Waits for the end of the frame under way. */
+  #last: Buffer | undefined;
+  #lastSaid = false;
+
+  constructor(join: Join, { from, to, gone }: Way, tracker: FrameTracker | undefined) {
+    this.#join = join;
+    this.from = from;
+    this.#to = to;
+    this.#gone = gone;
+    this.#tracker = tracker;
+  }
+
+  onBytes(bytes: Buffer): void {
+    this.#join.counted(this, bytes.length);
+    const border = this.#tracker?.push(bytes) ?? -1;
+    if (this.#lastSaid) return;
+    if (this.#last === undefined || border < 0 || this.#tracker!.closing) this.#pass(bytes);
+    else {
+      if (border > 0) this.#pass(bytes.subarray(0, border));
+      this.#say(this.#last);
+    }
+  }
+
+  onEnd(): void {
+    this.#ended = true;
+    this.#to.end();
+  }
+
+  onFinished(): void {
+    this.#join.finished();
+  }
+
+  onGone(): void {
+    this.#join.close(this.#gone);
+  }
+
+  onWritable(): void {
+    this.#to.resume();
+  }
+
+  sayLast(frame: Buffer): void {
+    if (this.#tracker === undefined || this.#ended || this.#lastSaid || this.#tracker.closing) return;
+    if (this.#tracker.atBorder) this.#say(frame);
+    else this.#last = frame;
+  }
+
+  #say(frame: Buffer): void {
+    this.#last = undefined;
+    this.#lastSaid = true;
+    this.#to.write(frame);
+    this.from.resume(); // nothing of it waits any more
+  }
+
+  #pass(bytes: Buffer): void {
+    if (!this.#to.write(bytes)) this.from.pause();
   }
 }

@@ -7,7 +7,7 @@
  * (one route, one part), so that one edit is one small diff. Secrets travel
  * beside the plan, never in it: the plan names them with the hash of their value.
  */
-import type { ConnectionLimits, ConnectionTimeouts } from '../base/limits.ts';
+import type { ConnectionLimits, ConnectionTimeouts, TunnelLimits } from '../base/limits.ts';
 import type { PathPolicy } from '../base/path-policy.ts';
 import type { Position } from '../base/problem.ts';
 import type { TrustedHops } from '../base/trusted-hops.ts';
@@ -105,6 +105,8 @@ export interface PlanListenerSettings {
   /** Answer `grpc.health.v1`. */
   readonly grpcHealth: boolean;
   readonly accessLog: AccessLogPolicy;
+  /** Of tunnels on routes that say nothing else. */
+  readonly tunnel: TunnelLimits;
 }
 
 /** As ALPN names them (RFC 7301 section 6, RFC 9113 section 3.1). */
@@ -157,6 +159,8 @@ export interface PlanRule {
   readonly retry?: PlanRetry;
   /** Present on rules of a GRPCRoute: they take gRPC, translate gRPC-Web, and nothing else. */
   readonly grpc?: PlanGrpc;
+  /** What differs from `settings.tunnel` of the listener. */
+  readonly tunnel?: Partial<TunnelLimits>;
   readonly at?: Position;
 }
 

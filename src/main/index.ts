@@ -2,6 +2,7 @@
 import { TICKET_KEYS_MS } from '../base/limits.ts';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
+import { DRAIN_MS } from '../base/limits.ts';
 import { type Log, silentLog } from '../base/log.ts';
 import { up as start, type HostPort, type Running } from './up.ts';
 
@@ -44,6 +45,7 @@ export function up(options: UpOptions): Promise<Running> {
     workers: options.workers ?? availableParallelism(),
     dataDir: dataDir === undefined ? undefined : resolve(dataDir),
     ports: 'alone',
+    drainMs: DRAIN_MS,
     log,
     // What is said at which level is for the log to decide.
     logLevel: log === silentLog ? 'error' : 'debug',

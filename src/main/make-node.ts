@@ -51,6 +51,7 @@ export function makeNode(settings: WorkerSettings, { log, announce, writeLines }
     resolver: new Resolver({ clock: systemClock, random, log, onLookUp: (result) => lookUps[result].add(1) }),
     filters: FILTERS,
     bind: settings.bind,
+    drainMs: settings.drainMs,
     reusePort: settings.reusePort,
     ticketKeys,
   });

@@ -10,6 +10,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { DRAIN_MS } from '../base/limits.ts';
 import { silentLog } from '../base/log.ts';
 import type { Outcome } from '../control/pipeline.ts';
 import { Relocation } from './relocate.ts';
@@ -68,6 +69,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
     ticketKeysMs: TICKET_KEYS_MS,
     dataDir: undefined,
     ports: 'alone',
+    drainMs: DRAIN_MS,
     relocation,
     log: silentLog,
     logLevel: 'error',

@@ -55,7 +55,7 @@ async function run(options: UpOptions, console: Console, signals: Signals): Prom
 }
 
 async function start(options: UpOptions, console: Console): Promise<Running> {
-  const { path, bind, admin, takeover, dataDir, logLevel, ticketKeysMs } = options;
+  const { path, bind, admin, takeover, dataDir, logLevel, drainMs, ticketKeysMs } = options;
   const old = takeover ? await (await import('./takeover.ts')).findOld(admin.host, admin.port) : undefined;
   const running = await up({
     path,
@@ -66,6 +66,7 @@ async function start(options: UpOptions, console: Console): Promise<Running> {
     ticketKeysMs,
     dataDir: dataDir ?? defaultDataDir(path),
     ports: old === undefined ? 'alone' : 'shared',
+    drainMs,
     log: console.log,
     logLevel,
     writeLines: (text) => console.out.write(text),

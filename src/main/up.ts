@@ -43,6 +43,8 @@ export interface UpSettings {
   readonly dataDir: string | undefined;
   /** `shared`: bind beside another process that is taken over. */
   readonly ports: 'alone' | 'shared';
+  /** How long listeners that are removed may still serve what runs there. */
+  readonly drainMs: number;
   /** Serves on other ports than those that are configured. */
   readonly relocation?: { move(compiled: Compiled): Compiled };
   readonly log: Log;
@@ -147,11 +149,12 @@ async function startFleet(
   settings: UpSettings,
   { bind, metering, cleanup, onPorts }: FleetParts,
 ): Promise<{ readonly fleet: Fleet; readonly share: (ports: UpSettings['ports']) => void }> {
-  const { log, logLevel, ticketKeysMs, writeLines } = settings;
+  const { log, logLevel, drainMs, ticketKeysMs, writeLines } = settings;
   const workers = cleanup.adopt(
     await Workers.make({
       count: settings.workers,
       bind,
+      drainMs,
       ticketKeysMs,
       clock: CLOCK,
       log,

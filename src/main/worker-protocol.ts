@@ -12,6 +12,8 @@ export interface WorkerSettings {
   readonly worker: number;
   /** Address for ports of the plan that name none. */
   readonly bind: string;
+  /** How long ports that leave the plan may still serve what runs there. */
+  readonly drainMs: number;
   /** Other workers, or another process that is taken over, listen on the same ports. */
   readonly reusePort: boolean;
   /** Where it counts; see observe/slab.ts. */

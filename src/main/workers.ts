@@ -18,6 +18,8 @@ export interface WorkersOptions {
   readonly bind: string;
   /** How long keys for TLS session tickets seal new ones; they open old ones for as long again. */
   readonly ticketKeysMs: number;
+  /** How long ports that leave the plan may still serve what runs there. */
+  readonly drainMs: number;
   readonly clock: Clock;
   readonly log: Log;
   readonly logLevel: LogLevel;
@@ -62,9 +64,9 @@ export class Workers {
 
   /** @param worker  its number, from 1 */
   start(worker: number): Member {
-    const { bind, logLevel, metering, log, writeLines } = this.#options;
+    const { bind, drainMs, logLevel, metering, log, writeLines } = this.#options;
     const { slab, onSeries, leave } = metering.desk();
-    const settings = { worker, bind, reusePort: true, slab, ticketKeys: this.#ticketKeys, logLevel };
+    const settings = { worker, bind, drainMs, reusePort: true, slab, ticketKeys: this.#ticketKeys, logLevel };
     const member =
       this.#makeLocal?.(settings, onSeries) ??
       new ThreadMember({ worker, url: WORKER_URL, thread: this.#thread(settings), log, onSeries, writeLines });

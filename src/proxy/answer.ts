@@ -6,6 +6,7 @@ import { answerFor, type Fault } from '../base/fault.ts';
 import type { Reply } from '../filter/filter.ts';
 import { Headers } from '../http/headers.ts';
 import type { ResponseHead } from '../http/message.ts';
+import { WEBSOCKET_VERSION } from '../http/ws/handshake.ts';
 
 export interface OwnAnswer {
   readonly head: ResponseHead;
@@ -44,6 +45,7 @@ const REASONS: Readonly<Record<number, string>> = {
   417: 'Expectation Failed',
   421: 'Misdirected Request',
   422: 'Unprocessable Content',
+  426: 'Upgrade Required',
   429: 'Too Many Requests',
   431: 'Request Header Fields Too Large',
   500: 'Internal Server Error',
@@ -65,6 +67,8 @@ export function problemAnswer(fault: Fault, facts: ProblemFacts): OwnAnswer {
   if (fault.code === 'request.connect-refused') {
     answer.head.headers.add('allow', 'GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH');
   }
+  // RFC 6455 section 4.4.
+  if (fault.code === 'request.websocket-version') answer.head.headers.add('sec-websocket-version', WEBSOCKET_VERSION);
   return answer;
 }
 

@@ -5,13 +5,16 @@
 import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Fault } from '../base/fault.ts';
+import type { TunnelLimits } from '../base/limits.ts';
 import { H1ServerConn } from '../http/h1/server-conn.ts';
 import type { ClientFacts, RequestSink, ServerConn, ServerStream, ServerStreamEvents } from '../http/stream.ts';
+import type { TunnelSides } from '../http/tunnel.ts';
 import type { PortState } from '../ir/port-state.ts';
 import { adoptAccepted, type Intake } from '../net/read-buffer.ts';
 import type { PortTls } from '../net/tls-server.ts';
 import type { PortMetrics } from '../observe/traffic-metrics.ts';
 import { Exchange } from './exchange.ts';
+import { RunningTunnel, type TunnelResult } from './run-tunnel.ts';
 import type { LivePort, PortView, Runtime } from './runtime.ts';
 
 export interface BoundPortOptions {
@@ -38,9 +41,12 @@ export class BoundPort implements LivePort, RequestSink {
   readonly #server: net.Server;
   readonly #conns = new Set<ServerConn>();
   readonly #handshakes = new Set<net.Socket>();
+  /** As many as connections and their streams allow. */
+  readonly #tunnels = new Set<RunningTunnel>();
   #exchanges = 0;
-  #draining = false;
-  #onQuiet: (() => void) | undefined;
+  /** When the drain is over; undefined before it has begun. */
+  #drainEndMs: number | undefined;
+  readonly #quiet = Promise.withResolvers<void>();
 
   constructor(options: BoundPortOptions) {
     this.#options = options;
@@ -86,23 +92,28 @@ export class BoundPort implements LivePort, RequestSink {
     this.planVersion = planVersion;
   }
 
-  /** Accepts nothing more; idle connections close now, busy ones after their answer. */
-  drain(): void {
-    if (this.#draining) return;
-    this.#draining = true;
+  /**
+   * Accepts nothing more; idle connections close now, busy ones after their answer, tunnels when their sides have
+   * finished, and after `graceMs` all the same. Connections are left to `close`.
+   */
+  drain(graceMs: number): void {
+    if (this.#drainEndMs !== undefined) return;
+    this.#drainEndMs = this.runtime.wheel.readMs() + graceMs;
     this.#server.close();
+    for (const tunnel of this.#tunnels) tunnel.drain(graceMs);
     for (const conn of this.#conns) conn.drain();
+    if (this.#conns.size === 0) this.#quiet.resolve();
   }
 
-  /** Resolves when no connection is left. */
+  /** Resolves when no connection is left in a drain. */
   quiet(): Promise<void> {
-    if (this.#conns.size === 0) return Promise.resolve();
-    return new Promise((resolve) => (this.#onQuiet = resolve));
+    return this.#quiet.promise;
   }
 
   /** Ends everything now. */
   close(): void {
-    this.drain();
+    this.drain(0);
+    for (const tunnel of this.#tunnels) tunnel.cut();
     for (const socket of this.#handshakes) socket.destroy();
     for (const conn of this.#conns) conn.destroy();
   }
@@ -115,6 +126,25 @@ export class BoundPort implements LivePort, RequestSink {
   exchangeEnded(): void {
     this.#exchanges--;
     this.metrics.activeRequests.add(-1);
+  }
+
+  runTunnel(sides: TunnelSides, limits: TunnelLimits, onClosed: (result: TunnelResult) => void): void {
+    const { wheel } = this.runtime;
+    const tunnel = new RunningTunnel({
+      sides,
+      limits,
+      wheel,
+      onClosed: (result) => {
+        this.#tunnels.delete(tunnel);
+        onClosed(result);
+      },
+    });
+    this.#tunnels.add(tunnel);
+    tunnel.start();
+    // Its handshake was under way when the drain began.
+    if (this.#drainEndMs !== undefined && this.#tunnels.has(tunnel)) {
+      tunnel.drain(Math.max(0, this.#drainEndMs - wheel.readMs()));
+    }
   }
 
   onRequest(stream: ServerStream): ServerStreamEvents {
@@ -167,13 +197,13 @@ export class BoundPort implements LivePort, RequestSink {
       onClosed: (closed) => this.#onClosed(closed),
     });
     this.#conns.add(conn);
-    if (this.#draining) conn.drain();
+    if (this.#drainEndMs !== undefined) conn.drain();
   }
 
   #onClosed(conn: ServerConn): void {
     if (!this.#conns.delete(conn)) return;
     this.metrics.connectionsOpen.add(-1);
-    if (this.#conns.size === 0) this.#onQuiet?.();
+    if (this.#conns.size === 0 && this.#drainEndMs !== undefined) this.#quiet.resolve();
   }
 }
 

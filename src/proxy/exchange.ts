@@ -31,7 +31,6 @@ import { startMirrors, type Mirror } from './mirror.ts';
 import { RequestBody } from './request-body.ts';
 import type { ListenerView, LivePort } from './runtime.ts';
 import { filterFailed, type Rule, type RuleBackend } from './rule.ts';
-import { runTunnel } from './run-tunnel.ts';
 import type { Endpoint } from './upstream/endpoint.ts';
 import type { ConnWaiter } from './upstream/pool.ts';
 
@@ -80,7 +79,6 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
   #answerInOneTurn = true;
   #bytesIn = 0;
   #bytesOut = 0;
-  #cutTunnel: (() => void) | undefined;
 
   constructor(port: LivePort, stream: ServerStream) {
     this.#port = port;
@@ -451,18 +449,15 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     this.times.answeredMs = this.#port.runtime.wheel.readMs();
     this.#status = head.status;
     this.#runResponseFilters(head);
-    const sides = { client: this.#stream.switchProtocols(head), upstream };
-    this.#cutTunnel = runTunnel(sides, this.#port.runtime.wheel, (bytesIn, bytesOut) => {
-      this.#bytesIn += bytesIn;
-      this.#bytesOut += bytesOut;
-      this.#cutTunnel = undefined;
+    const protocol = this.request.upgrade === 'websocket' ? 'websocket' : 'other';
+    const limits = { ...this.#listener!.plan.settings.tunnel, ...this.#rule!.plan.tunnel };
+    const sides = { client: this.#stream.switchProtocols(head), upstream, protocol } as const;
+    this.#port.runTunnel(sides, limits, ({ bytesFromClient, bytesFromUpstream, fault }) => {
+      this.#bytesIn += bytesFromClient;
+      this.#bytesOut += bytesFromUpstream;
+      this.#fault = fault;
       this.#finish();
     });
-  }
-
-  /** Ends a tunnel, for a drain whose deadline has passed. */
-  cutTunnel(): void {
-    this.#cutTunnel?.();
   }
 
   #sendHead(head: ResponseHead): void {

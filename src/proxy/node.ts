@@ -38,6 +38,8 @@ export interface ProxyNodeOptions {
   readonly filters: readonly FilterDef[];
   /** Address for ports of the plan that name none (`*`). */
   readonly bind: string;
+  /** How long ports that leave the plan may still serve what runs there. */
+  readonly drainMs: number;
   /** Several workers, or an old and a new process, listen on one port. */
   readonly reusePort: boolean;
   /** Shared by all workers, so that TLS sessions resume on any of them. */
@@ -51,6 +53,8 @@ export class ProxyNode implements Node {
   readonly #clusters = new Map<string, Cluster>();
   readonly #secrets = new Map<string, PlanSecret>();
   readonly #bound = new Map<string, BoundPort>();
+  /** Ports that have left the plan and still serve what began before. Bounded: each ends within `drainMs`. */
+  readonly #leaving = new Set<BoundPort>();
   readonly #states = new Map<string, PortState>();
   #snapshot = Snapshot.empty();
   #version: string | undefined;
@@ -105,8 +109,8 @@ export class ProxyNode implements Node {
 
   async drain(deadlineMs: number): Promise<void> {
     this.#draining = true;
-    const ports = [...this.#bound.values()];
-    for (const port of ports) port.drain();
+    const ports = [...this.#bound.values(), ...this.#leaving];
+    for (const port of ports) port.drain(deadlineMs);
     const late = new Promise<void>((resolve) => this.#options.clock.after(deadlineMs, resolve));
     await Promise.race([late, Promise.all(ports.map((port) => port.quiet()))]);
     for (const port of ports) port.close();
@@ -118,7 +122,7 @@ export class ProxyNode implements Node {
   stats(): NodeStats {
     let connections = 0;
     let exchanges = 0;
-    for (const port of this.#bound.values()) {
+    for (const port of [...this.#bound.values(), ...this.#leaving]) {
       connections += port.connections;
       exchanges += port.exchanges;
     }
@@ -194,7 +198,7 @@ export class ProxyNode implements Node {
     for (const [key, port] of this.#bound) {
       if (ports.get(key)?.plan.protocol === port.view.plan.protocol) continue;
       this.#bound.delete(key);
-      port.drain();
+      this.#leave(port);
     }
     const jobs = [...ports].map(async ([key, view]): Promise<[string, PortState]> => {
       const before = this.#states.get(key);
@@ -205,6 +209,18 @@ export class ProxyNode implements Node {
     this.#states.clear();
     for (const [key, state] of states) this.#states.set(key, state);
     return Object.fromEntries(states);
+  }
+
+  /** What runs on a port that is not in the plan any more has as long to finish as in a drain of the whole process. */
+  #leave(port: BoundPort): void {
+    const { clock, drainMs } = this.#options;
+    this.#leaving.add(port);
+    const stop = clock.after(drainMs, () => port.close());
+    void port.quiet().then(() => {
+      stop();
+      this.#leaving.delete(port);
+    });
+    port.drain(drainMs);
   }
 
   async #bind(key: string, view: PortView): Promise<PortState> {

@@ -1,9 +1,11 @@
 /** What one worker lends to everything that serves its requests. */
 import type { Clock } from '../base/clock.ts';
+import type { TunnelLimits } from '../base/limits.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import type { TimerWheel } from '../base/timers.ts';
 import type { Forwarding } from '../http/forwarded.ts';
+import type { TunnelSides } from '../http/tunnel.ts';
 import type { FilterDef } from '../filter/filter.ts';
 import type { AccessLog, LogGate } from '../observe/access-log.ts';
 import type { PortMetrics, TrafficMetrics } from '../observe/traffic-metrics.ts';
@@ -11,6 +13,7 @@ import type { PlanListener, PlanPort } from '../ir/plan.ts';
 import type { PortListeners } from './listener-table.ts';
 import type { ListenerTable } from './route-table.ts';
 import type { Rule } from './rule.ts';
+import type { TunnelResult } from './run-tunnel.ts';
 import type { TraceIds } from './trace-ids.ts';
 
 export interface Runtime {
@@ -51,4 +54,6 @@ export interface LivePort {
   readonly view: PortView;
   exchangeStarted(): void;
   exchangeEnded(): void;
+  /** Joins both sides and takes care of them until both have ended, or the port is drained. */
+  runTunnel(sides: TunnelSides, limits: TunnelLimits, onClosed: (result: TunnelResult) => void): void;
 }

@@ -12,6 +12,7 @@ import { Headers } from '../headers.ts';
 import type { ResponseHead } from '../message.ts';
 import { SocketTunnel } from '../socket-tunnel.ts';
 import type { ClientStream, ClientStreamEvents, UpstreamRequest } from '../stream.ts';
+import { checkAccepted, makeKey } from '../ws/handshake.ts';
 import { BodyReader, type BodySink } from './body-reader.ts';
 import { HeadCollector } from './head-collector.ts';
 import { emptyFacts, parseResponseHead } from './parse-head.ts';
@@ -57,6 +58,8 @@ export class H1ClientConn implements ClientStream, BodySink {
   #events: ClientStreamEvents | undefined;
   #method = '';
   #upgradeAsked = false;
+  /** Of the WebSocket handshake that runs; empty when none does. */
+  #socketKey = '';
   #requestSent = true;
   #reusable = true;
   #bytesReceived = 0;
@@ -115,6 +118,7 @@ export class H1ClientConn implements ClientStream, BodySink {
   sendHead(request: UpstreamRequest): void {
     this.#method = request.method;
     this.#upgradeAsked = request.upgrade !== undefined;
+    this.#socketKey = request.upgrade === 'websocket' ? makeKey() : '';
     let framing: Framing = 'none';
     let lines = '';
     if (request.bodyLength > 0) {
@@ -128,6 +132,7 @@ export class H1ClientConn implements ClientStream, BodySink {
     }
     if (request.expectContinue) lines += 'expect: 100-continue\r\n';
     if (request.upgrade !== undefined) lines += `connection: upgrade\r\nupgrade: ${request.upgrade}\r\n`;
+    if (this.#socketKey !== '') lines += `sec-websocket-key: ${this.#socketKey}\r\n`;
     this.#writer.start(
       `${request.method} ${request.target} HTTP/1.1\r\nhost: ${request.authority}\r\n${request.headers.toLines()}${request.extraLines}${lines}\r\n`,
       framing,
@@ -230,12 +235,14 @@ export class H1ClientConn implements ClientStream, BodySink {
   }
 
   #switch(events: ClientStreamEvents, rest: Buffer | undefined): void {
+    const { headers } = this.#response;
+    const refused = this.#socketKey === '' ? undefined : checkAccepted(this.#socketKey, this.#facts.upgrade, headers);
+    if (refused !== undefined) return this.#fail(refused);
     this.#state = 'tunnel';
     this.#options.wheel.disarm(this.#timer);
     this.#events = undefined;
     const socket = this.#socket;
     socket.removeAllListeners('data').removeAllListeners('drain').removeAllListeners('end');
-    const { headers } = this.#response;
     if (this.#facts.upgrade !== undefined) headers.set('upgrade', this.#facts.upgrade);
     socket.once('close', () => this.#options.onClosed(this, undefined));
     events.onSwitched(this.#response, new SocketTunnel({ socket, intake: this.#options.intake, early: rest }));

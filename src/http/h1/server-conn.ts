@@ -18,6 +18,7 @@ import type { RequestHead, ResponseHead } from '../message.ts';
 import { SocketTunnel } from '../socket-tunnel.ts';
 import type { ClientFacts, RequestSink, ServerConn, ServerStream, ServerStreamEvents } from '../stream.ts';
 import type { Tunnel } from '../tunnel.ts';
+import { acceptOf, offersWebSocket, takeKey } from '../ws/handshake.ts';
 import { BodyReader, type BodySink } from './body-reader.ts';
 import { HeadCollector } from './head-collector.ts';
 import { emptyFacts, type HeadFacts, parseRequestHead } from './parse-head.ts';
@@ -75,6 +76,8 @@ export class H1ServerConn implements ServerConn, ServerStream, BodySink {
   #answerStarted = false;
   #answerEnded = false;
   #continueOwed = false;
+  /** Of the WebSocket handshake that runs; empty when none does. */
+  #socketKey = '';
   #closing = false;
   #draining = false;
   #peerEnded = false;
@@ -169,7 +172,7 @@ export class H1ServerConn implements ServerConn, ServerStream, BodySink {
         limits: this.#options.limits,
       });
       if (fault !== undefined) return this.#refuseUnread(fault);
-      const refused = this.#target.read(this.#head, this.request) ?? this.#frameBody();
+      const refused = this.#target.read(this.#head, this.request) ?? this.#frameBody() ?? this.#readUpgrade();
       if (refused !== undefined) return this.#refuse(refused);
       const { rest } = found;
       this.#begin(rest);
@@ -329,6 +332,17 @@ export class H1ServerConn implements ServerConn, ServerStream, BodySink {
     return undefined;
   }
 
+  #readUpgrade(): Fault | undefined {
+    const { request } = this;
+    this.#socketKey = '';
+    if (request.upgrade === undefined || !offersWebSocket(request.upgrade)) return undefined;
+    request.upgrade = 'websocket';
+    const key = takeKey(request);
+    if (key instanceof Fault) return key;
+    this.#socketKey = key;
+    return undefined;
+  }
+
   /** A head that was not understood says nothing; above all not what the one before it said. */
   #refuseUnread(fault: Fault): void {
     const { request } = this;
@@ -338,6 +352,7 @@ export class H1ServerConn implements ServerConn, ServerStream, BodySink {
     request.host = '';
     request.path = '';
     request.query = '';
+    request.upgrade = undefined;
     this.#refuse(fault);
   }
 
@@ -405,6 +420,10 @@ export class H1ServerConn implements ServerConn, ServerStream, BodySink {
         this.#closing = true;
       }
     }
+    // RFC 9110 section 15.5.22.
+    if (status === 426 && this.request.upgrade !== undefined) {
+      lines += `connection: upgrade\r\nupgrade: ${this.request.upgrade}\r\n`;
+    }
     if (this.#closing) lines += 'connection: close\r\n';
     else if (this.#head.minorVersion === 0) lines += 'connection: keep-alive\r\n';
     this.#writer.start(
@@ -461,10 +480,12 @@ export class H1ServerConn implements ServerConn, ServerStream, BodySink {
   }
 
   switchProtocols(head: ResponseHead): Tunnel {
-    const upgrade = head.headers.get('upgrade') ?? '';
+    const upgrade = head.headers.get('upgrade') ?? this.request.upgrade ?? '';
     head.headers.delete('upgrade'); // it stands once, after the others
+    const key = this.#socketKey;
+    const proof = key === '' ? '' : `sec-websocket-accept: ${acceptOf(key)}\r\n`;
     this.#writer.raw(
-      `HTTP/1.1 101 ${head.reason}\r\n${head.headers.toLines()}connection: upgrade\r\nupgrade: ${upgrade}\r\n\r\n`,
+      `HTTP/1.1 101 ${head.reason || 'Switching Protocols'}\r\n${head.headers.toLines()}${proof}connection: upgrade\r\nupgrade: ${upgrade}\r\n\r\n`,
     );
     this.#writer.flush();
     this.#state = 'tunnel';

@@ -1,5 +1,5 @@
 /** Small plans for tests of this room and of the rooms that take plans. */
-import { CONNECTION_LIMITS, CONNECTION_TIMEOUTS } from '../../base/limits.ts';
+import { CONNECTION_LIMITS, CONNECTION_TIMEOUTS, TUNNEL_LIMITS } from '../../base/limits.ts';
 import type { PlanBundle, PlanCluster, PlanListener, PlanPort, PlanRoute, PlanSecret } from '../plan.ts';
 import { hashSecret, type PlanParts, versionOf } from '../version.ts';
 
@@ -36,6 +36,7 @@ export const HTTP_LISTENER: PlanListener = {
     httpVersions: ['http/1.1'],
     grpcHealth: false,
     accessLog: { enabled: true, linesPerSecond: 100, sample: 0, headers: [], query: 'omit' },
+    tunnel: TUNNEL_LIMITS,
   },
 };
 

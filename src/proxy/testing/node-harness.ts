@@ -61,7 +61,7 @@ export class Harness implements AsyncDisposable {
   readonly #accessLog: AccessLog;
   readonly #resolver: Resolver;
 
-  constructor(filters: readonly FilterDef[] = []) {
+  constructor(filters: readonly FilterDef[] = [], drainMs: number = 5_000) {
     const random = systemRandom();
     this.#accessLog = new AccessLog({
       clock: systemClock,
@@ -80,6 +80,7 @@ export class Harness implements AsyncDisposable {
       resolver: this.#resolver,
       filters,
       bind: '127.0.0.1',
+      drainMs,
       reusePort: false,
       ticketKeys: new TicketKeys(new Uint8Array(48)),
     });

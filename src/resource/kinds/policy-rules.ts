@@ -10,16 +10,17 @@ import type { BackendSpec, UpstreamTLS } from './backend.ts';
 import type { PolicySpec } from './policy.ts';
 
 export function policyRules({ spec }: { readonly spec: PolicySpec }): Finding[] {
-  const { targetRefs, filters = {}, listener, grpc } = spec;
+  const { targetRefs, filters = {}, listener, grpc, tunnel } = spec;
   const findings = [...distinctReferences(targetRefs, '/spec/targetRefs'), ...groupRules(targetRefs)];
-  if (Object.keys(filters).length === 0 && listener === undefined && grpc === undefined) {
-    findings.push(finding('/spec', 'Policy without effect: set filters, listener or grpc'));
+  if (Object.keys(filters).length === 0 && listener === undefined && grpc === undefined && tunnel === undefined) {
+    findings.push(finding('/spec', 'Policy without effect: set filters, listener, grpc or tunnel'));
   }
   targetRefs.forEach(({ kind }, i) => {
     if (grpc === undefined || kind === 'GRPCRoute') return;
     const message = `Expected a GRPCRoute, got ${kind}: settings of gRPC are for calls that a GRPCRoute takes`;
     findings.push(finding(`/spec/targetRefs/${i}/kind`, message));
   });
+  if (tunnel !== undefined) findings.push(...tunnelRules(targetRefs));
   if (listener === undefined) return findings;
 
   targetRefs.forEach(({ kind }, i) => {
@@ -101,6 +102,15 @@ const GROUP_OF: Readonly<Record<string, string>> = {
   Service: '',
   Backend: OWN_GROUP,
 };
+
+/** A tunnel has the limits of the route that it began on. */
+function tunnelRules(targetRefs: PolicySpec['targetRefs']): Finding[] {
+  return targetRefs.flatMap(({ kind }, i) => {
+    if (kind === 'Gateway' || kind === 'ListenerSet' || kind === 'HTTPRoute') return [];
+    const message = `Expected a Gateway, ListenerSet or HTTPRoute, got ${kind}: limits of tunnels are for routes that carry them`;
+    return [finding(`/spec/targetRefs/${i}/kind`, message)];
+  });
+}
 
 /** The kind of a target says its group; one that is written must be that one. */
 function groupRules(targets: readonly { readonly group?: string; readonly kind: string }[]): Finding[] {

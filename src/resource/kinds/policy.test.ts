@@ -40,7 +40,7 @@ const POLICIES: readonly Row[] = [
   [
     'nothing to do',
     `${POLICY}[{kind: HTTPRoute, name: x}]\n`,
-    'a.yaml:4:1: error: Policy without effect: set filters, listener or grpc (Policy default/p, /spec)',
+    'a.yaml:4:1: error: Policy without effect: set filters, listener, grpc or tunnel (Policy default/p, /spec)',
   ],
   [
     'settings of gRPC for what is no GRPCRoute',
@@ -61,6 +61,16 @@ const POLICIES: readonly Row[] = [
     'a filter configured wrongly',
     `${POLICY}[{kind: HTTPRoute, name: x}]\n  filters:\n    cors: {maxAge: 0}\n`,
     'a.yaml:7:12: error: Expected a whole number from 1 to 2147483647, got 0 (Policy default/p, /spec/filters/cors/maxAge)',
+  ],
+  [
+    'limits of tunnels for a Service',
+    `${POLICY}[{kind: Service, name: x}]\n  tunnel: {idle: 1m}\n`,
+    'a.yaml:5:17: error: Expected a Gateway, ListenerSet or HTTPRoute, got Service: limits of tunnels are for routes that carry them (Policy default/p, /spec/targetRefs/0/kind)',
+  ],
+  [
+    'a limit of tunnels that is no duration',
+    `${POLICY}[{kind: HTTPRoute, name: x}]\n  tunnel: {idle: 60}\n`,
+    'a.yaml:6:12: error: Expected a duration such as "10s", "1m30s" or "500ms", got 60 (Policy default/p, /spec/tunnel/idle)',
   ],
   [
     'settings of a listener for a route',

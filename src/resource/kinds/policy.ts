@@ -1,5 +1,5 @@
 import { GRPC_CODE_NAMES, type GrpcCodeName } from '../../base/grpc-codes.ts';
-import { CONNECTION_LIMITS, CONNECTION_TIMEOUTS } from '../../base/limits.ts';
+import { CONNECTION_LIMITS, CONNECTION_TIMEOUTS, TUNNEL_LIMITS } from '../../base/limits.ts';
 import { FILTER_CONFIGS } from '../../filters/configs.ts';
 import { duration, groupName, headerName, objectName, sectionName, size } from '../fields.ts';
 import { tlsPolicyFields } from './tls-policy-fields.ts';
@@ -240,12 +240,25 @@ export const PolicyTargetRef = Type.Object(
 );
 export type PolicyTargetRef = Static<typeof PolicyTargetRef>;
 
+const Tunnel = Type.Object(
+  {
+    idle: timeout('No byte either way.', TUNNEL_LIMITS.idleMs),
+    max: timeout('From the begin of the tunnel, whatever happens in it.', TUNNEL_LIMITS.maxMs),
+  },
+  {
+    ...strict,
+    description:
+      'How long tunnels (WebSockets and other switched protocols) may last. On a Gateway, a ListenerSet or a listener for all that pass there, on a route or a rule for its own.',
+  },
+);
+
 export const PolicySpec = Type.Object(
   {
     targetRefs: Type.Array(PolicyTargetRef, { minItems: 1, maxItems: 16, description: 'What the policy is for.' }),
     filters: Type.Optional(Filters),
     listener: Type.Optional(ListenerSettings),
     grpc: Type.Optional(Grpc),
+    tunnel: Type.Optional(Tunnel),
   },
   strict,
 );
