@@ -73,11 +73,10 @@ export class HpackEncoder {
   begin(into: Buffer, at: number): void {
     this.#into = into;
     this.#at = at;
+    // RFC 7541 section 4.2: the smallest size is said even when it was raised again, because it evicted.
     const now = this.#table.bytesMax;
-    if (this.#sizeLeast < now || this.#sizeNext !== now) {
-      if (this.#sizeLeast < this.#sizeNext && this.#sizeLeast < now) this.#resize(this.#sizeLeast);
-      if (this.#table.bytesMax !== this.#sizeNext) this.#resize(this.#sizeNext);
-    }
+    if (this.#sizeLeast < Math.min(now, this.#sizeNext)) this.#resize(this.#sizeLeast);
+    if (this.#table.bytesMax !== this.#sizeNext) this.#resize(this.#sizeNext);
     this.#sizeLeast = this.#sizeNext;
   }
 
