@@ -31,6 +31,8 @@ export const LISTENER_SETTINGS: PlanListenerSettings = {
   // RFC 9110 section 7.6.3: a gateway must send it with every request it forwards.
   via: true,
   underscoreNames: 'keep',
+  // What clients send of it is taken out in any case.
+  clientCertificate: 'none',
   httpVersions: HTTP_ALPN_DEFAULT,
   grpcHealth: false,
   // A second of every request at a modest rate, and 1 % beyond it: the log never becomes the load.

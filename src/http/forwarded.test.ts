@@ -30,7 +30,7 @@ function requestOf(fields: Fields, authority = 'shop.test'): RequestHead {
 }
 
 function read(hops: TrustedHops, peerIp: string, fields: Fields): { ip: string; lines: string; left: string } {
-  const forwarding = new Forwarding({ trustedHops: hops, publicPort: 8080, standard: 'write' });
+  const forwarding = new Forwarding({ trustedHops: hops, publicPort: 8080, standard: 'write', certificate: 'none' });
   const request = requestOf(fields);
   const client = forwarding.read(request, { peerIp, scheme: 'http', seen: SEEN_FORWARDED });
   return { ...client, left: request.headers.toLines() };
@@ -202,7 +202,7 @@ test('Forwarding: every X-Forwarded field goes, others stay', () => {
 });
 
 test('Forwarding: without any such field, nothing is searched for', () => {
-  const forwarding = new Forwarding({ trustedHops: TEN, publicPort: 80, standard: 'omit' });
+  const forwarding = new Forwarding({ trustedHops: TEN, publicPort: 80, standard: 'omit', certificate: 'none' });
   const client = forwarding.read(requestOf([], ''), { peerIp: '10.0.0.1', scheme: 'https', seen: 0 });
   assert.deepEqual(client, {
     ip: '10.0.0.1',
@@ -211,7 +211,7 @@ test('Forwarding: without any such field, nothing is searched for', () => {
 });
 
 test('Forwarding: the peer of the last request is not taken for the next', () => {
-  const forwarding = new Forwarding({ trustedHops: TEN, publicPort: 80, standard: 'omit' });
+  const forwarding = new Forwarding({ trustedHops: TEN, publicPort: 80, standard: 'omit', certificate: 'none' });
   const ipFrom = (peerIp: string): string =>
     forwarding.read(requestOf(xff('1.1.1.1')), { peerIp, scheme: 'http', seen: SEEN_FORWARDED }).ip;
   assert.deepEqual(['10.0.0.1', '2.2.2.2', '10.0.0.1'].map(ipFrom), ['1.1.1.1', '2.2.2.2', '1.1.1.1']);

@@ -1,19 +1,25 @@
 /**
  * Who the client is when proxies of ours stand in front, and what the upstream
- * is told of it: X-Forwarded-For, -Proto, -Host, -Port, and RFC 7239 Forwarded.
+ * is told of it: X-Forwarded-For, -Proto, -Host, -Port, RFC 7239 Forwarded, and
+ * the certificate that it showed (client-identity.ts).
  *
  * Each proxy appends the address that it was called from, so these lists are
  * true from the right, as far as the proxies that wrote them are ours. We walk
  * from the right and stop at the first address that is no proxy of ours: that is
  * the client. What stands left of it was written by the client and is dropped,
  * because upstreams tend to read from the left.
+ *
+ * A proxy of ours speaks for its client in the matter of certificates too: what it
+ * says is passed on, and its own certificate is not taken for the client's.
  */
 import { CidrSet, plainIp } from '../base/cidr.ts';
 import type { TrustedHops } from '../base/trusted-hops.ts';
 import { parseAuthority } from './authority.ts';
 import type { Headers } from './headers.ts';
 import type { RequestHead } from './message.ts';
-import { SEEN_FORWARDED } from './seen.ts';
+import type { ClientCertificate } from '../net/client-certificate.ts';
+import { dropClientIdentity, type IdentityForm, identityLine } from './client-identity.ts';
+import { SEEN_CLIENT_CERT, SEEN_FORWARDED, SEEN_UNDERSCORE } from './seen.ts';
 
 /** Who called, as this hop sees it. */
 export interface Caller {
@@ -22,6 +28,8 @@ export interface Caller {
   readonly scheme: 'http' | 'https';
   /** Bits of http/seen.ts: whether there is anything to read. */
   readonly seen: number;
+  /** Shown and verified. */
+  readonly certificate?: ClientCertificate | undefined;
 }
 
 export interface Client {
@@ -36,6 +44,8 @@ export interface ForwardingSettings {
   readonly publicPort: number;
   /** Whether RFC 7239 `Forwarded` is written too. */
   readonly standard: 'write' | 'omit';
+  /** How a verified certificate is passed on. */
+  readonly certificate: IdentityForm;
 }
 
 /** What the client asked for, as the proxies of ours say. */
@@ -44,6 +54,9 @@ interface Asked {
   readonly authority: string;
   readonly port: number;
 }
+
+/** Whether there may be a field that only a proxy of ours may send. */
+const SEEN_ANY = SEEN_FORWARDED | SEEN_CLIENT_CERT | SEEN_UNDERSCORE;
 
 const DEFAULT_PORTS = { http: 80, https: 443 } as const;
 
@@ -62,16 +75,24 @@ export class Forwarding {
   }
 
   /** Reads the fields that came and takes them out: what the upstream gets is in the result. */
-  read(request: RequestHead, { peerIp, scheme, seen }: Caller): Client {
+  read(request: RequestHead, caller: Caller): Client {
+    const { peerIp, scheme, seen, certificate } = caller;
     const { headers, authority } = request;
-    const { publicPort } = this.#settings;
+    const { publicPort, certificate: form } = this.#settings;
     // A socket's address is valid; only IPv6 has other spellings.
     const peer = peerIp.includes(':') ? (plainIp(peerIp) ?? peerIp) : peerIp;
     const asked = { scheme, authority, port: publicPort };
-    if ((seen & SEEN_FORWARDED) === 0) return this.#client([peer], asked);
-    const client = this.#trustsPeer(peer) ? this.#believed(headers, peer, asked) : this.#client([peer], asked);
-    dropForwarded(headers);
-    return client;
+    if ((seen & SEEN_ANY) === 0 && (certificate === undefined || form === 'none')) return this.#client([peer], asked);
+    const trusted = this.#trustsPeer(peer);
+    let client: Client;
+    if ((seen & SEEN_FORWARDED) === 0) client = this.#client([peer], asked);
+    else {
+      client = trusted ? this.#believed(headers, peer, asked) : this.#client([peer], asked);
+      dropForwarded(headers);
+    }
+    if ((seen & SEEN_ANY) !== 0) dropClientIdentity(headers, trusted ? 'misspelt' : 'all');
+    if (trusted || certificate === undefined) return client;
+    return { ip: client.ip, lines: client.lines + identityLine(form, certificate) };
   }
 
   #believed(headers: Headers, peer: string, ours: Asked): Client {
@@ -174,7 +195,8 @@ function dropForwarded(headers: Headers): void {
   const names = new Set<string>();
   headers.forEach((name) => {
     const lowerName = name.toLowerCase();
-    if (lowerName === 'forwarded' || lowerName.startsWith('x-forwarded-')) names.add(lowerName);
+    const isForwarded = lowerName === 'forwarded' || lowerName.startsWith('x-forwarded-');
+    if (isForwarded && lowerName !== 'x-forwarded-client-cert') names.add(lowerName);
   });
   for (const name of names) headers.delete(name);
 }

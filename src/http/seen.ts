@@ -7,3 +7,5 @@ export const SEEN_TRACEPARENT = 16;
 export const SEEN_DATE = 32;
 export const SEEN_SERVER = 64;
 export const SEEN_TE_TRAILERS = 128;
+/** `Client-Cert` or `Client-Cert-Chain`; X-Forwarded-Client-Cert is one of the others. */
+export const SEEN_CLIENT_CERT = 256;

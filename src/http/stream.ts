@@ -4,6 +4,7 @@
  * object; there is no promise, closure or emitter per request.
  */
 import type { Fault } from '../base/fault.ts';
+import type { ClientCertificate } from '../net/client-certificate.ts';
 import type { Headers } from './headers.ts';
 import type { RequestHead, ResponseHead } from './message.ts';
 import type { Tunnel } from './tunnel.ts';
@@ -18,6 +19,8 @@ export interface ClientFacts {
   readonly serverName: string;
   readonly tlsVersion: string;
   readonly tlsCipher: string;
+  /** Only when it was verified against the bundles of the port. */
+  readonly clientCertificate?: ClientCertificate | undefined;
 }
 
 /** A connection from a client, whatever it speaks. */

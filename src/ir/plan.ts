@@ -100,6 +100,8 @@ export interface PlanListenerSettings {
   readonly via: boolean;
   /** Header names with an underscore: CGI-like servers read them like a hyphen. */
   readonly underscoreNames: 'keep' | 'remove' | 'refuse';
+  /** How the verified certificate of a client is passed on: not at all, as RFC 9440 has it, or as Envoy has it. */
+  readonly clientCertificate: 'none' | 'client-cert' | 'xfcc';
   /** What clients may speak, the favourite first. Offered by ALPN in this order on TLS ports. */
   readonly httpVersions: readonly HttpVersion[];
   /** Answer `grpc.health.v1`. */

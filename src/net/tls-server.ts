@@ -4,10 +4,12 @@
  * the certificate, as with OpenSSL's own server name callback, but also versions,
  * ciphers, and with whom a session may be resumed.
  */
+import type { X509Certificate } from 'node:crypto';
 import type net from 'node:net';
 import tls from 'node:tls';
 import type { Log } from '../base/log.ts';
 import { Timed, type TimerWheel } from '../base/timers.ts';
+import { type ClientCertificate, readClientCertificate } from './client-certificate.ts';
 import { type ClientHello, readClientHello } from './client-hello.ts';
 import type { TicketKeys } from './ticket-keys.ts';
 import {
@@ -40,6 +42,8 @@ export interface SecureFacts {
   readonly alpn: string;
   /** Whether the client showed a certificate that the port's bundles vouch for. */
   readonly clientVerified: boolean;
+  /** That certificate. */
+  readonly clientCertificate?: ClientCertificate;
 }
 
 /** Exactly one is called, once. */
@@ -275,13 +279,13 @@ class Handshake {
 
   #onSecure(secured: tls.TLSSocket, validation: ClientValidation | undefined): void {
     if (this.ended) return;
-    const verified = validation !== undefined && clientProblem(secured) === undefined;
-    if (validation?.mode === 'required' && !verified) {
-      const missing = secured.getPeerX509Certificate() === undefined;
-      const failure = missing ? 'client-certificate-missing' : 'client-certificate-invalid';
-      this.fail(failure, clientProblem(secured) ?? 'unknown');
+    const shown = validation === undefined ? undefined : secured.getPeerX509Certificate();
+    const problem = clientProblem(secured, shown);
+    if (validation?.mode === 'required' && problem !== undefined) {
+      this.fail(shown === undefined ? 'client-certificate-missing' : 'client-certificate-invalid', problem);
       return;
     }
+    const certificate = problem === undefined ? shown : undefined;
     this.#detach();
     this.#options.done.onSecure(secured, {
       peerIp: this.peerIp,
@@ -291,7 +295,8 @@ class Handshake {
       tlsVersion: secured.getProtocol() ?? '',
       tlsCipher: secured.getCipher().standardName,
       alpn: secured.alpnProtocol || '',
-      clientVerified: verified,
+      clientVerified: certificate !== undefined,
+      ...(certificate === undefined ? {} : { clientCertificate: readClientCertificate(certificate) }),
     });
   }
 }
@@ -301,9 +306,9 @@ class Handshake {
  * verified it against the bundles of the port. `ssl.verifyError` is what Node's
  * own servers ask; without it nothing counts as verified.
  */
-function clientProblem(secured: tls.TLSSocket): string | undefined {
+function clientProblem(secured: tls.TLSSocket, shown: X509Certificate | undefined): string | undefined {
   // A resumed session without a certificate verifies as "ok", so look for the certificate itself.
-  if (secured.getPeerX509Certificate() === undefined) return 'The client showed no certificate';
+  if (shown === undefined) return 'The client showed no certificate';
   const { ssl } = secured as unknown as { ssl?: { verifyError?(): NodeJS.ErrnoException | null | undefined } };
   if (ssl?.verifyError === undefined) return 'The result of the verification is not known';
   const error = ssl.verifyError();

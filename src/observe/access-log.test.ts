@@ -36,6 +36,7 @@ const ENTRY: AccessEntry = {
   bytesOut: 512,
   tlsVersion: 'TLSv1.3',
   tlsCipher: 'TLS_AES_128_GCM_SHA256',
+  clientCertificate: undefined,
   planVersion: '0123456789abcdef',
   headers: Headers.of([['User-Agent', 'curl/8.5.0']]),
   marks: {

@@ -9,6 +9,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Fault } from '../base/fault.ts';
 import type { Random } from '../base/random.ts';
 import type { Headers } from '../http/headers.ts';
+import type { ClientCertificate } from '../net/client-certificate.ts';
 import { LATENCY_FIELDS, latencyParts, type Marks, milliseconds, THOUSANDTHS } from './latency.ts';
 
 /** The fields of `AccessLogPolicy` (ir/plan.ts), which fits here as it is. */
@@ -53,6 +54,8 @@ export interface AccessEntry {
   /** `TLSv1.3`; empty on a plain connection. */
   readonly tlsVersion: string;
   readonly tlsCipher: string;
+  /** Verified; undefined when there was none. */
+  readonly clientCertificate: ClientCertificate | undefined;
   readonly planVersion: string;
   /** Of the request as it came; undefined when its head could not be read. */
   readonly headers: Headers | undefined;
@@ -177,6 +180,7 @@ export class AccessLog {
     if (entry.tlsVersion !== '') {
       line += `,"tls_version":${quote(entry.tlsVersion, 16)},"tls_cipher":${quote(entry.tlsCipher, 64)}`;
     }
+    if (entry.clientCertificate !== undefined) line += certificateField(entry.clientCertificate);
     line += `,"plan":${quote(entry.planVersion.slice(0, 12), 12)},"sample_weight":${integer(gate.weight)}`;
     for (const field of LATENCY_FIELDS) {
       const partUs = parts[field.part];
@@ -185,6 +189,16 @@ export class AccessLog {
     return `${line},"duration_ms":${milliseconds(parts.durationUs)}}\n`;
   }
 }
+
+function certificateField({ subject, dns, uri, fingerprint }: ClientCertificate): string {
+  const names = [...uri, ...dns].slice(0, CERTIFICATE_NAMES_MAX).map((name) => quote(name, CERTIFICATE_NAME_CHARS_MAX));
+  const san = names.length === 0 ? '' : `"san":[${names.join(',')}],`;
+  return `,"client_cert":{"subject":${quote(subject, CERTIFICATE_NAME_CHARS_MAX)},${san}"fingerprint":"${fingerprint}"}`;
+}
+
+/** Names of one certificate that are written, and the length of each: some have hundreds. */
+const CERTIFICATE_NAMES_MAX = 8;
+const CERTIFICATE_NAME_CHARS_MAX = 255;
 
 /** One allowance: the lines of this second, then a sample whose weights add up to the requests it stands for. */
 class Lane {

@@ -41,6 +41,7 @@ const ENTRY: AccessEntry = {
   bytesOut: 512,
   tlsVersion: 'TLSv1.3',
   tlsCipher: 'TLS_AES_256_GCM_SHA384',
+  clientCertificate: undefined,
   planVersion: '3f9a1c07be52',
   headers: Headers.of([['user-agent', 'curl/8.5.0']]),
   marks: {

@@ -357,8 +357,7 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
   }
 
   onRequestEnd(trailers: Headers | undefined): void {
-    this.#body.ended = true;
-    this.#body.trailers = trailers;
+    this.#body.end(trailers);
     this.#conn?.sendEnd(trailers);
     if (this.#mirrors !== undefined) for (const mirror of this.#mirrors) mirror.end(trailers);
   }

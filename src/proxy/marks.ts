@@ -36,8 +36,8 @@ interface Marked extends Omit<Exchange, 'rule'> {
 export function markRequest(x: Marked, stream: ServerStream, listener: ListenerView, runtime: Runtime): void {
   const { headers } = x.request;
   const { seen } = stream;
-  const { peerIp, scheme } = stream.facts;
-  const client = listener.forwarding.read(x.request, { peerIp, scheme, seen });
+  const { peerIp, scheme, clientCertificate: certificate } = stream.facts;
+  const client = listener.forwarding.read(x.request, { peerIp, scheme, seen, certificate });
   x.clientIp = client.ip;
   let { lines } = client;
 
@@ -98,6 +98,7 @@ export function entryOf(x: Marked, facts: ClientFacts, told: Told): AccessEntry 
     clientIp: x.clientIp,
     tlsVersion: facts.tlsVersion,
     tlsCipher: facts.tlsCipher,
+    clientCertificate: facts.clientCertificate,
     headers: request.headers,
     marks: times,
   };

@@ -1,5 +1,6 @@
 /** What came of a request body so far, as long as it may be needed again: for a connection that is not there yet, or for another attempt. */
 import { REPLAY_BYTES_MAX } from '../base/limits.ts';
+import { dropClientIdentity } from '../http/client-identity.ts';
 import type { Headers } from '../http/headers.ts';
 import type { ClientStream } from '../http/stream.ts';
 import { owned } from '../net/read-buffer.ts';
@@ -29,6 +30,13 @@ export class RequestBody {
   keep(bytes: Buffer): void {
     (this.#pieces ??= []).push(owned(bytes));
     this.#bytes += bytes.length;
+  }
+
+  /** All is here. Who the client is cannot be said in trailers either, which some servers read as headers. */
+  end(trailers: Headers | undefined): void {
+    if (trailers !== undefined) dropClientIdentity(trailers, 'all');
+    this.ended = true;
+    this.trailers = trailers;
   }
 
   /** Kept pieces go; what is sent from now on is sent once. */

@@ -85,8 +85,8 @@ export class Snapshot {
 }
 
 function forwardingOf({ settings, publicPort }: PlanListener): Forwarding {
-  const { trustedHops, forwarded } = settings;
-  return new Forwarding({ trustedHops, publicPort, standard: forwarded ? 'write' : 'omit' });
+  const { trustedHops, forwarded, clientCertificate: certificate } = settings;
+  return new Forwarding({ trustedHops, publicPort, standard: forwarded ? 'write' : 'omit', certificate });
 }
 
 /** The view itself when nothing changed for it, so that unchanged ports are shared. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { FaultCode } from '../../base/fault.ts';
 import { Headers } from '../headers.ts';
-import { SEEN_FORWARDED, SEEN_TE_TRAILERS, SEEN_UNDERSCORE } from '../seen.ts';
+import { SEEN_CLIENT_CERT, SEEN_FORWARDED, SEEN_TE_TRAILERS, SEEN_UNDERSCORE } from '../seen.ts';
 import { emptyFacts, type HeadFacts, parseRequestHead, parseResponseHead } from './parse-head.ts';
 
 const LIMITS = { headersMax: 10 };
@@ -142,6 +142,8 @@ const REQUESTS: [rule: string, head: string, want: FaultCode | Partial<HeadFacts
   ['an underscore is reported', 'GET / HTTP/1.1\r\nHost: x\r\nX_A: b\r\n', { seen: SEEN_UNDERSCORE }],
   ['an underscore in a value is not', 'GET / HTTP/1.1\r\nHost: x\r\nX-A: b_c\r\n', { seen: 0 }],
   ['forwarding fields are reported', 'GET / HTTP/1.1\r\nHost: x\r\nx-forwarded-Proto: b\r\n', { seen: SEEN_FORWARDED }],
+  ['a client certificate is reported', 'GET / HTTP/1.1\r\nHost: x\r\nClient-CERT: b\r\n', { seen: SEEN_CLIENT_CERT }],
+  ['its chain is reported', 'GET / HTTP/1.1\r\nHost: x\r\nclient-cert-chain: b\r\n', { seen: SEEN_CLIENT_CERT }],
   ['TE trailers is reported', 'GET / HTTP/1.1\r\nHost: x\r\nTE: gzip;q=0.5, trailers\r\n', { seen: SEEN_TE_TRAILERS }],
   ['too many lines are refused', `GET / HTTP/1.1\r\nHost: x\r\n${'A: b\r\n'.repeat(10)}`, 'request.headers-too-large'],
 ];

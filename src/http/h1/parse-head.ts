@@ -10,6 +10,7 @@
 import { Fault, type FaultCode } from '../../base/fault.ts';
 import type { Headers } from '../headers.ts';
 import {
+  SEEN_CLIENT_CERT,
   SEEN_DATE,
   SEEN_FORWARDED,
   SEEN_REQUEST_ID,
@@ -313,28 +314,26 @@ function noteField(
       return undefined;
     case 11:
       if (isName(text, at, 'traceparent')) facts.seen |= SEEN_TRACEPARENT;
+      else if (isName(text, at, 'client-cert')) facts.seen |= SEEN_CLIENT_CERT;
       return undefined;
     case 12:
       if (isName(text, at, 'x-request-id')) facts.seen |= SEEN_REQUEST_ID;
       return undefined;
     case 14:
-      if (startsName(text, at, 'x-forwarded-')) facts.seen |= SEEN_FORWARDED;
-      return isName(text, at, 'content-length')
-        ? noteContentLength(text, valueStart, valueEnd, headers, facts)
-        : undefined;
-    case 15:
+      if (isName(text, at, 'content-length')) return noteContentLength(text, valueStart, valueEnd, headers, facts);
+      break;
     case 16:
       if (isName(text, at, 'proxy-connection')) headers.markLastHop();
-      else if (startsName(text, at, 'x-forwarded-')) facts.seen |= SEEN_FORWARDED;
-      return undefined;
+      break;
     case 17:
       if (isName(text, at, 'transfer-encoding')) return noteCoding(text.slice(valueStart, valueEnd), headers, facts);
-      if (startsName(text, at, 'x-forwarded-')) facts.seen |= SEEN_FORWARDED;
-      return undefined;
+      if (isName(text, at, 'client-cert-chain')) facts.seen |= SEEN_CLIENT_CERT;
+      break;
     default:
-      if (length > 17 && startsName(text, at, 'x-forwarded-')) facts.seen |= SEEN_FORWARDED;
-      return undefined;
+      break;
   }
+  if (length >= 14 && startsName(text, at, 'x-forwarded-')) facts.seen |= SEEN_FORWARDED;
+  return undefined;
 }
 
 /** RFC 9110 section 10.1.1: one expectation is known. */
@@ -404,6 +403,8 @@ const NOT_NOMINABLE = new Set([
   'cookie',
   'authorization',
   'forwarded',
+  'client-cert',
+  'client-cert-chain',
   'via',
   'x-request-id',
   'traceparent',

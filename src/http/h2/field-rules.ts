@@ -4,6 +4,7 @@
  * line of HTTP/1.1 is refused here.
  */
 import {
+  SEEN_CLIENT_CERT,
   SEEN_DATE,
   SEEN_FORWARDED,
   SEEN_REQUEST_ID,
@@ -66,6 +67,8 @@ const KNOWN: ReadonlyMap<string, NameFacts> = new Map([
   ['date', known(ORDINARY, SEEN_DATE)],
   ['server', known(ORDINARY, SEEN_SERVER)],
   ['forwarded', FORWARDED],
+  ['client-cert', known(ORDINARY, SEEN_CLIENT_CERT)],
+  ['client-cert-chain', known(ORDINARY, SEEN_CLIENT_CERT)],
   ['x-request-id', known(ORDINARY, SEEN_REQUEST_ID)],
   ['traceparent', known(ORDINARY, SEEN_TRACEPARENT)],
   connectionSpecific('connection'),

@@ -33,6 +33,7 @@ export const HTTP_LISTENER: PlanListener = {
     forwarded: false,
     via: true,
     underscoreNames: 'keep',
+    clientCertificate: 'none',
     httpVersions: ['http/1.1'],
     grpcHealth: false,
     accessLog: { enabled: true, linesPerSecond: 100, sample: 0, headers: [], query: 'omit' },

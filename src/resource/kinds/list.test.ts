@@ -136,6 +136,7 @@ spec:
     forwarded: true
     underscoreNames: refuse
     http: {versions: [h2, http/1.1]}
+    clientCertificate: xfcc
     accessLog: {samplePercent: 0.5, headers: [user-agent], query: keep}
     tls: {versionMin: TLSv1.3, ciphers: "TLS_AES_128_GCM_SHA256:ECDHE+AESGCM"}
 `,

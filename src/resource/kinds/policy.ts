@@ -140,6 +140,10 @@ export const ListenerSettings = Type.Object(
       ['keep', 'remove', 'refuse'],
       'Header names with an underscore, which CGI reads as a hyphen.',
     ),
+    clientCertificate: choice(
+      ['none', 'client-cert', 'xfcc'],
+      'How the verified certificate of a client is passed on: Client-Cert (RFC 9440) or X-Forwarded-Client-Cert. Neither is ever taken from a client.',
+    ),
     http: Type.Optional(
       Type.Object(
         {
