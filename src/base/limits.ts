@@ -78,6 +78,21 @@ export const CONNECTION_TIMEOUTS: ConnectionTimeouts = {
 /** What is left of a listener that was removed, or of a process that ends, has this long to finish unless `--drain` says otherwise. */
 export const DRAIN_MS = 30_000;
 
+/** Sessions of a UDP listener. */
+export interface UdpLimits {
+  /** No datagram either way for this long ends a session. */
+  readonly idleMs: number;
+  /** Sessions of one worker, each of which has a socket. Beyond: datagrams of new clients are dropped. */
+  readonly sessionsMax: number;
+}
+
+export const UDP_LIMITS: UdpLimits = {
+  // What RFC 4787 section 4.3 asks of devices that keep such a state is two minutes; most queries take milliseconds.
+  idleMs: 60_000,
+  // A file descriptor each: well below what a process may usually have.
+  sessionsMax: 10_000,
+};
+
 /** Request bytes kept for a second attempt. Larger bodies are sent once. */
 export const REPLAY_BYTES_MAX = 64 * 1024;
 

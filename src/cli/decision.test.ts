@@ -65,6 +65,7 @@ const PLAN: Plan = {
       ],
     },
   },
+  streams: {},
   clusters: { 'Service/shop/web/80': CLUSTER },
 };
 

@@ -12,6 +12,7 @@ const PLAN: Plan = {
   ports: { '*:80': HTTP_PORT },
   listeners: { [LISTENER]: HTTP_LISTENER },
   routes: { 'HTTPRoute/shop/web': routeTo(LISTENER, 'shop.test') },
+  streams: {},
   clusters: { 'Service/shop/web/80': CLUSTER },
 };
 const ANSWERS = { 'http://127.0.0.1:9900/plan': { status: 200, body: JSON.stringify(PLAN) } };

@@ -32,6 +32,7 @@ const PLAN: Plan = {
       ],
     },
   },
+  streams: {},
   clusters: { 'Service/shop/web/80': CLUSTER },
 };
 

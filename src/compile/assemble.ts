@@ -1,21 +1,25 @@
 /** Puts the parts of all passes together into one plan. */
-import type { PlanBundle, PlanCluster, PlanRoute, PlanSecret } from '../ir/plan.ts';
+import type { PlanBundle, PlanCluster, PlanRoute, PlanSecret, PlanStream } from '../ir/plan.ts';
 import { hashPart, hashSecret, type PlanPart, type PlanParts, versionOf } from '../ir/version.ts';
 import type { Found } from './found.ts';
 import { lowerRoute } from './route.ts';
 import { lookIn } from './tables.ts';
 
 /** @param before  the bundle of the last compile: a part with the same content stays the same object, also where it was made again */
-export function assemble({ gateways, routes, clusters }: Found, before: PlanBundle | undefined): PlanBundle {
+export function assemble({ gateways, routes, streams, clusters }: Found, before: PlanBundle | undefined): PlanBundle {
   const planRoutes: Record<string, PlanRoute> = {};
   for (const { parts } of routes)
     for (const [key, part] of parts) planRoutes[key] = kept(before?.plan.routes[key], part);
+  const planStreams: Record<string, PlanStream> = {};
+  for (const { parts } of streams)
+    for (const [key, part] of parts) planStreams[key] = kept(before?.plan.streams[key], part);
   const secrets: Record<string, PlanSecret> = { ...gateways.secrets };
   for (const result of clusters.values()) for (const { ref, secret } of result.secrets) secrets[ref.secret] = secret;
   const parts: PlanParts = {
     ports: keptAll(before?.plan.ports, gateways.planPorts),
     listeners: keptAll(before?.plan.listeners, gateways.planListeners),
     routes: planRoutes,
+    streams: planStreams,
     clusters: planClusters(clusters, before),
   };
   const version = versionOf(parts);

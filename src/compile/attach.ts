@@ -3,7 +3,7 @@
  * parentRefs, a listener allows with its kinds, namespaces and hostname.
  */
 import { GATEWAY_GROUP } from '../resource/fields.ts';
-import { describeKey, type GRPCRoute, type HTTPRoute, type LaterRoute, resourceKey } from '../resource/resource.ts';
+import { describeKey, type GRPCRoute, type HTTPRoute, resourceKey, type StreamRoute } from '../resource/resource.ts';
 import { error, type Finding, warning } from './finding.ts';
 import type { ListenerView, ParentView } from './gateways.ts';
 import { hostsOn } from './hostname.ts';
@@ -13,7 +13,7 @@ import { brokenAt, missing, type Reference } from './reference.ts';
 import { settled } from './settled.ts';
 import { type Look, lookUp } from './tables.ts';
 
-export type AnyRoute = HTTPRoute | GRPCRoute | LaterRoute;
+export type AnyRoute = HTTPRoute | GRPCRoute | StreamRoute;
 
 /** A parentRef with its defaults, as it is repeated in the status. */
 export interface ParentRef extends Reference {
@@ -112,15 +112,20 @@ function attachTo(
     return refuse('NotAllowedByListeners', message);
   }
   const attachments = allowing.flatMap((listener): Attachment[] => {
-    const hosts = hostsOn(listener.hostname, route.spec.hostnames);
+    const hosts = hostsOn(listener.hostname, hostnamesOf(route));
     return hosts.length === 0 ? [] : [{ parent, listener, hosts }];
   });
   if (attachments.length === 0) {
     const hosts = allowing.map(({ hostname }) => hostname).join(', ');
-    const message = `No hostname of the route (${route.spec.hostnames.join(', ')}) fits a listener of ${describeKey(parent.key)} (${hosts})`;
+    const message = `No hostname of the route (${hostnamesOf(route).join(', ')}) fits a listener of ${describeKey(parent.key)} (${hosts})`;
     return refuse('NoMatchingListenerHostname', message);
   }
   return { ref, parent, attachments };
+}
+
+/** Connections of TCP and datagrams name no host. */
+function hostnamesOf({ spec }: AnyRoute): readonly string[] {
+  return 'hostnames' in spec ? spec.hostnames : [];
 }
 
 function wanted({ sectionName, port }: ParentRef): string {

@@ -1,5 +1,5 @@
 /** Backends of routes: what a backendRef stands for, and how that is reached. */
-import type { UpstreamProtocol } from '../ir/plan.ts';
+import type { PlanCluster, UpstreamProtocol } from '../ir/plan.ts';
 import { OWN_GROUP } from '../resource/fields.ts';
 import type { BackendSpec } from '../resource/kinds/backend.ts';
 import { type Backend, describe, keyOf, type Resource, type Service } from '../resource/resource.ts';
@@ -28,8 +28,17 @@ export type FoundBackend =
   | { readonly target: BackendTarget; readonly broken?: undefined }
   | { readonly broken: Broken };
 
+/** How routes below HTTP reach a backend. */
+export type StreamProtocol = NonNullable<PlanCluster['stream']>;
+
+interface FindWork {
+  readonly look: Look;
+  /** Of a route below HTTP: what is spoken on top of it is none of its business. */
+  readonly transport?: 'tcp' | 'udp';
+}
+
 /** What stands at the end of a backendRef of `from`. */
-export function findBackend(from: Resource, to: BackendReference, look: Look): FoundBackend {
+export function findBackend(from: Resource, to: BackendReference, { look, transport }: FindWork): FoundBackend {
   const isService = to.group === '' && to.kind === 'Service';
   if (!isService && !(to.group === OWN_GROUP && to.kind === 'Backend')) {
     return { broken: wrongKind(to, 'InvalidKind', `a Service, or a Backend of group "${OWN_GROUP}"`) };
@@ -37,19 +46,27 @@ export function findBackend(from: Resource, to: BackendReference, look: Look): F
   if (!isGranted(from, to, look)) return { broken: notGranted(from, to) };
   const resource = lookUp(look, isService ? 'Service' : 'Backend', to);
   if (resource === undefined) return { broken: missing(to, 'BackendNotFound') };
-  return resource.kind === 'Backend' ? { target: { kind: 'Backend', resource } } : findPort(resource, to.port);
+  return resource.kind === 'Backend'
+    ? { target: { kind: 'Backend', resource } }
+    : findPort(resource, to.port, transport);
 }
 
-function findPort(resource: Service, number: number | undefined): FoundBackend {
-  const port = resource.spec.ports.find((candidate) => candidate.port === number && candidate.protocol === 'TCP');
+function findPort(resource: Service, number: number | undefined, transport: FindWork['transport']): FoundBackend {
+  const protocol = transport === 'udp' ? 'UDP' : 'TCP';
+  const port = resource.spec.ports.find((candidate) => candidate.port === number && candidate.protocol === protocol);
   if (port === undefined) {
-    const numbers = resource.spec.ports.map((candidate) => candidate.port).join(', ');
-    const asked = number === undefined ? 'no port is named' : `it has no port ${number}`;
+    const numbers = resource.spec.ports
+      .map((candidate) => (candidate.protocol === protocol ? '' : `${candidate.protocol} `) + String(candidate.port))
+      .join(', ');
+    const asked =
+      number === undefined
+        ? 'no port is named'
+        : `it has no ${transport === undefined ? '' : `${protocol} `}port ${number}`;
     const has = numbers === '' ? 'it has no ports' : `its ports are ${numbers}`;
     const message = `${describe(resource)} cannot be used: ${asked}, ${has}`;
     return { broken: { reason: 'BackendNotFound', code: 'reference.missing', message, related: [keyOf(resource)] } };
   }
-  if (spokenBy(port.appProtocol) === undefined) {
+  if (transport === undefined && spokenBy(port.appProtocol) === undefined) {
     const message = `${describe(resource)} speaks "${port.appProtocol}" on port ${port.port}, which is not supported`;
     return { broken: { reason: 'UnsupportedProtocol', code: 'reference.kind', message, related: [keyOf(resource)] } };
   }
@@ -102,12 +119,14 @@ export interface ClusterVariant {
   readonly certificateOf: string | undefined;
   /** What a route needs to be spoken, whatever the backend says of itself; left out where that is the same. */
   readonly protocol?: 'h2' | undefined;
+  /** For a route below HTTP. */
+  readonly stream?: StreamProtocol | undefined;
 }
 
 /** `Service/shop/web/80` or `Backend/shop/legacy`, and what is said of it (see PlanCluster). */
-export function clusterKey(target: BackendTarget, { certificateOf, protocol }: ClusterVariant): string {
+export function clusterKey(target: BackendTarget, { certificateOf, protocol, stream }: ClusterVariant): string {
   const key = target.kind === 'Service' ? `${keyOf(target.resource)}/${target.port.port}` : keyOf(target.resource);
-  const spoken = protocol === undefined ? key : `${key}+${protocol}`;
+  const spoken = stream !== undefined ? `${key}/${stream}` : protocol === undefined ? key : `${key}+${protocol}`;
   return certificateOf === undefined ? spoken : `${spoken}@${certificateOf}`;
 }
 

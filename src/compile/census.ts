@@ -1,7 +1,11 @@
 /** The clusters that routes need, counted, so that a change of one route costs no walk over all of them. */
 import type { ClusterNeed } from './cluster.ts';
 import type { ListDelta } from './memo.ts';
-import type { RouteResult } from './route.ts';
+
+/** Whatever needs clusters: the result of a route of any kind. */
+interface Needing {
+  readonly needs: readonly ClusterNeed[];
+}
 
 interface Counted {
   need: ClusterNeed;
@@ -12,7 +16,7 @@ export class ClusterCensus {
   readonly #counted = new Map<string, Counted>();
 
   /** Whether clusters came, went, or are of another resource. */
-  update({ added, removed }: ListDelta<RouteResult>): 'same' | 'changed' {
+  update({ added, removed }: ListDelta<Needing>): 'same' | 'changed' {
     let outcome: 'same' | 'changed' = 'same';
     // What came is counted before what went: a need that both have never falls to zero.
     for (const { needs } of added) for (const need of needs) if (this.#add(need)) outcome = 'changed';

@@ -18,6 +18,7 @@ import {
   type ClusterVariant,
   type ServicePort,
   spokenBy,
+  type StreamProtocol,
   UPSTREAM_PROTOCOLS,
 } from './backend.ts';
 import { readUpstreamTls, type TrustView } from './backend-tls.ts';
@@ -82,14 +83,17 @@ class Asked {
   }
 }
 
-export function lowerCluster({ target, certificateOf, protocol }: ClusterNeed, look: Look): ClusterResult {
+export function lowerCluster({ target, certificateOf, protocol, stream }: ClusterNeed, look: Look): ClusterResult {
   const findings: Finding[] = [];
   const asked = new Asked(target, look);
-  const tls = clusterTls(target, { asked, certificateOf, findings, look });
+  const tls = clusterTls(target, { asked, certificateOf, stream, findings, look });
   const cluster: PlanCluster = {
-    protocol: protocol ?? protocolOf(target, asked),
+    protocol: stream === undefined ? (protocol ?? protocolOf(target, asked)) : 'http1',
+    ...(stream !== undefined && { stream }),
     endpoints:
-      target.kind === 'Service' ? serviceEndpoints(target, { look, findings }) : target.resource.spec.endpoints,
+      target.kind === 'Service'
+        ? serviceEndpoints(target, { look, findings, transport: stream === 'udp' ? 'UDP' : 'TCP' })
+        : target.resource.spec.endpoints,
     ...(tls !== undefined && { tls: tls.tls }),
     settings: clusterSettings(asked),
   };
@@ -137,6 +141,7 @@ function trustOf(target: BackendTarget, look: Look): TrustView | undefined {
 interface TlsWork {
   readonly asked: Asked;
   readonly certificateOf: string | undefined;
+  readonly stream: StreamProtocol | undefined;
   readonly findings: Finding[];
   readonly look: Look;
 }
@@ -147,7 +152,10 @@ interface TlsResult {
   readonly broken?: ClusterResult['broken'];
 }
 
-function clusterTls(target: BackendTarget, { asked, certificateOf, findings, look }: TlsWork): TlsResult | undefined {
+function clusterTls(target: BackendTarget, work: TlsWork): TlsResult | undefined {
+  const { asked, certificateOf, stream, findings, look } = work;
+  // What the client encrypted goes on as it is; for datagrams there is no TLS.
+  if (stream === 'tls' || stream === 'udp') return undefined;
   const trust = trustOf(target, look);
   const claim = asked.claim('tls');
   const gatewayCertificate =
@@ -173,7 +181,8 @@ function clusterTls(target: BackendTarget, { asked, certificateOf, findings, loo
       ...(view.unresolved !== undefined && { broken: { owner: own, reason: view.unresolved } }),
     };
   }
-  if (target.kind === 'Backend' || !speaksTls(target.port)) return undefined;
+  // Below HTTP only a policy makes TLS: what `appProtocol` names may be spoken by the client itself.
+  if (target.kind === 'Backend' || stream !== undefined || !speaksTls(target.port)) return undefined;
   // The Service says that it speaks TLS and nobody says whom to trust: the roots of the system, never nothing.
   return withCertificate(
     { serverName, cas: [], subjectAltNames: [], policy: TLS_POLICY, state: 'ok' },
@@ -194,13 +203,14 @@ function nameOf(target: BackendTarget): string {
 }
 
 interface EndpointWork {
+  readonly transport: 'TCP' | 'UDP';
   readonly look: Look;
   readonly findings: Finding[];
 }
 
 function serviceEndpoints(
   { resource, port }: { readonly resource: Service; readonly port: ServicePort },
-  { look, findings }: EndpointWork,
+  { look, findings, transport }: EndpointWork,
 ): PlanEndpoint[] {
   const { type, externalName } = resource.spec;
   if (type === 'ExternalName' && externalName !== undefined) {
@@ -218,7 +228,7 @@ function serviceEndpoints(
   let portFound = false;
   for (const slice of slices) {
     for (const { name } of slice.ports) names.add(name);
-    const slicePort = slice.ports.find(({ name, protocol }) => name === (port.name ?? '') && protocol === 'TCP');
+    const slicePort = slice.ports.find(({ name, protocol }) => name === (port.name ?? '') && protocol === transport);
     if (slicePort === undefined) continue;
     portFound = true;
     const number = slicePort.port ?? (typeof port.targetPort === 'number' ? port.targetPort : port.port);

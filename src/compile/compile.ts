@@ -9,9 +9,8 @@
  */
 import type { Problem } from '../base/problem.ts';
 import type { Plan, PlanBundle } from '../ir/plan.ts';
-import { keyOf, type LaterRoute, type Resource } from '../resource/resource.ts';
+import { keyOf, type Resource, type StreamRoute } from '../resource/resource.ts';
 import { assemble, placedRoutes } from './assemble.ts';
-import { type Attached, attachRoute } from './attach.ts';
 import { readTrust, type TrustView } from './backend-tls.ts';
 import { ClusterCensus } from './census.ts';
 import { type BackendLevel, backendLevelOf, type ClusterResult, lowerCluster } from './cluster.ts';
@@ -27,6 +26,7 @@ import type { MatchedRoute } from './rule.ts';
 import { Shadows } from './shadow.ts';
 import type { RuntimeState, StatusItem } from './status-item.ts';
 import { statusItems } from './status.ts';
+import { lowerStream, type StreamResult } from './stream-route.ts';
 import { Suggestions } from './suggestion.ts';
 import { type CompileTables, type Inventory, takeInventory } from './tables.ts';
 import { type PolicyTargets, readTargets } from './targets.ts';
@@ -83,7 +83,7 @@ export class Compiler {
   readonly #targets = new Memo<CompileTables, PolicyTargets>();
   readonly #rivals = new Rivals();
   readonly #routes = new Memo<CompileTables, RouteResult, MatchedRoute>();
-  readonly #laterRoutes = new Memo<CompileTables, Attached, LaterRoute>();
+  readonly #streams = new Memo<CompileTables, StreamResult, StreamRoute>();
   readonly #clusters = new Memo<CompileTables, ClusterResult>();
   readonly #census = new ClusterCensus();
   readonly #shadows = new Shadows();
@@ -91,6 +91,7 @@ export class Compiler {
   readonly #conditions: ConditionMemory;
   #inventory: Inventory | undefined;
   #results: readonly RouteResult[] = [];
+  #streamResults: readonly StreamResult[] = [];
   #clusterResults: ReadonlyMap<string, ClusterResult> = new Map();
   #bundle: PlanBundle | undefined;
 
@@ -109,12 +110,14 @@ export class Compiler {
     const gateways = this.#gatewayPass.run(inventory, this.#options.wallMs());
     const targets = this.#readTargets(inventory);
     const routes = this.#lowerRoutes(inventory);
-    const laterRoutes = this.#attachLaterRoutes(inventory);
+    const streams = this.#lowerStreams(inventory);
     const delta = diffLists(this.#results, routes);
     this.#results = routes;
     this.#shadows.update(delta);
-    const clusters = this.#lowerClusters(delta, inventory.tables);
-    const found: Found = { inventory, gateways, routes, laterRoutes, clusters, targets };
+    const streamDelta = diffLists(this.#streamResults, streams);
+    this.#streamResults = streams;
+    const clusters = this.#lowerClusters([delta, streamDelta], inventory.tables);
+    const found: Found = { inventory, gateways, routes, streams, clusters, targets };
 
     this.#bundle = assemble(found, this.#bundle);
     const bundle = this.#bundle;
@@ -168,19 +171,21 @@ export class Compiler {
     return routes.map((route) => this.#routes.get(route, NO_INPUTS, (look) => lowerRoute(route, look)));
   }
 
-  #attachLaterRoutes({ tables, byKind }: Inventory): Found['laterRoutes'] {
-    this.#laterRoutes.begin(tables);
-    const { TLSRoute, TCPRoute, UDPRoute } = byKind;
-    return [...TLSRoute, ...TCPRoute, ...UDPRoute].map((route) => ({
-      route,
-      attached: this.#laterRoutes.get(route, NO_INPUTS, (look) => attachRoute(route, look)),
-    }));
+  #lowerStreams({ tables, byKind: { TLSRoute, TCPRoute, UDPRoute } }: Inventory): StreamResult[] {
+    this.#streams.begin(tables);
+    return [...TLSRoute, ...TCPRoute, ...UDPRoute].map((route) =>
+      this.#streams.get(route, NO_INPUTS, (look) => lowerStream(route, look)),
+    );
   }
 
   /** The clusters that some route sends to; a Service that nobody uses is none. */
-  #lowerClusters(delta: ListDelta<RouteResult>, tables: CompileTables): ReadonlyMap<string, ClusterResult> {
+  #lowerClusters(
+    deltas: readonly ListDelta<RouteResult | StreamResult>[],
+    tables: CompileTables,
+  ): ReadonlyMap<string, ClusterResult> {
     this.#clusters.begin(tables);
-    if (this.#census.update(delta) === 'same' && !this.#clusters.changed(CLUSTER_TABLES)) {
+    const outcomes = deltas.map((delta) => this.#census.update(delta));
+    if (!outcomes.includes('changed') && !this.#clusters.changed(CLUSTER_TABLES)) {
       this.#clusters.keepAll();
       return this.#clusterResults;
     }

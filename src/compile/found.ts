@@ -1,8 +1,7 @@
-import type { LaterRoute } from '../resource/resource.ts';
-import type { Attached } from './attach.ts';
 import type { ClusterResult } from './cluster.ts';
 import type { GatewayPassResult } from './gateway-pass.ts';
 import type { RouteResult } from './route.ts';
+import type { StreamResult } from './stream-route.ts';
 import type { Inventory } from './tables.ts';
 import type { PolicyTargets } from './targets.ts';
 
@@ -11,8 +10,8 @@ export interface Found {
   readonly inventory: Inventory;
   readonly gateways: GatewayPassResult;
   readonly routes: readonly RouteResult[];
-  /** Kinds of routes that are read but not served yet. */
-  readonly laterRoutes: readonly { readonly route: LaterRoute; readonly attached: Attached }[];
+  /** Routes below HTTP. */
+  readonly streams: readonly StreamResult[];
   readonly clusters: ReadonlyMap<string, ClusterResult>;
   readonly targets: readonly PolicyTargets[];
 }

@@ -18,9 +18,9 @@ import {
   readSet,
   type SetBase,
 } from './gateways.ts';
-import type { ListenerBase } from './listener.ts';
+import { endsTls, type ListenerBase } from './listener.ts';
 import { Memo } from './memo.ts';
-import { type Candidate, type PortsResult, sharePorts, type SharedPort } from './ports.ts';
+import { type Candidate, type PortsResult, sharePorts, type SharedPort, transportOf } from './ports.ts';
 import { brokenAt, isGatewayKind, missing, type Reference } from './reference.ts';
 import { nameSecret } from './secret.ts';
 import { byAge, type CompileTables, findObject, type Inventory, type Look, lookIn } from './tables.ts';
@@ -148,8 +148,10 @@ export class GatewayPass {
     const planPorts: Record<string, PlanPort> = {};
     for (const [key, shared] of ports) {
       const lead = shared.listeners[0]!;
-      const inputs = [lead.settings, lead.validation, lead.spec.protocol];
-      planPorts[key] = this.#ports.get(key, inputs, () => planPort(shared, lead));
+      // Client certificates are asked for where TLS ends, in one way only.
+      const validation = shared.listeners.find(({ spec }) => endsTls(spec))?.validation;
+      const inputs = [lead.settings, validation, lead.spec.protocol];
+      planPorts[key] = this.#ports.get(key, inputs, () => planPort(shared, lead, validation));
     }
     const planListeners: Record<string, PlanListener> = {};
     const secrets: Record<string, PlanSecret> = {};
@@ -159,7 +161,7 @@ export class GatewayPass {
         if (verdicts.get(listener)?.served !== true) continue;
         for (const [i, address] of addresses.entries()) {
           const key = listenerKey(listener, address, i);
-          const port = portKey(address, listener.spec.port);
+          const port = portKey(address, listener.spec.port, transportOf(listener.spec));
           planListeners[key] = this.#listeners.get(key, [listener, port], () => planListener(listener, port));
         }
         for (const certificate of listener.certificates) {
@@ -193,6 +195,7 @@ function viewOf(listener: ListenerBase, addresses: readonly string[]): ListenerV
     name: spec.name,
     port: spec.port,
     hostname,
+    encrypted: spec.protocol === 'TLS' && !endsTls(spec),
     kinds,
     namespaces: spec.allowedRoutes.namespaces,
     keys: addresses.map((address, i) => listenerKey(listener, address, i)),
@@ -219,12 +222,25 @@ function sameView(a: ParentView, b: ParentView): boolean {
   );
 }
 
-function planPort({ address, port }: SharedPort, lead: ListenerBase): PlanPort {
-  const { settings, validation, spec } = lead;
+/** How connections to a listener of each protocol begin. */
+const PORT_PROTOCOLS: Readonly<Record<string, PlanPort['protocol']>> = {
+  HTTP: 'http',
+  HTTPS: 'tls',
+  TLS: 'tls',
+  TCP: 'tcp',
+  UDP: 'udp',
+};
+
+function planPort(
+  { address, port }: SharedPort,
+  { settings, spec }: ListenerBase,
+  validation: ListenerBase['validation'],
+): PlanPort {
   return {
     address,
     port,
-    protocol: spec.protocol === 'HTTPS' ? 'https' : 'http',
+    protocol: PORT_PROTOCOLS[spec.protocol]!,
+    ...(settings.proxyProtocol !== undefined && { proxyProtocol: settings.proxyProtocol }),
     limits: settings.limits,
     timeouts: settings.timeouts,
     ...(validation !== undefined && { clientValidation: validation }),
@@ -236,9 +252,23 @@ function planListener({ spec, hostname, settings, tls, certificates }: ListenerB
     port,
     hostname,
     publicPort: spec.port,
-    ...(spec.protocol === 'HTTPS' && { tls: { certificates: certificates.map((one) => nameSecret(one).ref), ...tls } }),
+    ...(endsTls(spec) && { tls: { certificates: certificates.map((one) => nameSecret(one).ref), ...tls } }),
+    ...streamOf(spec, settings),
     settings: settings.listener,
   };
+}
+
+function streamOf({ protocol }: ListenerBase['spec'], { udp }: ListenerBase['settings']): Pick<PlanListener, 'stream'> {
+  switch (protocol) {
+    case 'TLS':
+      return { stream: { kind: 'tls' } };
+    case 'TCP':
+      return { stream: { kind: 'tcp' } };
+    case 'UDP':
+      return { stream: { kind: 'udp', ...udp } };
+    default:
+      return {};
+  }
 }
 
 function classFindings(gatewayClass: GatewayClass): Finding[] {

@@ -45,6 +45,8 @@ export interface ListenerView {
   readonly name: string;
   readonly port: number;
   readonly hostname: string;
+  /** Whether TLS is passed on unread. */
+  readonly encrypted: boolean;
   readonly kinds: readonly string[];
   readonly namespaces: AllowedRoutes['namespaces'];
   /** Keys in the plan, one for each address; empty when the listener is not served. */

@@ -19,6 +19,9 @@ import { readTlsOptions, tlsPolicyOf, type TlsPolicyView } from './tls-policy.ts
 const KINDS_BY_PROTOCOL: Readonly<Record<string, readonly string[]>> = {
   HTTP: ['HTTPRoute', 'GRPCRoute'],
   HTTPS: ['HTTPRoute', 'GRPCRoute'],
+  TLS: ['TLSRoute'],
+  TCP: ['TCPRoute'],
+  UDP: ['UDPRoute'],
 };
 
 /** Why something does not hold: what a condition needs besides its type and status. */
@@ -94,9 +97,14 @@ export function readListener(input: ListenerInput, look: Look): ListenerBase {
   };
 }
 
+/** Whether TLS ends here. */
+export function endsTls({ protocol, tls }: Listener): boolean {
+  return protocol === 'HTTPS' || (protocol === 'TLS' && tls?.mode !== 'Passthrough');
+}
+
 /** Whether the listener can be served, its neighbours aside. */
 export function isServable({ spec, kinds, notAccepted, certificates }: ListenerBase): boolean {
-  return notAccepted === undefined && kinds.length > 0 && (spec.protocol !== 'HTTPS' || certificates.length > 0);
+  return notAccepted === undefined && kinds.length > 0 && (!endsTls(spec) || certificates.length > 0);
 }
 
 function levelsOf({ owner, gateway, spec }: ListenerInput, look: Look): (Level | undefined)[] {
@@ -113,7 +121,7 @@ function levelsOf({ owner, gateway, spec }: ListenerInput, look: Look): (Level |
 function protocolFault({ owner, spec, index }: ListenerInput, findings: Finding[]): Reason | undefined {
   const field = `/spec/listeners/${index}`;
   if (KINDS_BY_PROTOCOL[spec.protocol] === undefined) {
-    const message = `Protocol "${spec.protocol}" is not served: use HTTP or HTTPS`;
+    const message = `Protocol "${spec.protocol}" is not served: use ${listed(Object.keys(KINDS_BY_PROTOCOL))}`;
     findings.push(error('listener.protocol', owner, { field: `${field}/protocol`, message }));
     return { reason: 'UnsupportedProtocol', message };
   }
@@ -123,6 +131,10 @@ function protocolFault({ owner, spec, index }: ListenerInput, findings: Finding[
     return { reason: 'UnsupportedValue', message };
   }
   return undefined;
+}
+
+function listed(words: readonly string[]): string {
+  return `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
 }
 
 interface Work {
@@ -155,7 +167,7 @@ function readCertificates(
   { owner, spec, index }: ListenerInput,
   { look, findings }: Work,
 ): { certificates: readonly Certificate[]; unresolved?: Reason } {
-  if (spec.protocol !== 'HTTPS') return { certificates: [] };
+  if (!endsTls(spec)) return { certificates: [] };
   const refs = spec.tls?.certificateRefs ?? [];
   const certificates: Certificate[] = [];
   let unresolved: Reason | undefined;
@@ -172,7 +184,7 @@ function readCertificates(
     }
   }
   if (refs.length === 0) {
-    const message = 'An HTTPS listener needs a certificate: name a Secret in tls.certificateRefs';
+    const message = 'A listener where TLS ends needs a certificate: name a Secret in tls.certificateRefs';
     findings.push(error('listener.tls', owner, { field: `/spec/listeners/${index}`, message }));
     unresolved = { reason: 'InvalidCertificateRef', message };
   }
@@ -188,7 +200,7 @@ interface Validation {
 /** Client certificates: said by the Gateway for the port, or for all ports. Ignored without TLS. */
 function readValidation({ gateway, spec }: ListenerInput, { look, findings }: Work): Validation {
   const frontend = gateway.spec.tls?.frontend;
-  if (spec.protocol !== 'HTTPS' || frontend === undefined) return {};
+  if (!endsTls(spec) || frontend === undefined) return {};
   const at = frontend.perPort.findIndex(({ port }) => port === spec.port);
   const config = at >= 0 ? frontend.perPort[at]!.tls.validation : frontend.default.validation;
   if (config === undefined) return {};
@@ -219,7 +231,7 @@ function readTls(
 ): TlsPolicyView {
   const field = `/spec/listeners/${index}/tls/options`;
   const options = readTlsOptions(spec.tls?.options, { owner, field }, findings);
-  const asked = spec.protocol === 'HTTPS' ? [settings.tls, options.asked] : [];
+  const asked = endsTls(spec) ? [settings.tls, options.asked] : [];
   const { policy, notAccepted } = tlsPolicyOf(asked, findings);
   return { policy, notAccepted: options.notAccepted ?? notAccepted };
 }

@@ -122,11 +122,11 @@ export class Claims<P extends Policy | BackendPolicy> {
 /** Parts of a policy whose settings stand beside those of the listener, not in them. */
 const OWN_PARTS = /^(?:grpc|tunnel)\//;
 
-/** Settings one by one, so that two policies may each set a part. Trusted hops only make sense together. */
+/** Settings one by one, so that two policies may each set a part. Trusted hops and the PROXY protocol only make sense together. */
 function settingsOf({ spec: { listener = {}, grpc, tunnel } }: Policy): { path: string; value: unknown }[] {
   return Object.entries({ ...listener, grpc, tunnel }).flatMap(([name, value]) => {
     if (value === undefined) return [];
-    if (typeof value !== 'object' || name === 'trustedHops') return [{ path: name, value }];
+    if (typeof value !== 'object' || name === 'trustedHops' || name === 'proxyProtocol') return [{ path: name, value }];
     return Object.entries(value)
       .filter(([, inner]) => inner !== undefined)
       .map(([inner, of]) => ({ path: `${name}/${inner}`, value: of as unknown }));

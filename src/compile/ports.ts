@@ -8,7 +8,7 @@ import { portKey } from '../ir/key.ts';
 import { describe, keyOf } from '../resource/resource.ts';
 import { error, type Finding, warning } from './finding.ts';
 import { covers } from './hostname.ts';
-import { isServable, type ListenerBase, type Reason } from './listener.ts';
+import { endsTls, isServable, type ListenerBase, type Reason } from './listener.ts';
 
 /** A listener whose Gateway and ListenerSet are accepted, with the addresses that it binds. */
 export interface Candidate {
@@ -37,8 +37,18 @@ export interface PortsResult {
   readonly findings: readonly Finding[];
 }
 
-/** Protocols over UDP have port numbers of their own. */
-const UDP = new Set(['UDP']);
+/** UDP has port numbers of its own. */
+export function transportOf({ protocol }: { readonly protocol: string }): 'tcp' | 'udp' {
+  return protocol === 'UDP' ? 'udp' : 'tcp';
+}
+
+/** Listeners of one family share a port: HTTPS and TLS are told apart by server name, before anything is decrypted. */
+function familyOf(protocol: string): string {
+  return protocol === 'HTTPS' ? 'TLS' : protocol;
+}
+
+/** Protocols without a name that could choose among listeners of one port. */
+const NAMELESS: ReadonlySet<string> = new Set(['TCP', 'UDP']);
 
 interface Group {
   readonly address: string;
@@ -107,8 +117,7 @@ interface Conflict extends Reason {
 /** Takes the place of a listener on each of its ports, all or none. */
 function claim({ listener, addresses }: Candidate, groups: Map<string, Group>): Conflict | undefined {
   const { port, protocol } = listener.spec;
-  if (UDP.has(protocol)) return undefined;
-  const keys = addresses.map((address) => portKey(address, port));
+  const keys = addresses.map((address) => portKey(address, port, transportOf(listener.spec)));
   for (const key of keys) {
     const group = groups.get(key);
     const conflict = group === undefined ? undefined : conflictIn(group, listener);
@@ -129,9 +138,13 @@ function claim({ listener, addresses }: Candidate, groups: Map<string, Group>): 
 
 function conflictIn(group: Group, listener: ListenerBase): Conflict | undefined {
   const { protocol, port, name } = listener.spec;
-  if (group.protocol !== protocol) {
-    const first = group.claims.values().next().value!;
+  const first = group.claims.values().next().value!;
+  if (familyOf(group.protocol) !== familyOf(protocol)) {
     const message = `Listener "${name}" asks for ${protocol} on port ${port}, where ${nameOf(first)} serves ${group.protocol}`;
+    return { reason: 'ProtocolConflict', message, with: first };
+  }
+  if (NAMELESS.has(protocol)) {
+    const message = `Listener "${name}" asks for ${protocol} port ${port}, which ${nameOf(first)} has`;
     return { reason: 'ProtocolConflict', message, with: first };
   }
   const same = group.claims.get(listener.hostname);
@@ -140,8 +153,8 @@ function conflictIn(group: Group, listener: ListenerBase): Conflict | undefined 
     const message = `Listener "${name}" asks for ${host} on port ${port}, which ${nameOf(same)} has`;
     return { reason: 'HostnameConflict', message, with: same };
   }
-  const lead = group.served[0];
-  if (lead !== undefined && isServable(listener) && !sameValidation(lead, listener)) {
+  const lead = group.served.find(({ spec }) => endsTls(spec));
+  if (lead !== undefined && endsTls(listener.spec) && isServable(listener) && !sameValidation(lead, listener)) {
     const message = `Listener "${name}" treats client certificates on port ${port} differently from ${nameOf(lead)}, and a port can do it in one way only`;
     return { reason: 'ProtocolConflict', message, with: lead };
   }
@@ -164,7 +177,7 @@ function portSettingFindings({ served }: Group): Finding[] {
   return others.flatMap((listener) => {
     const policy = listener.settings.portPolicies.find((asked) => !lead.settings.portPolicies.includes(asked));
     if (policy === undefined || samePort(lead, listener)) return [];
-    const message = `Limits and timeouts belong to the port: those of ${nameOf(lead)} hold, not these for listener "${listener.spec.name}"`;
+    const message = `Limits, timeouts and the PROXY protocol belong to the port: those of ${nameOf(lead)} hold, not these for listener "${listener.spec.name}"`;
     return [
       warning('policy.port-settings', policy, { field: '/spec/listener', message, related: [keyOf(lead.owner)] }),
     ];
@@ -172,7 +185,9 @@ function portSettingFindings({ served }: Group): Finding[] {
 }
 
 function samePort({ settings: a }: ListenerBase, { settings: b }: ListenerBase): boolean {
-  return JSON.stringify([a.limits, a.timeouts]) === JSON.stringify([b.limits, b.timeouts]);
+  return (
+    JSON.stringify([a.limits, a.timeouts, a.proxyProtocol]) === JSON.stringify([b.limits, b.timeouts, b.proxyProtocol])
+  );
 }
 
 /**
@@ -180,10 +195,11 @@ function samePort({ settings: a }: ListenerBase, { settings: b }: ListenerBase):
  * another when its certificate allows it (RFC 9110 section 7.4; RFC 9113 section
  * 9.1.1). We answer those with 421, and the condition says where they may come from.
  */
-function markOverlaps({ protocol, served }: Group, overlaps: Map<ListenerBase, Reason>): void {
-  if (protocol !== 'HTTPS' || served.length < 2) return;
-  const byHost = new Map(served.map((listener) => [listener.hostname, listener]));
-  for (const listener of served) {
+function markOverlaps({ served }: Group, overlaps: Map<ListenerBase, Reason>): void {
+  const https = served.filter(({ spec }) => spec.protocol === 'HTTPS');
+  if (https.length < 2) return;
+  const byHost = new Map(https.map((listener) => [listener.hostname, listener]));
+  for (const listener of https) {
     for (const wide of wider(listener.hostname)) {
       const other = byHost.get(wide);
       if (other === undefined || !covers(wide, listener.hostname)) continue;
@@ -194,7 +210,7 @@ function markOverlaps({ protocol, served }: Group, overlaps: Map<ListenerBase, R
       }
     }
   }
-  markSharedCertificates(served, overlaps);
+  markSharedCertificates(https, overlaps);
 }
 
 /** Names wider than this one: `*.b.test`, `*.test` and `*` for `a.b.test`. */

@@ -2,6 +2,7 @@
 import type { Problem } from '../base/problem.ts';
 import { keyOf } from '../resource/resource.ts';
 import type { Found } from './found.ts';
+import { streamShadows } from './stream-route.ts';
 import { type Finding, problemOf } from './finding.ts';
 import type { Suggestions } from './suggestion.ts';
 import { findObject } from './tables.ts';
@@ -41,7 +42,7 @@ export function problemsOf(found: Found, { shadows, suggestions }: ProblemParts)
 
 /** Lists with something in them; of thousands of routes nearly all have nothing to say. */
 function findingLists(found: Found, shadows: readonly Finding[]): (readonly Finding[])[] {
-  const { inventory, gateways, routes, laterRoutes, clusters, targets } = found;
+  const { inventory, gateways, routes, streams, clusters, targets } = found;
   const { levels, backendLevels, trusts } = inventory.tables;
   const lists: (readonly Finding[])[] = [inventory.findings, gateways.findings];
   const take = ({ findings }: { readonly findings: readonly Finding[] }): void => {
@@ -50,9 +51,9 @@ function findingLists(found: Found, shadows: readonly Finding[]): (readonly Find
   for (const results of [levels, backendLevels, trusts]) results.forEach(take);
   targets.forEach(take);
   routes.forEach(take);
-  for (const { attached } of laterRoutes) take(attached);
+  streams.forEach(take);
   clusters.forEach(take);
-  lists.push(shadows);
+  lists.push(shadows, streamShadows(streams));
   return lists;
 }
 

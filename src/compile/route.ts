@@ -91,7 +91,8 @@ function groupsOf({ outcomes }: Attached, { kind }: MatchedRoute): Group[] {
   return groups;
 }
 
-function planAttachments(attachments: readonly Attachment[]): PlanAttachment[] {
+/** The listeners of the plan that attachments stand for, each once, with all of its hosts. */
+export function planAttachments(attachments: readonly Attachment[]): PlanAttachment[] {
   const hosts = new Map<string, readonly string[]>();
   for (const { listener, hosts: names } of attachments) {
     for (const key of listener.keys) {

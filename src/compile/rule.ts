@@ -232,7 +232,7 @@ interface TargetWork {
 
 function findTarget(to: Reference, { port, field, work }: TargetWork): ReadTarget {
   const { route, look, unresolved, findings } = work;
-  const found = findBackend(route, backendReference(to, port), look);
+  const found = findBackend(route, backendReference(to, port), { look });
   if (found.broken !== undefined) {
     unresolved.push(found.broken);
     findings.push(brokenAt(route, field, found.broken));

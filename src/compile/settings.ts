@@ -5,9 +5,12 @@ import {
   type ConnectionLimits,
   type ConnectionTimeouts,
   type TunnelLimits,
+  UDP_LIMITS,
+  type UdpLimits,
 } from '../base/limits.ts';
-import type { AccessLogPolicy, PlanListenerSettings, TlsPolicy } from '../ir/plan.ts';
+import type { AccessLogPolicy, PlanListenerSettings, PlanProxyProtocol, TlsPolicy } from '../ir/plan.ts';
 import { parseDuration } from '../resource/duration.ts';
+import type { PolicyProxyProtocol } from '../resource/kinds/policy.ts';
 import type { Policy } from '../resource/resource.ts';
 import { parseSize } from '../resource/size.ts';
 import { LISTENER_SETTINGS, TLS_POLICY } from './defaults.ts';
@@ -19,6 +22,9 @@ export interface ListenerSettings {
   readonly limits: ConnectionLimits;
   readonly timeouts: ConnectionTimeouts;
   readonly tls: AskedTls;
+  /** Undefined: no header of it is read. */
+  readonly proxyProtocol: PlanProxyProtocol | undefined;
+  readonly udp: UdpLimits;
   /** Policies that say something of the port, which listeners of one port share. */
   readonly portPolicies: readonly Policy[];
 }
@@ -32,8 +38,10 @@ export function settingsFor(levels: readonly (Level | undefined)[]): ListenerSet
     limits: fill(CONNECTION_LIMITS, 'limits', { asked, read: (value) => parseSize(value as string | number) }),
     timeouts: timeouts(asked),
     tls: tlsAsked(asked),
+    proxyProtocol: proxyProtocol(asked),
+    udp: udpLimits(asked),
     portPolicies: [...asked.values()]
-      .filter(({ path }) => /^(limits|timeouts)\//.test(path))
+      .filter(({ path }) => /^(limits\/|timeouts\/|proxyProtocol)/.test(path))
       .map(({ policy }) => policy),
   };
 }
@@ -43,6 +51,8 @@ const NOTHING_ASKED: ListenerSettings = {
   limits: CONNECTION_LIMITS,
   timeouts: CONNECTION_TIMEOUTS,
   tls: { values: {}, places: {} },
+  proxyProtocol: undefined,
+  udp: UDP_LIMITS,
   portPolicies: [],
 };
 
@@ -97,6 +107,22 @@ function tlsAsked(asked: Asked): AskedTls {
     places: Object.fromEntries(
       found.map(({ name, policy, path }) => [name, { owner: policy, field: `/spec/listener/${path}` }]),
     ),
+  };
+}
+
+/** Said as a whole: peers that are trusted for one mode are not those for another. */
+function proxyProtocol(asked: Asked): PlanProxyProtocol | undefined {
+  const said = asked.get('proxyProtocol')?.value as PolicyProxyProtocol | undefined;
+  if (said === undefined || said.mode === 'off') return undefined;
+  return { mode: said.mode, trustedPeers: said.trustedPeers };
+}
+
+function udpLimits(asked: Asked): UdpLimits {
+  const idle = asked.get('udp/idleTimeout')?.value as string | undefined;
+  const sessionsMax = asked.get('udp/sessionsMax')?.value as number | undefined;
+  return {
+    idleMs: idle === undefined ? UDP_LIMITS.idleMs : (parseDuration(idle) ?? UDP_LIMITS.idleMs),
+    sessionsMax: sessionsMax ?? UDP_LIMITS.sessionsMax,
   };
 }
 

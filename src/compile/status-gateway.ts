@@ -6,6 +6,7 @@ import type { Gateway, ListenerSet } from '../resource/resource.ts';
 import type { Found } from './found.ts';
 import { type Draft, fails, holds, holdsUnless } from './condition.ts';
 import { DEFAULT_ADDRESS, type GatewayBase, type SetBase } from './gateways.ts';
+import { transportOf } from './ports.ts';
 import type { ListenerBase, Reason } from './listener.ts';
 import { type StatusWork, subjectOf } from './status-item.ts';
 
@@ -139,7 +140,7 @@ function socketsOf({ spec }: ListenerBase, { gateway, work }: EntryParts): Socke
   let pending = false;
   let failure: PortFailure | undefined;
   for (const address of gateway.addresses) {
-    const state = work.runtime.ports[portKey(address, spec.port)];
+    const state = work.runtime.ports[portKey(address, spec.port, transportOf(spec))];
     if (state === undefined) pending = true;
     else if (state.state === 'failed' && (failure === undefined || isAddressFault(state))) failure = state;
   }
@@ -205,9 +206,11 @@ function addressesOf(
   { runtime }: StatusWork,
 ): object[] {
   if (notAccepted !== undefined) return [];
-  const ports = new Set(entries.filter((entry) => entry.valid).map(({ listener }) => listener.spec.port));
-  if (ports.size === 0) return [];
+  const ports = entries.filter((entry) => entry.valid).map(({ listener }) => listener.spec);
+  if (ports.length === 0) return [];
   return addresses
-    .filter((address) => [...ports].every((port) => runtime.ports[portKey(address, port)]?.state === 'bound'))
+    .filter((address) =>
+      ports.every((spec) => runtime.ports[portKey(address, spec.port, transportOf(spec))]?.state === 'bound'),
+    )
     .map((address) => ({ type: 'IPAddress', value: address === DEFAULT_ADDRESS ? runtime.bind : address }));
 }

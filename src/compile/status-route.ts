@@ -1,19 +1,19 @@
 /** Statuses of routes: one entry for each parent of ours. */
 import { resourceKey } from '../resource/resource.ts';
-import type { AnyRoute, ParentOutcome, ParentRef } from './attach.ts';
+import type { AnyRoute, Attached, ParentOutcome, ParentRef } from './attach.ts';
 import type { Found } from './found.ts';
 import { type Draft, holds, holdsUnless } from './condition.ts';
 import type { Reason } from './listener.ts';
 import { flawText, type RuleFlaw } from './rule.ts';
 import { type Stated, type StatusWork, subjectOf } from './status-item.ts';
 
-export function routeStatuses({ routes, laterRoutes }: Found, work: StatusWork): Stated[] {
+export function routeStatuses({ routes, streams }: Found, work: StatusWork): Stated[] {
   return [
     ...routes.map(({ route, attached, unresolved, flaws }) =>
       stateRoute(route, { outcomes: attached.outcomes, unresolved, flaws, rules: route.spec.rules.length }, work),
     ),
-    ...laterRoutes.map(({ route, attached }) =>
-      stateRoute(route, { outcomes: attached.outcomes, unresolved: undefined, flaws: [], rules: 0 }, work),
+    ...streams.map(({ route, attached, unresolved }) =>
+      stateRoute(route, { outcomes: attached.outcomes, unresolved, flaws: [], rules: 1 }, work),
     ),
   ];
 }
@@ -22,16 +22,19 @@ export function routeStatuses({ routes, laterRoutes }: Found, work: StatusWork):
  * Number of accepted routes by listener. Also of a listener that is not served:
  * it says what a repair would bring back.
  */
-export function attachedRoutes({ routes }: Found): ReadonlyMap<string, number> {
+export function attachedRoutes({ routes, streams }: Found): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
-  for (const { route, attached, flaws } of routes) {
-    if (refusedWhole({ flaws, rules: route.spec.rules.length }) !== undefined) continue;
+  const count = ({ outcomes }: Attached): void => {
     const own = new Set<string>();
-    for (const { attachments } of attached.outcomes) {
+    for (const { attachments } of outcomes) {
       for (const { parent, listener } of attachments) own.add(`${parent.key}/${listener.name}`);
     }
     for (const key of own) counts.set(key, (counts.get(key) ?? 0) + 1);
+  };
+  for (const { route, attached, flaws } of routes) {
+    if (refusedWhole({ flaws, rules: route.spec.rules.length }) === undefined) count(attached);
   }
+  for (const { attached } of streams) count(attached);
   return counts;
 }
 

@@ -6,7 +6,6 @@ import {
   type EndpointSlice,
   type Gateway,
   keyOf,
-  type LaterRoute,
   type Policy,
   type ReferenceGrant,
   type Resource,
@@ -25,12 +24,8 @@ import type { Rival } from './rivals.ts';
 /** Label of an EndpointSlice that names its Service. */
 const SERVICE_NAME_LABEL = 'kubernetes.io/service-name';
 
-type LaterKind = LaterRoute['kind'];
-
 /** Resources of each kind by {@link resourceKey}. */
-type KindTables = { readonly [K in Exclude<ResourceKind, LaterKind>]: ReadonlyMap<string, ResourceOf<K>> } & {
-  readonly [K in LaterKind]: ReadonlyMap<string, LaterRoute>;
-};
+type KindTables = { readonly [K in ResourceKind]: ReadonlyMap<string, ResourceOf<K>> };
 
 type GroupTables = {
   /** By namespace. */
@@ -105,9 +100,7 @@ function ageName({ metadata: { namespace, name } }: Resource): string {
   return `${namespace}/${name}`;
 }
 
-export type ByKind = { readonly [K in Exclude<ResourceKind, LaterKind>]: readonly ResourceOf<K>[] } & {
-  readonly [K in LaterKind]: readonly LaterRoute[];
-};
+export type ByKind = { readonly [K in ResourceKind]: readonly ResourceOf<K>[] };
 
 /** Resources of one compile without duplicates, and the tables made of them. */
 export interface Inventory {

@@ -57,6 +57,7 @@ function plan(host: string, ...more: 'https'[]): PlanBundle {
     ports: { '*:80': HTTP_PORT, ...(more.includes('https') ? { '*:443': HTTPS_PORT } : {}) },
     listeners: { web: HTTP_LISTENER },
     routes: { 'HTTPRoute/shop/web': routeTo('web', host) },
+    streams: {},
     clusters: { 'Service/shop/web/80': CLUSTER },
   });
 }

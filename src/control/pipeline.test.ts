@@ -22,6 +22,7 @@ function bundle(host: string, routes = 1): PlanBundle {
     ports: { '*:80': HTTP_PORT },
     listeners: { web: HTTP_LISTENER },
     routes: Object.fromEntries(names),
+    streams: {},
     clusters: { 'Service/shop/web/80': CLUSTER },
   });
 }

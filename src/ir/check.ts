@@ -4,7 +4,17 @@
  * damaged file, never a mistake of an operator; the plan is then refused whole.
  */
 import { portKey } from './key.ts';
-import type { PlanBundle, PlanCluster, PlanListener, PlanRoute, PlanRule, PlanSecretRef } from './plan.ts';
+import type {
+  PlanAttachment,
+  PlanBundle,
+  PlanCluster,
+  PlanListener,
+  PlanPort,
+  PlanRoute,
+  PlanRule,
+  PlanSecretRef,
+  PlanStream,
+} from './plan.ts';
 import { hashSecret, versionOf } from './version.ts';
 
 /** Enough to see what is wrong; a broken plan may have thousands. */
@@ -23,10 +33,12 @@ export function checkPlan(bundle: PlanBundle): string[] {
 function* defectsOf(bundle: PlanBundle): Generator<string> {
   const { plan } = bundle;
   for (const [name, port] of Object.entries(plan.ports)) {
-    if (name !== portKey(port.address, port.port)) yield `Port "${name}" is named differently from its address`;
+    if (name !== portKey(port.address, port.port, port.protocol === 'udp' ? 'udp' : 'tcp'))
+      yield `Port "${name}" is named differently from its address`;
   }
   for (const [name, listener] of Object.entries(plan.listeners)) yield* listenerDefects(name, listener, bundle);
   for (const [name, route] of Object.entries(plan.routes)) yield* routeDefects(name, route, bundle);
+  for (const [name, stream] of Object.entries(plan.streams)) yield* streamDefects(name, stream, bundle);
   for (const [name, cluster] of Object.entries(plan.clusters)) yield* clusterDefects(name, cluster, bundle);
   const version = versionOf(plan);
   if (version !== plan.version) yield `Version is "${plan.version}", but the parts hash to "${version}"`;
@@ -38,21 +50,46 @@ function* listenerDefects(name: string, listener: PlanListener, { plan, secrets 
     yield `Listener "${name}" names port "${listener.port}", which is not in the plan`;
     return;
   }
-  if ((listener.tls !== undefined) !== (port.protocol === 'https')) {
+  if (!fits(listener, port)) {
     yield `Listener "${name}" does not fit protocol "${port.protocol}" of port "${listener.port}"`;
   }
   if (listener.tls?.certificates.length === 0) yield `Listener "${name}" has no certificate`;
   for (const ref of listener.tls?.certificates ?? []) yield* secretDefects(`Listener "${name}"`, ref, secrets);
 }
 
+/** Whether connections that begin like this can be for the listener. */
+function fits({ tls, stream }: PlanListener, { protocol }: PlanPort): boolean {
+  if (stream?.kind === 'tcp' || stream?.kind === 'udp') return protocol === stream.kind && tls === undefined;
+  if (stream?.kind === 'tls') return protocol === 'tls';
+  return protocol === (tls === undefined ? 'http' : 'tls');
+}
+
 function* routeDefects(name: string, route: PlanRoute, { plan }: PlanBundle): Generator<string> {
-  for (const { listener, hosts } of route.attach) {
-    if (plan.listeners[listener] === undefined) {
+  yield* attachDefects(name, route.attach, plan);
+  for (const rule of route.rules) yield* ruleDefects(rule, plan.clusters);
+}
+
+function* streamDefects(name: string, { attach, backends }: PlanStream, { plan }: PlanBundle): Generator<string> {
+  yield* attachDefects(name, attach, plan);
+  for (const backend of backends) {
+    if (!(backend.weight >= 0)) yield `Route "${name}" has a backend of weight ${backend.weight}`;
+    if ('cluster' in backend && plan.clusters[backend.cluster] === undefined) {
+      yield `Route "${name}" names cluster "${backend.cluster}", which is not in the plan`;
+    }
+  }
+}
+
+function* attachDefects(
+  name: string,
+  attach: readonly PlanAttachment[],
+  { listeners }: PlanBundle['plan'],
+): Generator<string> {
+  for (const { listener, hosts } of attach) {
+    if (listeners[listener] === undefined) {
       yield `Route "${name}" names listener "${listener}", which is not in the plan`;
     }
     if (hosts.length === 0) yield `Route "${name}" is attached to listener "${listener}" without a host`;
   }
-  for (const rule of route.rules) yield* ruleDefects(rule, plan.clusters);
 }
 
 function* ruleDefects(rule: PlanRule, clusters: Readonly<Record<string, PlanCluster>>): Generator<string> {

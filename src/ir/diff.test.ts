@@ -5,8 +5,8 @@ import type { PlanBundle, PlanDelta } from './plan.ts';
 import { bundleOf, CLUSTER, PARTS, routeTo } from './testing/plans.ts';
 
 const before = bundleOf(PARTS);
-const NOTHING = { ports: {}, listeners: {}, routes: {}, clusters: {}, secrets: {} };
-const NO_NAMES = { ports: [], listeners: [], routes: [], clusters: [], secrets: [] };
+const NOTHING = { ports: {}, listeners: {}, routes: {}, streams: {}, clusters: {}, secrets: {} };
+const NO_NAMES = { ports: [], listeners: [], routes: [], streams: [], clusters: [], secrets: [] };
 const route = routeTo('Gateway/shop/edge/http', 'a.test');
 const secret = { certificatePem: 'NEW', privateKeyPem: 'NEW' };
 

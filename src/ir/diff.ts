@@ -11,6 +11,7 @@ export function diffPlans(before: PlanBundle | undefined, after: PlanBundle): Pl
   const ports = diffParts(before?.plan.ports, after.plan.ports);
   const listeners = diffParts(before?.plan.listeners, after.plan.listeners);
   const routes = diffParts(before?.plan.routes, after.plan.routes);
+  const streams = diffParts(before?.plan.streams, after.plan.streams);
   const clusters = diffParts(before?.plan.clusters, after.plan.clusters);
   const secrets = diffNamed(before?.secrets ?? {}, after.secrets, hashSecret);
   return {
@@ -20,6 +21,7 @@ export function diffPlans(before: PlanBundle | undefined, after: PlanBundle): Pl
       ports: ports.set,
       listeners: listeners.set,
       routes: routes.set,
+      streams: streams.set,
       clusters: clusters.set,
       secrets: secrets.set,
     },
@@ -27,6 +29,7 @@ export function diffPlans(before: PlanBundle | undefined, after: PlanBundle): Pl
       ports: ports.remove,
       listeners: listeners.remove,
       routes: routes.remove,
+      streams: streams.remove,
       clusters: clusters.remove,
       secrets: secrets.remove,
     },
@@ -50,6 +53,7 @@ export function applyDelta(before: PlanBundle | undefined, delta: PlanDelta): Pl
     ports: merge(base?.plan.ports, set.ports, remove.ports),
     listeners: merge(base?.plan.listeners, set.listeners, remove.listeners),
     routes: merge(base?.plan.routes, set.routes, remove.routes),
+    streams: merge(base?.plan.streams, set.streams, remove.streams),
     clusters: merge(base?.plan.clusters, set.clusters, remove.clusters),
   };
   return { plan, secrets: merge<PlanSecrets[string]>(base?.secrets, set.secrets, remove.secrets) };

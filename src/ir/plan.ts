@@ -18,6 +18,7 @@ export interface Plan {
   readonly ports: Readonly<Record<string, PlanPort>>;
   readonly listeners: Readonly<Record<string, PlanListener>>;
   readonly routes: Readonly<Record<string, PlanRoute>>;
+  readonly streams: Readonly<Record<string, PlanStream>>;
   readonly clusters: Readonly<Record<string, PlanCluster>>;
 }
 
@@ -36,11 +37,17 @@ export interface PlanBundle {
   readonly secrets: PlanSecrets;
 }
 
-/** A socket to bind. Key: `ADDRESS:PORT`, IPv6 in brackets; address `*` stands for the proxy's `--bind`. */
+/**
+ * A socket to bind. Key: `ADDRESS:PORT`, IPv6 in brackets, `/udp` behind it for UDP; address `*` stands for the
+ * proxy's `--bind`.
+ */
 export interface PlanPort {
   readonly address: string;
   readonly port: number;
-  readonly protocol: 'http' | 'https';
+  /** How connections begin. `tls`: with a handshake, whose server name chooses among HTTPS and TLS listeners. */
+  readonly protocol: 'http' | 'tls' | 'tcp' | 'udp';
+  /** Absent: no header of the PROXY protocol is read. */
+  readonly proxyProtocol?: PlanProxyProtocol;
   readonly limits: ConnectionLimits;
   readonly timeouts: ConnectionTimeouts;
   /** Ask TLS clients for a certificate (Gateway API frontend validation). */
@@ -50,6 +57,14 @@ export interface PlanPort {
     /** `required`: no verified certificate, no connection. `optional`: AllowInsecureFallback. */
     readonly mode: 'required' | 'optional';
   };
+}
+
+/** What a proxy in front says of the client, before anything else. */
+export interface PlanProxyProtocol {
+  /** `required`: a connection without a header is closed. */
+  readonly mode: 'required' | 'optional';
+  /** Peers that may say it; empty: nobody. Others are closed when they do. */
+  readonly trustedPeers: readonly string[];
 }
 
 /**
@@ -64,9 +79,22 @@ export interface PlanListener {
   readonly hostname: string;
   /** The port number that redirects and X-Forwarded-Port speak of (spec.listeners[].port). */
   readonly publicPort: number;
+  /** Absent where TLS does not end here: no TLS, or passed on unread. */
   readonly tls?: PlanListenerTls;
+  /** Present on listeners of protocol TLS, TCP and UDP: nothing of what they carry is read. */
+  readonly stream?: PlanListenerStream;
   readonly settings: PlanListenerSettings;
 }
+
+export type PlanListenerStream =
+  | { readonly kind: 'tcp' | 'tls' }
+  | {
+      readonly kind: 'udp';
+      /** No datagram either way for this long ends a session. */
+      readonly idleMs: number;
+      /** Sessions of one worker. Beyond: datagrams of new clients are dropped. */
+      readonly sessionsMax: number;
+    };
 
 export interface PlanListenerTls extends TlsPolicy {
   readonly certificates: readonly PlanSecretRef[];
@@ -133,6 +161,19 @@ export interface PlanRoute {
   readonly attach: readonly PlanAttachment[];
   readonly rules: readonly PlanRule[];
 }
+
+/** One TLSRoute, TCPRoute or UDPRoute. Key: `TCPRoute/NS/NAME`. Of several for one host of one listener the first counts. */
+export interface PlanStream {
+  /** `TCPRoute/NS/NAME/RULE`, RULE being the name of its rule or 0. Label of metrics, name in the access log. */
+  readonly name: string;
+  readonly createdMs: number;
+  readonly attach: readonly PlanAttachment[];
+  /** Weighted; weights may be 0. */
+  readonly backends: readonly PlanStreamBackend[];
+}
+
+/** A key of `Plan.clusters`; or why the share of this backend is closed at once. */
+export type PlanStreamBackend = { readonly weight: number } & ({ readonly cluster: string } | { readonly why: string });
 
 export interface PlanAttachment {
   /** Key in `Plan.listeners`. */
@@ -244,10 +285,13 @@ export type UpstreamProtocol = 'http1' | 'h2' | 'auto';
 
 /**
  * How to reach one port of one Service, or one Backend. Key: `Service/NS/NAME/PORT` or `Backend/NS/NAME`, with `+h2`
- * where a route needs HTTP/2 whatever the backend says of itself, and `@GATEWAY` where that brings its certificate.
+ * where a route needs HTTP/2 whatever the backend says of itself, `@GATEWAY` where that brings its certificate,
+ * and `/tcp`, `/tls` or `/udp` for routes below HTTP.
  */
 export interface PlanCluster {
   readonly protocol: UpstreamProtocol;
+  /** Carries whole connections or datagrams: `protocol` has no meaning. `tls`: they are encrypted already, by the client. */
+  readonly stream?: 'tcp' | 'tls' | 'udp';
   readonly endpoints: readonly PlanEndpoint[];
   readonly tls?: PlanClusterTls;
   readonly settings: PlanClusterSettings;
@@ -316,6 +360,7 @@ export interface PlanDelta {
     readonly ports: Readonly<Record<string, PlanPort>>;
     readonly listeners: Readonly<Record<string, PlanListener>>;
     readonly routes: Readonly<Record<string, PlanRoute>>;
+    readonly streams: Readonly<Record<string, PlanStream>>;
     readonly clusters: Readonly<Record<string, PlanCluster>>;
     readonly secrets: PlanSecrets;
   };
@@ -323,6 +368,7 @@ export interface PlanDelta {
     readonly ports: readonly string[];
     readonly listeners: readonly string[];
     readonly routes: readonly string[];
+    readonly streams: readonly string[];
     readonly clusters: readonly string[];
     readonly secrets: readonly string[];
   };

@@ -6,15 +6,31 @@
  * the plan, so an edit at the top of a large file stays one small diff.
  */
 import { hashOf, hashText } from '../base/canonical.ts';
-import type { Plan, PlanCluster, PlanFilter, PlanListener, PlanPort, PlanRoute, PlanRule, PlanSecret } from './plan.ts';
+import type {
+  Plan,
+  PlanCluster,
+  PlanFilter,
+  PlanListener,
+  PlanPort,
+  PlanRoute,
+  PlanRule,
+  PlanSecret,
+  PlanStream,
+} from './plan.ts';
 
-export type PlanPart = PlanPort | PlanListener | PlanRoute | PlanCluster;
+export type PlanPart = PlanPort | PlanListener | PlanRoute | PlanStream | PlanCluster;
 
 /** The named parts of a plan, before it has a version. */
 export type PlanParts = Omit<Plan, 'version'>;
 
 /** Order of the kinds of parts in a version. */
-export const PART_KINDS = ['ports', 'listeners', 'routes', 'clusters'] as const satisfies (keyof PlanParts)[];
+export const PART_KINDS = [
+  'ports',
+  'listeners',
+  'routes',
+  'streams',
+  'clusters',
+] as const satisfies (keyof PlanParts)[];
 
 const partHashes = new WeakMap<PlanPart, string>();
 const secretHashes = new WeakMap<PlanSecret, string>();

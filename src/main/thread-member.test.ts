@@ -5,8 +5,8 @@ import type { PlanDelta } from '../ir/plan.ts';
 import type { PortRefusals } from '../ir/port-state.ts';
 import { ThreadMember } from './thread-member.ts';
 
-const NOTHING = { ports: {}, listeners: {}, routes: {}, clusters: {}, secrets: {} };
-const NOBODY = { ports: [], listeners: [], routes: [], clusters: [], secrets: [] };
+const NOTHING = { ports: {}, listeners: {}, routes: {}, streams: {}, clusters: {}, secrets: {} };
+const NOBODY = { ports: [], listeners: [], routes: [], streams: [], clusters: [], secrets: [] };
 
 function to(version: string): PlanDelta {
   return { from: undefined, to: version, set: NOTHING, remove: NOBODY };

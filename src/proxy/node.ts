@@ -225,7 +225,7 @@ export class ProxyNode implements Node {
 
   async #bind(key: string, view: PortView): Promise<PortState> {
     const { bind, reusePort, ticketKeys, log } = this.#options;
-    const tls = view.plan.protocol === 'https' ? this.#makeTls(view, ticketKeys) : undefined;
+    const tls = view.plan.protocol === 'tls' ? this.#makeTls(view, ticketKeys) : undefined;
     const port = new BoundPort({
       runtime: this.#runtime,
       view,

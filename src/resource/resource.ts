@@ -12,10 +12,10 @@ import type { GatewayClassSpec } from './kinds/gateway-class.ts';
 import type { GatewaySpec } from './kinds/gateway.ts';
 import type { GRPCRouteSpec } from './kinds/grpc-route.ts';
 import type { HTTPRouteSpec } from './kinds/http-route.ts';
-import type { LaterRouteSpec } from './kinds/later-routes.ts';
 import type { ListenerSetSpec } from './kinds/listener-set.ts';
 import type { PolicySpec } from './kinds/policy.ts';
 import type { ReferenceGrantSpec } from './kinds/reference-grant.ts';
+import type { PortRouteSpec, TLSRouteSpec } from './kinds/stream-routes.ts';
 import type { SecretData } from './secret-data.ts';
 
 /**
@@ -88,8 +88,12 @@ export interface ConfigMap extends ResourceBase<'ConfigMap'> {
   readonly data: Readonly<Record<string, string>>;
 }
 
-/** Known but not served yet: kept so that it can be attached, counted and named. */
-export type LaterRoute = WithSpec<'TLSRoute' | 'TCPRoute' | 'UDPRoute', LaterRouteSpec>;
+export type TLSRoute = WithSpec<'TLSRoute', TLSRouteSpec>;
+export type TCPRoute = WithSpec<'TCPRoute', PortRouteSpec>;
+export type UDPRoute = WithSpec<'UDPRoute', PortRouteSpec>;
+
+/** Routes below HTTP. */
+export type StreamRoute = TLSRoute | TCPRoute | UDPRoute;
 
 export type Resource =
   | GatewayClass
@@ -107,7 +111,9 @@ export type Resource =
   | Policy
   | BackendPolicy
   | Backend
-  | LaterRoute;
+  | TLSRoute
+  | TCPRoute
+  | UDPRoute;
 
 export type ResourceKind = Resource['kind'];
 

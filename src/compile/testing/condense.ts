@@ -7,10 +7,11 @@ import type { StatusItem } from '../status-item.ts';
 type Json = unknown;
 type Fields = Readonly<Record<string, Json>>;
 
-export function condensePlan({ ports, listeners, routes, clusters }: Plan): Json {
+export function condensePlan({ ports, listeners, routes, streams, clusters }: Plan): Json {
   return tidy({
-    ports: each(ports, ({ protocol, limits, timeouts, clientValidation }) => ({
+    ports: each(ports, ({ protocol, limits, timeouts, clientValidation, proxyProtocol }) => ({
       protocol,
+      proxyProtocol,
       limits: differing(limits, CONNECTION_LIMITS),
       timeouts: differing(timeouts, CONNECTION_TIMEOUTS),
       clientValidation,
@@ -30,6 +31,16 @@ export function condensePlan({ ports, listeners, routes, clusters }: Plan): Json
         backends: rule.backends.map(condenseBackend),
         mirrors: rule.mirrors.map(({ cluster, share }) => `${share} to ${cluster}`),
       })),
+    })),
+    streams: each(streams, ({ createdMs, attach, backends, ...stream }) => ({
+      ...stream,
+      ...(createdMs !== 0 && { createdMs }),
+      attach: attach.map(({ listener, hosts }) => `${listener} on ${hosts.join(', ')}`),
+      backends: backends.map((backend) =>
+        'cluster' in backend
+          ? `${backend.weight} to ${backend.cluster}`
+          : `${backend.weight} to nothing: ${backend.why}`,
+      ),
     })),
     clusters: each(clusters, ({ settings, endpoints, tls, ...cluster }) => ({
       ...cluster,

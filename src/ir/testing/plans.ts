@@ -13,7 +13,7 @@ export const HTTP_PORT: PlanPort = {
   timeouts: CONNECTION_TIMEOUTS,
 };
 
-export const HTTPS_PORT: PlanPort = { ...HTTP_PORT, port: 443, protocol: 'https' };
+export const HTTPS_PORT: PlanPort = { ...HTTP_PORT, port: 443, protocol: 'tls' };
 
 export const HTTP_LISTENER: PlanListener = {
   port: '*:80',
@@ -93,6 +93,7 @@ export const PARTS: PlanParts = {
   ports: { '*:80': HTTP_PORT, '*:443': HTTPS_PORT },
   listeners: { 'Gateway/shop/edge/http': HTTP_LISTENER, 'Gateway/shop/edge/https': HTTPS_LISTENER },
   routes: { 'HTTPRoute/shop/web': routeTo('Gateway/shop/edge/http', '*') },
+  streams: {},
   clusters: { 'Service/shop/web/80': CLUSTER },
 };
 

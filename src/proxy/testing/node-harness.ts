@@ -51,7 +51,7 @@ export function routeOf(...rules: readonly PlanRule[]): PlanRoute {
   return { createdMs: 1, attach: [{ listener: 'l', hosts: ['*'] }], rules };
 }
 
-const NOTHING = { ports: [], listeners: [], routes: [], clusters: [], secrets: [] };
+const NOTHING = { ports: [], listeners: [], routes: [], streams: [], clusters: [], secrets: [] };
 
 export class Harness implements AsyncDisposable {
   readonly node: ProxyNode;
@@ -107,7 +107,7 @@ export class Harness implements AsyncDisposable {
     set: Partial<PlanDelta['set']>,
     remove: Partial<PlanDelta['remove']> = {},
   ): ReturnType<ProxyNode['apply']> {
-    const empty = { ports: {}, listeners: {}, routes: {}, clusters: {}, secrets: {} };
+    const empty = { ports: {}, listeners: {}, routes: {}, streams: {}, clusters: {}, secrets: {} };
     const to = String(this.#version + 1);
     const result = await this.node.apply({ from, to, set: { ...empty, ...set }, remove: { ...NOTHING, ...remove } });
     if (result.kind === 'ack') this.#version++;

@@ -1,7 +1,6 @@
 /** Every kind that can be read. */
 import { GATEWAY_GROUP, OWN_GROUP } from '../fields.ts';
 import { defineKind, type Kind } from '../kind.ts';
-import { distinctReferences } from '../rules.ts';
 import { Type } from '../../schema/schema.ts';
 import { BackendPolicySpec } from './backend-policy.ts';
 import { BackendTLSPolicySpec } from './backend-tls-policy.ts';
@@ -13,24 +12,12 @@ import { GatewaySpec } from './gateway.ts';
 import { GRPCRouteSpec } from './grpc-route.ts';
 import { grpcRouteRules, httpRouteRules } from './http-route-rules.ts';
 import { HTTPRouteSpec } from './http-route.ts';
-import { LaterRouteSpec } from './later-routes.ts';
 import { ListenerSetSpec } from './listener-set.ts';
 import { backendPolicyRules, backendRules, backendTLSPolicyRules, policyRules } from './policy-rules.ts';
 import { PolicySpec } from './policy.ts';
 import { ReferenceGrantSpec } from './reference-grant.ts';
+import { PortRouteSpec, streamRouteRules, TLSRouteSpec } from './stream-routes.ts';
 import { makeSecret, secretFields, secretRules } from './secret.ts';
-
-function laterRoute(kind: string, versions: readonly string[]): Kind {
-  return defineKind({
-    kind,
-    group: GATEWAY_GROUP,
-    versions,
-    fields: { spec: LaterRouteSpec },
-    allow: 'others',
-    description: 'Read, attached and counted, but not served yet.',
-    rules: ({ spec }) => distinctReferences(spec.parentRefs, '/spec/parentRefs'),
-  });
-}
 
 export const KINDS: readonly Kind[] = [
   defineKind({
@@ -88,9 +75,30 @@ export const KINDS: readonly Kind[] = [
     description: 'How the certificates of Services are verified.',
     rules: backendTLSPolicyRules,
   }),
-  laterRoute('TLSRoute', ['v1', 'v1alpha2', 'v1alpha3']),
-  laterRoute('TCPRoute', ['v1', 'v1alpha2']),
-  laterRoute('UDPRoute', ['v1', 'v1alpha2']),
+  defineKind({
+    kind: 'TLSRoute',
+    group: GATEWAY_GROUP,
+    versions: ['v1', 'v1alpha3', 'v1alpha2'],
+    fields: { spec: TLSRouteSpec },
+    description: 'Which backends TLS connections go to, by server name: unread, or after TLS has ended here.',
+    rules: streamRouteRules,
+  }),
+  defineKind({
+    kind: 'TCPRoute',
+    group: GATEWAY_GROUP,
+    versions: ['v1', 'v1alpha2'],
+    fields: { spec: PortRouteSpec },
+    description: 'Which backends the connections of a TCP listener go to.',
+    rules: streamRouteRules,
+  }),
+  defineKind({
+    kind: 'UDPRoute',
+    group: GATEWAY_GROUP,
+    versions: ['v1', 'v1alpha2'],
+    fields: { spec: PortRouteSpec },
+    description: 'Which backends the datagrams of a UDP listener go to.',
+    rules: streamRouteRules,
+  }),
   defineKind({
     kind: 'Service',
     group: '',

@@ -7,7 +7,7 @@ import { distinctReferences, finding, isAddress } from '../rules.ts';
 import type { BackendPolicySpec } from './backend-policy.ts';
 import type { BackendTLSPolicySpec } from './backend-tls-policy.ts';
 import type { BackendSpec, UpstreamTLS } from './backend.ts';
-import type { PolicySpec } from './policy.ts';
+import type { PolicyProxyProtocol, PolicySpec } from './policy.ts';
 
 export function policyRules({ spec }: { readonly spec: PolicySpec }): Finding[] {
   const { targetRefs, filters = {}, listener, grpc, tunnel } = spec;
@@ -28,13 +28,25 @@ export function policyRules({ spec }: { readonly spec: PolicySpec }): Finding[] 
     const message = `Expected a Gateway or ListenerSet, got ${kind}: settings of a listener need a target that has listeners`;
     findings.push(finding(`/spec/targetRefs/${i}/kind`, message));
   });
-  (listener.trustedHops?.cidrs ?? []).forEach((cidr, i) => {
-    if (isCidr(cidr)) return;
-    findings.push(
-      finding(`/spec/listener/trustedHops/cidrs/${i}`, `Expected a range such as "10.0.0.0/8", got "${cidr}"`),
-    );
-  });
-  return findings;
+  return [
+    ...findings,
+    ...rangeRules(listener.trustedHops?.cidrs, '/spec/listener/trustedHops/cidrs'),
+    ...proxyProtocolRules(listener.proxyProtocol),
+  ];
+}
+
+function rangeRules(ranges: readonly string[] = [], pointer: string): Finding[] {
+  return ranges.flatMap((range, i) =>
+    isCidr(range) ? [] : [finding(`${pointer}/${i}`, `Expected a range such as "10.0.0.0/8", got "${range}"`)],
+  );
+}
+
+function proxyProtocolRules(said: PolicyProxyProtocol | undefined): Finding[] {
+  if (said === undefined) return [];
+  const pointer = '/spec/listener/proxyProtocol/trustedPeers';
+  const nobody = said.mode !== 'off' && said.trustedPeers.length === 0;
+  const message = 'Missing field "trustedPeers": with nobody in it every header is refused';
+  return [...(nobody ? [finding(pointer, message)] : []), ...rangeRules(said.trustedPeers, pointer)];
 }
 
 export function backendPolicyRules({ spec }: { readonly spec: BackendPolicySpec }): Finding[] {

@@ -1,5 +1,5 @@
 import { GRPC_CODE_NAMES, type GrpcCodeName } from '../../base/grpc-codes.ts';
-import { CONNECTION_LIMITS, CONNECTION_TIMEOUTS, TUNNEL_LIMITS } from '../../base/limits.ts';
+import { CONNECTION_LIMITS, CONNECTION_TIMEOUTS, TUNNEL_LIMITS, UDP_LIMITS } from '../../base/limits.ts';
 import { FILTER_CONFIGS } from '../../filters/configs.ts';
 import { duration, groupName, headerName, objectName, sectionName, size } from '../fields.ts';
 import { tlsPolicyFields } from './tls-policy-fields.ts';
@@ -110,6 +110,21 @@ const AccessLog = Type.Object(
   { ...strict, description: 'What the access log says.' },
 );
 
+const ProxyProtocol = Type.Object(
+  {
+    mode: Type.Enum(['off', 'optional', 'required'], {
+      description: 'Whether connections may, or must, begin with a header of the PROXY protocol (version 1 or 2).',
+    }),
+    trustedPeers: Type.Array(Type.String({ minLength: 1, maxLength: 64, expected: 'a range such as "10.0.0.0/8"' }), {
+      maxItems: 64,
+      default: [],
+      description: 'Addresses that may send one. Others are closed when they do. Empty: nobody.',
+    }),
+  },
+  { ...strict, description: 'What a proxy in front says of the client. Belongs to the port of the listener.' },
+);
+export type PolicyProxyProtocol = Static<typeof ProxyProtocol>;
+
 /** Settings of a listener. Every field is optional: what is absent keeps the value of a farther target, or the default. */
 export const ListenerSettings = Type.Object(
   {
@@ -166,6 +181,26 @@ export const ListenerSettings = Type.Object(
       }),
     ),
     accessLog: Type.Optional(AccessLog),
+    proxyProtocol: Type.Optional(ProxyProtocol),
+    udp: Type.Optional(
+      Type.Object(
+        {
+          idleTimeout: Type.Optional(
+            duration({
+              description: `No datagram either way for this long ends a session. Default: ${UDP_LIMITS.idleMs} ms.`,
+            }),
+          ),
+          sessionsMax: Type.Optional(
+            Type.Integer({
+              minimum: 1,
+              maximum: 1_000_000,
+              description: `Sessions of one worker; beyond it datagrams of new clients are dropped. Default: ${UDP_LIMITS.sessionsMax}.`,
+            }),
+          ),
+        },
+        { ...strict, description: 'Sessions of UDP listeners.' },
+      ),
+    ),
     tls: Type.Optional(Type.Object(tlsPolicyFields, { ...strict, description: 'TLS on the way in.' })),
   },
   { ...strict, description: 'Settings of the listeners of a Gateway or ListenerSet.' },

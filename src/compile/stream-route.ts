@@ -1,0 +1,131 @@
+/** Routes below HTTP: one TLSRoute, TCPRoute or UDPRoute becomes one part of the plan, attached to its listeners. */
+import type { PlanStream, PlanStreamBackend } from '../ir/plan.ts';
+import { describe, keyOf, type StreamRoute } from '../resource/resource.ts';
+import { type Attached, type Attachment, attachRoute } from './attach.ts';
+import { clusterKey, findBackend, type StreamProtocol } from './backend.ts';
+import { type ClusterNeed, isTlsAsked } from './cluster.ts';
+import { type Finding, warning } from './finding.ts';
+import type { Reason } from './listener.ts';
+import { brokenAt, toReference } from './reference.ts';
+import { planAttachments } from './route.ts';
+import { settled } from './settled.ts';
+import { byAge, createdMs, type Look } from './tables.ts';
+
+export interface StreamResult {
+  readonly route: StreamRoute;
+  readonly attached: Attached;
+  /** Parts of the plan by key: one, or one for each way in which its listeners and Gateways reach backends. */
+  readonly parts: readonly (readonly [key: string, part: PlanStream])[];
+  readonly needs: readonly ClusterNeed[];
+  /** The first reference that leads nowhere. */
+  readonly unresolved: Reason | undefined;
+  readonly findings: readonly Finding[];
+}
+
+type ReadBackend = { readonly weight: number } & (
+  | { readonly found: ReturnType<typeof findBackend> & { readonly broken?: undefined } }
+  | { readonly why: string }
+);
+
+export function lowerStream(route: StreamRoute, look: Look): StreamResult {
+  const attached = attachRoute(route, look);
+  const findings: Finding[] = [...attached.findings];
+  const unresolved: Reason[] = [];
+  const transport = route.kind === 'UDPRoute' ? 'udp' : 'tcp';
+  const rule = route.spec.rules[0]!;
+  const backends = rule.backendRefs.map((ref, i): ReadBackend => {
+    const to = { ...toReference(ref, route), ...(ref.port !== undefined && { port: ref.port }) };
+    const found = findBackend(route, to, { look, transport });
+    if (found.broken === undefined) return { found, weight: ref.weight };
+    unresolved.push(found.broken);
+    findings.push(brokenAt(route, `/spec/rules/0/backendRefs/${i}`, found.broken));
+    return { why: found.broken.message, weight: ref.weight };
+  });
+  if (backends.every(({ weight }) => weight === 0)) {
+    const message = 'Every backend has weight 0: connections are closed at once';
+    findings.push(warning('route.no-backend', route, { field: '/spec/rules/0/backendRefs', message }));
+  }
+
+  const needs = new Map<string, ClusterNeed>();
+  const parts = groupsOf(attached, route.kind).flatMap(
+    ({ certificateOf, stream, attachments }, i): [string, PlanStream][] => {
+      const attach = planAttachments(attachments);
+      if (attach.length === 0) return [];
+      const planned = backends.map((backend): PlanStreamBackend => {
+        const { weight } = backend;
+        if ('why' in backend) return { weight, why: backend.why };
+        const { target } = backend.found;
+        const shown = stream === 'tcp' && isTlsAsked(target, look) ? certificateOf : undefined;
+        const variant = { certificateOf: shown, stream };
+        const key = clusterKey(target, variant);
+        needs.set(key, { key, target, ...variant });
+        return { weight, cluster: key };
+      });
+      const name = `${keyOf(route)}/${rule.name ?? 0}`;
+      const key = i === 0 ? keyOf(route) : `${keyOf(route)}@${attach[0]!.listener}`;
+      return [[key, { name, createdMs: createdMs(route), attach, backends: settled(planned) }]];
+    },
+  );
+  return {
+    route,
+    attached,
+    parts,
+    needs: settled([...needs.values()]),
+    unresolved: unresolved[0],
+    findings: settled(findings),
+  };
+}
+
+interface Group {
+  /** Key of the Gateway whose client certificate backends are shown. */
+  readonly certificateOf: string | undefined;
+  readonly stream: StreamProtocol;
+  readonly attachments: Attachment[];
+}
+
+/** Attachments whose Gateways and listeners ask for the same clusters. Nearly always one group. */
+function groupsOf({ outcomes }: Attached, kind: StreamRoute['kind']): Group[] {
+  const groups = new Map<string, Group>();
+  for (const attachment of outcomes.flatMap(({ attachments }) => attachments)) {
+    const { parent, listener } = attachment;
+    const stream = kind === 'UDPRoute' ? 'udp' : listener.encrypted ? 'tls' : 'tcp';
+    const certificateOf = parent.clientCertificate === undefined ? undefined : parent.gatewayKey;
+    const key = `${stream} ${certificateOf ?? ''}`;
+    const group = groups.get(key) ?? { certificateOf, stream, attachments: [] };
+    groups.set(key, group);
+    group.attachments.push(attachment);
+  }
+  return [...groups.values()];
+}
+
+/**
+ * Routes that get nothing: another one has the same listener, and with TLS the same server name, and comes first.
+ * Both stay attached and accepted (Gateway API), so that the next one takes over when the first goes.
+ */
+export function streamShadows(results: readonly StreamResult[]): Finding[] {
+  const first = new Map<string, StreamRoute>();
+  const findings: Finding[] = [];
+  for (const { route, parts } of results.toSorted((a, b) => byAge(a.route, b.route))) {
+    const lost = new Map<StreamRoute, string[]>();
+    for (const [, { attach }] of parts) {
+      for (const { listener, hosts } of attach) {
+        for (const host of hosts) {
+          const claim = `${listener} ${host}`;
+          const winner = first.get(claim);
+          if (winner === undefined) first.set(claim, route);
+          else if (winner !== route) lost.set(winner, [...(lost.get(winner) ?? []), said(listener, host)]);
+        }
+      }
+    }
+    for (const [winner, places] of lost) {
+      const message = `The route gets nothing of ${places[0]}: ${describe(winner)} has it and comes first`;
+      findings.push(warning('route.shadowed', route, { field: '/spec/parentRefs', message, related: [keyOf(winner)] }));
+    }
+  }
+  return findings;
+}
+
+function said(listener: string, host: string): string {
+  const place = `listener "${listener.slice(listener.lastIndexOf('/') + 1)}"`;
+  return host === '*' ? place : `host "${host}" on ${place}`;
+}
