@@ -240,7 +240,8 @@ function planPort(
     address,
     port,
     protocol: PORT_PROTOCOLS[spec.protocol]!,
-    ...(settings.proxyProtocol !== undefined && { proxyProtocol: settings.proxyProtocol }),
+    // A header before each datagram would be another protocol.
+    ...(settings.proxyProtocol !== undefined && spec.protocol !== 'UDP' && { proxyProtocol: settings.proxyProtocol }),
     limits: settings.limits,
     timeouts: settings.timeouts,
     ...(validation !== undefined && { clientValidation: validation }),

@@ -176,6 +176,6 @@ test('a listener that turns from HTTP to HTTPS on its port takes the port along'
   const before = compiler.compile(resourcesIn(plain));
   assert.equal(before.bundle.plan.ports['*:443']?.protocol, 'http');
   const after = compiler.compile(resourcesIn(secret));
-  assert.equal(after.bundle.plan.ports['*:443']?.protocol, 'https');
+  assert.equal(after.bundle.plan.ports['*:443']?.protocol, 'tls');
   assert.deepEqual(checkPlan(after.bundle), []);
 });

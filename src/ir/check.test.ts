@@ -20,7 +20,7 @@ const ROWS: [rule: string, bundle: PlanBundle, want: RegExp | undefined][] = [
   [
     'a listener without TLS on a port with TLS',
     bundleOf({ ...PARTS, listeners: { l: { ...HTTP_LISTENER, port: '*:443' } }, routes: {} }),
-    /^Listener "l" does not fit protocol "https"/,
+    /^Listener "l" does not fit protocol "tls"/,
   ],
   [
     'a listener with TLS and no certificate',

@@ -109,9 +109,9 @@ spec:
     - {name: v1, port: 8080, weight: 9, filters: [{type: ResponseHeaderModifier, responseHeaderModifier: {remove: [a]}}]}
     sessionPersistence: {sessionName: s}
 `,
-  TLSRoute: `apiVersion: gateway.networking.k8s.io/v1alpha2\nkind: TLSRoute\nmetadata: {name: t}\nspec: {parentRefs: [{name: edge}], rules: []}\n`,
-  TCPRoute: `apiVersion: gateway.networking.k8s.io/v1alpha2\nkind: TCPRoute\nmetadata: {name: t}\nspec: {rules: []}\n`,
-  UDPRoute: `${V1}\nkind: UDPRoute\nmetadata: {name: u}\nspec: {rules: []}\n`,
+  TLSRoute: `apiVersion: gateway.networking.k8s.io/v1alpha2\nkind: TLSRoute\nmetadata: {name: t}\nspec: {parentRefs: [{name: edge}], hostnames: [a.test], rules: [{backendRefs: [{name: b, port: 1}]}]}\n`,
+  TCPRoute: `apiVersion: gateway.networking.k8s.io/v1alpha2\nkind: TCPRoute\nmetadata: {name: t}\nspec: {rules: [{backendRefs: [{name: b, port: 1}]}]}\n`,
+  UDPRoute: `${V1}\nkind: UDPRoute\nmetadata: {name: u}\nspec: {rules: [{backendRefs: [{name: b, port: 1}]}]}\n`,
   Service: `apiVersion: v1\nkind: Service\nmetadata: {name: web, labels: {app: web}}\nspec:\n  selector: {app: web}\n  sessionAffinity: None\n  ports: [{name: http, port: 80, targetPort: web, appProtocol: kubernetes.io/h2c}, {name: s, port: 443, targetPort: 8443}]\nstatus: {loadBalancer: {}}\n`,
   EndpointSlice: `apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: web-1, labels: {kubernetes.io/service-name: web}}\naddressType: IPv4\nendpoints:\n- addresses: [10.0.0.1]\n  conditions: {ready: true, serving: null}\n  zone: a\n- addresses: [10.0.0.2]\nports: [{name: http, port: 8080}, {port: null}]\n`,
   Secret:
