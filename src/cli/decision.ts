@@ -224,7 +224,9 @@ function outcomeByPort(
 ): 'other-protocol' | 'other-port' | undefined {
   const port = plan.ports[listener.port]!;
   if (port.port !== question.port && listener.publicPort !== question.port) return 'other-port';
-  return port.protocol === question.scheme ? undefined : 'other-protocol';
+  return listener.stream === undefined && port.protocol === (question.scheme === 'https' ? 'tls' : 'http')
+    ? undefined
+    : 'other-protocol';
 }
 
 function chooseRule(

@@ -117,10 +117,10 @@ function gatewayAncestor(key: string): Ancestor {
 }
 
 /** Keys of the Gateways whose routes reach a target of a BackendTLSPolicy. */
-function gatewaysByTarget({ routes, inventory: { tables } }: Found): ReadonlyMap<string, ReadonlySet<string>> {
+function gatewaysByTarget({ routes, streams, inventory: { tables } }: Found): ReadonlyMap<string, ReadonlySet<string>> {
   const gateways = new Map<string, Set<string>>();
   if (tables.tlsPolicies.size === 0) return gateways;
-  for (const { needs, attached } of routes) {
+  for (const { needs, attached } of [...routes, ...streams]) {
     const reached = attached.outcomes
       .filter(({ attachments }) => attachments.length > 0)
       .map(({ parent }) => parent.gatewayKey);

@@ -1,5 +1,6 @@
 /** What is said once everything serves. */
 import { portKey } from '../ir/key.ts';
+import type { PlanPort } from '../ir/plan.ts';
 import type { PortState } from '../ir/port-state.ts';
 import type { Running } from './up.ts';
 
@@ -24,7 +25,7 @@ export function readyOf(running: Running, workers: number): Ready {
   return {
     event: 'ready',
     plan: plan?.version.slice(0, 12) ?? '',
-    listening: bound.map(([key, port]) => urlOf(plan?.ports[key]?.protocol ?? 'http', port)),
+    listening: bound.map(([key, port]) => urlOf(SCHEMES[plan?.ports[key]?.protocol ?? 'http'], port)),
     ...(admin === undefined ? {} : { admin: urlOf('http', admin) }),
     workers,
     routes: Object.keys(plan?.routes ?? {}).length,
@@ -32,6 +33,9 @@ export function readyOf(running: Running, workers: number): Ready {
     pid: process.pid,
   };
 }
+
+/** A port with TLS has most often HTTPS on it. */
+const SCHEMES: Readonly<Record<PlanPort['protocol'], string>> = { http: 'http', tls: 'https', tcp: 'tcp', udp: 'udp' };
 
 /** For somebody before a terminal. @param source  the path as it was given */
 export function bannerLines(ready: Ready, source: string): string[] {
