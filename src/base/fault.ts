@@ -18,7 +18,7 @@ interface Row {
   readonly retry: Retry;
   /** HTTP status of our answer; 0 when no answer can be given any more. */
   readonly status: number;
-  /** gRPC status: 3 argument, 4 deadline, 8 exhausted, 12 unimplemented, 13 internal, 14 unavailable. */
+  /** gRPC status: 1 cancelled, 3 argument, 4 deadline, 8 exhausted, 12 unimplemented, 13 internal, 14 unavailable. */
   readonly grpc: number;
   /** Short text for the client: RFC 9457 `title`. */
   readonly title: string;
@@ -154,7 +154,7 @@ const FAULTS = {
     blame: 'client',
     retry: 'never',
     status: 0,
-    grpc: 13,
+    grpc: 1,
     title: 'The client went away',
     advice: 'The client closed the connection before its answer was complete.',
   },
@@ -173,6 +173,31 @@ const FAULTS = {
     grpc: 12,
     title: 'No route matches',
     advice: 'Run "fourways explain METHOD URL" to see every candidate and why it lost.',
+  },
+  'grpc.expected': {
+    blame: 'client',
+    retry: 'never',
+    status: 415,
+    grpc: 12,
+    title: 'Only gRPC is taken here',
+    advice: 'The request met a GRPCRoute and is not of type application/grpc or application/grpc-web.',
+  },
+  'grpc.message-too-large': {
+    blame: 'client',
+    retry: 'never',
+    status: 413,
+    grpc: 8,
+    title: 'A message of the call is too large',
+    advice:
+      'Raise grpc.requestMessageBytesMax or grpc.answerMessageBytesMax of the Policy on the GRPCRoute if the service is right.',
+  },
+  'grpc.malformed': {
+    blame: 'client',
+    retry: 'never',
+    status: 400,
+    grpc: 13,
+    title: 'The call is not valid gRPC',
+    advice: 'A message begins with a flag that gRPC does not have. The log says on which side.',
   },
   'route.backend-invalid': {
     blame: 'gateway',

@@ -25,6 +25,7 @@ const ENTRY: AccessEntry = {
   path: '/items/42',
   query: '?token=abc',
   status: 200,
+  grpcStatus: -1,
   fault: undefined,
   rule: 'HTTPRoute/shop/web/0',
   cluster: 'Service/shop/web/80',

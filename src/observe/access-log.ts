@@ -38,6 +38,8 @@ export interface AccessEntry {
   readonly query: string;
   /** 0 when no answer could be given. */
   readonly status: number;
+  /** Status of gRPC; -1 for a request that is not of gRPC, or has none. */
+  readonly grpcStatus: number;
   readonly fault: Fault | undefined;
   /** Rule name; empty when none was found. */
   readonly rule: string;
@@ -168,6 +170,7 @@ export class AccessLog {
     line += `,"path":${quote(entry.path, PATH_CHARS_MAX)}`;
     if (gate.keepsQuery && entry.query !== '') line += `,"query":${quote(entry.query, PATH_CHARS_MAX)}`;
     line += `,"status":${integer(entry.status)}`;
+    if (entry.grpcStatus >= 0) line += `,"rpc_grpc_status_code":${integer(entry.grpcStatus)}`;
     if (fault !== undefined) {
       line += `,"fault":"${fault.code}","blame":"${fault.blame}","detail":${quote(fault.detail, DETAIL_CHARS_MAX)}`;
     }

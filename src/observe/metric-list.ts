@@ -30,6 +30,12 @@ const SERVER_METRICS = {
     buckets: DURATION_BUCKETS,
     help: 'Time from the first byte of a request to the last byte of its answer.',
   },
+  fourways_grpc_calls_total: {
+    type: 'counter',
+    unit: '',
+    labels: ['rpc_method', 'grpc_status', 'http_route'],
+    help: 'Calls of gRPC by their status; `rpc_method` is the method that the route names, or empty.',
+  },
   http_server_active_requests: {
     type: 'gauge',
     unit: '',

@@ -30,6 +30,7 @@ const ENTRY: AccessEntry = {
   path: '/api/v1/items/42',
   query: '',
   status: 200,
+  grpcStatus: -1,
   fault: undefined,
   rule: 'HTTPRoute/shop/web/0',
   cluster: 'Service/shop/web/80',

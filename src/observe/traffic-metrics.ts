@@ -13,6 +13,9 @@ const OTHER = METHODS.length - 1;
 /** Different (method, status) pairs that one rule may have: an upstream chooses the status. Beyond: overflow. */
 const RULE_PAIRS_MAX = 64;
 
+/** Greatest status of gRPC (grpc/doc/statuscodes.md). */
+const GRPC_STATUS_MAX = 16;
+
 /** What is counted about the requests of one rule. Made once per rule; survives a change of the plan. */
 export class RuleMetrics {
   readonly name: string;
@@ -21,6 +24,8 @@ export class RuleMetrics {
   #durations: Map<number, Histogram> | undefined;
   #lastPair = -1;
   #lastDuration: Histogram | undefined;
+  /** Calls of gRPC by status and method; made with the first. */
+  #calls: Map<string, Counter> | undefined;
   #requestBytes: Counter | undefined;
   #responseBytes: Counter | undefined;
   #retired = false;
@@ -44,6 +49,29 @@ export class RuleMetrics {
       this.#lastPair = pair;
     }
     this.#lastDuration!.observeMs(durationMs);
+  }
+
+  /**
+   * A call of gRPC ended.
+   *
+   * @param status  of gRPC; -1 when it had none
+   * @param matched  what of the path the rule matched: named only when it is a whole method
+   */
+  grpc(status: number, matched: string | undefined): void {
+    const known = status >= 0 && status <= GRPC_STATUS_MAX ? String(status) : 'none';
+    const method = matched !== undefined && matched.indexOf('/', 1) > 0 ? matched.slice(1) : '';
+    const calls = (this.#calls ??= new Map<string, Counter>());
+    const key = `${known} ${method}`;
+    let counter = calls.get(key);
+    if (counter === undefined) {
+      const metric = 'fourways_grpc_calls_total';
+      counter =
+        this.#retired || calls.size >= RULE_PAIRS_MAX
+          ? (this.#metrics.overflow(metric) as Counter)
+          : this.#metrics.counter(metric, [method, known, this.name]);
+      calls.set(key, counter);
+    }
+    counter.add(1);
   }
 
   /** Body bytes of a request that ended. Not called for requests without bodies, it costs nothing. */

@@ -26,6 +26,7 @@ import type {
 import type { Tunnel } from '../http/tunnel.ts';
 import { type OwnAnswer, problemAnswer, replyAnswer } from './answer.ts';
 import type { Cluster } from './cluster/cluster.ts';
+import { type GrpcCall, grpcCallOf, isRetried, refusalOf, wholeMsOf } from './grpc-call.ts';
 import { dropUnderscoreNames, entryOf, markAnswer, markRequest, RequestMarks } from './marks.ts';
 import { startMirrors, type Mirror } from './mirror.ts';
 import { RequestBody } from './request-body.ts';
@@ -49,7 +50,9 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
   readonly times = new RequestMarks();
 
   readonly #port: LivePort;
-  readonly #stream: ServerStream;
+  /** The client; with the call between where the request is of gRPC. */
+  #stream: ServerStream;
+  #grpc: GrpcCall | undefined;
   #stage: Stage = 'request';
   #listener: ListenerView | undefined;
   #rule: Rule | undefined;
@@ -103,18 +106,26 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
   // --- from head to route ------------------------------------------------------------------------------------------
 
   begin(): void {
+    this.#openGrpc();
     const fault = this.#chooseListener() ?? this.#readPath() ?? this.#chooseRule();
     if (fault !== undefined) return this.#fail(fault);
     const rule = this.#rule!;
     rule.begin();
-    const { requestMs } = rule.plan.timeouts;
-    const { exchangeMs } = this.#port.view.plan.timeouts;
-    if (requestMs !== undefined || exchangeMs > 0) this.#armWhole(requestMs ?? exchangeMs);
+    const refused = refusalOf(this.#grpc, rule.plan, this.request);
+    if (refused !== undefined) return this.#fail(refused);
+    const wholeMs = wholeMsOf(this.#grpc, rule.plan, this.#port.view.plan.timeouts.exchangeMs);
+    if (wholeMs !== undefined) this.#armWhole(wholeMs);
     this.#runRequestFilters('rule', 0);
+  }
+
+  #openGrpc(): void {
+    const call = grpcCallOf(this.#stream);
+    if (call !== undefined) this.#stream = this.#grpc = call;
   }
 
   /** A head that could not be read gets an answer too, and the connection ends. */
   refuse(fault: Fault): void {
+    this.#openGrpc();
     const listeners = this.#port.view.listeners;
     this.#listener = listeners.find(this.#stream.facts.serverName) ?? listeners.find('*');
     this.#body.ended = true;
@@ -199,7 +210,7 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
 
   #settle(verdict: NonNullable<Verdict>): void {
     if (verdict instanceof Fault) this.#fail(verdict);
-    else this.#answerHere(replyAnswer(verdict));
+    else this.#answerHere(this.#grpc?.replyAnswer(verdict) ?? replyAnswer(verdict));
   }
 
   #chooseBackend(): void {
@@ -250,6 +261,7 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     this.#stage = 'sent';
     this.#conn = conn;
     conn.begin(this);
+    this.#grpc?.beforeAttempt(connectedMs);
     conn.sendHead(this.#upstreamRequest());
     this.#body.sendTo(conn);
     this.#resumeBody();
@@ -341,8 +353,10 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
 
   // --- the request body --------------------------------------------------------------------------------------------
 
-  onRequestBody(bytes: Buffer): void {
-    this.#bytesIn += bytes.length;
+  onRequestBody(received: Buffer): void {
+    this.#bytesIn += received.length;
+    const bytes = this.#grpc === undefined ? received : this.#grpc.requestBody(received);
+    if (bytes instanceof Fault) return this.onRequestFault(bytes);
     if (this.#mirrors !== undefined) for (const mirror of this.#mirrors) mirror.body(bytes);
     const conn = this.#conn;
     const body = this.#body;
@@ -357,6 +371,8 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
   }
 
   onRequestEnd(trailers: Headers | undefined): void {
+    const fault = this.#grpc?.requestEnd();
+    if (fault !== undefined) return this.onRequestFault(fault);
     this.#body.end(trailers);
     this.#conn?.sendEnd(trailers);
     if (this.#mirrors !== undefined) for (const mirror of this.#mirrors) mirror.end(trailers);
@@ -402,7 +418,7 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
   }
 
   onAnswerHead(head: ResponseHead): void {
-    if (this.#rule!.plan.retry?.codes.includes(head.status) === true && this.#mayRetry()) {
+    if (isRetried(this.#rule!.plan.retry, head, this.#grpc) && this.#mayRetry()) {
       this.#endAttempt(head.status);
       this.#dropAttempt();
       return this.#retryLater();
@@ -411,12 +427,15 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     this.#stage = 'answering';
     this.#body.forget();
     markAnswer(head, this.#conn!.answerSeen, this.#listener!, this.#port.runtime);
+    this.#grpc?.readAnswer(head);
     this.#sendHead(head);
   }
 
   onAnswerBody(bytes: Buffer): void {
     this.#bytesOut += bytes.length;
-    if (this.#stream.sendBody(bytes) || this.#answerPaused || this.#conn === undefined) return;
+    const flows = this.#stream.sendBody(bytes);
+    if (this.#grpc?.answerFault !== undefined) return this.onRequestFault(this.#grpc.answerFault);
+    if (flows || this.#answerPaused || this.#conn === undefined) return;
     this.#answerPaused = true;
     this.#conn.pauseAnswer();
   }
@@ -496,14 +515,15 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     if (fault.blame === 'client' && !this.#body.ended && fault.code !== 'route.none') this.#stream.closeAfterAnswer();
     this.requestId ||= this.#port.runtime.traceIds.traceId();
     const { requestId } = this;
-    const accept = this.request.headers.get('accept');
-    this.#answerHere(problemAnswer(fault, { requestId, planVersion: this.#port.planVersion, accept }));
+    const { planVersion } = this.#port;
+    const facts = { requestId, planVersion, accept: this.request.headers.get('accept') };
+    this.#answerHere(this.#grpc?.faultAnswer(fault, requestId) ?? problemAnswer(fault, facts));
   }
 
   /** The answer has begun and cannot be completed: the client must be able to tell. */
   #breakOff(fault: Fault): void {
     this.#fault = fault;
-    this.#stream.cut();
+    if (this.#grpc?.endBy(fault) !== true) this.#stream.cut();
     this.#finish();
   }
 
@@ -513,6 +533,7 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     const fault = (): Fault => new Fault('exchange.timeout', `Request did not finish in ${delayMs} ms`);
     this.#timer = new Timed(() => this.onRequestFault(fault()));
     this.#port.runtime.wheel.arm(this.#timer, delayMs);
+    this.#grpc?.armed(this.times.headMs + delayMs);
   }
 
   #armAttempt(delayMs: number): void {
@@ -564,6 +585,7 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     metrics.end(this.request.method, this.#status, this.times.endMs - this.times.startMs);
     if (rule !== undefined) {
       for (const filter of rule.chain.onEnd) filter.onEnd!(this);
+      if (this.#grpc !== undefined) metrics.grpc(this.#grpc.endedWith(this.#fault), this.#match.matchedPath);
       if (this.#bytesIn > 0 || this.#bytesOut > 0) metrics.bodies(this.#bytesIn, this.#bytesOut);
       rule.end();
     }
@@ -579,6 +601,7 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     const entry = entryOf(this, this.#stream.facts, {
       path: this.#pathAsked,
       status: this.#status,
+      grpcStatus: this.#grpc?.endedWith(this.#fault) ?? -1,
       fault: this.#fault,
       cluster: this.#backend?.cluster?.key ?? '',
       endpoint: this.#endpoint?.name ?? '',

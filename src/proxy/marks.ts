@@ -73,6 +73,7 @@ type Told = Pick<
   AccessEntry,
   | 'path'
   | 'status'
+  | 'grpcStatus'
   | 'fault'
   | 'cluster'
   | 'endpoint'
