@@ -13,7 +13,7 @@ import { Fault } from '../base/fault.ts';
 import { Timed } from '../base/timers.ts';
 import type { Exchange as FilterExchange, Filter, RouteMatch, Verdict } from '../filter/filter.ts';
 import type { Headers } from '../http/headers.ts';
-import { isIdempotent, type RequestHead, type ResponseHead } from '../http/message.ts';
+import type { RequestHead, ResponseHead } from '../http/message.ts';
 import { checkQuery, normalisePath } from '../http/path.ts';
 import { SEEN_TE_TRAILERS, SEEN_UNDERSCORE } from '../http/seen.ts';
 import type {
@@ -32,13 +32,11 @@ import { startMirrors, type Mirror } from './mirror.ts';
 import { RequestBody } from './request-body.ts';
 import type { ListenerView, LivePort } from './runtime.ts';
 import { filterFailed, type Rule, type RuleBackend } from './rule.ts';
+import { type Circumstances, SecondAttempts } from './second-attempts.ts';
 import type { Endpoint } from './upstream/endpoint.ts';
 import type { ConnWaiter } from './upstream/pool.ts';
 
 type Stage = 'request' | 'waiting' | 'sent' | 'answering' | 'tunnel' | 'done';
-
-/** An upstream that gives back every request, or loses every connection, is not tried for ever. */
-const REPLAYS_MAX = 4;
 
 const NO_MATCH: RouteMatch = { matchedPath: undefined };
 
@@ -68,9 +66,7 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
   #conn: ClientStream | undefined;
   #endpoint: Endpoint | undefined;
   #attempts = 0;
-  #retries = 0;
-  #connectFailures = 0;
-  #replays = 0;
+  readonly #again = new SecondAttempts();
   #attemptTimer: Timed | undefined;
   #cancelBackoff: (() => void) | undefined;
 
@@ -283,54 +279,23 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
   /** Nothing of an answer was passed on yet: try again where that is safe and allowed, else say what happened. */
   #onAttemptLost(fault: Fault, connection: 'fresh' | 'reused', bytesReceived: number): void {
     this.#disarmAttempt();
-    const { counters, budget, plan } = this.#backend!.cluster!;
-    const nowMs = this.#port.runtime.wheel.nowMs;
-    const replay =
-      connection === 'reused' && bytesReceived === 0 && fault.mayRetry('reused') && fault.code === 'upstream.closed';
-    if (replay && this.#body.replayable && isIdempotent(this.request.method) && this.#countReplay()) {
-      counters.replayed();
-      return this.#attempt('fresh');
-    }
-    // The upstream says that it has not looked at the request (RFC 9113 section 8.7): whatever it was, it may go again.
-    if (fault.code === 'upstream.unprocessed' && this.#body.replayable && this.#replays < REPLAYS_MAX) {
-      this.#replays++;
-      counters.replayed();
-      return this.#attempt('any');
-    }
-    const unsent = fault.code === 'upstream.connect-refused' || fault.code === 'upstream.connect-timeout';
-    if (unsent && this.#connectFailures < plan.settings.connectRetries && budget.take(nowMs)) {
-      this.#connectFailures++;
-      counters.retried();
-      return this.#attempt('any');
-    }
-    if (fault.mayRetry('reused') && this.#mayRetry()) return this.#retryLater();
-    const exhausted = fault.code === 'upstream.closed' && this.#retries > 0;
+    const again = this.#again.after({ fault, connection, bytesReceived }, this.#circumstances());
+    if (again === 'later') return this.#retryLater();
+    if (again !== 'no') return this.#attempt(again);
+    const exhausted = fault.code === 'upstream.closed' && this.#again.retries > 0;
     this.#fail(exhausted ? new Fault('upstream.retries-exhausted', fault.detail) : fault);
   }
 
-  /** Where a route says how many retries there may be, a replay is one of them: the upstream must not see more. */
-  #countReplay(): boolean {
+  #circumstances(): Circumstances {
+    const { method } = this.request;
     const { retry } = this.#rule!.plan;
-    if (retry === undefined) return this.#replays++ < REPLAYS_MAX;
-    if (this.#retries >= retry.attempts) return false;
-    this.#retries++;
-    return true;
-  }
-
-  /** Whether the retry policy of the route allows one more attempt. */
-  #mayRetry(): boolean {
-    const { retry } = this.#rule!.plan;
-    if (retry === undefined || this.#retries >= retry.attempts || !this.#body.replayable) return false;
-    return this.#backend!.cluster!.budget.take(this.#port.runtime.wheel.nowMs);
+    return { method, body: this.#body, cluster: this.#backend!.cluster!, retry, nowMs: this.#port.runtime.wheel.nowMs };
   }
 
   #retryLater(): void {
-    this.#retries++;
-    this.#backend!.cluster!.counters.retried();
     this.#stage = 'waiting';
-    const { backoffMs } = this.#rule!.plan.retry!;
-    const waitMs = backoffMs * 2 ** Math.min(6, this.#retries - 1) * (0.75 + this.#port.runtime.random.unit() / 2);
-    this.#cancelBackoff = this.#port.runtime.clock.after(waitMs, () => {
+    const { clock, random } = this.#port.runtime;
+    this.#cancelBackoff = clock.after(this.#again.waitMs(this.#rule!.plan.retry!, random.unit()), () => {
       this.#cancelBackoff = undefined;
       this.#attempt('any');
     });
@@ -347,7 +312,7 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
       bodyLength: request.bodyLength,
       upgrade: request.upgrade,
       expectContinue: request.expectContinue && !this.#body.ended && this.#body.keptBytes === 0,
-      teTrailers: (this.#stream.seen & SEEN_TE_TRAILERS) !== 0,
+      teTrailers: this.#grpc !== undefined || (this.#stream.seen & SEEN_TE_TRAILERS) !== 0,
     };
   }
 
@@ -418,7 +383,7 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
   }
 
   onAnswerHead(head: ResponseHead): void {
-    if (isRetried(this.#rule!.plan.retry, head, this.#grpc) && this.#mayRetry()) {
+    if (isRetried(this.#rule!.plan.retry, head, this.#grpc) && this.#again.take(this.#circumstances())) {
       this.#endAttempt(head.status);
       this.#dropAttempt();
       return this.#retryLater();

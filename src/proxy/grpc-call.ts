@@ -105,11 +105,7 @@ export class GrpcCall implements ServerStream {
       this.#requestMeter = new MessageMeter(grpc.requestMessageBytesMax);
       if (this.#form !== 'grpc') this.#translate(request);
     }
-    if (this.#native) {
-      this.#answerMeter = new MessageMeter(grpc?.answerMessageBytesMax ?? 0);
-      // Hop-by-hop, so it is ours to say; servers of gRPC look for it (PROTOCOL-HTTP2, "TE").
-      request.headers.set('te', 'trailers');
-    }
+    if (this.#native) this.#answerMeter = new MessageMeter(grpc?.answerMessageBytesMax ?? 0);
     return undefined;
   }
 

@@ -35,7 +35,8 @@ const ROWS: readonly (readonly [rule: string, pieces: readonly string[], want: s
   ['cut off', ['YWJjYQ'], 'incomplete'],
 ];
 
-for (const [rule, pieces, want] of ROWS) void test(`base64 in pieces: ${rule}`, () => assert.equal(decode(pieces), want));
+for (const [rule, pieces, want] of ROWS)
+  void test(`base64 in pieces: ${rule}`, () => assert.equal(decode(pieces), want));
 
 void test('an answer in text form reads back piece by piece', () => {
   const pieces = ['a', 'bc', '', 'defg'].map((text) => encodeText(Buffer.from(text)).toString('latin1'));
