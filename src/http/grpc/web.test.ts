@@ -23,7 +23,7 @@ const ROWS: readonly (readonly [rule: string, pieces: readonly string[], want: s
   ['two pads at the end', ['YQ=='], 'a'],
   ['padding in the middle', ['YQ==YWI=YWJj'], 'aababc'],
   ['padding in the middle of a piece and across pieces', ['YQ', '==Y', 'WI=YW', 'Jj'], 'aababc'],
-  ['character by character', [...'YWJjZGVmZw=='], 'abcdefg'],
+  ['character by character', 'YWJjZGVmZw=='.split(''), 'abcdefg'],
   ['all characters', ['+/A9'], '\xfb\xf0\x3d'],
   ['the URL alphabet', ['-_A9'], 'fault'],
   ['a line end', ['YWJj\r\n=='], 'fault'],
