@@ -21,6 +21,12 @@ export interface ConnectionLimits {
   readonly requestsPerConnectionMax: number;
   /** Open connections of this port in one worker. Beyond: the newest is closed at once. */
   readonly connectionsMax: number;
+  /** Requests that one HTTP/2 connection may have open at a time. Beyond: refused, to be sent again. */
+  readonly streamsMax: number;
+  /** Bytes of one request body over HTTP/2 that may wait for a slow upstream: its flow-control window. */
+  readonly windowBytes: number;
+  /** The same for all requests of one HTTP/2 connection together; twice as many are held at most. */
+  readonly connectionWindowBytes: number;
 }
 
 /** Timeouts of one listening port, one for each state of a connection. 0 means none. */
@@ -39,6 +45,8 @@ export interface ConnectionTimeouts {
   readonly writeIdleMs: number;
   /** After the last answer, waiting for the peer to close (RFC 9112 section 9.6). */
   readonly lingerMs: number;
+  /** Silence of an HTTP/2 client with requests open, until a PING asks whether it is still there. */
+  readonly pingMs: number;
 }
 
 /** How long a tunnel (a WebSocket, another switched protocol, a connection below HTTP) may last. 0 means for ever. */
@@ -63,6 +71,10 @@ export const CONNECTION_LIMITS: ConnectionLimits = {
   trailerBytesMax: 8_192,
   requestsPerConnectionMax: 100_000,
   connectionsMax: 50_000,
+  streamsMax: 128,
+  // A stream fills 100 Mbit/s over 20 ms, and four of them the connection.
+  windowBytes: 256 * 1024,
+  connectionWindowBytes: 1024 * 1024,
 };
 
 export const CONNECTION_TIMEOUTS: ConnectionTimeouts = {
@@ -73,6 +85,7 @@ export const CONNECTION_TIMEOUTS: ConnectionTimeouts = {
   exchangeMs: 0,
   writeIdleMs: 60_000,
   lingerMs: 2_000,
+  pingMs: 60_000,
 };
 
 /** What is left of a listener that was removed, or of a process that ends, has this long to finish unless `--drain` says otherwise. */

@@ -96,6 +96,12 @@ const SERVER_METRICS = {
     labels: ['port', 'reason'],
     help: 'TLS handshakes with clients that failed.',
   },
+  fourways_http2_connection_errors_total: {
+    type: 'counter',
+    unit: '',
+    labels: ['port', 'reason'],
+    help: 'HTTP/2 connections of clients that were ended: by error code, or by what was overdone.',
+  },
 } as const satisfies Record<string, MetricDef>;
 
 /** What the proxy asks of upstreams. */

@@ -141,6 +141,11 @@ export class PortMetrics {
     if (!this.#retired) this.#metrics.counter('fourways_tls_handshake_failures_total', [this.#port, reason]).add(1);
   }
 
+  /** @param reason  one of the reasons of http/h2/frame.ts: a closed list */
+  http2Failed(reason: string): void {
+    if (!this.#retired) this.#metrics.counter('fourways_http2_connection_errors_total', [this.#port, reason]).add(1);
+  }
+
   /** For {@link TrafficMetrics}. */
   retire(): void {
     this.#retired = true;

@@ -6,7 +6,8 @@ import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Fault } from '../base/fault.ts';
 import type { TunnelLimits } from '../base/limits.ts';
-import { H1ServerConn } from '../http/h1/server-conn.ts';
+import type { H2ConnectionError } from '../http/h2/frame.ts';
+import { type ClientWire, serveConn } from '../http/serve-conn.ts';
 import type { ClientFacts, RequestSink, ServerConn, ServerStream, ServerStreamEvents } from '../http/stream.ts';
 import type { TunnelSides } from '../http/tunnel.ts';
 import type { PortState } from '../ir/port-state.ts';
@@ -30,6 +31,14 @@ export interface BoundPortOptions {
 /** Connections that the kernel keeps until they are accepted. */
 const BACKLOG = 4_096;
 
+/** Lines of the log about clients of HTTP/2 are at least so far apart: a flood of them must not become one of lines. */
+const FAILURE_LINE_MS = 100;
+
+interface Served {
+  readonly socket: Duplex;
+  readonly intake?: Intake | undefined;
+}
+
 export class BoundPort implements LivePort, RequestSink {
   readonly runtime: Runtime;
   readonly metrics: PortMetrics;
@@ -47,6 +56,7 @@ export class BoundPort implements LivePort, RequestSink {
   /** When the drain is over; undefined before it has begun. */
   #drainEndMs: number | undefined;
   readonly #quiet = Promise.withResolvers<void>();
+  #saidMs = -Infinity;
 
   constructor(options: BoundPortOptions) {
     this.#options = options;
@@ -172,7 +182,7 @@ export class BoundPort implements LivePort, RequestSink {
     tls.accept(socket, {
       onSecure: (secured, facts) => {
         this.#handshakes.delete(socket);
-        this.#serve({ socket: secured }, facts);
+        this.#serve({ socket: secured }, facts, facts.alpn === 'h2' ? 'h2' : 'http/1.1');
       },
       onFailed: () => this.#handshakes.delete(socket),
     });
@@ -180,13 +190,13 @@ export class BoundPort implements LivePort, RequestSink {
 
   #servePlain(accepted: net.Socket): void {
     const { socket, intake } = adoptAccepted(accepted);
-    this.#serve({ socket, intake }, plainFacts(socket));
+    this.#serve({ socket, intake }, plainFacts(socket), this.view.http2 ? 'look' : 'http/1.1');
   }
 
-  #serve({ socket, intake }: { socket: Duplex; intake?: Intake | undefined }, facts: ClientFacts): void {
+  #serve({ socket, intake }: Served, facts: ClientFacts, wire: ClientWire): void {
     const { limits, timeouts } = this.view.plan;
     this.metrics.connectionsOpen.add(1);
-    const conn = new H1ServerConn({
+    const conn = serveConn(wire, {
       socket,
       intake,
       facts,
@@ -194,10 +204,20 @@ export class BoundPort implements LivePort, RequestSink {
       wheel: this.runtime.wheel,
       limits,
       timeouts,
+      onFailed: (error) => this.#onFailed(error, facts.peerIp),
       onClosed: (closed) => this.#onClosed(closed),
     });
     this.#conns.add(conn);
     if (this.#drainEndMs !== undefined) conn.drain();
+  }
+
+  /** A client of HTTP/2 broke a rule or overdid something, and loses its connection. */
+  #onFailed({ reason, detail }: H2ConnectionError, client: string): void {
+    this.metrics.http2Failed(reason);
+    const { wheel, log } = this.runtime;
+    if (wheel.nowMs - this.#saidMs < FAILURE_LINE_MS) return;
+    this.#saidMs = wheel.nowMs;
+    log.warn('An HTTP/2 connection was ended', { port: this.view.key, client, reason, detail });
   }
 
   #onClosed(conn: ServerConn): void {

@@ -43,6 +43,8 @@ export interface PortView {
   readonly key: string;
   readonly plan: PlanPort;
   readonly listeners: PortListeners<ListenerView>;
+  /** Whether any of the listeners speaks HTTP/2. */
+  readonly http2: boolean;
 }
 
 /** What a bound port shows to its exchanges: always the newest snapshot. */

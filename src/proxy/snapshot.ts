@@ -117,6 +117,10 @@ function viewsOf(
     byPort.set(view.plan.port, rows);
   }
   const views = new Map<string, PortView>();
-  for (const [key, plan] of ports) views.set(key, { key, plan, listeners: new PortListeners(byPort.get(key) ?? []) });
+  for (const [key, plan] of ports) {
+    const rows = byPort.get(key) ?? [];
+    const http2 = rows.some(([, view]) => view.plan.settings.httpVersions.includes('h2'));
+    views.set(key, { key, plan, listeners: new PortListeners(rows), http2 });
+  }
   return views;
 }

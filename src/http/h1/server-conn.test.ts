@@ -5,7 +5,7 @@ import { systemClock } from '../../base/clock.ts';
 import { CONNECTION_LIMITS, CONNECTION_TIMEOUTS } from '../../base/limits.ts';
 import { TimerWheel } from '../../base/timers.ts';
 import { H1ServerConn } from './server-conn.ts';
-import { EchoSink } from './testing/echo-sink.ts';
+import { EchoSink } from '../testing/echo-sink.ts';
 
 interface Heard {
   readonly answer: string;

@@ -17,12 +17,12 @@ import { Headers } from '../headers.ts';
 import type { RequestHead, ResponseHead } from '../message.ts';
 import { SocketTunnel } from '../socket-tunnel.ts';
 import type { ClientFacts, RequestSink, ServerConn, ServerStream, ServerStreamEvents } from '../stream.ts';
+import { TargetReader } from '../target-reader.ts';
 import type { Tunnel } from '../tunnel.ts';
 import { acceptOf, offersWebSocket, takeKey } from '../ws/handshake.ts';
 import { BodyReader, type BodySink } from './body-reader.ts';
 import { HeadCollector } from './head-collector.ts';
 import { emptyFacts, type HeadFacts, parseRequestHead } from './parse-head.ts';
-import { TargetReader } from './target-reader.ts';
 import { type Framing, WireWriter } from './wire-writer.ts';
 
 export interface ServerConnOptions {

@@ -228,7 +228,9 @@ export class H2Core<S extends H2Stream> implements OutFlowOwner, StreamsOwner<S>
     if (this.#state !== 'open') return;
     this.#state = 'ending';
     this.#frames.stop();
-    this.#writer.goAway(Math.min(this.streams.lastPeerId, this.streams.lastServedId), code, debug);
+    const { lastPeerId, lastServedId } = this.streams;
+    const said = code === H2_ERROR.NO_ERROR && lastServedId <= lastPeerId;
+    if (!said) this.#writer.goAway(Math.min(lastPeerId, lastServedId), code, debug);
     this.#writer.flush();
     this.#loseStreams();
     this.#disarm();

@@ -27,8 +27,6 @@ const PRICES = {
 
 export type FloodKind = keyof typeof PRICES;
 
-export const FLOOD_KINDS = Object.keys(PRICES) as readonly FloodKind[];
-
 /** In the purse at the start and at most: a peer may cancel as many requests at once as it may have open, and again. */
 const PURSE_MIN = 2_000;
 const RESETS_OF_ALL_STREAMS = 2;

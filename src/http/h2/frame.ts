@@ -66,8 +66,6 @@ export const H2_ERROR = {
   HTTP_1_1_REQUIRED: 13,
 } as const;
 
-export type H2ErrorName = keyof typeof H2_ERROR;
-
 const ERROR_NAMES: readonly string[] = Object.keys(H2_ERROR);
 
 /** For logs: codes that are not known print as numbers (RFC 9113 section 7: they are no error of their own). */

@@ -88,7 +88,7 @@ export abstract class H2Stream {
   abstract onBroken(what: 'malformed' | 'too-large', detail: string): void;
   /** The stream is closed: by the peer, with its code, or with the connection. */
   abstract onReset(code: number, by: 'peer' | 'connection'): void;
-  /** Everything was sent, the end included, and the peer has not ended yet. */
+  /** Everything was sent, the end included. The state says whether the peer has ended too. */
   abstract onSent(): void;
   /** What waited to be sent is nearly gone. */
   abstract onWritable(): void;

@@ -122,8 +122,8 @@ export class Streams<S extends H2Stream> {
   /** Our side of the stream ended. */
   sent(stream: S): void {
     stream.state = step(stream.state, 'end-out');
-    if (stream.state === 'closed') this.#close(stream);
-    else stream.onSent();
+    stream.onSent();
+    this.closeIfEnded(stream);
   }
 
   /** Resets a stream; whoever carries it knows. */

@@ -45,6 +45,23 @@ const Limits = Type.Object(
         description: `Open connections of the port in one worker. Default: ${CONNECTION_LIMITS.connectionsMax}.`,
       }),
     ),
+    streamsMax: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 10_000,
+        description: `Requests that one HTTP/2 connection may have open at a time. Default: ${CONNECTION_LIMITS.streamsMax}.`,
+      }),
+    ),
+    windowBytes: Type.Optional(
+      size({
+        description: `Bytes of one request body over HTTP/2 that may wait for a slow upstream, at least 65535. Default: ${CONNECTION_LIMITS.windowBytes}.`,
+      }),
+    ),
+    connectionWindowBytes: Type.Optional(
+      size({
+        description: `The same for all requests of one HTTP/2 connection together; twice as many are held at most. Default: ${CONNECTION_LIMITS.connectionWindowBytes}.`,
+      }),
+    ),
   },
   { ...strict, description: 'Limits of the port of the listener.' },
 );
@@ -62,6 +79,10 @@ const Timeouts = Type.Object(
     exchange: timeout('From the head of the request to the end of the answer.', CONNECTION_TIMEOUTS.exchangeMs),
     writeIdle: timeout('Longest time that a client may refuse to read.', CONNECTION_TIMEOUTS.writeIdleMs),
     linger: timeout('After the last answer, waiting for the client to close.', CONNECTION_TIMEOUTS.lingerMs),
+    ping: timeout(
+      'Silence of an HTTP/2 client with requests open, until a PING asks whether it is still there.',
+      CONNECTION_TIMEOUTS.pingMs,
+    ),
   },
   { ...strict, description: 'Timeouts of the port of the listener, one for each state of a connection.' },
 );

@@ -3,10 +3,17 @@
  *
  * @see RFC 9112 section 3.2, the four forms of a request target
  */
-import { Fault } from '../../base/fault.ts';
-import { parseAuthority } from '../authority.ts';
-import type { RequestHead } from '../message.ts';
-import type { HeadFacts } from './parse-head.ts';
+import { Fault } from '../base/fault.ts';
+import { parseAuthority } from './authority.ts';
+import type { RequestHead } from './message.ts';
+
+/** What a head says of its target. */
+export interface TargetFacts {
+  readonly minorVersion: 0 | 1;
+  readonly method: string;
+  readonly target: string;
+  readonly host: string | undefined;
+}
 
 /** One for each connection: requests on it mostly name the same host, which is then read once. */
 export class TargetReader {
@@ -14,7 +21,7 @@ export class TargetReader {
   #lastHost = '';
 
   /** Fills method, authority, host, path and query of `request`; the path is not normalised yet. */
-  read(head: HeadFacts, request: RequestHead): Fault | undefined {
+  read(head: TargetFacts, request: RequestHead): Fault | undefined {
     const { method, target } = head;
     request.method = method;
     let authority = head.host;
@@ -39,7 +46,7 @@ export class TargetReader {
     return undefined;
   }
 
-  #readAuthority(authority: string, head: HeadFacts, request: RequestHead): Fault | undefined {
+  #readAuthority(authority: string, head: TargetFacts, request: RequestHead): Fault | undefined {
     request.authority = authority;
     if (authority === '') {
       request.host = '';

@@ -1,9 +1,9 @@
 /** A request sink for tests: answers each request with what it read of it. */
-import type { Fault } from '../../../base/fault.ts';
-import { answerFor } from '../../../base/fault.ts';
-import { Headers } from '../../headers.ts';
-import type { ResponseHead } from '../../message.ts';
-import type { RequestSink, ServerStream, ServerStreamEvents } from '../../stream.ts';
+import type { Fault } from '../../base/fault.ts';
+import { answerFor } from '../../base/fault.ts';
+import { Headers } from '../headers.ts';
+import type { ResponseHead } from '../message.ts';
+import type { RequestSink, ServerStream, ServerStreamEvents } from '../stream.ts';
 
 /** One line per event, so that a test compares lists. */
 export class EchoSink implements RequestSink {
