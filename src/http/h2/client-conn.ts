@@ -26,6 +26,8 @@ export interface H2ClientConnOptions {
   readonly keepAliveMs: number;
   /** Requests at a time, whatever the upstream allows. */
   readonly streamsMax: number;
+  /** How many it is held to allow until it says so; {@link STREAMS_BEFORE_SETTINGS} when nothing is known. */
+  readonly peerStreamsMax: number;
   /** Silence, while requests are open, until the upstream is asked whether it is there; 0 for never. */
   readonly pingIntervalMs: number;
   /** For that, and for everything else that an upstream owes at once. */
@@ -50,7 +52,7 @@ const HEADERS_MAX = 256;
 const TRAILER_BYTES_MAX = 16_384;
 
 /** What RFC 9113 section 6.5.2 advises servers to allow at least: held to be so until they say. */
-const STREAMS_BEFORE_SETTINGS = 100;
+export const STREAMS_BEFORE_SETTINGS = 100;
 
 /** All answers of a connection together may be on their way like so many of them that nobody reads. */
 const WINDOWS_PER_CONNECTION = 4;
@@ -130,7 +132,7 @@ export class H2ClientConn implements ClientStreamHost, H2Side<H2ClientStream>, T
   }
 
   get #peerStreamsMax(): number {
-    return this.core.ready ? this.core.peer.streamsMax : STREAMS_BEFORE_SETTINGS;
+    return this.core.ready ? this.core.peer.streamsMax : this.#options.peerStreamsMax;
   }
 
   /** Takes a place for one request; only when there is {@link H2ClientConn.room}. */

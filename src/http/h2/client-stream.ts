@@ -189,6 +189,7 @@ export class H2ClientStream extends H2Stream implements ClientStream {
   onBody(bytes: Buffer): void {
     if (this.#tunnel !== undefined) return this.#tunnel.onBytes(bytes);
     this.#bytesReceived += bytes.length;
+    if (!this.#answered) return this.#malformed('Body before the head');
     this.#arm();
     this.#events?.onAnswerBody(bytes);
   }
@@ -197,6 +198,7 @@ export class H2ClientStream extends H2Stream implements ClientStream {
     if (this.#tunnel !== undefined) return this.#tunnel.onEnd();
     const events = this.#events;
     if (events === undefined) return;
+    if (!this.#answered) return this.#malformed('End before the head');
     this.#release();
     // RFC 9113 section 8.1: nobody wants the rest of the request, and the upstream may not even take it.
     if (!this.#requestSent) this.#host.core.reset(this, H2_ERROR.CANCEL);

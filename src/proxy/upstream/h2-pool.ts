@@ -1,6 +1,6 @@
 /** Connections of HTTP/2 to one endpoint: each carries many requests at a time. The one with the fewest takes the next. */
 import type { Duplex } from 'node:stream';
-import { H2ClientConn } from '../../http/h2/client-conn.ts';
+import { H2ClientConn, STREAMS_BEFORE_SETTINGS } from '../../http/h2/client-conn.ts';
 import { h2ErrorName } from '../../http/h2/frame.ts';
 import type { ClientStream } from '../../http/stream.ts';
 import type { Intake } from '../../net/read-buffer.ts';
@@ -58,6 +58,7 @@ export class H2Pool implements Pool {
       idleMs: settings.idleMs,
       keepAliveMs,
       ...settings.http2,
+      peerStreamsMax: Math.min(STREAMS_BEFORE_SETTINGS, this.#peerStreamsMax),
       onIdle: () => this.#countIdle(1),
       onRoom: () => this.#host.onRoom(),
       onPeerStreamsMax: (streamsMax) => (this.#peerStreamsMax = streamsMax),
