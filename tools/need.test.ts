@@ -9,6 +9,16 @@ test('need: a program that no folder of the path has is missing', () => {
   ];
   assert.deepEqual(missingNeeds(needs, '/nowhere:/bin:/usr/bin'), [needs[1]]);
   assert.deepEqual(missingNeeds(needs, ''), needs);
+  assert.deepEqual(
+    missingNeeds(
+      [
+        { ...needs[0]!, folders: '/nowhere/*:/bi*' },
+        { ...needs[0]!, folders: '/bi*' },
+      ],
+      '',
+    ),
+    [{ ...needs[0]!, folders: '/nowhere/*:/bi*' }],
+  );
 });
 
 test('need: nothing is missing while the tests run', () => {

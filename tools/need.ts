@@ -5,12 +5,14 @@
  * `node tools/need.ts` checks, and installs what is missing when it runs as root.
  */
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, globSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 interface Need {
   /** The program that must be found in PATH. */
   readonly program: string;
+  /** Where else it may be, as a glob of folders: Debian keeps the programs of each PostgreSQL apart. */
+  readonly folders?: string;
   /** The Debian package that has it. */
   readonly package: string;
   readonly why: string;
@@ -19,12 +21,22 @@ interface Need {
 export const NEEDS: readonly Need[] = [
   { program: 'bash', package: 'bash', why: 'the completion script is loaded and asked' },
   { program: 'curl', package: 'curl', why: 'the lines that the example prints are run as they stand' },
+  {
+    program: 'initdb',
+    folders: '/usr/lib/postgresql/*/bin',
+    package: 'postgresql',
+    why: 'state that several processes share is tried on a PostgreSQL of the tests',
+  },
+  { program: 'pebble', package: 'pebble', why: 'certificates are ordered from an ACME server that is not ours' },
   { program: 'openssl', package: 'openssl', why: 'certificates of the TLS tests, and a client that is not ours' },
 ];
 
 /** The needs whose program is not in `path`, which has the form of the PATH variable. */
 export function missingNeeds(needs: readonly Need[], path: string): Need[] {
-  return needs.filter(({ program }) => !path.split(delimiter).some((folder) => isExecutable(join(folder, program))));
+  return needs.filter(({ program, folders }) => {
+    const places = [...path.split(delimiter), ...(folders === undefined ? [] : globSync(folders))];
+    return !places.some((folder) => isExecutable(join(folder, program)));
+  });
 }
 
 function isExecutable(path: string): boolean {

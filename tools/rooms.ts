@@ -14,6 +14,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   net: ['base'],
   http: ['base', 'net'],
   observe: ['base', 'net', 'http'],
+  store: ['base'],
   filter: ['base', 'schema', 'http'],
   filters: ['base', 'schema', 'http', 'filter'],
   proxy: ['base', 'net', 'http', 'ir', 'observe', 'filter'],
@@ -40,7 +41,12 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** The only npm packages that the product may load, and the one room that may load each. */
-export const PACKAGES: Readonly<Record<string, string>> = { typebox: 'schema', yaml: 'resource' };
+export const PACKAGES: Readonly<Record<string, string>> = {
+  typebox: 'schema',
+  yaml: 'resource',
+  '@electric-sql/pglite': 'store',
+  pg: 'store',
+};
 
 export interface Breach {
   readonly file: string;

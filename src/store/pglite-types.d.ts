@@ -1,0 +1,10 @@
+/**
+ * What we use of `@electric-sql/pglite` (named in `paths` of tsconfig.json). Its own
+ * declarations need those of browsers and of Emscripten, which nothing else here does.
+ */
+export class PGlite {
+  /** @param dataDir  a folder, or `memory://` */
+  static create(dataDir: string): Promise<PGlite>;
+  query<T>(sql: string, values?: readonly unknown[]): Promise<{ readonly rows: T[] }>;
+  close(): Promise<void>;
+}
