@@ -13,6 +13,7 @@ const ROOT = new URL('..', import.meta.url).pathname;
 const PROGRAMS: readonly { readonly name: string; readonly entry: string; readonly what: string }[] = [
   { name: 'proxy', entry: 'src/main/worker.ts', what: 'a proxy worker' },
   { name: 'control', entry: 'src/main/up.ts', what: 'the control thread of "fourways up"' },
+  { name: 'store', entry: 'src/store/pglite-thread.ts', what: 'the thread of the embedded store' },
   { name: 'cli', entry: 'src/cli/main.ts', what: 'the command line before it knows its command' },
 ];
 

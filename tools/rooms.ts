@@ -21,6 +21,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   resource: ['base', 'schema', 'filters/configs.ts', 'filters/*/config.ts'],
   compile: ['base', 'schema', 'ir', 'resource', 'filters/configs.ts', 'filters/*/config.ts'],
   source: ['base', 'schema', 'net', 'http', 'resource'],
+  acme: ['base', 'observe', 'store', 'resource', 'compile'],
   control: ['base', 'ir', 'observe', 'resource', 'compile', 'source'],
   api: ['base', 'schema', 'http', 'ir', 'observe', 'resource', 'compile', 'control'],
   cli: [
@@ -46,6 +47,7 @@ export const PACKAGES: Readonly<Record<string, string>> = {
   yaml: 'resource',
   '@electric-sql/pglite': 'store',
   pg: 'store',
+  'acme-client': 'acme',
 };
 
 export interface Breach {

@@ -6,10 +6,14 @@ import { lowerRoute } from './route.ts';
 import { lookIn } from './tables.ts';
 
 /** @param before  the bundle of the last compile: a part with the same content stays the same object, also where it was made again */
-export function assemble({ gateways, routes, streams, clusters }: Found, before: PlanBundle | undefined): PlanBundle {
+export function assemble(
+  { gateways, acme, routes, streams, clusters }: Found,
+  before: PlanBundle | undefined,
+): PlanBundle {
   const planRoutes: Record<string, PlanRoute> = {};
   for (const { parts } of routes)
     for (const [key, part] of parts) planRoutes[key] = kept(before?.plan.routes[key], part);
+  for (const [key, part] of acme.routes) planRoutes[key] = kept(before?.plan.routes[key], part);
   const planStreams: Record<string, PlanStream> = {};
   for (const { parts } of streams)
     for (const [key, part] of parts) planStreams[key] = kept(before?.plan.streams[key], part);
@@ -43,9 +47,9 @@ function planClusters(clusters: Found['clusters'], before: PlanBundle | undefine
 }
 
 /** The routes of the plan made once more, with the places where rules and filters were written. */
-export function placedRoutes({ routes, inventory }: Found): PlanBundle['plan']['routes'] {
+export function placedRoutes({ routes, acme, inventory }: Found): PlanBundle['plan']['routes'] {
   const look = lookIn(inventory.tables);
-  return Object.fromEntries(routes.flatMap(({ route }) => lowerRoute(route, look, 'keep').parts));
+  return Object.fromEntries([...routes.flatMap(({ route }) => lowerRoute(route, look, 'keep').parts), ...acme.routes]);
 }
 
 function kept<T extends PlanPart>(was: T | undefined, is: T): T {

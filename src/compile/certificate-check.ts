@@ -1,6 +1,7 @@
 /** What is doubtful about certificates that can be used: they are served, and said. */
 import { keyOf } from '../resource/resource.ts';
 import { type Finding, warning } from './finding.ts';
+import type { Found } from './found.ts';
 import { certificateCovers } from './hostname.ts';
 import type { ListenerBase } from './listener.ts';
 
@@ -26,13 +27,35 @@ export function certificateFindings({ owner, spec, hostname, certificates }: Lis
   return findings;
 }
 
-function doubtOf(
-  { notBeforeMs, notAfterMs }: { readonly notBeforeMs: number; readonly notAfterMs: number },
-  nowMs: number,
-): string | undefined {
+export function doubtOf({ notBeforeMs, notAfterMs }: Life, nowMs: number): string | undefined {
   if (notAfterMs <= nowMs) return `has expired on ${dayOf(notAfterMs)}`;
   if (notBeforeMs > nowMs) return `is not valid before ${dayOf(notBeforeMs)}`;
-  return notAfterMs - nowMs < EXPIRES_SOON_MS ? `expires on ${dayOf(notAfterMs)}` : undefined;
+  return soonMs({ notBeforeMs, notAfterMs }) <= nowMs ? `expires on ${dayOf(notAfterMs)}` : undefined;
+}
+
+/** When a certificate is about to end: a quarter of its life before, so that one of a few days is not always about to. */
+function soonMs({ notBeforeMs, notAfterMs }: Life): number {
+  return notAfterMs - Math.min(EXPIRES_SOON_MS, (notAfterMs - notBeforeMs) / 4);
+}
+
+interface Life {
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+}
+
+/** The next time at which {@link doubtOf} says something else of a certificate in use, though nothing is edited. */
+export function nextChangeMs({ gateways: { gateways, sets } }: Found, nowMs: number): number | undefined {
+  let next: number | undefined;
+  for (const { listeners } of [...gateways, ...sets]) {
+    for (const { certificates } of listeners) {
+      for (const { pair } of certificates) {
+        for (const atMs of [pair.notBeforeMs, soonMs(pair), pair.notAfterMs]) {
+          if (atMs > nowMs && (next === undefined || atMs < next)) next = atMs;
+        }
+      }
+    }
+  }
+  return next;
 }
 
 function dayOf(ms: number): string {

@@ -10,19 +10,24 @@
 import type { Problem } from '../base/problem.ts';
 import type { Plan, PlanBundle } from '../ir/plan.ts';
 import { keyOf, type Resource, type StreamRoute } from '../resource/resource.ts';
+import { type CertificateWish, type Issued, NOTHING_ISSUED } from './acme.ts';
+import { readAcme } from './acme-pass.ts';
 import { assemble, placedRoutes } from './assemble.ts';
 import { readTrust, type TrustView } from './backend-tls.ts';
+import { nextChangeMs } from './certificate-check.ts';
 import { ClusterCensus } from './census.ts';
 import { type BackendLevel, backendLevelOf, type ClusterResult, lowerCluster } from './cluster.ts';
 import { ConditionMemory } from './condition.ts';
 import type { Found } from './found.ts';
 import { GatewayPass } from './gateway-pass.ts';
+import { type IssuerView, readIssuer } from './issuer.ts';
 import { diffLists, type ListDelta, Memo } from './memo.ts';
 import { type Level, levelOf } from './policies.ts';
 import { problemsOf } from './problems.ts';
 import { Rivals } from './rivals.ts';
 import { lowerRoute, type RouteResult } from './route.ts';
 import type { MatchedRoute } from './rule.ts';
+import { type ServedCertificate, servedCertificates } from './served-certificate.ts';
 import { Shadows } from './shadow.ts';
 import type { RuntimeState, StatusItem } from './status-item.ts';
 import { statusItems } from './status.ts';
@@ -52,6 +57,12 @@ export interface Compiled {
    * are asked for: they cost a parse of each document, and they move without the plan being another one.
    */
   withPlaces(plan: Plan): Plan;
+  /** Certificates that are wanted from ACME, issued or not. */
+  readonly wishes: readonly CertificateWish[];
+  /** When problems and statuses change although nothing is edited: a certificate begins, ends, or is about to. */
+  readonly nextChangeMs: number | undefined;
+  /** Every certificate that is in the plan, and those that are awaited. */
+  certificates(): ServedCertificate[];
   /** Every object with its `.status`. */
   statusOf(runtime: RuntimeState): StatusItem[];
 }
@@ -65,6 +76,7 @@ const CLUSTER_TABLES = [
   'backendLevels',
   'ConfigMap',
   'grants',
+  'issued',
   'parents',
   'Secret',
   'Service',
@@ -80,6 +92,7 @@ export class Compiler {
   readonly #levels = new Memo<CompileTables, Level>();
   readonly #backendLevels = new Memo<CompileTables, BackendLevel>();
   readonly #trusts = new Memo<CompileTables, TrustView>();
+  readonly #issuers = new Memo<CompileTables, IssuerView>();
   readonly #targets = new Memo<CompileTables, PolicyTargets>();
   readonly #rivals = new Rivals();
   readonly #routes = new Memo<CompileTables, RouteResult, MatchedRoute>();
@@ -101,13 +114,17 @@ export class Compiler {
     this.#conditions = new ConditionMemory((): number => options.wallMs());
   }
 
-  /** @param resources  in the order of their files; of two with the same name the first counts */
-  compile(resources: readonly Resource[]): Compiled {
+  /**
+   * @param issued  what came of the wishes of the compile before
+   * @param resources  in the order of their files; of two with the same name the first counts
+   */
+  compile(resources: readonly Resource[], issued: Issued = NOTHING_ISSUED): Compiled {
     const { controllerName } = this.#options;
-    const inventory = takeInventory(resources, this.#inventory);
+    const inventory = takeInventory(resources, issued, this.#inventory);
     this.#inventory = inventory;
     this.#readPolicies(inventory);
     const gateways = this.#gatewayPass.run(inventory, this.#options.wallMs());
+    const acme = readAcme(gateways, issued.challenges);
     const targets = this.#readTargets(inventory);
     const routes = this.#lowerRoutes(inventory);
     const streams = this.#lowerStreams(inventory);
@@ -117,7 +134,7 @@ export class Compiler {
     const streamDelta = diffLists(this.#streamResults, streams);
     this.#streamResults = streams;
     const clusters = this.#lowerClusters([delta, streamDelta], inventory.tables);
-    const found: Found = { inventory, gateways, routes, streams, clusters, targets };
+    const found: Found = { inventory, gateways, acme, routes, streams, clusters, targets };
 
     this.#bundle = assemble(found, this.#bundle);
     const bundle = this.#bundle;
@@ -127,8 +144,12 @@ export class Compiler {
       bundle,
       problems: problemsOf(found, { shadows: this.#shadows.findings(), suggestions: this.#suggestions }),
       made: { routes: this.#routes.made, clusters: this.#clusters.made },
+      wishes: acme.wishes,
+      nextChangeMs: nextChangeMs(found, this.#options.wallMs()),
+      certificates: () => servedCertificates(found, this.#options.wallMs()),
       withPlaces: (plan) => ({ ...plan, routes: placedRoutes(found) }),
-      statusOf: (runtime) => statusItems(found, { runtime, version, memory, controllerName }),
+      statusOf: (runtime) =>
+        statusItems(found, { runtime, version, memory, controllerName, nowMs: this.#options.wallMs() }),
     };
   }
 
@@ -136,6 +157,7 @@ export class Compiler {
     this.#levels.begin(tables);
     this.#backendLevels.begin(tables);
     this.#trusts.begin(tables);
+    this.#issuers.begin(tables);
     for (const [key, policies] of tables.policies) {
       tables.levels.set(
         key,
@@ -146,6 +168,13 @@ export class Compiler {
       tables.backendLevels.set(
         key,
         this.#backendLevels.get(key, [policies], () => backendLevelOf(policies)),
+      );
+    }
+    for (const issuer of byKind.AcmeIssuer) {
+      const key = keyOf(issuer);
+      tables.issuers.set(
+        key,
+        this.#issuers.get(key, [issuer], (look) => readIssuer(issuer, look)),
       );
     }
     for (const policy of byKind.BackendTLSPolicy) {

@@ -1,3 +1,4 @@
+import type { AcmePassResult } from './acme-pass.ts';
 import type { ClusterResult } from './cluster.ts';
 import type { GatewayPassResult } from './gateway-pass.ts';
 import type { RouteResult } from './route.ts';
@@ -9,6 +10,7 @@ import type { PolicyTargets } from './targets.ts';
 export interface Found {
   readonly inventory: Inventory;
   readonly gateways: GatewayPassResult;
+  readonly acme: AcmePassResult;
   readonly routes: readonly RouteResult[];
   /** Routes below HTTP. */
   readonly streams: readonly StreamResult[];

@@ -22,8 +22,8 @@ import { endsTls, type ListenerBase } from './listener.ts';
 import { Memo } from './memo.ts';
 import { type Candidate, type PortsResult, sharePorts, type SharedPort, transportOf } from './ports.ts';
 import { brokenAt, isGatewayKind, missing, type Reference } from './reference.ts';
-import { nameSecret } from './secret.ts';
-import { byAge, type CompileTables, findObject, type Inventory, type Look, lookIn } from './tables.ts';
+import { nameAlpnChallenge, nameSecret, type NamedSecret } from './secret.ts';
+import { alpnKey, byAge, type CompileTables, findObject, type Inventory, type Look, lookIn } from './tables.ts';
 
 export interface GatewayPassOptions {
   readonly controllerName: string;
@@ -78,7 +78,7 @@ export class GatewayPass {
         ...listeners.flatMap((listener) => [...listener.findings, ...certificateFindings(listener, nowMs)]),
       );
     }
-    return { gateways, sets, classes, ports, ...this.#plan(gateways, sets, ports), findings };
+    return { gateways, sets, classes, ports, ...this.#plan([...gateways, ...sets], ports, tables), findings };
   }
 
   #readGateways(
@@ -141,9 +141,9 @@ export class GatewayPass {
   }
 
   #plan(
-    gateways: readonly GatewayBase[],
-    sets: readonly SetBase[],
+    bases: readonly (GatewayBase | SetBase)[],
     { ports, verdicts }: PortsResult,
+    tables: CompileTables,
   ): Pick<GatewayPassResult, 'planPorts' | 'planListeners' | 'secrets'> {
     const planPorts: Record<string, PlanPort> = {};
     for (const [key, shared] of ports) {
@@ -155,14 +155,18 @@ export class GatewayPass {
     }
     const planListeners: Record<string, PlanListener> = {};
     const secrets: Record<string, PlanSecret> = {};
-    for (const base of [...gateways, ...sets]) {
+    for (const base of bases) {
       const { addresses } = 'set' in base ? base.gateway : base;
       for (const listener of base.listeners) {
         if (verdicts.get(listener)?.served !== true) continue;
+        const challenge = challengeOf(listener, tables);
+        if (challenge !== undefined) secrets[challenge.ref.secret] = challenge.secret;
         for (const [i, address] of addresses.entries()) {
           const key = listenerKey(listener, address, i);
           const port = portKey(address, listener.spec.port, transportOf(listener.spec));
-          planListeners[key] = this.#listeners.get(key, [listener, port], () => planListener(listener, port));
+          planListeners[key] = this.#listeners.get(key, [listener, port, challenge], () =>
+            planListener(listener, port, challenge),
+          );
         }
         for (const certificate of listener.certificates) {
           const { ref, secret } = nameSecret(certificate);
@@ -204,7 +208,7 @@ function viewOf(listener: ListenerBase, addresses: readonly string[]): ListenerV
 }
 
 /** With several addresses, each has a listener of its own in the plan; the first keeps the plain name. */
-function listenerKey({ key }: ListenerBase, address: string, index: number): string {
+export function listenerKey({ key }: ListenerBase, address: string, index: number): string {
   return index === 0 ? key : `${key}@${address}`;
 }
 
@@ -248,12 +252,25 @@ function planPort(
   };
 }
 
-function planListener({ spec, hostname, settings, tls, certificates }: ListenerBase, port: string): PlanListener {
+/** What answers tls-alpn-01 on a listener; undefined while no validation runs. */
+function challengeOf({ acme }: ListenerBase, { alpnChallenges }: CompileTables): NamedSecret | undefined {
+  const challenge = acme === undefined ? undefined : alpnChallenges.get(alpnKey(acme));
+  return challenge === undefined ? undefined : nameAlpnChallenge(challenge);
+}
+
+function planListener(listener: ListenerBase, port: string, challenge: NamedSecret | undefined): PlanListener {
+  const { spec, hostname, settings, tls, certificates, acme } = listener;
   return {
     port,
     hostname,
     publicPort: spec.port,
-    ...(endsTls(spec) && { tls: { certificates: certificates.map((one) => nameSecret(one).ref), ...tls } }),
+    ...(endsTls(spec) && {
+      tls: {
+        certificates: certificates.map((one) => nameSecret(one).ref),
+        ...tls,
+        ...(acme !== undefined && { acme: challenge === undefined ? {} : { challenge: challenge.ref } }),
+      },
+    }),
     ...streamOf(spec, settings),
     settings: settings.listener,
   };

@@ -6,13 +6,14 @@
 import type { PlanPort, TlsPolicy } from '../ir/plan.ts';
 import { GATEWAY_GROUP } from '../resource/fields.ts';
 import type { Listener } from '../resource/kinds/gateway.ts';
-import { type Gateway, keyOf, type ListenerSet, type Secret } from '../resource/resource.ts';
+import { type Gateway, keyOf, type ListenerSet, resourceKey, type Secret } from '../resource/resource.ts';
+import { type AcmeRequest, awaited, ISSUER_OPTION, readAcmeRequest, unusedOption } from './acme.ts';
 import type { KeyPair } from './certificate.ts';
 import { error, type Finding } from './finding.ts';
 import type { AskedFilter, Level } from './policies.ts';
-import { brokenAt, resolveCa, resolveKeyPair, toReference } from './reference.ts';
+import { brokenAt, issuedKeyPair, resolveCa, resolveKeyPair, toReference } from './reference.ts';
 import { type ListenerSettings, settingsFor } from './settings.ts';
-import { type Look, targetKey } from './tables.ts';
+import { type Look, lookUp, targetKey } from './tables.ts';
 import { readTlsOptions, tlsPolicyOf, type TlsPolicyView } from './tls-policy.ts';
 
 /** Kinds of routes that each protocol carries. A protocol that is not here is not served. */
@@ -53,6 +54,8 @@ export interface ListenerBase {
   /** A reference that leads nowhere, the first one. The listener may be served all the same. */
   readonly unresolved: Reason | undefined;
   readonly certificates: readonly Certificate[];
+  /** The certificate that it wants to be ordered, whether or not it is here. */
+  readonly acme: AcmeRequest | undefined;
   readonly validation: PlanPort['clientValidation'];
   readonly settings: ListenerSettings;
   readonly tls: TlsPolicy;
@@ -89,6 +92,7 @@ export function readListener(input: ListenerInput, look: Look): ListenerBase {
     notAccepted: protocolFault(input, findings) ?? tls.notAccepted ?? validation.notAccepted,
     unresolved: kinds.unresolved ?? certificates.unresolved ?? validation.unresolved,
     certificates: certificates.certificates,
+    acme: certificates.acme,
     validation: validation.validation,
     settings,
     tls: tls.policy,
@@ -103,8 +107,10 @@ export function endsTls({ protocol, tls }: Listener): boolean {
 }
 
 /** Whether the listener can be served, its neighbours aside. */
-export function isServable({ spec, kinds, notAccepted, certificates }: ListenerBase): boolean {
-  return notAccepted === undefined && kinds.length > 0 && (!endsTls(spec) || certificates.length > 0);
+export function isServable({ spec, kinds, notAccepted, certificates, acme }: ListenerBase): boolean {
+  if (notAccepted !== undefined || kinds.length === 0) return false;
+  // A listener whose certificate is ordered answers the validation (RFC 8737), and refuses everybody else.
+  return !endsTls(spec) || certificates.length > 0 || acme !== undefined;
 }
 
 function levelsOf({ owner, gateway, spec }: ListenerInput, look: Look): (Level | undefined)[] {
@@ -163,32 +169,74 @@ function readKinds(
   return { kinds: [...kinds], ...(unresolved !== undefined && { unresolved }) };
 }
 
-function readCertificates(
-  { owner, spec, index }: ListenerInput,
-  { look, findings }: Work,
-): { certificates: readonly Certificate[]; unresolved?: Reason } {
+interface CertificateReading {
+  readonly certificates: readonly Certificate[];
+  readonly acme?: AcmeRequest;
+  readonly unresolved?: Reason;
+}
+
+function readCertificates(input: ListenerInput, work: Work): CertificateReading {
+  const { owner, spec, index } = input;
   if (!endsTls(spec)) return { certificates: [] };
   const refs = spec.tls?.certificateRefs ?? [];
+  const ordered = orderedSecret(input, work.look);
   const certificates: Certificate[] = [];
   let unresolved: Reason | undefined;
   for (const [i, ref] of refs.entries()) {
+    if (ordered?.index === i) continue;
     const field = `/spec/listeners/${index}/tls/certificateRefs/${i}`;
     const found = resolveKeyPair(owner, toReference(ref, owner), {
-      look,
+      look: work.look,
       reasons: { invalid: 'InvalidCertificateRef' },
     });
     if (found.broken === undefined) certificates.push({ ...found.ok, field });
     else {
-      findings.push(brokenAt(owner, field, found.broken));
+      work.findings.push(brokenAt(owner, field, found.broken));
       unresolved ??= found.broken;
     }
   }
+  if (ordered !== undefined) return withOrdered(input, { ...work, named: ordered.key, certificates, unresolved });
   if (refs.length === 0) {
     const message = 'A listener where TLS ends needs a certificate: name a Secret in tls.certificateRefs';
-    findings.push(error('listener.tls', owner, { field: `/spec/listeners/${index}`, message }));
+    work.findings.push(error('listener.tls', owner, { field: `/spec/listeners/${index}`, message }));
     unresolved = { reason: 'InvalidCertificateRef', message };
-  }
+  } else if (spec.tls?.options?.[ISSUER_OPTION] !== undefined) work.findings.push(unusedOption(input));
   return { certificates, ...(unresolved !== undefined && { unresolved }) };
+}
+
+interface Ordered {
+  /** Of the reference that names it; undefined when none does. */
+  readonly index: number | undefined;
+  readonly key: string | undefined;
+}
+
+/** The Secret that is to be ordered: the first that is named and that the operator has not written, or an unnamed one. */
+function orderedSecret({ owner, spec }: ListenerInput, look: Look): Ordered | undefined {
+  if (spec.tls?.options?.[ISSUER_OPTION] === undefined) return undefined;
+  const refs = spec.tls.certificateRefs.map((ref) => toReference(ref, owner));
+  if (refs.length === 0) return { index: undefined, key: undefined };
+  const index = refs.findIndex(
+    (to) => to.kind === 'Secret' && to.group === '' && lookUp(look, 'Secret', to) === undefined,
+  );
+  if (index < 0) return undefined;
+  const { namespace, name } = refs[index]!;
+  return { index, key: resourceKey('Secret', namespace, name) };
+}
+
+interface OrderedWork extends Work {
+  readonly named: string | undefined;
+  readonly certificates: Certificate[];
+  readonly unresolved: Reason | undefined;
+}
+
+function withOrdered(input: ListenerInput, work: OrderedWork): CertificateReading {
+  const { certificates } = work;
+  const { request, unresolved: refused } = readAcmeRequest(input, work);
+  if (request === undefined) return { certificates, unresolved: work.unresolved ?? refused! };
+  const issued = issuedKeyPair(request.secret, work.look);
+  if (issued !== undefined) certificates.push({ ...issued, field: request.field });
+  const unresolved = work.unresolved ?? (issued === undefined ? awaited(request) : undefined);
+  return { certificates, acme: request, ...(unresolved !== undefined && { unresolved }) };
 }
 
 interface Validation {

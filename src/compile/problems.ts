@@ -42,13 +42,13 @@ export function problemsOf(found: Found, { shadows, suggestions }: ProblemParts)
 
 /** Lists with something in them; of thousands of routes nearly all have nothing to say. */
 function findingLists(found: Found, shadows: readonly Finding[]): (readonly Finding[])[] {
-  const { inventory, gateways, routes, streams, clusters, targets } = found;
-  const { levels, backendLevels, trusts } = inventory.tables;
-  const lists: (readonly Finding[])[] = [inventory.findings, gateways.findings];
+  const { inventory, gateways, acme, routes, streams, clusters, targets } = found;
+  const { levels, backendLevels, trusts, issuers } = inventory.tables;
+  const lists: (readonly Finding[])[] = [inventory.findings, gateways.findings, acme.findings];
   const take = ({ findings }: { readonly findings: readonly Finding[] }): void => {
     if (findings.length > 0) lists.push(findings);
   };
-  for (const results of [levels, backendLevels, trusts]) results.forEach(take);
+  for (const results of [levels, backendLevels, trusts, issuers]) results.forEach(take);
   targets.forEach(take);
   routes.forEach(take);
   streams.forEach(take);

@@ -1,6 +1,6 @@
 /** References from one resource to another: whether they may be made, and what stands at their end. */
 import { GATEWAY_GROUP } from '../resource/fields.ts';
-import { type ConfigMap, describe, keyOf, type Resource, type Secret } from '../resource/resource.ts';
+import { type ConfigMap, describe, keyOf, type Resource, resourceKey, type Secret } from '../resource/resource.ts';
 import { type Flaw, type KeyPair, readCaBundle, readKeyPair } from './certificate.ts';
 import { type Absent, error, type Finding } from './finding.ts';
 import { type Look, lookUp } from './tables.ts';
@@ -111,11 +111,21 @@ export function resolveKeyPair(
     return { broken: wrongKind(to, reasons.kind ?? reasons.invalid, 'a Secret') };
   }
   if (!isGranted(from, to, look)) return { broken: notGranted(from, to) };
-  const secret = lookUp(look, 'Secret', to);
+  const secret = lookUp(look, 'Secret', to) ?? look('issued', resourceKey('Secret', to.namespace, to.name));
   if (secret === undefined) return { broken: missing(to, reasons.invalid) };
   const pair = keyPairOf(secret);
   if ('flaw' in pair) return { broken: flawed(secret, pair, reasons.invalid) };
   return { ok: { secret, pair } };
+}
+
+/** The key pair of a certificate that was ordered; undefined while there is none. */
+export function issuedKeyPair(
+  key: string,
+  look: Look,
+): { readonly secret: Secret; readonly pair: KeyPair } | undefined {
+  const secret = look('issued', key);
+  const pair = secret === undefined ? undefined : keyPairOf(secret);
+  return secret === undefined || pair === undefined || 'flaw' in pair ? undefined : { secret, pair };
 }
 
 /** The certificates to trust in a ConfigMap or Secret, as PEM. */

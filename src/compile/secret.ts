@@ -3,6 +3,7 @@ import type { PlanSecret, PlanSecretRef } from '../ir/plan.ts';
 import { hashSecret } from '../ir/version.ts';
 import { keyOf, type Secret } from '../resource/resource.ts';
 import type { KeyPair } from './certificate.ts';
+import type { AlpnChallenge } from './tables.ts';
 
 export interface NamedSecret {
   readonly ref: PlanSecretRef;
@@ -18,5 +19,19 @@ export function nameSecret({ secret, pair }: { readonly secret: Secret; readonly
   const value: PlanSecret = { certificatePem: pair.certificatePem, privateKeyPem: pair.privateKeyPem };
   const fresh: NamedSecret = { ref: { secret: keyOf(secret), hash: hashSecret(value) }, secret: value };
   named.set(pair, fresh);
+  return fresh;
+}
+
+const challenges = new WeakMap<AlpnChallenge, NamedSecret>();
+
+/** The certificate that answers a validation: a secret of its own beside that of the listener. */
+export function nameAlpnChallenge(challenge: AlpnChallenge): NamedSecret {
+  const known = challenges.get(challenge);
+  if (known !== undefined) return known;
+  const { certificatePem, privateKeyPem, secret, hostname } = challenge;
+  const value: PlanSecret = { certificatePem, privateKeyPem };
+  const key = `AcmeChallenge/${secret.slice('Secret/'.length)}/${hostname}`;
+  const fresh: NamedSecret = { ref: { secret: key, hash: hashSecret(value) }, secret: value };
+  challenges.set(challenge, fresh);
   return fresh;
 }

@@ -7,6 +7,7 @@ import type { Found } from './found.ts';
 import { type Draft, fails, holds, holdsUnless } from './condition.ts';
 import { DEFAULT_ADDRESS, type GatewayBase, type SetBase } from './gateways.ts';
 import { transportOf } from './ports.ts';
+import { certificateConditions, isAwaiting } from './status-certificate.ts';
 import type { ListenerBase, Reason } from './listener.ts';
 import { type StatusWork, subjectOf } from './status-item.ts';
 
@@ -92,6 +93,7 @@ class Entry {
         ? fails('Conflicted', { reason: 'NoConflicts', message: '' })
         : holds('Conflicted', verdict.conflict),
       ...(verdict?.overlap === undefined ? [] : [holds('OverlappingTLSConfig', verdict.overlap)]),
+      ...certificateConditions(listener, this.#parts.found.acme.refused.get(listener), work),
     ];
     return {
       name,
@@ -114,7 +116,10 @@ class Entry {
     if (!this.valid) return fails('Programmed', { reason: 'Invalid', message: this.#whyInvalid() });
     switch (sockets.state) {
       case 'bound':
-        return holds('Programmed');
+        // Without a certificate nobody can be served, though the port is there.
+        return isAwaiting(listener)
+          ? fails('Programmed', { ...listener.unresolved!, reason: 'Pending' })
+          : holds('Programmed');
       case 'pending':
         return fails('Programmed', PENDING);
       case 'failed':
@@ -153,7 +158,7 @@ function socketsOf({ spec }: ListenerBase, { gateway, work }: EntryParts): Socke
  * of the object before goes on being true: nothing of it has been taken away.
  */
 function keepWhilePending(owner: Gateway | ListenerSet, draft: Draft, { memory }: StatusWork, part = ''): Draft {
-  if (draft.reason !== PENDING.reason) return draft;
+  if (draft.message !== PENDING.message) return draft;
   const known = memory.recall(subjectOf(owner, part), draft.type);
   return known === undefined
     ? draft

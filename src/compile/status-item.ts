@@ -1,6 +1,7 @@
 /** What a status is made of, and the object that carries it. */
 import type { PortStates } from '../ir/port-state.ts';
 import type { Resource } from '../resource/resource.ts';
+import type { CertificateProgress } from './acme.ts';
 import type { ConditionMemory, Subject } from './condition.ts';
 
 /** What is true of the running proxies. */
@@ -11,6 +12,8 @@ export interface RuntimeState {
   readonly ports: PortStates;
   /** Version of the plan that every worker has applied; undefined before the first. */
   readonly appliedVersion: string | undefined;
+  /** Of certificates that are ordered, by key of their Secret; absent where nothing is ordered. */
+  progressOf?(secret: string): CertificateProgress | undefined;
 }
 
 /** An object as Kubernetes has it, without its spec. */
@@ -34,6 +37,8 @@ export interface StatusWork {
   /** Version of the plan of this compile. */
   readonly version: string;
   readonly memory: ConditionMemory;
+  /** Milliseconds since the epoch. */
+  readonly nowMs: number;
   readonly controllerName: string;
   /** Number of attached routes by `Gateway/NS/NAME/LISTENER`. */
   readonly attached: ReadonlyMap<string, number>;

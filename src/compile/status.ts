@@ -25,11 +25,19 @@ export function statusItems(found: Found, basis: Omit<StatusWork, 'attached'>): 
     ...sets.map((base) => itemOf(base.set, listenerSetStatus(base, found, work))),
     ...routeStatuses(found, work).map(({ resource, status }) => itemOf(resource, status)),
     ...policyStatuses(found, { ...work, broken }).map(({ resource, status }) => itemOf(resource, status)),
+    ...issuerStatuses(found, work),
     ...found.inventory.byKind.Backend.map((backend) => {
       const drafts = [holds('Accepted'), holdsUnless('ResolvedRefs', broken.get(backend))];
       return itemOf(backend, { conditions: memory.stamp(subjectOf(backend), drafts) });
     }),
   ];
+}
+
+function issuerStatuses({ inventory: { tables } }: Found, { memory }: StatusWork): StatusItem[] {
+  return [...tables.issuers.values()].map(({ issuer, unresolved }) => {
+    const drafts = [holds('Accepted'), holdsUnless('ResolvedRefs', unresolved)];
+    return itemOf(issuer, { conditions: memory.stamp(subjectOf(issuer), drafts) });
+  });
 }
 
 function classStatus(

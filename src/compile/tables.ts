@@ -12,12 +12,15 @@ import {
   type ResourceKind,
   resourceKey,
   type ResourceOf,
+  type Secret,
 } from '../resource/resource.ts';
+import type { AcmeChallenge, Issued } from './acme.ts';
 import type { TrustView } from './backend-tls.ts';
 import type { BackendLevel } from './cluster.ts';
 import { error, type Finding } from './finding.ts';
 import type { ParentView } from './gateways.ts';
 import { groupBy, type Look as LookIn, sameItems } from './memo.ts';
+import type { IssuerView } from './issuer.ts';
 import type { Level } from './policies.ts';
 import type { Rival } from './rivals.ts';
 
@@ -51,10 +54,26 @@ type PassTables = {
   readonly trusts: Map<string, TrustView>;
   /** Routes of the other kind that take hosts of a route away, by {@link resourceKey} of the loser. */
   readonly rivals: Map<string, readonly Rival[]>;
+  /** What the AcmeIssuers say, by {@link resourceKey}. */
+  readonly issuers: Map<string, IssuerView>;
 };
 
+/** Not written by the operator: what came of certificates that were ordered. */
+type IssuedTables = {
+  /** By {@link resourceKey}. */
+  readonly issued: ReadonlyMap<string, Secret>;
+  /** Certificates that answer tls-alpn-01, by {@link alpnKey}. */
+  readonly alpnChallenges: ReadonlyMap<string, AlpnChallenge>;
+};
+
+export type AlpnChallenge = Extract<AcmeChallenge, { readonly kind: 'tls-alpn-01' }>;
+
+export function alpnKey({ secret, hostname }: { readonly secret: string; readonly hostname: string }): string {
+  return `${secret}#${hostname}`;
+}
+
 // Aliases, not interfaces: only those fit the index of `Tables`.
-export type CompileTables = KindTables & GroupTables & PassTables;
+export type CompileTables = KindTables & GroupTables & PassTables & IssuedTables;
 
 export type Look = LookIn<CompileTables>;
 
@@ -113,7 +132,11 @@ export interface Inventory {
 }
 
 /** Kinds whose resources did not change keep their lists and tables, down to the same objects. */
-export function takeInventory(resources: readonly Resource[], before: Inventory | undefined): Inventory {
+export function takeInventory(
+  resources: readonly Resource[],
+  { secrets, challenges }: Issued,
+  before: Inventory | undefined,
+): Inventory {
   const given = new Map<ResourceKind, Resource[]>(KINDS.map((kind) => [kind, []]));
   for (const resource of resources) given.get(resource.kind)!.push(resource);
 
@@ -138,9 +161,15 @@ export function takeInventory(resources: readonly Resource[], before: Inventory 
     parents: new Map(),
     trusts: new Map(),
     rivals: new Map(),
+    issuers: new Map(),
+  };
+  const alpn = challenges.filter((challenge) => challenge.kind === 'tls-alpn-01');
+  const issuedTables: IssuedTables = {
+    issued: secrets,
+    alpnChallenges: new Map(alpn.map((challenge) => [alpnKey(challenge), challenge])),
   };
   return {
-    tables: { ...(tables as unknown as KindTables), ...groups(byKind, before), ...passTables },
+    tables: { ...(tables as unknown as KindTables), ...groups(byKind, before), ...passTables, ...issuedTables },
     byKind,
     findings,
     given,
@@ -179,6 +208,7 @@ function takeKind(list: readonly Resource[], findings: Finding[]): Map<string, R
 }
 
 const KINDS = [
+  'AcmeIssuer',
   'Backend',
   'BackendPolicy',
   'BackendTLSPolicy',

@@ -2,6 +2,7 @@
 import { nearest } from '../base/problem.ts';
 import type { TlsPolicy } from '../ir/plan.ts';
 import type { Resource } from '../resource/resource.ts';
+import { ISSUER_OPTION } from './acme.ts';
 import { cipherFault, isGroup } from './certificate.ts';
 import { TLS_POLICY } from './defaults.ts';
 import { error, type Finding, warning } from './finding.ts';
@@ -126,6 +127,8 @@ export function readTlsOptions(
   const { owner } = at;
   for (const [name, text] of Object.entries(options ?? {})) {
     const field = `${at.field}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`;
+    // Read with the certificates (acme.ts).
+    if (name === ISSUER_OPTION) continue;
     const option = OPTIONS[name];
     if (option === undefined) {
       findings.push(warning('tls.policy', owner, { field, message: unknownOption(name) }));
@@ -146,8 +149,9 @@ export function readTlsOptions(
 }
 
 function unknownOption(name: string): string {
-  const near = nearest(name, Object.keys(OPTIONS));
-  const hint = near === undefined ? `known are ${Object.keys(OPTIONS).join(', ')}` : `did you mean "${near}"`;
+  const known = [...Object.keys(OPTIONS), ISSUER_OPTION];
+  const near = nearest(name, known);
+  const hint = near === undefined ? `known are ${known.join(', ')}` : `did you mean "${near}"`;
   return `Unknown TLS option "${name}": ${hint}`;
 }
 

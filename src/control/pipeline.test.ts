@@ -37,7 +37,16 @@ function madeBy(make: () => Compiled, more: Partial<Loaded> = {}): Loaded {
 }
 
 function compiled(bundle: PlanBundle, problems: readonly Problem[] = []): Compiled {
-  return { bundle, problems, made: { routes: 0, clusters: 0 }, withPlaces: (plan) => plan, statusOf: () => [] };
+  return {
+    bundle,
+    problems,
+    made: { routes: 0, clusters: 0 },
+    wishes: [],
+    nextChangeMs: undefined,
+    certificates: () => [],
+    withPlaces: (plan) => plan,
+    statusOf: () => [],
+  };
 }
 
 function reading(plan: PlanBundle, ...problems: Problem[]): Loaded {

@@ -22,7 +22,7 @@ import { ProblemLog } from './problem-log.ts';
 
 export interface PipelineOptions {
   /** May throw: a defect, which is said and changes nothing. */
-  compile(loaded: Loaded): Compiled;
+  compile(loaded: Loaded): Compiled | Promise<Compiled>;
   readonly fleet: { apply(change: Change): Promise<ApplyResult> };
   readonly clock: Clock;
   readonly log: Log;
@@ -51,6 +51,8 @@ export class Pipeline {
   #refused: string | undefined;
   #problems: readonly Problem[] = [];
   #next: Loaded | undefined;
+  /** What was offered last. */
+  #newest: Loaded | undefined;
   #running: Promise<void> | undefined;
   #waiting: ((outcome: Outcome) => void)[] = [];
 
@@ -82,7 +84,20 @@ export class Pipeline {
   /** A new state of the sources. Returns at once; of several that wait, the last is taken. */
   offer(loaded: Loaded): void {
     this.#next = loaded;
+    this.#newest = loaded;
     this.#running ??= this.#run();
+  }
+
+  /** Compiles once more what was offered last: what it depends on besides has changed. Resolves with what became of it. */
+  async again(): Promise<Outcome | undefined> {
+    if (this.#newest !== undefined) this.offer({ ...this.#newest, seenMs: this.#options.clock.nowMs() });
+    await this.settled();
+    return this.#outcome;
+  }
+
+  /** Says anew what is published: statuses changed without a change of the plan. */
+  restate(): void {
+    if (this.#published !== undefined) this.#publish({ ...this.#published });
   }
 
   /** Resolves when all that was offered is served or refused. */
@@ -115,7 +130,7 @@ export class Pipeline {
   async #step(loaded: Loaded): Promise<Outcome> {
     const { clock, fleet } = this.#options;
     const startMs = clock.nowMs();
-    const compiled = this.#compile(loaded);
+    const compiled = await this.#compile(loaded);
     if ('reason' in compiled) return { kind: 'refused', reason: compiled.reason };
     this.#setProblems([...loaded.problems, ...compiled.problems]);
 
@@ -145,9 +160,9 @@ export class Pipeline {
     return { kind: 'applied', version };
   }
 
-  #compile(loaded: Loaded): Compiled | { readonly reason: string } {
+  async #compile(loaded: Loaded): Promise<Compiled | { readonly reason: string }> {
     try {
-      return this.#options.compile(loaded);
+      return await this.#options.compile(loaded);
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       this.#options.log.error('The compiler failed: please report it', {

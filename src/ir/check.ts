@@ -53,8 +53,11 @@ function* listenerDefects(name: string, listener: PlanListener, { plan, secrets 
   if (!fits(listener, port)) {
     yield `Listener "${name}" does not fit protocol "${port.protocol}" of port "${listener.port}"`;
   }
-  if (listener.tls?.certificates.length === 0) yield `Listener "${name}" has no certificate`;
-  for (const ref of listener.tls?.certificates ?? []) yield* secretDefects(`Listener "${name}"`, ref, secrets);
+  if (listener.tls?.certificates.length === 0 && listener.tls.acme === undefined)
+    yield `Listener "${name}" has no certificate`;
+  const { certificates = [], acme } = listener.tls ?? {};
+  const refs = acme?.challenge === undefined ? certificates : [...certificates, acme.challenge];
+  for (const ref of refs) yield* secretDefects(`Listener "${name}"`, ref, secrets);
 }
 
 /** Whether connections that begin like this can be for the listener. */

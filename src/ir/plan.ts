@@ -98,6 +98,11 @@ export type PlanListenerStream =
 
 export interface PlanListenerTls extends TlsPolicy {
   readonly certificates: readonly PlanSecretRef[];
+  /** Present when a certificate is ordered by ACME: until it is here, `certificates` may be empty. */
+  readonly acme?: {
+    /** Shown to clients that offer `acme-tls/1`, while a validation runs (RFC 8737). */
+    readonly challenge?: PlanSecretRef;
+  };
 }
 
 /** Which TLS is spoken. */

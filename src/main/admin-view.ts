@@ -2,6 +2,8 @@ import type { AdminView, About, Readiness, StatusList } from '../api/admin/view.
 import type { Clock } from '../base/clock.ts';
 import type { Fleet } from '../control/fleet.ts';
 import type { Pipeline, Published } from '../control/pipeline.ts';
+import { certificateReport } from './certificate-report.ts';
+import type { Issuing } from './issuing.ts';
 import type { Metering } from './metering.ts';
 
 export interface AdminViewParts {
@@ -11,10 +13,11 @@ export interface AdminViewParts {
   readonly about: About;
   /** Address that `*` in the plan stands for. */
   readonly bind: string;
+  readonly issuing: Issuing;
 }
 
 /** What the admin API shows, gathered from the parts that know it. */
-export function adminView({ fleet, pipeline, metering, about, bind }: AdminViewParts): AdminView {
+export function adminView({ fleet, pipeline, metering, about, bind, issuing }: AdminViewParts): AdminView {
   let shown: { readonly published: Published; readonly list: StatusList } | undefined;
   return {
     readiness: () => readinessOf(fleet, pipeline.published?.compiled.bundle.plan.version),
@@ -26,7 +29,7 @@ export function adminView({ fleet, pipeline, metering, about, bind }: AdminViewP
       const { published } = pipeline;
       if (published === undefined) return EMPTY;
       // Made when somebody asks, and once: a list of thousands of objects is read far more rarely than it changes.
-      if (shown?.published !== published) shown = { published, list: statusList(published, bind) };
+      if (shown?.published !== published) shown = { published, list: statusList(published, { bind, issuing }) };
       return shown.list;
     },
     plan() {
@@ -40,13 +43,24 @@ export function adminView({ fleet, pipeline, metering, about, bind }: AdminViewP
     },
     about: () => about,
     stats: () => fleet.stats(),
+    certificates: () => certificateReport(pipeline.published?.compiled, issuing),
   };
 }
 
 const EMPTY: StatusList = { apiVersion: 'v1', kind: 'List', items: [] };
 
-function statusList({ compiled, ports }: Published, bind: string): StatusList {
-  const runtime = { bind, ports, appliedVersion: compiled.bundle.plan.version };
+interface StatusBasis {
+  readonly bind: string;
+  readonly issuing: Issuing;
+}
+
+function statusList({ compiled, ports }: Published, { bind, issuing }: StatusBasis): StatusList {
+  const runtime = {
+    bind,
+    ports,
+    appliedVersion: compiled.bundle.plan.version,
+    progressOf: (secret: string) => issuing.progressOf(secret),
+  };
   return { ...EMPTY, items: compiled.statusOf(runtime) };
 }
 
@@ -56,12 +70,12 @@ const STAMP_MS = 500;
 /** Statuses are made when somebody asks, but a condition says when it last changed: so they are looked at after each change. */
 export class ConditionStamper {
   readonly #clock: Clock;
-  readonly #bind: string;
+  readonly #basis: StatusBasis;
   #newest: Published | undefined;
 
-  constructor(clock: Clock, bind: string) {
+  constructor(clock: Clock, basis: StatusBasis) {
     this.#clock = clock;
-    this.#bind = bind;
+    this.#basis = basis;
   }
 
   stampSoon(published: Published): void {
@@ -70,7 +84,7 @@ export class ConditionStamper {
   }
 
   #stamp(): void {
-    if (this.#newest !== undefined) statusList(this.#newest, this.#bind);
+    if (this.#newest !== undefined) statusList(this.#newest, this.#basis);
     this.#newest = undefined;
   }
 }

@@ -44,6 +44,8 @@ export function up(options: UpOptions): Promise<Running> {
     ticketKeysMs: TICKET_KEYS_MS,
     workers: options.workers ?? availableParallelism(),
     dataDir: dataDir === undefined ? undefined : resolve(dataDir),
+    // Without a folder nothing is left behind, so nothing is ordered either.
+    ...(dataDir !== undefined && { state: { databaseUrl: undefined, key: undefined, keyFile: undefined } }),
     ports: 'alone',
     drainMs: DRAIN_MS,
     log,

@@ -8,6 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { ExitCode, UpOptions } from '../cli/command.ts';
 import { bannerLines, readyOf } from './banner.ts';
 import { type Console, openConsole } from './console.ts';
+import type { StateSettings } from './issuing.ts';
 import { HAND_OVER, listenToSignals, type Signals } from './signals.ts';
 import { allowCollecting, collectSoon } from './spare-memory.ts';
 import { StartFailure } from './start-failure.ts';
@@ -65,6 +66,7 @@ async function start(options: UpOptions, console: Console): Promise<Running> {
     workers: workersOf(options),
     ticketKeysMs,
     dataDir: dataDir ?? defaultDataDir(path),
+    state: readState(),
     ports: old === undefined ? 'alone' : 'shared',
     drainMs,
     log: console.log,
@@ -76,6 +78,16 @@ async function start(options: UpOptions, console: Console): Promise<Running> {
   console.log.info('Took over: the process before drains and ends', { pid: old });
   await openAdmin(running, options, console);
   return running;
+}
+
+/** An empty variable is one that is not set: that is how compose files leave one out. */
+function readState(): StateSettings {
+  const named = (name: string): string | undefined => process.env[name] || undefined;
+  return {
+    databaseUrl: named('DATABASE_URL'),
+    key: named('FOURWAYS_STATE_KEY'),
+    keyFile: named('FOURWAYS_STATE_KEY_FILE'),
+  };
 }
 
 /** Not inside a folder of manifests: what is kept must be there when that folder is away. */

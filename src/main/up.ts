@@ -7,6 +7,7 @@
  * Knows nothing of signals, standard output and exit codes: tests and other
  * programs start gateways with it as well.
  */
+import { randomUUID } from 'node:crypto';
 import { type AdminServer, startAdmin } from '../api/admin/server.ts';
 import type { AdminView, ProblemReport, StatusList } from '../api/admin/view.ts';
 import { systemClock } from '../base/clock.ts';
@@ -14,6 +15,7 @@ import type { Log, LogLevel } from '../base/log.ts';
 import { formatProblem } from '../base/problem.ts';
 import { ownVersion } from '../cli/version.ts';
 import type { Compiled } from '../compile/compile.ts';
+import { Expiry } from '../control/expiry.ts';
 import { Fleet } from '../control/fleet.ts';
 import { type Outcome, Pipeline } from '../control/pipeline.ts';
 import type { Plan } from '../ir/plan.ts';
@@ -23,6 +25,7 @@ import type { SourceOptions } from '../source/open-source.ts';
 import type { Loaded, Source } from '../source/source.ts';
 import { adminView, ConditionStamper } from './admin-view.ts';
 import { everyAddress } from './bind-address.ts';
+import { Issuing, type StateSettings } from './issuing.ts';
 import { Metering } from './metering.ts';
 import { bindFailure, probePort } from './port-probe.ts';
 import { StartFailure } from './start-failure.ts';
@@ -41,6 +44,8 @@ export interface UpSettings {
   readonly ticketKeysMs: number;
   /** Absolute path of the folder that keeps the last good configuration; undefined keeps nothing. */
   readonly dataDir: string | undefined;
+  /** Where durable state is, opened when a listener asks for a certificate. Absent: none is kept and nothing ordered. */
+  readonly state?: StateSettings;
   /** `shared`: bind beside another process that is taken over. */
   readonly ports: 'alone' | 'shared';
   /** How long listeners that are removed may still serve what runs there. */
@@ -111,21 +116,40 @@ export async function up(settings: UpSettings): Promise<Running> {
   ]);
   const wallMs = (): number => CLOCK.wallMs();
   const compiler = new Compiler({ controllerName: CONTROLLER_NAME, bindDefault: bind, wallMs });
-  const stamper = new ConditionStamper(CLOCK, bind);
+  const issuing: Issuing = new Issuing({
+    state: settings.state,
+    dataDir: settings.dataDir,
+    version: versions.own,
+    clock: CLOCK,
+    log,
+    metrics: metering.metrics,
+    replica: randomUUID(),
+    again: () => pipeline.again(),
+    restate: () => pipeline.restate(),
+  });
+  cleanup.defer(() => issuing.close());
+  const expiry = cleanup.adopt(
+    new Expiry({ clock: CLOCK, metrics: metering.metrics, again: () => void pipeline.again() }),
+    (opened) => opened.close(),
+  );
+  const stamper = new ConditionStamper(CLOCK, { bind, issuing });
   const pipeline: Pipeline = new Pipeline({
-    compile({ resources }) {
-      const compiled = compiler.compile(resources);
+    async compile({ resources }) {
+      const compiled = await issuing.compile(compiler, resources);
       return settings.relocation?.move(compiled) ?? compiled;
     },
     fleet,
     clock: CLOCK,
     log,
     metrics: metering.metrics,
-    onPublished: (published) => stamper.stampSoon(published),
+    onPublished(published) {
+      expiry.watch(published.compiled);
+      stamper.stampSoon(published);
+    },
   });
   const startedAt = new Date(CLOCK.wallMs()).toISOString();
   const about = { version: versions.own, node: versions.node, pid: process.pid, source: settings.path, startedAt };
-  const view = adminView({ fleet, pipeline, metering, about, bind });
+  const view = adminView({ fleet, pipeline, metering, about, bind, issuing });
   const door = cleanup.adopt(new AdminDoor(view, log), (opened) => opened.close());
   if (settings.admin !== undefined) await door.open(settings.admin);
 

@@ -36,6 +36,8 @@ export interface TlsListener {
   readonly alpn: readonly string[];
   /** In the order of preference. Several for one name are offered by key type. */
   readonly secrets: readonly KeyPair[];
+  /** Answers a validation of the host name (RFC 8737); absent while none runs. */
+  readonly challenge?: KeyPair | undefined;
 }
 
 export interface ClientValidation {
@@ -113,6 +115,7 @@ export class TlsContexts {
   find(hello: ClientHello): FoundContext | NoContext {
     const listener = this.#listenerFor(hello.serverName);
     if (listener === undefined) return 'unknown-name';
+    if (listener.challenge !== undefined && isValidation(hello)) return answerOf(listener.challenge);
     const chosen = this.#choose(listener, hello.serverName);
     if (chosen.length === 0) return 'no-certificate';
     const agreed = agreeOnProtocol(hello, {
@@ -217,6 +220,20 @@ export function contextOptions({ versionMin, versionMax, ciphers, curves }: TlsP
     ...(ciphers === '' ? {} : { ciphers }),
     ...(curves === '' ? {} : { ecdhCurve: curves }),
   };
+}
+
+/** RFC 8737 section 6.2. */
+export const ACME_PROTOCOL = 'acme-tls/1';
+
+/** RFC 8737 section 3: a validation offers this protocol and no other. */
+function isValidation({ alpn }: ClientHello): boolean {
+  return alpn.length === 1 && alpn[0] === ACME_PROTOCOL;
+}
+
+/** Used a few times in its life, so it is not kept. */
+function answerOf({ certificatePem, privateKeyPem }: KeyPair): FoundContext {
+  const context = tls.createSecureContext({ cert: certificatePem, key: privateKeyPem, ca: [] });
+  return { context, protocol: ACME_PROTOCOL };
 }
 
 function readCertificate(secret: KeyPair): ServerCertificate | { readonly flaw: string } {

@@ -13,6 +13,7 @@ import { type ClientCertificate, readClientCertificate } from './client-certific
 import { type ClientHello, readClientHello } from './client-hello.ts';
 import type { TicketKeys } from './ticket-keys.ts';
 import {
+  ACME_PROTOCOL,
   type ClientValidation,
   type FoundContext,
   type NoContext,
@@ -51,6 +52,8 @@ export interface AcceptDone {
   onSecure(socket: tls.TLSSocket, facts: SecureFacts): void;
   /** The socket is closed already. `detail` is for the log. */
   onFailed(failure: HandshakeFailure, detail: string): void;
+  /** It was a validation of ACME, which ends with its handshake. The socket is closed already. */
+  onValidated(): void;
 }
 
 /** Counts of one port: `PortMetrics` (observe/) fits as it is. */
@@ -118,8 +121,12 @@ export class PortTls {
         onSecure: (secured, facts) => {
           this.#running--;
           (secured.isSessionReused() ? metrics.handshakesResumed : metrics.handshakesFull).add(1);
-          done.onSecure(secured, facts);
+          if (facts.alpn !== ACME_PROTOCOL) return done.onSecure(secured, facts);
+          log.debug('Answered a validation of ACME', { name: facts.serverName, client: facts.peerIp });
+          endUnread(secured);
+          return done.onValidated();
         },
+        onValidated: ignore,
         onFailed: (failure, detail) => {
           this.#running--;
           metrics.handshakeFailed(failure);
@@ -149,8 +156,10 @@ export class PortTls {
   #start({ handshake, hello }: Waiting): void {
     if (handshake.ended) return;
     const found = this.#contexts.find(hello);
-    if (typeof found !== 'string') handshake.start({ ...found, clientValidation: this.#plan.clientValidation });
-    else handshake.refuse(found);
+    if (typeof found === 'string') return handshake.refuse(found);
+    // Who validates has no certificate of ours.
+    const clientValidation = found.protocol === ACME_PROTOCOL ? undefined : this.#plan.clientValidation;
+    handshake.start({ ...found, clientValidation });
   }
 }
 
@@ -319,6 +328,14 @@ function clientProblem(secured: tls.TLSSocket, shown: X509Certificate | undefine
 function peerIpOf(socket: net.Socket): string {
   const address = socket.remoteAddress ?? '';
   return address.startsWith('::ffff:') ? address.slice(7) : address;
+}
+
+/** Nothing follows a validation, and what its client sends is not read (RFC 8737 section 3). */
+function endUnread(secured: tls.TLSSocket): void {
+  secured.on('error', ignore);
+  secured.setTimeout(ALERT_LINGER_MS, () => secured.destroy());
+  secured.resume();
+  secured.end();
 }
 
 /** How long a refused client may take to read its alert. */

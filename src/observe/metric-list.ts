@@ -209,6 +209,30 @@ const PROCESS_METRICS = {
     buckets: DURATION_BUCKETS,
     help: 'Time from a change that was seen to its plan being applied on every worker.',
   },
+  fourways_certificate_expiry_timestamp_seconds: {
+    type: 'gauge',
+    unit: 'seconds',
+    labels: ['secret'],
+    help: 'When a certificate that is served ends, in seconds since the Unix epoch.',
+  },
+  fourways_acme_orders_total: {
+    type: 'counter',
+    unit: '',
+    labels: ['issuer', 'result'],
+    help: 'Orders of certificates that ended: issued, or failed.',
+  },
+  fourways_acme_leader: {
+    type: 'gauge',
+    unit: '',
+    labels: [],
+    help: '1 when this process is the one that orders certificates.',
+  },
+  fourways_store_open: {
+    type: 'gauge',
+    unit: '',
+    labels: [],
+    help: '1 when the store of durable state can be asked, 0 when it is away. Without state that is durable: 0.',
+  },
   fourways_workers_alive: { type: 'gauge', unit: '', labels: [], help: 'Workers that are running.' },
   fourways_worker_restarts_total: {
     type: 'counter',

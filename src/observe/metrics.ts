@@ -83,7 +83,7 @@ export class Histogram extends Series {
 type AnySeries = Counter | Gauge | Histogram;
 
 /** Labels whose value is the name of something that an operator may remove. */
-export const OWNER_LABELS: readonly string[] = ['http_route', 'cluster', 'port'];
+export const OWNER_LABELS: readonly string[] = ['http_route', 'cluster', 'port', 'secret'];
 
 interface Entry {
   readonly key: string;

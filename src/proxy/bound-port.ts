@@ -185,6 +185,7 @@ export class BoundPort implements LivePort, RequestSink {
         this.#serve({ socket: secured }, facts, facts.alpn === 'h2' ? 'h2' : 'http/1.1');
       },
       onFailed: () => this.#handshakes.delete(socket),
+      onValidated: () => this.#handshakes.delete(socket),
     });
   }
 

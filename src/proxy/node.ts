@@ -268,6 +268,7 @@ export class ProxyNode implements Node {
               tls: plan.tls,
               alpn: plan.settings.httpVersions,
               secrets: plan.tls.certificates.flatMap(({ secret }) => this.#secrets.get(secret) ?? []),
+              challenge: this.#secrets.get(plan.tls.acme?.challenge?.secret ?? ''),
             },
           ],
     );

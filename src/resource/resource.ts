@@ -4,6 +4,7 @@
  * gives the identical object, and the compiler leans on that.
  */
 import type { Position } from '../base/problem.ts';
+import type { AcmeIssuerSpec } from './kinds/acme-issuer.ts';
 import type { BackendPolicySpec } from './kinds/backend-policy.ts';
 import type { BackendTLSPolicySpec } from './kinds/backend-tls-policy.ts';
 import type { BackendSpec } from './kinds/backend.ts';
@@ -73,6 +74,7 @@ export type Service = WithSpec<'Service', ServiceSpec>;
 export type Policy = WithSpec<'Policy', PolicySpec>;
 export type BackendPolicy = WithSpec<'BackendPolicy', BackendPolicySpec>;
 export type Backend = WithSpec<'Backend', BackendSpec>;
+export type AcmeIssuer = WithSpec<'AcmeIssuer', AcmeIssuerSpec>;
 export type Namespace = ResourceBase<'Namespace'>;
 
 export interface EndpointSlice extends ResourceBase<'EndpointSlice'>, Readonly<EndpointSliceBody> {}
@@ -111,6 +113,7 @@ export type Resource =
   | Policy
   | BackendPolicy
   | Backend
+  | AcmeIssuer
   | TLSRoute
   | TCPRoute
   | UDPRoute;

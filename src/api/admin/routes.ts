@@ -78,6 +78,12 @@ export const ROUTES: readonly Route[] = [
     answer: async (view) => ok(await view.stats()),
   },
   {
+    path: '/certificates',
+    summary: 'Every certificate that is served or awaited, and where what is ordered is kept',
+    types: JSON_TYPES,
+    answer: (view) => ok(view.certificates()),
+  },
+  {
     path: '/version',
     summary: 'What is running',
     types: JSON_TYPES,

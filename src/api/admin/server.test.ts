@@ -21,6 +21,7 @@ const view: AdminView = {
   plan: () => plan,
   problems: () => ({ version: 'v1', problems: [] }),
   about: () => ({ version: '0.1.0', node: 'v26.0.0', pid: 1, source: '/etc', startedAt: '2026-01-01T00:00:00Z' }),
+  certificates: () => ({ orders: false, certificates: [] }),
   stats: () => Promise.reject(new Error('a defect')),
 };
 
@@ -49,7 +50,18 @@ test('admin: every path that it lists answers', async () => {
   const { paths } = JSON.parse((await ask('/')).text) as { paths: { path: string }[] };
   assert.deepEqual(
     paths.map(({ path }) => path),
-    ['/', '/healthz', '/readyz', '/metrics', '/status', '/plan', '/problems', '/endpoints', '/version'],
+    [
+      '/',
+      '/healthz',
+      '/readyz',
+      '/metrics',
+      '/status',
+      '/plan',
+      '/problems',
+      '/endpoints',
+      '/certificates',
+      '/version',
+    ],
   );
   for (const { path } of paths) {
     if (path === '/endpoints') continue;

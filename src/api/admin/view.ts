@@ -16,6 +16,7 @@ export interface AdminView {
   problems(): ProblemReport;
   about(): About;
   stats(): Promise<FleetStats>;
+  certificates(): CertificateReport;
 }
 
 export interface Readiness {
@@ -50,4 +51,37 @@ export interface About {
   readonly source: string;
   /** RFC 3339. */
   readonly startedAt: string;
+}
+
+/** Every certificate that is served or awaited. */
+export interface CertificateReport {
+  /** Where what is ordered is kept; absent where nothing is ordered. */
+  readonly store?: { readonly name: string; readonly state: 'open' | 'away'; readonly reason: string };
+  /** Whether this process orders, or another one that shares the store. */
+  readonly orders: boolean;
+  readonly certificates: readonly CertificateRow[];
+}
+
+/** One certificate on one listener. Times are RFC 3339. */
+export interface CertificateRow {
+  readonly owner: string;
+  readonly listener: string;
+  readonly hostname: string;
+  readonly ports: readonly string[];
+  /** `shop/tls`. */
+  readonly secret: string;
+  readonly state: 'valid' | 'expires-soon' | 'expired' | 'not-yet-valid' | 'awaited';
+  /** DNS names that it is for; empty while it is awaited. */
+  readonly names: readonly string[];
+  /** Who signed it, as it says. */
+  readonly issuer?: string;
+  readonly serial?: string;
+  readonly from?: string;
+  readonly until?: string;
+  /** Where it came from: an AcmeIssuer, or the place where its Secret is written. */
+  readonly source: { readonly acme: string } | { readonly file: string; readonly line: number };
+  /** When it is renewed, or tried again after an error. */
+  readonly next?: string;
+  /** Why it could not be had or renewed the last time. */
+  readonly error?: string;
 }

@@ -54,6 +54,7 @@ export class TestPort {
           secured.on('error', () => undefined);
           secured.on('data', (bytes: Buffer) => secured.end(`echo ${bytes.toString()}`));
         },
+        onValidated: () => this.#push('validated'),
         onFailed: (failure, detail) => {
           this.details.push(detail);
           this.#push(`failed ${failure}`);

@@ -13,7 +13,7 @@ import { type Static, Type } from '../../schema/schema.ts';
 
 const strict = { additionalProperties: false };
 
-const CACertificateReference = Type.Object(
+export const CACertificateReference = Type.Object(
   {
     group: groupName({ default: '', description: 'API group of the object; "" for ConfigMap and Secret.' }),
     kind: kindName({ default: 'ConfigMap', description: 'ConfigMap or Secret.' }),

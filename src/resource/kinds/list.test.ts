@@ -25,6 +25,19 @@ function read<K extends ResourceKind>(kind: K, text: string): ResourceOf<K> {
 const V1 = 'apiVersion: gateway.networking.k8s.io/v1';
 
 const GOOD: Readonly<Record<ResourceKind, string>> = {
+  AcmeIssuer: `apiVersion: fourways.io/v1alpha1
+kind: AcmeIssuer
+metadata: {name: authority, namespace: shop}
+spec:
+  directory: https://acme.test:14000/dir
+  email: ops@shop.test
+  termsAgreed: true
+  challenges: [tls-alpn-01, http-01]
+  externalAccount: {keyId: kid-1, secretRef: {name: binding}}
+  caCertificateRefs: [{kind: ConfigMap, name: ca}]
+  keyType: rsa-2048
+  renewBefore: 720h
+`,
   GatewayClass: `${V1}\nkind: GatewayClass\nmetadata: {name: fourways}\nspec: {controllerName: fourways.io/gateway-controller}\n`,
   Gateway: `${V1}
 kind: Gateway

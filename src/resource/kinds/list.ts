@@ -2,6 +2,7 @@
 import { GATEWAY_GROUP, OWN_GROUP } from '../fields.ts';
 import { defineKind, type Kind } from '../kind.ts';
 import { Type } from '../../schema/schema.ts';
+import { acmeIssuerRules, AcmeIssuerSpec } from './acme-issuer.ts';
 import { BackendPolicySpec } from './backend-policy.ts';
 import { BackendTLSPolicySpec } from './backend-tls-policy.ts';
 import { BackendSpec } from './backend.ts';
@@ -165,5 +166,13 @@ export const KINDS: readonly Kind[] = [
     fields: { spec: BackendSpec },
     description: 'An upstream that is not a Kubernetes Service: addresses or DNS names.',
     rules: backendRules,
+  }),
+  defineKind({
+    kind: 'AcmeIssuer',
+    group: OWN_GROUP,
+    versions: ['v1alpha1'],
+    fields: { spec: AcmeIssuerSpec },
+    description: 'An authority that certificates are ordered from by ACME (RFC 8555).',
+    rules: acmeIssuerRules,
   }),
 ];

@@ -1,0 +1,198 @@
+/**
+ * An ACME server, with an account of ours, by way of the library `acme-client`. The
+ * library speaks JWS, nonces and CSRs; when to ask again, for how long, and what an
+ * error means is decided here and in order.ts.
+ */
+import { Agent } from 'node:https';
+import acme from 'acme-client';
+import type { IssuerTerms } from '../compile/issuer.ts';
+import { type Account, AcmeRefusal, clean } from './refusal.ts';
+
+export type Order = acme.Order;
+export type Authorization = acme.Authorization;
+export type Challenge = Authorization['challenges'][number];
+
+/** One answer of the server. More than that is no certificate. */
+const ANSWER_BYTES_MAX = 1024 * 1024;
+const ANSWER_MS_MAX = 30_000;
+
+const ERROR_PREFIX = 'urn:ietf:params:acme:error:';
+
+/** The library has one HTTP client for all servers, so what concerns one of them is found by where it is. */
+const agents = new Map<string, Agent>();
+/** Of answers that say when to ask again, by their body. */
+const retryAfter = new WeakMap<object, number>();
+let prepared = false;
+
+/** Once for the process: no retries of the library, which would wait as long as a server says; errors with what they say. */
+function prepare(userAgent: string, wallMs: () => number): void {
+  if (prepared) return;
+  prepared = true;
+  const { axios } = acme;
+  const { defaults } = axios as unknown as { readonly defaults: { acmeSettings: Record<string, number> } };
+  defaults.acmeSettings = { ...defaults.acmeSettings, retryMaxAttempts: 0 };
+  axios.defaults.timeout = ANSWER_MS_MAX;
+  axios.defaults.maxContentLength = ANSWER_BYTES_MAX;
+  axios.defaults.maxRedirects = 0;
+  axios.defaults.headers.common['User-Agent'] = userAgent;
+  axios.interceptors.request.use((config) => {
+    const agent = agents.get(new URL(config.url!).host);
+    if (agent !== undefined) config.httpsAgent = agent;
+    return config;
+  });
+  axios.interceptors.response.use((response) => {
+    const { status, data, headers } = response as { status: number; data: unknown; headers: Record<string, unknown> };
+    const waitMs = readRetryAfter(headers['retry-after'], wallMs());
+    if (status < 400) {
+      if (waitMs !== undefined && typeof data === 'object' && data !== null) retryAfter.set(data, waitMs);
+      return response;
+    }
+    const problem = problemOf(data);
+    // The library signs again with a fresh nonce (RFC 8555 section 6.5).
+    if (problem.type === 'badNonce') return response;
+    throw new AcmeRefusal(problem.detail, { type: problem.type, status, retryAfterMs: waitMs });
+  });
+}
+
+function problemOf(data: unknown): { readonly type: string; readonly detail: string } {
+  const { type, detail, subproblems } = (typeof data === 'object' && data !== null ? data : {}) as {
+    type?: unknown;
+    detail?: unknown;
+    subproblems?: unknown;
+  };
+  const inner = Array.isArray(subproblems)
+    ? subproblems.map((one: { identifier?: { value?: unknown }; detail?: unknown }) =>
+        [one.identifier?.value, one.detail].filter((part) => typeof part === 'string').join(': '),
+      )
+    : [];
+  const text = typeof detail === 'string' ? detail : 'the server gave no reason';
+  return {
+    type: typeof type === 'string' && type.startsWith(ERROR_PREFIX) ? type.slice(ERROR_PREFIX.length) : '',
+    detail: clean([text, ...inner].join('; ')),
+  };
+}
+
+/** Seconds, or a date (RFC 9110 section 10.2.3). */
+export function readRetryAfter(value: unknown, nowMs: number): number | undefined {
+  if (typeof value !== 'string' || value === '') return undefined;
+  if (/^[0-9]{1,9}$/.test(value)) return Number(value) * 1_000;
+  // Date.parse takes much that is no HTTP date.
+  const atMs = /^[A-Z][a-z]{2,8},? /.test(value) ? Date.parse(value) : Number.NaN;
+  return Number.isNaN(atMs) ? undefined : Math.max(0, atMs - nowMs);
+}
+
+export interface AuthorityOptions {
+  readonly terms: IssuerTerms;
+  readonly userAgent: string;
+  wallMs(): number;
+}
+
+export class Authority {
+  readonly #terms: IssuerTerms;
+  #client: acme.Client | undefined;
+
+  constructor(options: AuthorityOptions) {
+    this.#terms = options.terms;
+    prepare(options.userAgent, () => options.wallMs());
+    const { cas, directory } = options.terms;
+    const { host } = new URL(directory);
+    // Where the operator names the roots, no other counts.
+    if (cas.length > 0) agents.set(host, new Agent({ ca: [...cas], keepAlive: true }));
+    else agents.delete(host);
+  }
+
+  /** Signs in, or makes an account. @returns the account as it is to be kept */
+  async begin(kept: Account | undefined): Promise<Account> {
+    const { directory, email, externalAccount: binding, termsAgreed } = this.#terms;
+    const key = kept?.key ?? (await acme.crypto.createPrivateEcdsaKey()).toString();
+    const client = new acme.Client({
+      directoryUrl: directory,
+      accountKey: key,
+      ...(kept !== undefined && { accountUrl: kept.url }),
+      ...(binding !== undefined && { externalAccountBinding: { kid: binding.keyId, hmacKey: binding.macKey } }),
+    });
+    if (kept === undefined) {
+      const terms = await client.getTermsOfServiceUrl();
+      if (terms && !termsAgreed) {
+        throw new Error(
+          `The authority has terms of service: read ${clean(terms)} and set termsAgreed of the AcmeIssuer`,
+        );
+      }
+    }
+    // With an account it only says who may be written to (RFC 8555 section 7.3.2).
+    await client.createAccount({
+      ...(kept === undefined && { termsOfServiceAgreed: termsAgreed }),
+      contact: email === undefined ? [] : [`mailto:${email}`],
+    });
+    this.#client = client;
+    return { key, url: client.getAccountUrl() };
+  }
+
+  order(hostnames: readonly string[]): Promise<Order> {
+    const identifiers = hostnames.map((value) => ({ type: 'dns', value }));
+    return this.#signedIn.createOrder({ identifiers });
+  }
+
+  authorizations(order: Order): Promise<Authorization[]> {
+    return this.#signedIn.getAuthorizations(order);
+  }
+
+  /** RFC 8555 section 8.1. */
+  keyAuthorization(challenge: Challenge): Promise<string> {
+    return this.#signedIn.getChallengeKeyAuthorization(challenge);
+  }
+
+  /** The certificate that answers tls-alpn-01 (RFC 8737 section 3), and its key. */
+  async alpnCertificate(
+    authorization: Authorization,
+    keyAuthorization: string,
+  ): Promise<{ readonly certificatePem: string; readonly privateKeyPem: string }> {
+    const [key, certificate] = await acme.crypto.createAlpnCertificate(authorization, keyAuthorization);
+    return { certificatePem: certificate.toString(), privateKeyPem: key.toString() };
+  }
+
+  async validate(challenge: Challenge): Promise<void> {
+    await this.#signedIn.completeChallenge(challenge);
+  }
+
+  reload(order: Order): Promise<Order> {
+    return this.#signedIn.getOrder(order);
+  }
+
+  /** @returns the order, and the new key of the certificate */
+  async finalize(
+    order: Order,
+    hostnames: readonly string[],
+  ): Promise<{ readonly order: Order; readonly privateKeyPem: string }> {
+    const [key, csr] = await acme.crypto.createCsr({ altNames: [...hostnames] }, await newKey(this.#terms.keyType));
+    return { order: await this.#signedIn.finalizeOrder(order, csr), privateKeyPem: key.toString() };
+  }
+
+  /** PEM chain, leaf first. */
+  certificate(order: Order): Promise<string> {
+    return this.#signedIn.getCertificate(order);
+  }
+
+  get #signedIn(): acme.Client {
+    if (this.#client === undefined) throw new RangeError('Cannot order: not signed in');
+    return this.#client;
+  }
+}
+
+/** How long the server wants to be left alone before this is asked again. */
+export function askAgainAfterMs(answer: object): number | undefined {
+  return retryAfter.get(answer);
+}
+
+function newKey(type: IssuerTerms['keyType']): Promise<Buffer> {
+  switch (type) {
+    case 'ecdsa-p256':
+      return acme.crypto.createPrivateEcdsaKey('P-256');
+    case 'ecdsa-p384':
+      return acme.crypto.createPrivateEcdsaKey('P-384');
+    case 'rsa-2048':
+      return acme.crypto.createPrivateRsaKey(2_048);
+    case 'rsa-4096':
+      return acme.crypto.createPrivateRsaKey(4_096);
+  }
+}

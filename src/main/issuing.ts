@@ -1,0 +1,167 @@
+/**
+ * Certificates that are ordered, put together: store, leader, ACME. None of it is
+ * loaded before a listener asks for a certificate.
+ */
+import { join } from 'node:path';
+import type { CertificateProgress, Issued } from '../compile/acme.ts';
+import type { Compiled, Compiler } from '../compile/compile.ts';
+import type { Clock } from '../base/clock.ts';
+import type { Log } from '../base/log.ts';
+import { systemRandom } from '../base/random.ts';
+import type { Issuance } from '../acme/issuance.ts';
+import type { Outcome } from '../control/pipeline.ts';
+import type { WorkerMetrics } from '../observe/metrics.ts';
+import type { Resource } from '../resource/resource.ts';
+import type { Leadership } from '../store/leadership.ts';
+import type { Store, StoreStatus } from '../store/store.ts';
+
+/** Where durable state is, as the operator says it. */
+export interface StateSettings {
+  /** Of PostgreSQL; undefined: embedded. */
+  readonly databaseUrl: string | undefined;
+  /** The key that secrets are sealed with, and a file that holds it; undefined: one is made beside the state. */
+  readonly key: string | undefined;
+  readonly keyFile: string | undefined;
+}
+
+export interface IssuingOptions {
+  /** Undefined: nothing is kept, so nothing is ordered. */
+  readonly state: StateSettings | undefined;
+  /** Folder of the process; undefined leaves nothing behind. */
+  readonly dataDir: string | undefined;
+  readonly version: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: WorkerMetrics;
+  /** Name of this process among those that share a store. */
+  readonly replica: string;
+  /** Compiles and applies once more. */
+  readonly again: () => Promise<Outcome | undefined>;
+  /** Says anew how it stands. */
+  readonly restate: () => void;
+}
+
+interface Parts {
+  readonly store: Store;
+  readonly leadership: Leadership;
+  readonly issuance: Issuance;
+}
+
+export class Issuing {
+  readonly #options: IssuingOptions;
+  #parts: Parts | undefined;
+  /** Why nothing can be ordered at all. */
+  #broken: string | undefined;
+  #closed = false;
+
+  constructor(options: IssuingOptions) {
+    this.#options = options;
+    if (options.state === undefined)
+      this.#broken = 'this process keeps no state: it was started without a folder for it';
+  }
+
+  /** Compiles with what has been issued. Twice, where the first time shows that something is wanted that is here. */
+  async compile(compiler: Compiler, resources: readonly Resource[]): Promise<Compiled> {
+    const compiled = compiler.compile(resources, this.#issued());
+    if (this.#parts === undefined) {
+      if (compiled.wishes.length === 0 || this.#broken !== undefined || this.#closed) return compiled;
+      await this.#start();
+    }
+    const isOther = this.#parts?.issuance.want(compiled.wishes) === true;
+    return isOther ? compiler.compile(resources, this.#issued()) : compiled;
+  }
+
+  progressOf(secret: string): CertificateProgress | undefined {
+    if (this.#broken !== undefined) return { nextMs: undefined, error: this.#broken };
+    return this.#parts?.issuance.progressOf(secret);
+  }
+
+  get store(): StoreStatus | undefined {
+    return this.#parts?.store.status;
+  }
+
+  get leads(): boolean {
+    return this.#parts?.leadership.leads ?? false;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const parts = this.#parts;
+    if (parts === undefined) return;
+    // Nothing new is begun; what is written is finished; then another one may lead.
+    await parts.issuance.close();
+    await parts.leadership.close();
+    await parts.store.close();
+  }
+
+  #issued(): Issued | undefined {
+    return this.#parts?.issuance.issued();
+  }
+
+  async #start(): Promise<void> {
+    const { state } = this.#options;
+    if (state === undefined) return;
+    try {
+      this.#parts = await startParts(this.#options, state);
+    } catch (error) {
+      this.#broken = error instanceof Error ? error.message : String(error);
+      this.#options.log.error(`Cannot order certificates: ${this.#broken}`);
+    }
+  }
+}
+
+async function startParts(options: IssuingOptions, state: StateSettings): Promise<Parts> {
+  const { databaseUrl } = state;
+  const { dataDir, clock, log, metrics, again, restate } = options;
+  const [{ Issuance: IssuanceClass }, { Keepsake }, { Store: StoreClass }, { Leadership: LeadershipClass }] =
+    await Promise.all([
+      import('../acme/issuance.ts'),
+      import('../acme/keepsake.ts'),
+      import('../store/store.ts'),
+      import('../store/leadership.ts'),
+    ]);
+  const dir = dataDir === undefined ? undefined : join(dataDir, 'state');
+  const seal = await makeSeal(state, dir);
+  const isOpen = metrics.gauge('fourways_store_open', []);
+  const store = new StoreClass({
+    place: databaseUrl === undefined ? { kind: 'embedded', dir } : { kind: 'postgres', url: databaseUrl },
+    seal,
+    clock,
+    log,
+    onChange({ state }) {
+      isOpen.set(state === 'open' ? 1 : 0);
+      leadership.beat();
+      restate();
+    },
+  });
+  const issuance = new IssuanceClass({
+    store,
+    keepsake: dir === undefined ? undefined : new Keepsake(dir, seal),
+    clock,
+    random: systemRandom(),
+    log,
+    metrics,
+    replica: options.replica,
+    userAgent: `fourways/${options.version}`,
+    async onChange() {
+      const outcome = await again();
+      if (outcome?.kind === 'refused') throw new Error(`The configuration is not served: ${outcome.reason}`);
+    },
+    onProgress: restate,
+  });
+  const leadership: Leadership = new LeadershipClass({ store, clock, log, onChange: (leads) => issuance.lead(leads) });
+  return { store, leadership, issuance };
+}
+
+async function makeSeal({ key, keyFile }: StateSettings, dir: string | undefined): Promise<Store['seal']> {
+  const [{ Seal, STATE_KEY_BYTES }, { readStateKey }] = await Promise.all([
+    import('../store/seal.ts'),
+    import('../store/state-key.ts'),
+  ]);
+  if (dir !== undefined || key !== undefined || keyFile !== undefined) {
+    return new Seal(readStateKey({ value: key, file: keyFile, dir: dir ?? '.' }));
+  }
+  // What is only in memory needs a key that is, too.
+  const { randomBytes } = await import('node:crypto');
+  return new Seal(randomBytes(STATE_KEY_BYTES));
+}
