@@ -276,6 +276,23 @@ test('H2ClientConn: an upstream that says nothing is asked, and given up when it
   assert.equal(conn.came.filter(({ type }) => type === FRAME.PING).length, 2);
 });
 
+test('H2ClientConn: pings that are all an upstream answers become rare', async () => {
+  await using server = await RawServer.start();
+  using client = await TestClient.to(server.port, { pingIntervalMs: 40, pingTimeoutMs: 5_000 });
+  const conn = await server.conn(0);
+  conn.settings();
+  client.ask();
+  const times: number[] = [];
+  for (let i = 0; i < 3; i++) {
+    const ping = await conn.next(({ type, flags }) => type === FRAME.PING && (flags & FLAG.ACK) === 0);
+    times.push(performance.now());
+    conn.came.length = 0;
+    conn.send(frame(FRAME.PING, FLAG.ACK, 0, ping.payload));
+  }
+  assert.ok(times[1]! - times[0]! >= 110, `${times[1]! - times[0]!} ms to the second`);
+  assert.ok(times[2]! - times[1]! >= 340, `${times[2]! - times[1]!} ms to the third`);
+});
+
 test('H2ClientConn: an answer that stands still is a fault of that request alone', async () => {
   await using server = await RawServer.start();
   using client = await TestClient.to(server.port, { idleMs: 100 });

@@ -77,6 +77,13 @@ const UNREAD_BYTES_MAX = 256 * 1024;
 
 const OUR_PING = Buffer.from('fourways');
 
+/**
+ * While nothing but pings is answered they become rare: servers of gRPC take the third within five minutes on a silent
+ * connection for abuse, and end it. Whether the peer is there is known as soon all the same.
+ */
+const PING_GROWTH = 3;
+const PING_GROWTHS_MAX = 5;
+
 export class H2Core<S extends H2Stream> implements OutFlowOwner, StreamsOwner<S>, FramesInOwner<S> {
   readonly peer: PeerSettings;
   readonly streams: Streams<S>;
@@ -105,6 +112,9 @@ export class H2Core<S extends H2Stream> implements OutFlowOwner, StreamsOwner<S>
   #unreadBytes = 0;
   #lastReadMs: number;
   #pingOut = false;
+  /** Pings in a row that were all the peer answered, and when it answered the last of them. */
+  #pings = 0;
+  #pongMs = -1;
 
   constructor(options: H2CoreOptions<S>) {
     const { socket, role, wheel, limits } = options;
@@ -394,6 +404,9 @@ export class H2Core<S extends H2Stream> implements OutFlowOwner, StreamsOwner<S>
 
   onPong(): void {
     this.#pingOut = false;
+    this.#pings++;
+    this.#pongMs = this.#lastReadMs;
+    if (this.streams.size > 0) this.#arm(this.#silenceTimer, this.#options.timeouts.pingMs);
     this.#options.side.onPong();
   }
 
@@ -454,7 +467,9 @@ export class H2Core<S extends H2Stream> implements OutFlowOwner, StreamsOwner<S>
     const { wheel, timeouts } = this.#options;
     if (this.streams.size === 0) return;
     const silentMs = wheel.nowMs - this.#lastReadMs;
-    if (silentMs < timeouts.pingMs) return this.#arm(this.#silenceTimer, timeouts.pingMs - silentMs);
+    if (this.#lastReadMs !== this.#pongMs) this.#pings = 0;
+    const patienceMs = timeouts.pingMs * PING_GROWTH ** Math.min(this.#pings, PING_GROWTHS_MAX);
+    if (silentMs < patienceMs) return this.#arm(this.#silenceTimer, patienceMs - silentMs);
     if (this.#pingOut) return this.#giveUp('ping-timeout', 'Peer does not answer');
     this.ping();
     this.#arm(this.#silenceTimer, timeouts.headMs);
