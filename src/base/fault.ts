@@ -328,8 +328,7 @@ const FAULTS = {
     status: 501,
     grpc: 12,
     title: 'The upstream cannot switch to the protocol that was asked for',
-    advice:
-      'HTTP/2 carries WebSockets where the upstream allows extended CONNECT (RFC 8441), and no other upgrade. Use HTTP/1.1 for this backend.',
+    advice: 'HTTP/2 carries WebSockets and no other upgrade. Set protocol "http1" or "auto" in the BackendPolicy.',
   },
   'upstream.overloaded': {
     blame: 'upstream',

@@ -335,6 +335,8 @@ export class H1ServerConn implements ServerConn, ServerStream, BodySink {
   #readUpgrade(): Fault | undefined {
     const { request } = this;
     this.#socketKey = '';
+    // Deprecated, and never more than an offer (RFC 9113 section 3.1).
+    if (request.upgrade === 'h2c') request.upgrade = undefined;
     if (request.upgrade === undefined || !offersWebSocket(request.upgrade)) return undefined;
     request.upgrade = 'websocket';
     const key = takeKey(request);

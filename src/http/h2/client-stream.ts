@@ -82,8 +82,9 @@ export class H2ClientStream extends H2Stream implements ClientStream {
   sendHead(request: UpstreamRequest): void {
     this.#method = request.method;
     this.#connect = request.upgrade === 'websocket';
-    if (this.#connect && !this.#host.core.ready) this.#waiting = request;
-    else if (this.#connect && !this.#host.takesTunnels) this.#failSoon();
+    if (request.upgrade !== undefined && !this.#connect) this.#failSoon(otherUpgrade());
+    else if (this.#connect && !this.#host.core.ready) this.#waiting = request;
+    else if (this.#connect && !this.#host.takesTunnels) this.#failSoon(noTunnels());
     else this.#host.sendHead(this, request);
   }
 
@@ -93,7 +94,7 @@ export class H2ClientStream extends H2Stream implements ClientStream {
     if (request === undefined) return;
     this.#waiting = undefined;
     if (this.#host.takesTunnels) this.#host.sendHead(this, request);
-    else this.#failSoon();
+    else this.#failSoon(noTunnels());
   }
 
   sendBody(bytes: Buffer): boolean {
@@ -265,11 +266,10 @@ export class H2ClientStream extends H2Stream implements ClientStream {
   }
 
   /** In a turn of its own: whoever sends is not done with sending. */
-  #failSoon(): void {
+  #failSoon(fault: Fault): void {
     const events = this.#events;
     setImmediate(() => {
-      if (this.#events !== events) return;
-      this.#fail(new Fault('upstream.websocket-unsupported', 'Upstream does not offer extended CONNECT'));
+      if (this.#events === events) this.#fail(fault);
     });
   }
 
@@ -298,6 +298,15 @@ export class H2ClientStream extends H2Stream implements ClientStream {
     this.#waiting = undefined;
     this.#host.wheel.disarm(this.#timer);
   }
+}
+
+function noTunnels(): Fault {
+  return new Fault('upstream.websocket-unsupported', 'Upstream does not offer extended CONNECT');
+}
+
+/** RFC 9113 section 8.2.2: HTTP/2 has no Upgrade, and RFC 8441 gives back only what has been registered for it. */
+function otherUpgrade(): Fault {
+  return new Fault('upstream.upgrade-unsupported', 'HTTP/2 has no such upgrade');
 }
 
 /** For the log. */

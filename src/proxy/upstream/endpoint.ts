@@ -121,7 +121,7 @@ export class Endpoint implements PoolHost {
     const queue = this.#queueFor(waiter);
     // Those who wait for a place that was just given back come first.
     if (!this.#serveAsked) {
-      const stream = queue === this.#http1 ? this.#h2!.takeTunnel() : this.#h2?.take();
+      const stream = queue === this.#main ? this.#h2?.take() : this.#takeTunnel(waiter);
       if (stream !== undefined) return stream;
       const conn = how === 'any' ? this.#h1.take() : undefined;
       if (conn !== undefined) return conn;
@@ -151,9 +151,13 @@ export class Endpoint implements PoolHost {
     this.#h2?.retire();
   }
 
-  /** A connection of HTTP/2 carries a WebSocket only if its upstream has said so; one of HTTP/1.1 always can. */
+  #takeTunnel({ upgrade }: ConnWaiter): ClientStream | undefined {
+    return upgrade === 'websocket' ? this.#h2!.takeTunnel() : undefined;
+  }
+
+  /** A connection of HTTP/2 carries a WebSocket only if its upstream has said so; one of HTTP/1.1 can carry any upgrade. */
   #queueFor({ upgrade }: ConnWaiter): Queue {
-    return this.#options.protocol === 'auto' && upgrade === 'websocket' ? this.#http1 : this.#main;
+    return this.#options.protocol === 'auto' && upgrade !== undefined ? this.#http1 : this.#main;
   }
 
   get #waiting(): number {
