@@ -18,6 +18,8 @@ import {
 const PAIRINGS: readonly (readonly [client: WireName, upstream: WireName])[] = [
   ['h1', 'h1'],
   ['h1', 'h2'],
+  ['h2', 'h1'],
+  ['h2', 'h2'],
 ];
 
 /** A gateway between the two wires. */

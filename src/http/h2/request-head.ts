@@ -11,6 +11,9 @@ import { checkHandshake } from '../ws/handshake.ts';
 import { METHOD, PATH, SCHEME, STATUS } from './field-rules.ts';
 import { type FieldList, pseudoBit } from './hpack/field-list.ts';
 
+/** An upgrade token without version (RFC 8441 section 4): written as Upgrade, a list could be read from it. */
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+
 const REQUIRED = pseudoBit(METHOD) | pseudoBit(SCHEME) | pseudoBit(PATH);
 
 const SLASH = 0x2f;
@@ -61,8 +64,8 @@ function checkPseudos(list: FieldList, { scheme }: RequestHead): Fault | undefin
   }
   if ((pseudos & REQUIRED) !== REQUIRED)
     return new MalformedRequest('Pseudo-header ":method", ":scheme" or ":path" is missing');
-  if (protocol !== undefined && (method !== 'CONNECT' || protocol === '')) {
-    return new MalformedRequest('Pseudo-header ":protocol" without CONNECT, or empty');
+  if (protocol !== undefined && (method !== 'CONNECT' || !TOKEN.test(protocol))) {
+    return new MalformedRequest('Pseudo-header ":protocol" without CONNECT, or no token');
   }
   if (list.scheme !== 'https' && list.scheme !== 'http') return new MalformedRequest('Scheme is not http or https');
   // The other way round is what a client says whose TLS ended before us.
