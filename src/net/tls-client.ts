@@ -4,6 +4,7 @@
  */
 import { createHash, X509Certificate } from 'node:crypto';
 import net from 'node:net';
+import type { Duplex } from 'node:stream';
 import tls from 'node:tls';
 import { nameCovers, namesOf } from './certificate.ts';
 import { contextOptions, type KeyPair, type TlsPolicy } from './tls-contexts.ts';
@@ -96,6 +97,8 @@ export class UpstreamTls {
     const onClose = (): void => fail(`${endpoint} closed the connection during the TLS handshake`);
     const onSecure = (): void => {
       detach();
+      // In TLS 1.3 the upstream looks at our certificate when for us the handshake is over (RFC 8446 section 4.4.2.4).
+      secured.on('error', (error) => this.#noteRefusal(secured, endpoint, error));
       done.onSecure(secured, secured.alpnProtocol || '');
     };
     // Before Node's own listener, which destroys the socket, and the certificate with it, when it is not satisfied.
@@ -104,6 +107,14 @@ export class UpstreamTls {
     secured.on('error', onError);
     secured.on('close', onClose);
     secured.on('secureConnect', onSecure);
+  }
+
+  #noteRefusal(secured: tls.TLSSocket, endpoint: string, error: NodeJS.ErrnoException): void {
+    const alert = CERTIFICATE_ALERT.exec(error.code ?? '')?.[1];
+    if (alert === undefined) return;
+    const what = this.#options.clientCertificate === undefined ? 'us, who have no certificate' : 'our certificate';
+    REFUSALS.set(secured, `${endpoint} refused ${what}: ${alert.toLowerCase().replaceAll('_', ' ')}`);
+    this.#sessions.delete(endpoint);
   }
 
   #keepSession(endpoint: string, session: Buffer): void {
@@ -116,6 +127,17 @@ export class UpstreamTls {
     const why = nameProblem(raw, this.#options.plan);
     return why === undefined ? undefined : new WrongName(why);
   }
+}
+
+/** Alerts with which a server turns a client's certificate, or the lack of one, down (RFC 8446 section 6.2). */
+const CERTIFICATE_ALERT =
+  /_ALERT_(CERTIFICATE_\w+|BAD_CERTIFICATE|UNSUPPORTED_CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED|HANDSHAKE_FAILURE|DECRYPT_ERROR)$/;
+
+const REFUSALS = new WeakMap<Duplex, string>();
+
+/** Why the upstream turned our certificate down after the handshake; undefined when that is not what ended the connection. */
+export function refusalOf(socket: Duplex): string | undefined {
+  return REFUSALS.get(socket);
 }
 
 interface Handshake {

@@ -8,6 +8,7 @@ import type { Duplex } from 'node:stream';
 import { Fault } from '../../base/fault.ts';
 import { Timed, type TimerWheel } from '../../base/timers.ts';
 import type { Intake } from '../../net/read-buffer.ts';
+import { refusalOf } from '../../net/tls-client.ts';
 import { Headers } from '../headers.ts';
 import type { ResponseHead } from '../message.ts';
 import { SocketTunnel } from '../socket-tunnel.ts';
@@ -325,6 +326,8 @@ export class H1ClientConn implements ClientStream, BodySink {
   #lost(why: string): void {
     if (this.#state === 'closed' || this.#state === 'tunnel') return;
     if (this.#state === 'idle') return this.#close(this.#options.wheel.readMs() - this.#idleSinceMs);
+    const refusal = this.#bytesReceived === 0 ? refusalOf(this.#socket) : undefined;
+    if (refusal !== undefined) return this.#fail(new Fault('upstream.tls-failed', refusal));
     const where = this.#state === 'body' ? 'in the middle of its answer' : 'before its answer';
     this.#fail(new Fault('upstream.closed', `Connection was lost ${where}: ${why}`));
   }

@@ -7,6 +7,7 @@ import { TLSSocket } from 'node:tls';
 import { Fault } from '../../base/fault.ts';
 import { Timed, type TimerWheel } from '../../base/timers.ts';
 import type { Intake } from '../../net/read-buffer.ts';
+import { refusalOf } from '../../net/tls-client.ts';
 import { turnEnd, type TurnEndTask } from '../../net/turn-end.ts';
 import type { ClientStream, UpstreamRequest } from '../stream.ts';
 import { type ClientStreamHost, H2ClientStream, whereOf } from './client-stream.ts';
@@ -166,6 +167,8 @@ export class H2ClientConn implements ClientStreamHost, H2Side<H2ClientStream>, T
     const broken =
       failure !== undefined && failure.code !== H2_ERROR.NO_ERROR && failure.code !== H2_ERROR.SETTINGS_TIMEOUT;
     if (broken) return new Fault('upstream.malformed', `${h2ErrorName(failure.code)}: ${failure.detail}`);
+    const refusal = answered ? undefined : refusalOf(this.#options.socket);
+    if (refusal !== undefined) return new Fault('upstream.tls-failed', refusal);
     const why = failure?.detail ?? (this.#goAway === '' ? 'closed' : this.#goAway);
     return new Fault('upstream.closed', `Connection was lost ${whereOf(answered)}: ${why}`);
   }
