@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import http from 'node:http';
+import http2 from 'node:http2';
 import net, { type AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
 import tls from 'node:tls';
@@ -189,6 +190,25 @@ for (const fields of [FIELDS, NOMINATED]) {
       });
     }
   }
+}
+
+for (const host of ['none', 'cc', 'xfcc'] as const) {
+  test(`client verified at listener ${host} cannot forge over HTTP/2`, async () => {
+    const { certificatePem: cert, privateKeyPem: key } = CLIENTS.verified;
+    const url = gateway.url(8443).replace('http:', 'https:');
+    const session = http2.connect(url, { servername: `${host}.test`, rejectUnauthorized: false, cert, key });
+    const forged = Object.fromEntries(FORGED.map((name) => [name.toLowerCase(), 'forged']));
+    const head = { ':method': 'POST', ':path': '/', ':authority': `${host}.test`, ...forged };
+    const stream = session.request(head, { waitForTrailers: true });
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'x-sum': '1', ...forged }));
+    stream.end('hi');
+    const [{ ':status': status }] = (await once(stream, 'response')) as [{ ':status': number }];
+    session.destroy();
+    assert.equal(status, 200);
+    assert.deepEqual(otherTrailers, ['x-sum: 1']);
+    const want = { none: /^$/, cc: /^client-cert: :[^ ]+:$/, xfcc: /^x-forwarded-client-cert: Hash=[^ ]+$/ }[host];
+    assert.match(told.join(' & '), want);
+  });
 }
 
 test('a proxy of ours speaks for its client, whatever certificate it has itself', async () => {
