@@ -67,8 +67,21 @@ function reportText(report: Report, palette: Palette): string {
         [worker, state, version.slice(0, VERSION_SHOWN), connections, exchanges, restarts].map(String),
       ),
     ),
+    ...healthLines(endpoints.endpoints, palette),
     ...(rows.length === 0 ? [] : ['', formatTable(['OBJECT', 'FOR', 'CONDITION', 'STATUS', 'REASON'], rows)]),
   ].join('\n');
+}
+
+/** Endpoints that are asked whether they are well. Those that nobody asks are in `--json`. */
+function healthLines(endpoints: FleetStats['endpoints'], palette: Palette): string[] {
+  const rows = Object.entries(endpoints).flatMap(([cluster, list]) =>
+    list.flatMap(({ address, port, health }) => {
+      if (health === undefined) return [];
+      const shown = health === 'healthy' ? health : paint(palette, 'red', health);
+      return [[cluster, address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`, shown]];
+    }),
+  );
+  return rows.length === 0 ? [] : ['', formatTable(['CLUSTER', 'ENDPOINT', 'HEALTH'], rows)];
 }
 
 function readyText({ ready, reason, version }: Readiness, palette: Palette): string {

@@ -9,6 +9,7 @@ import type {
   UpstreamProtocol,
 } from '../ir/plan.ts';
 import { parseDuration } from '../resource/duration.ts';
+import type { HealthCheck } from '../resource/kinds/backend-policy.ts';
 import type { UpstreamTLS } from '../resource/kinds/backend.ts';
 import { type Backend, type BackendPolicy, describe, keyOf, type Service } from '../resource/resource.ts';
 import { parseSize } from '../resource/size.ts';
@@ -95,6 +96,7 @@ export function lowerCluster({ target, certificateOf, protocol, stream }: Cluste
         ? serviceEndpoints(target, { look, findings, transport: stream === 'udp' ? 'UDP' : 'TCP' })
         : target.resource.spec.endpoints,
     ...(tls !== undefined && { tls: tls.tls }),
+    ...healthOf(asked.get('healthCheck'), protocol ?? protocolOf(target, asked)),
     settings: clusterSettings(asked),
   };
   return {
@@ -188,6 +190,28 @@ function clusterTls(target: BackendTarget, work: TlsWork): TlsResult | undefined
     { serverName, cas: [], subjectAltNames: [], policy: TLS_POLICY, state: 'ok' },
     gatewayCertificate,
   );
+}
+
+/** A call of gRPC needs HTTP/2: the same backend as others reach it over HTTP/1.1 is not asked. */
+function healthOf(check: HealthCheck | undefined, protocol: UpstreamProtocol): Pick<PlanCluster, 'health'> {
+  if (check === undefined || (check.type === 'grpc' && protocol === 'http1')) return {};
+  const { type, unhealthyAfter, healthyAfter } = check;
+  const pace = {
+    intervalMs: parseDuration(check.interval)!,
+    timeoutMs: parseDuration(check.timeout)!,
+    unhealthyAfter,
+    healthyAfter,
+  };
+  switch (type) {
+    case 'tcp':
+      return { health: { kind: 'tcp', ...pace } };
+    case 'grpc':
+      return { health: { kind: 'grpc', service: check.grpc?.service ?? '', ...pace } };
+    case 'http':
+      return {
+        health: { kind: 'http', path: check.http?.path ?? '/', statuses: check.http?.statuses ?? [200], ...pace },
+      };
+  }
 }
 
 function withCertificate(tls: TrustView['tls'], certificate: NamedSecret | undefined): TlsResult {

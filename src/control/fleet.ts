@@ -428,8 +428,10 @@ function addEndpoint(list: EndpointStats[], endpoint: EndpointStats): void {
   const same = list[at];
   if (same === undefined) list.push(endpoint);
   else {
-    const { connections, idle } = endpoint;
-    list[at] = { ...same, connections: same.connections + connections, idle: same.idle + idle };
+    const { connections, idle, health } = endpoint;
+    // One worker that finds it unhealthy is enough to say so.
+    const worse = health === 'unhealthy' ? { health } : {};
+    list[at] = { ...same, ...worse, connections: same.connections + connections, idle: same.idle + idle };
   }
 }
 

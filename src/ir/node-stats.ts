@@ -12,6 +12,8 @@ export interface EndpointStats {
   readonly port: number;
   readonly connections: number;
   readonly idle: number;
+  /** What the health checks of its BackendPolicy found; absent without checks. */
+  readonly health?: 'healthy' | 'unhealthy';
   /** The DNS name that gave the address. */
   readonly resolvedFrom?: string;
 }

@@ -299,7 +299,24 @@ export interface PlanCluster {
   readonly stream?: 'tcp' | 'tls' | 'udp';
   readonly endpoints: readonly PlanEndpoint[];
   readonly tls?: PlanClusterTls;
+  readonly health?: PlanHealthCheck;
   readonly settings: PlanClusterSettings;
+}
+
+/** How endpoints are asked whether they are well. */
+export type PlanHealthCheck = PlanHealthPace &
+  (
+    | { readonly kind: 'tcp' }
+    | { readonly kind: 'http'; readonly path: string; readonly statuses: readonly number[] }
+    | { readonly kind: 'grpc'; readonly service: string }
+  );
+
+export interface PlanHealthPace {
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  /** Answers in a row that change what is believed of an endpoint. */
+  readonly unhealthyAfter: number;
+  readonly healthyAfter: number;
 }
 
 export interface PlanEndpoint {

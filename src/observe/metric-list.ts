@@ -149,6 +149,18 @@ const CLIENT_METRICS = {
     labels: ['cluster'],
     help: 'Requests that wait for a connection.',
   },
+  fourways_upstream_endpoints_unhealthy: {
+    type: 'gauge',
+    unit: '',
+    labels: ['cluster'],
+    help: 'Endpoints that health checks found unhealthy, summed over workers: each asks for itself.',
+  },
+  fourways_upstream_panic: {
+    type: 'gauge',
+    unit: '',
+    labels: ['cluster'],
+    help: 'Workers for which every endpoint of the cluster is unhealthy, so that traffic goes to all of them.',
+  },
   fourways_upstream_retries_total: {
     type: 'counter',
     unit: '',

@@ -162,6 +162,8 @@ const CLUSTER_GAUGES = [
   'fourways_upstream_connections_open',
   'fourways_upstream_connections_idle',
   'fourways_upstream_queue_waiting',
+  'fourways_upstream_endpoints_unhealthy',
+  'fourways_upstream_panic',
 ] as const;
 
 const CLUSTER_COUNTERS = [
@@ -200,6 +202,14 @@ export class ClusterMetrics {
 
   get queueWaiting(): Gauge {
     return this.#gauges[2] ?? this.#gauge(2);
+  }
+
+  get endpointsUnhealthy(): Gauge {
+    return this.#gauges[3] ?? this.#gauge(3);
+  }
+
+  get panic(): Gauge {
+    return this.#gauges[4] ?? this.#gauge(4);
   }
 
   get connectionsOpened(): Counter {

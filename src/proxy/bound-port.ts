@@ -15,6 +15,7 @@ import { adoptAccepted, type Intake } from '../net/read-buffer.ts';
 import type { PortTls } from '../net/tls-server.ts';
 import type { PortMetrics } from '../observe/traffic-metrics.ts';
 import { Exchange } from './exchange.ts';
+import { healthCallOf } from './grpc-health.ts';
 import { RunningTunnel, type TunnelResult } from './run-tunnel.ts';
 import type { LivePort, PortView, Runtime } from './runtime.ts';
 
@@ -73,6 +74,10 @@ export class BoundPort implements LivePort, RequestSink {
 
   get connections(): number {
     return this.#conns.size;
+  }
+
+  get draining(): boolean {
+    return this.#drainEndMs !== undefined;
   }
 
   get exchanges(): number {
@@ -158,6 +163,8 @@ export class BoundPort implements LivePort, RequestSink {
   }
 
   onRequest(stream: ServerStream): ServerStreamEvents {
+    const health = healthCallOf(stream, this);
+    if (health !== undefined) return health;
     const exchange = new Exchange(this, stream);
     exchange.begin();
     return exchange;

@@ -1,71 +1,15 @@
 /** Calls of gRPC and gRPC-Web through a real proxy. Over HTTP/1.1 on both sides: the exchange does not know the wire. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import http from 'node:http';
+import type http from 'node:http';
 import { test } from 'node:test';
 import { cors } from '../filters/cors/filter.ts';
 import type { PlanRule } from '../ir/plan.ts';
+import { type Ask, call, message } from './testing/grpc-client.ts';
 import { clusterTo, Harness, routeOf, ruleTo, Upstream } from './testing/node-harness.ts';
 
 const GRPC = { requestMessageBytesMax: 0, answerMessageBytesMax: 0, services: ['shop.Cart'] };
 const RULE = ruleTo({ name: 'GRPCRoute/d/r/0', grpc: GRPC });
-
-function message(text: string, flag = 0): Buffer {
-  const framed = Buffer.alloc(5 + Buffer.byteLength(text));
-  framed[0] = flag;
-  framed.writeUInt32BE(Buffer.byteLength(text), 1);
-  framed.write(text, 5);
-  return framed;
-}
-
-interface Call {
-  readonly status: number;
-  readonly headers: http.IncomingHttpHeaders;
-  readonly body: Buffer;
-  readonly trailers: NodeJS.Dict<string>;
-  /** `grpc-status`, from head or trailers. */
-  readonly grpc: string | undefined;
-  readonly cut: boolean;
-}
-
-interface Ask {
-  readonly headers?: http.OutgoingHttpHeaders;
-  readonly method?: string;
-  readonly body?: Buffer | readonly Buffer[];
-}
-
-function call(port: number, { headers = {}, method = 'POST', body = message('hi') }: Ask = {}): Promise<Call> {
-  return new Promise((resolve, reject) => {
-    const sent = http.request(
-      {
-        host: '127.0.0.1',
-        port,
-        method,
-        path: '/shop.Cart/Add',
-        agent: false,
-        headers: { 'content-type': 'application/grpc', te: 'trailers', connection: 'te', ...headers },
-      },
-      (answer) => {
-        const pieces: Buffer[] = [];
-        let cut = false;
-        answer.on('data', (bytes: Buffer) => pieces.push(bytes));
-        answer.on('error', () => (cut = true));
-        answer.on('close', () => {
-          const { trailers } = answer;
-          const grpc = (answer.headers['grpc-status'] as string | undefined) ?? trailers['grpc-status'];
-          const whole = Buffer.concat(pieces);
-          resolve({ status: answer.statusCode!, headers: answer.headers, body: whole, trailers, grpc, cut });
-        });
-      },
-    );
-    sent.on('error', reject);
-    if (Buffer.isBuffer(body)) sent.end(body);
-    else {
-      for (const piece of body) sent.write(piece);
-      sent.end();
-    }
-  });
-}
 
 /** Answers with what was sent, and trailers. */
 const echo: http.RequestListener = (asked, answer) => {

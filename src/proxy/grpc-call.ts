@@ -95,7 +95,7 @@ export class GrpcCall implements ServerStream {
   // --- the request -------------------------------------------------------------------------------------------------
 
   /** The rule is known. Puts the request into the form that its upstream wants. */
-  enter({ grpc }: PlanRule): Fault | undefined {
+  enter({ grpc }: Pick<PlanRule, 'grpc'>): Fault | undefined {
     const { request } = this;
     const timeout = request.headers.get('grpc-timeout');
     if (timeout !== undefined && parseTimeout(timeout) === undefined) {
@@ -222,15 +222,16 @@ export class GrpcCall implements ServerStream {
   /** A fault before the answer began: an answer that is over with its head. */
   faultAnswer(fault: Fault, requestId: string): OwnAnswer {
     const { grpc, title } = answerFor(fault.code);
-    return this.#own(grpc, `${title} (${fault.code})`, [['x-request-id', requestId]]);
+    return this.ownAnswer(grpc, `${title} (${fault.code})`, [['x-request-id', requestId]]);
   }
 
   replyAnswer({ status, headers }: Reply): OwnAnswer {
     const kept = headers.filter(([name]) => !BODY_FIELDS.includes(name.toLowerCase()));
-    return this.#own(grpcOfHttp(status), `HTTP status ${status}`, kept);
+    return this.ownAnswer(grpcOfHttp(status), `HTTP status ${status}`, kept);
   }
 
-  #own(status: number, message: string, fields: Reply['headers']): OwnAnswer {
+  /** An answer that is over with its head. */
+  ownAnswer(status: number, message: string, fields: Reply['headers'] = []): OwnAnswer {
     this.status = status;
     const headers = Headers.of(fields);
     headers.add('server', 'fourways');
@@ -322,10 +323,10 @@ const NOTHING = Buffer.alloc(0);
 
 function setStatus(headers: Headers, status: number, message: string): void {
   headers.set('grpc-status', String(status));
-  headers.set('grpc-message', encodeMessage(message));
+  if (message !== '') headers.set('grpc-message', encodeMessage(message));
 }
 
-function statusOnly(status: number, message: string): Headers {
+export function statusOnly(status: number, message: string): Headers {
   const headers = new Headers();
   setStatus(headers, status, message);
   return headers;

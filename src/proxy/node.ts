@@ -80,6 +80,7 @@ export class ProxyNode implements Node {
       wheel,
       resolver,
       log: options.log,
+      random,
       connectorFor: (key, plan) =>
         connectorFor({ key, plan, wheel, contexts, secretOf: (name) => this.#secrets.get(name) }),
       countersFor: (key) => countersFor(key, metrics),
@@ -292,6 +293,8 @@ function countersFor(key: string, metrics: TrafficMetrics): ClusterCounters {
     replayed: () => cluster.replays.add(1),
     mirrored: () => cluster.mirrors.add(1),
     attempt: (status, durationMs) => cluster.attemptEnded(status, durationMs),
+    unhealthy: (change) => cluster.endpointsUnhealthy.add(change),
+    panic: (change) => cluster.panic.add(change),
   };
 }
 

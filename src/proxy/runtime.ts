@@ -54,6 +54,8 @@ export interface LivePort {
   /** First 12 digits of the plan's version. */
   readonly planVersion: string;
   readonly view: PortView;
+  /** Accepts nothing more; what runs is to come to its end. */
+  readonly draining: boolean;
   exchangeStarted(): void;
   exchangeEnded(): void;
   /** Joins both sides and takes care of them until both have ended, or the port is drained. */

@@ -11,6 +11,7 @@ import type { EndpointStats } from '../../ir/node-stats.ts';
 import { Endpoint, type EndpointOptions } from '../upstream/endpoint.ts';
 import type { EndpointCounters } from '../upstream/pool.ts';
 import { namesOf } from './first-addresses.ts';
+import { HealthChecks, type HealthEnv } from './health.ts';
 import { pickWeighted } from './pick.ts';
 import { RetryBudget } from './retry-budget.ts';
 
@@ -18,7 +19,8 @@ import { RetryBudget } from './retry-budget.ts';
 export interface ClusterEnv {
   readonly wheel: EndpointOptions['wheel'];
   readonly resolver: Pick<Resolver, 'watch'>;
-  readonly log: EndpointOptions['log'];
+  readonly log: HealthEnv['log'];
+  readonly random: HealthEnv['random'];
   connectorFor(key: string, plan: PlanCluster): EndpointOptions['connector'];
   countersFor(key: string): ClusterCounters;
 }
@@ -28,6 +30,8 @@ export interface ClusterCounters extends EndpointCounters {
   replayed(): void;
   mirrored(): void;
   attempt(statusClass: number, durationMs: number): void;
+  unhealthy(change: number): void;
+  panic(change: number): void;
 }
 
 export class Cluster {
@@ -41,6 +45,7 @@ export class Cluster {
   #byName = new Map<string, Endpoint>();
   #resolved = new Map<string, readonly string[]>();
   #watches = new Map<string, () => void>();
+  #health: HealthChecks | undefined;
   #closed = false;
 
   constructor(key: string, plan: PlanCluster, env: ClusterEnv) {
@@ -49,8 +54,23 @@ export class Cluster {
     this.#env = env;
     this.counters = env.countersFor(key);
     this.#budget = new RetryBudget(plan.settings.retryBudget);
+    this.#health = this.#makeHealth();
     this.#watchNames();
     this.#rebuild();
+  }
+
+  #makeHealth(): HealthChecks | undefined {
+    const { health } = this.#plan;
+    if (health === undefined) return undefined;
+    const { wheel, random, log } = this.#env;
+    const { counters } = this;
+    return new HealthChecks(this.key, health, {
+      wheel,
+      random,
+      log,
+      unhealthy: (change) => counters.unhealthy(change),
+      panic: (change) => counters.panic(change),
+    });
   }
 
   get plan(): PlanCluster {
@@ -75,6 +95,10 @@ export class Cluster {
       this.#byName = new Map();
       this.#budget = new RetryBudget(plan.settings.retryBudget);
     }
+    if (JSON.stringify(before.health) !== JSON.stringify(plan.health)) {
+      this.#health?.close();
+      this.#health = this.#makeHealth();
+    }
     this.#watchNames();
     this.#rebuild();
   }
@@ -93,6 +117,7 @@ export class Cluster {
     this.#closed = true;
     for (const stop of this.#watches.values()) stop();
     this.#watches.clear();
+    this.#health?.close();
     for (const endpoint of this.#byName.values()) endpoint.retire();
   }
 
@@ -102,6 +127,7 @@ export class Cluster {
       port: endpoint.port,
       connections: endpoint.connections,
       idle: endpoint.idleConnections,
+      ...(this.#health !== undefined && { health: endpoint.probed }),
       ...(endpoint.resolvedFrom === undefined ? {} : { resolvedFrom: endpoint.resolvedFrom }),
     }));
   }
@@ -137,6 +163,7 @@ export class Cluster {
     for (const [name, endpoint] of this.#byName) if (!next.has(name)) endpoint.retire();
     this.#byName = next;
     this.#endpoints = [...next.values()];
+    this.#health?.watch(this.#endpoints);
   }
 
   #makeEndpoint(address: string, planned: PlanEndpoint): Endpoint {

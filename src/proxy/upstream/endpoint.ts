@@ -47,6 +47,8 @@ export class Endpoint implements PoolHost {
   readonly name: string;
   /** For the picker: smooth weighted round robin. */
   credit = 0;
+  /** What health checks found; `healthy` until they find otherwise. */
+  probed: 'healthy' | 'unhealthy' = 'healthy';
 
   readonly #options: EndpointOptions;
   readonly #h1: H1Pool;
@@ -107,9 +109,9 @@ export class Endpoint implements PoolHost {
     return this.#h1.idle + (this.#h2?.idle ?? 0);
   }
 
-  /** Whether the last connections could be made, or it is time to try again. */
+  /** Whether the last connections could be made, or it is time to try again; and what health checks found. */
   healthy(nowMs: number): boolean {
-    return this.#avoidUntilMs <= nowMs;
+    return this.#avoidUntilMs <= nowMs && this.probed === 'healthy';
   }
 
   /**

@@ -4,6 +4,53 @@ import { upstreamProtocol, UpstreamTLS } from './backend.ts';
 
 const strict = { additionalProperties: false };
 
+const count = (description: string, otherwise: number) =>
+  Type.Integer({ minimum: 1, maximum: 100, default: otherwise, description });
+
+const HealthCheck = Type.Object(
+  {
+    type: Type.Enum(['grpc', 'http', 'tcp'], {
+      description: 'A call of `grpc.health.v1`, a GET request, or a connection that can be made.',
+    }),
+    interval: duration({ default: '10s', description: 'Pause between two questions to an endpoint, per worker.' }),
+    timeout: duration({ default: '2s', description: 'How long an answer may take.' }),
+    unhealthyAfter: count('Failed checks in a row after which an endpoint gets no traffic.', 3),
+    healthyAfter: count('Good checks in a row after which it gets traffic again.', 2),
+    grpc: Type.Optional(
+      Type.Object(
+        {
+          service: Type.String({ maxLength: 1024, default: '', description: 'Service to ask for; "" for the server.' }),
+        },
+        { ...strict, description: 'With type grpc.' },
+      ),
+    ),
+    http: Type.Optional(
+      Type.Object(
+        {
+          path: Type.String({
+            minLength: 1,
+            maxLength: 1024,
+            pattern: `^/`,
+            expected: 'a path that begins with "/"',
+            default: '/',
+            description: 'Path and query that are asked for.',
+          }),
+          statuses: Type.Array(Type.Integer({ minimum: 200, maximum: 599 }), {
+            minItems: 1,
+            maxItems: 32,
+            uniqueItems: true,
+            default: [200],
+            description: 'Statuses of a healthy endpoint.',
+          }),
+        },
+        { ...strict, description: 'With type http.' },
+      ),
+    ),
+  },
+  { ...strict, description: 'Ask endpoints whether they are well, and send traffic to those that are.' },
+);
+export type HealthCheck = Static<typeof HealthCheck>;
+
 export const BackendPolicySpec = Type.Object(
   {
     targetRefs: Type.Array(
@@ -77,6 +124,7 @@ export const BackendPolicySpec = Type.Object(
       ),
     ),
     tls: Type.Optional(UpstreamTLS),
+    healthCheck: Type.Optional(HealthCheck),
   },
   strict,
 );

@@ -1,6 +1,7 @@
 /** Rules of our own kinds and of BackendTLSPolicy. */
 import { isIP } from 'node:net';
 import { isCidr } from '../../base/cidr.ts';
+import { parseDuration } from '../duration.ts';
 import { GATEWAY_GROUP, OWN_GROUP } from '../fields.ts';
 import type { Finding } from '../kind.ts';
 import { distinctReferences, finding, isAddress } from '../rules.ts';
@@ -50,7 +51,7 @@ function proxyProtocolRules(said: PolicyProxyProtocol | undefined): Finding[] {
 }
 
 export function backendPolicyRules({ spec }: { readonly spec: BackendPolicySpec }): Finding[] {
-  const { targetRefs, tls } = spec;
+  const { targetRefs, tls, healthCheck } = spec;
   return [
     ...distinctReferences(targetRefs, '/spec/targetRefs'),
     ...groupRules(targetRefs),
@@ -65,7 +66,24 @@ export function backendPolicyRules({ spec }: { readonly spec: BackendPolicySpec 
         : [],
     ),
     ...upstreamTLSRules(tls),
+    ...healthRules(healthCheck),
   ];
+}
+
+function healthRules(check: BackendPolicySpec['healthCheck']): Finding[] {
+  if (check === undefined) return [];
+  const findings = (['grpc', 'http'] as const).flatMap((field) =>
+    check[field] === undefined || check.type === field
+      ? []
+      : [finding(`/spec/healthCheck/${field}`, `Expected no "${field}" with type ${check.type}: remove it`)],
+  );
+  if (parseDuration(check.interval) === 0) {
+    findings.push(finding('/spec/healthCheck/interval', 'Expected a pause, got "0s"'));
+  }
+  if (parseDuration(check.timeout) === 0) {
+    findings.push(finding('/spec/healthCheck/timeout', 'Expected the time for an answer, got "0s"'));
+  }
+  return findings;
 }
 
 export function backendRules({ spec }: { readonly spec: BackendSpec }): Finding[] {
