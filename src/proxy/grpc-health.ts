@@ -17,7 +17,7 @@ import {
 } from '../http/grpc/health.ts';
 import { Headers } from '../http/headers.ts';
 import type { ServerStream, ServerStreamEvents } from '../http/stream.ts';
-import { GrpcCall, grpcCallOf, statusOnly } from './grpc-call.ts';
+import { type GrpcCall, grpcCallOf, statusOnly } from './grpc-call.ts';
 import type { OwnAnswer } from './answer.ts';
 import type { ListenerTable } from './route-table.ts';
 import type { ListenerView, LivePort } from './runtime.ts';

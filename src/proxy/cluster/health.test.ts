@@ -126,7 +126,7 @@ test('health over gRPC: the answer of grpc.health.v1 counts, asked for one servi
     const pieces: Buffer[] = [];
     stream.on('data', (bytes: Buffer) => pieces.push(bytes));
     stream.on('end', () => {
-      asked.add(`${headers[':path']} ${headers['te']} ${readHealthRequest(Buffer.concat(pieces))}`);
+      asked.add(`${String(headers[':path'])} ${String(headers['te'])} ${readHealthRequest(Buffer.concat(pieces))}`);
       stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
       stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
       stream.end(healthResponse(status));
