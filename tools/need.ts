@@ -20,6 +20,7 @@ interface Need {
 
 export const NEEDS: readonly Need[] = [
   { program: 'bash', package: 'bash', why: 'the completion script is loaded and asked' },
+  { program: 'chromium', package: 'chromium', why: 'WebSockets and event streams are tried from a real browser' },
   { program: 'curl', package: 'curl', why: 'the lines that the example prints are run as they stand' },
   {
     program: 'initdb',

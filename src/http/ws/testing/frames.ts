@@ -5,7 +5,7 @@ export interface Frame {
   readonly opcode: number;
   readonly payload: Buffer;
   /** Default true. */
-  readonly fin?: boolean;
+  readonly fin?: boolean | undefined;
   /** Bits of RSV1 to RSV3 as they stand in the first byte. */
   readonly reserved?: number;
   /** As clients do. */
