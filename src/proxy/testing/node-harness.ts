@@ -2,7 +2,7 @@
 import http from 'node:http';
 import type net from 'node:net';
 import { systemClock } from '../../base/clock.ts';
-import { silentLog } from '../../base/log.ts';
+import { forwardingLog, silentLog } from '../../base/log.ts';
 import { systemRandom } from '../../base/random.ts';
 import type { FilterDef } from '../../filter/filter.ts';
 import type { PlanCluster, PlanDelta, PlanListener, PlanPort, PlanRoute, PlanRule } from '../../ir/plan.ts';
@@ -10,6 +10,7 @@ import { CLUSTER, HTTP_LISTENER, HTTP_PORT } from '../../ir/testing/plans.ts';
 import { Resolver } from '../../net/dns.ts';
 import { TicketKeys } from '../../net/ticket-keys.ts';
 import { AccessLog } from '../../observe/access-log.ts';
+import { MetricsReader } from '../../observe/metrics-reader.ts';
 import { WorkerMetrics } from '../../observe/metrics.ts';
 import { allocateSlab } from '../../observe/slab.ts';
 import { TrafficMetrics } from '../../observe/traffic-metrics.ts';
@@ -56,6 +57,9 @@ const NOTHING = { ports: [], listeners: [], routes: [], streams: [], clusters: [
 export class Harness implements AsyncDisposable {
   readonly node: ProxyNode;
   readonly log: Record<string, unknown>[] = [];
+  /** Warnings and errors of the log. */
+  readonly said: Record<string, unknown>[] = [];
+  readonly metrics = new MetricsReader();
   port = 0;
   #version = 0;
   readonly #accessLog: AccessLog;
@@ -63,6 +67,8 @@ export class Harness implements AsyncDisposable {
 
   constructor(filters: readonly FilterDef[] = [], drainMs: number = 5_000) {
     const random = systemRandom();
+    const slab = allocateSlab(1_000);
+    this.metrics.join('1', slab);
     this.#accessLog = new AccessLog({
       clock: systemClock,
       random,
@@ -74,8 +80,8 @@ export class Harness implements AsyncDisposable {
     this.node = new ProxyNode({
       clock: systemClock,
       random,
-      log: silentLog,
-      metrics: new TrafficMetrics(new WorkerMetrics({ slab: allocateSlab(1_000), announce: () => undefined })),
+      log: forwardingLog('warn', (_, message, fields) => this.said.push({ message, ...fields })),
+      metrics: new TrafficMetrics(new WorkerMetrics({ slab, announce: (event) => this.metrics.announced('1', event) })),
       accessLog: this.#accessLog,
       resolver: this.#resolver,
       filters,
