@@ -1,5 +1,6 @@
 /** A decision as a person reads it: a tree, in the order in which the request meets things. */
-import type { PlanFilter } from '../ir/plan.ts';
+import { grpcCodeName } from '../base/grpc-codes.ts';
+import type { PlanFilter, PlanRetry } from '../ir/plan.ts';
 import type { BackendVerdict, CandidateVerdict, Decision, ListenerVerdict, RuleVerdict } from './decision.ts';
 import { paint, type Palette } from './paint.ts';
 import { placeText } from './plan-text.ts';
@@ -96,13 +97,14 @@ function ruleLines(
     ...filterLines(filters, cwd),
     ...(requestMs === undefined ? [] : [`  timeout ${requestMs} ms for the whole exchange`]),
     ...(backendRequestMs === undefined ? [] : [`  timeout ${backendRequestMs} ms for one attempt`]),
-    ...(retry === undefined ? [] : [`  retry   up to ${retry.attempts} more when ${retriedOn(retry.codes)}`]),
+    ...(retry === undefined ? [] : [`  retry   up to ${retry.attempts} more when ${retriedOn(retry)}`]),
     ...mirrors.map(({ cluster, share }) => `  mirror  ${percent(share)} to ${cluster}`),
     ...backends.flatMap((backend) => backendLines(backend, options)),
   ];
 }
 
-function retriedOn(codes: readonly number[]): string {
+function retriedOn({ codes: statuses, grpcCodes = [] }: PlanRetry): string {
+  const codes = [...statuses.map(String), ...grpcCodes.map(grpcCodeName)];
   return codes.length === 0 ? 'an attempt is lost' : `an attempt is lost or answered ${codes.join(', ')}`;
 }
 
