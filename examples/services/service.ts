@@ -8,6 +8,7 @@
  *     /slow/500      answers after 500 ms             /flaky       fails every other time with 503
  *     /status/503    answers with this status         /broken      closes the connection without an answer
  *     /bytes/1000    answers with so many bytes       /count/PATH  how often PATH was asked for, with how many bytes
+ *     /events/3/200  three server-sent events, 200 ms apart
  *
  * wherever it stands in the path. A WebSocket gets back what it sends, after the name of the service.
  */
@@ -94,14 +95,27 @@ function answersOf(name: string): (request: IncomingMessage, response: ServerRes
     for await (const chunk of request) bytes += (chunk as Buffer).length;
     asked.bytes += bytes;
 
-    const [, word, value] = /\/(slow|flaky|status|bytes|count)(?:\/(.*))?$/.exec(path) ?? [];
+    const [, word, value] = /\/(slow|flaky|status|bytes|count|events)(?:\/(.*))?$/.exec(path) ?? [];
     if (word === 'slow') await pause(Number(value));
+    if (word === 'events') return sendEvents(response, value ?? '');
     if (word === 'bytes') return void response.end('x'.repeat(Number(value)));
     if (word === 'count') return json(response, 200, { service: name, ...(seen.get(`/${value}`) ?? { times: 0 }) });
     const failed = word === 'flaky' && asked.times % 2 === 1;
     const status = failed ? 503 : word === 'status' ? Number(value) : 200;
     return json(response, status, { service: name, ...whatItSaw(request), bytes: bytes || undefined });
   };
+}
+
+/** @param wish  how many, and how far apart: `3/200` */
+async function sendEvents(response: ServerResponse, wish: string): Promise<void> {
+  const [count = 0, gapMs = 0] = wish.split('/').map(Number);
+  response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
+  response.flushHeaders();
+  for (let i = 1; i <= count && !response.destroyed; i++) {
+    response.write(`id: ${i}\ndata: ${new Date().toISOString()}\n\n`);
+    if (i < count) await pause(gapMs);
+  }
+  response.end();
 }
 
 function whatItSaw(request: IncomingMessage): Record<string, unknown> {
