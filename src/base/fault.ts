@@ -338,6 +338,23 @@ const FAULTS = {
     title: 'Too many requests wait for the upstream',
     advice: 'connectionsMax and queueMax of the BackendPolicy are reached.',
   },
+  'stream.no-route': {
+    blame: 'client',
+    retry: 'never',
+    status: 0,
+    grpc: 14,
+    title: 'No route takes the connection',
+    advice: 'No TLSRoute, TCPRoute or UDPRoute is attached to the listener for this server name: "fourways explain".',
+  },
+  'proxy-protocol.refused': {
+    blame: 'client',
+    retry: 'never',
+    status: 0,
+    grpc: 14,
+    title: 'The PROXY protocol header was refused',
+    advice:
+      'The log names the rule. Only peers in proxyProtocol.trustedPeers of the listener may send one, and with mode "required" must.',
+  },
   'tunnel.idle': {
     blame: 'policy',
     retry: 'never',

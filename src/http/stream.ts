@@ -19,6 +19,8 @@ export interface ClientFacts {
   readonly serverName: string;
   readonly tlsVersion: string;
   readonly tlsCipher: string;
+  /** The peer itself, where it spoke for the client by the PROXY protocol. For logs. */
+  readonly proxyIp?: string | undefined;
   /** Only when it was verified against the bundles of the port. */
   readonly clientCertificate?: ClientCertificate | undefined;
 }

@@ -297,6 +297,8 @@ export interface PlanCluster {
   readonly protocol: UpstreamProtocol;
   /** Carries whole connections or datagrams: `protocol` has no meaning. `tls`: they are encrypted already, by the client. */
   readonly stream?: 'tcp' | 'tls' | 'udp';
+  /** Header with which each connection begins; only where `stream` is `tcp` or `tls`. */
+  readonly proxyProtocol?: 'v1' | 'v2' | 'v2-crc32c';
   readonly endpoints: readonly PlanEndpoint[];
   readonly tls?: PlanClusterTls;
   readonly health?: PlanHealthCheck;

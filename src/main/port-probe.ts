@@ -3,7 +3,8 @@
  * succeeds beside any other process of the same user that does so too: the
  * kernel would then split the traffic between the two, and nobody would be told.
  */
-import { createServer } from 'node:net';
+import { createSocket } from 'node:dgram';
+import { createServer, isIPv6 } from 'node:net';
 import { portKey } from '../ir/key.ts';
 import type { PortFailure } from '../ir/port-state.ts';
 
@@ -20,7 +21,26 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 /** Binds the port without sharing it and lets go of it at once. @returns why that failed, if it did */
-export function probePort(address: string, port: number): Promise<PortFailure | undefined> {
+export function probePort(
+  address: string,
+  port: number,
+  transport: 'tcp' | 'udp' = 'tcp',
+): Promise<PortFailure | undefined> {
+  return transport === 'udp' ? probeUdp(address, port) : probeTcp(address, port);
+}
+
+function probeUdp(address: string, port: number): Promise<PortFailure | undefined> {
+  return new Promise((resolve) => {
+    const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4');
+    socket.once('error', (error) => {
+      socket.close();
+      resolve(bindFailure(error, address, port));
+    });
+    socket.bind({ address, port, exclusive: true }, () => socket.close(() => resolve(undefined)));
+  });
+}
+
+function probeTcp(address: string, port: number): Promise<PortFailure | undefined> {
   return new Promise((resolve) => {
     const server = createServer((socket) => socket.destroy());
     server.once('error', (error) => resolve(bindFailure(error, address, port)));

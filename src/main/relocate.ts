@@ -59,7 +59,7 @@ export class Relocation {
   }
 
   get configuredPorts(): readonly number[] {
-    return [...this.#taken.keys()].map((key) => Number(key.slice(key.lastIndexOf(':') + 1)));
+    return [...this.#taken.keys()].map((key) => Number.parseInt(key.slice(key.lastIndexOf(':') + 1), 10));
   }
 
   #movePort(key: string, port: PlanPort): [string, PlanPort] {
@@ -74,7 +74,7 @@ export class Relocation {
 
   /** @param key  of a port that was moved before */
   #keyOf(key: string): string {
-    return portKey(LOOPBACK, this.#taken.get(key)!);
+    return portKey(LOOPBACK, this.#taken.get(key)!, key.endsWith('/udp') ? 'udp' : 'tcp');
   }
 
   #asConfigured(ports: PortStates): PortStates {

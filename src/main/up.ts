@@ -192,8 +192,10 @@ async function startFleet(
   const fleet = new Fleet({
     size: Math.max(1, settings.workers),
     start: (worker) => workers.start(worker),
-    probe: async ({ address, port }) =>
-      ports === 'shared' ? undefined : probePort(address === '*' ? bind : address, port),
+    probe: async ({ address, port, protocol }) =>
+      ports === 'shared'
+        ? undefined
+        : probePort(address === '*' ? bind : address, port, protocol === 'udp' ? 'udp' : 'tcp'),
     clock: CLOCK,
     log,
     onPorts,

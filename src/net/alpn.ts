@@ -30,6 +30,8 @@ export interface AgreementTerms {
  * @returns undefined when there is none: the alert is no_application_protocol (RFC 7301 section 3.2)
  */
 export function agreeOnProtocol(hello: ClientHello, terms: AgreementTerms): Agreement | undefined {
+  // What is spoken on top of it is not known here: a server that does not know ALPN ignores it (RFC 7301 section 3.1).
+  if (terms.alpn.length === 0) return { protocol: '', suites: 'all' };
   // Without ALPN there is no HTTP/2 over TLS (RFC 9113 section 3.2).
   if (hello.alpn.length === 0) return terms.alpn.includes('http/1.1') ? { protocol: '', suites: 'all' } : undefined;
   for (const protocol of terms.alpn) {

@@ -13,6 +13,11 @@ const READ_BYTES = 64 * 1024;
 
 const READ_BUFFER = Buffer.allocUnsafeSlow(READ_BYTES);
 
+/** For readers of their own making. The same rule holds for what is in it. */
+export function sharedReadBuffer(): Buffer {
+  return READ_BUFFER;
+}
+
 /** The bytes themselves, or a copy of them when the next read would overwrite them. */
 export function owned(bytes: Buffer): Buffer {
   return bytes.buffer === READ_BUFFER.buffer ? Buffer.from(bytes) : bytes;

@@ -47,8 +47,15 @@ export interface SecureFacts {
   readonly clientCertificate?: ClientCertificate;
 }
 
-/** Exactly one is called, once. */
+/** What becomes of a client that asks for a server name: TLS ends here, is passed on unread, or is closed without a word. */
+export type HelloChoice = 'end' | 'pass' | 'refuse';
+
+/** Exactly one of the events is called, once. */
 export interface AcceptDone {
+  /** Asked when the ClientHello is here. Without it, TLS always ends here. */
+  choose?(serverName: string): HelloChoice;
+  /** @param bytes  everything that was read, nothing of which was answered. The socket is paused. */
+  onPassed?(bytes: Buffer, serverName: string): void;
   onSecure(socket: tls.TLSSocket, facts: SecureFacts): void;
   /** The socket is closed already. `detail` is for the log. */
   onFailed(failure: HandshakeFailure, detail: string): void;
@@ -118,6 +125,11 @@ export class PortTls {
       timeoutMs: this.#plan.timeouts.handshakeMs,
       onHello: (hello) => this.#enqueue(handshake, hello),
       done: {
+        choose: (serverName) => done.choose?.(serverName) ?? 'end',
+        onPassed: (bytes, serverName) => {
+          this.#running--;
+          done.onPassed?.(bytes, serverName);
+        },
         onSecure: (secured, facts) => {
           this.#running--;
           (secured.isSessionReused() ? metrics.handshakesResumed : metrics.handshakesFull).add(1);
@@ -273,11 +285,16 @@ class Handshake {
       this.fail(hello, hello === 'not-tls' ? 'The first bytes are not TLS' : 'The ClientHello is malformed');
       return;
     }
-    const { socket, onHello } = this.#options;
+    const { socket, onHello, done } = this.#options;
     socket.off('data', this.#onData);
     socket.pause();
     this.#serverName = hello.serverName;
-    onHello(hello);
+    const choice = done.choose?.(hello.serverName) ?? 'end';
+    if (choice === 'end') return onHello(hello);
+    if (choice === 'refuse') return this.fail('unknown-name', hello.serverName || 'no server name');
+    this.#detach();
+    socket.off('error', ignore);
+    done.onPassed?.(this.#hello, hello.serverName);
   };
 
   readonly #onEnd = (): void => this.fail('aborted', 'The client closed the connection');

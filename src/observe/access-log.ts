@@ -113,10 +113,23 @@ export class AccessLog {
       this.#options.onDropped?.(1);
       return;
     }
-    this.#buffer += this.#line(entry, gate);
+    this.#add(this.#line(entry, gate));
+  }
+
+  #add(line: string): void {
+    this.#buffer += line;
     this.#lines++;
     if (this.#buffer.length >= BATCH_CHARS) this.flush();
     else this.#stopFlushing ??= this.#options.clock.after(this.#options.flushMs ?? FLUSH_MS, () => this.flush());
+  }
+
+  /** A line of another kind, made by `line` of the time at which it began. The gate was asked before. */
+  writeLine(durationMs: number, line: (time: string) => string): void {
+    if (this.#buffer.length >= BUFFER_CHARS_MAX) {
+      this.#options.onDropped?.(1);
+      return;
+    }
+    this.#add(line(this.#stamp.format(this.#options.clock.wallMs() - durationMs)));
   }
 
   /** Hands over what is waiting, unless the batch before is still being written. */

@@ -104,6 +104,59 @@ const SERVER_METRICS = {
   },
 } as const satisfies Record<string, MetricDef>;
 
+/** What is passed on below HTTP. */
+const STREAM_METRICS = {
+  fourways_streams_open: {
+    type: 'gauge',
+    unit: '',
+    labels: ['route'],
+    help: 'Connections (UDP: sessions) of a TLSRoute, TCPRoute or UDPRoute that are open.',
+  },
+  fourways_streams_opened_total: {
+    type: 'counter',
+    unit: '',
+    labels: ['route'],
+    help: 'Connections and sessions that a route below HTTP took.',
+  },
+  fourways_streams_ended_total: {
+    type: 'counter',
+    unit: '',
+    labels: ['route', 'end'],
+    help: 'How they ended: finished by both sides, cut by client or upstream, refused, at a limit, or with a drain.',
+  },
+  fourways_stream_bytes_total: {
+    type: 'counter',
+    unit: 'bytes',
+    labels: ['route', 'direction'],
+    help: 'Bytes from clients (in) and to them (out). Counted when a connection or session ends.',
+  },
+  fourways_udp_sessions_open: { type: 'gauge', unit: '', labels: ['port'], help: 'Sessions of UDP clients.' },
+  fourways_udp_sessions_opened_total: {
+    type: 'counter',
+    unit: '',
+    labels: ['port'],
+    help: 'Sessions of UDP clients that were begun.',
+  },
+  fourways_udp_datagrams_total: {
+    type: 'counter',
+    unit: '',
+    labels: ['port', 'direction'],
+    help: 'Datagrams from clients (in) and to them (out).',
+  },
+  fourways_udp_datagrams_dropped_total: {
+    type: 'counter',
+    unit: '',
+    labels: ['port', 'reason'],
+    help: 'Datagrams that went nowhere.',
+  },
+  fourways_proxy_protocol_total: {
+    type: 'counter',
+    unit: '',
+    labels: ['port', 'result'],
+    help: 'Connections by what became of their PROXY protocol header: v1, v2, local, absent, or why it was refused.',
+  },
+} as const satisfies Record<string, MetricDef>;
+
 /** What the proxy asks of upstreams. */
 const CLIENT_METRICS = {
   http_client_request_duration_seconds: {
@@ -305,7 +358,7 @@ const PROCESS_METRICS = {
   },
 } as const satisfies Record<string, MetricDef>;
 
-export const METRICS = { ...SERVER_METRICS, ...CLIENT_METRICS, ...PROCESS_METRICS };
+export const METRICS = { ...SERVER_METRICS, ...STREAM_METRICS, ...CLIENT_METRICS, ...PROCESS_METRICS };
 
 type Metrics = typeof METRICS;
 

@@ -5,6 +5,7 @@
 import { answerFor, FAULT_CODES, type FaultCode } from '../base/fault.ts';
 import type { Counter, Gauge, Histogram, WorkerMetrics } from './metrics.ts';
 import { ownedBy } from './owner.ts';
+import { DatagramMetrics, StreamMetrics } from './stream-metrics.ts';
 
 /** The methods that have a label of their own; the rest is `_OTHER`, as OpenTelemetry has it. */
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH', '_OTHER'] as const;
@@ -146,6 +147,11 @@ export class PortMetrics {
     if (!this.#retired) this.#metrics.counter('fourways_http2_connection_errors_total', [this.#port, reason]).add(1);
   }
 
+  /** @param result  of proxy/proxy-intake.ts: a closed list */
+  proxyHeader(result: string): void {
+    if (!this.#retired) this.#metrics.counter('fourways_proxy_protocol_total', [this.#port, result]).add(1);
+  }
+
   /** For {@link TrafficMetrics}. */
   retire(): void {
     this.#retired = true;
@@ -280,6 +286,8 @@ export class TrafficMetrics {
   readonly #ports = new Map<string, PortMetrics>();
   readonly #rules = new Map<string, RuleMetrics>();
   readonly #clusters = new Map<string, ClusterMetrics>();
+  readonly #streams = new Map<string, StreamMetrics>();
+  readonly #datagrams = new Map<string, DatagramMetrics>();
   readonly #faults = new Map<FaultCode, Counter>();
   readonly #filterEvents = new Map<string, Counter>();
 
@@ -305,6 +313,16 @@ export class TrafficMetrics {
     return getOrAdd(this.#clusters, key, () => new ClusterMetrics(this.metrics, key));
   }
 
+  /** @param name  of the route below HTTP, as in the plan */
+  stream(name: string): StreamMetrics {
+    return getOrAdd(this.#streams, name, () => new StreamMetrics(this.metrics, name));
+  }
+
+  /** @param port  key in the plan */
+  datagrams(port: string): DatagramMetrics {
+    return getOrAdd(this.#datagrams, port, () => new DatagramMetrics(this.metrics, port));
+  }
+
   fault(code: FaultCode): void {
     this.#faults.get(code)!.add(1);
   }
@@ -324,7 +342,7 @@ export class TrafficMetrics {
   retire(owners: readonly string[]): void {
     if (owners.length === 0) return;
     const isGone = ownedBy(owners);
-    for (const map of [this.#rules, this.#clusters, this.#ports]) {
+    for (const map of [this.#rules, this.#streams, this.#clusters, this.#ports, this.#datagrams]) {
       for (const [name, object] of map) {
         if (!isGone(name)) continue;
         object.retire();

@@ -12,20 +12,19 @@ import type { ClientFacts, RequestSink, ServerConn, ServerStream, ServerStreamEv
 import type { TunnelSides } from '../http/tunnel.ts';
 import type { PortState } from '../ir/port-state.ts';
 import { adoptAccepted, type Intake } from '../net/read-buffer.ts';
-import type { PortTls } from '../net/tls-server.ts';
+import type { ProxyHeader } from '../net/proxy-protocol.ts';
+import { adoptStream } from '../net/stream-reads.ts';
+import type { HelloChoice, PortTls } from '../net/tls-server.ts';
 import type { PortMetrics } from '../observe/traffic-metrics.ts';
 import { Exchange } from './exchange.ts';
 import { healthCallOf } from './grpc-health.ts';
+import { bindFailureOf, type ListeningPort, type ListeningPortOptions } from './listening-port.ts';
+import { readProxyIntake } from './proxy-intake.ts';
 import { RunningTunnel, type TunnelResult } from './run-tunnel.ts';
 import type { LivePort, PortView, Runtime } from './runtime.ts';
+import { type StreamClient, StreamExchange } from './stream-exchange.ts';
 
-export interface BoundPortOptions {
-  readonly runtime: Runtime;
-  readonly view: PortView;
-  readonly planVersion: string;
-  /** Address to bind; `view.plan.address` with `*` replaced. */
-  readonly address: string;
-  readonly reusePort: boolean;
+export interface BoundPortOptions extends ListeningPortOptions {
   readonly tls: PortTls | undefined;
 }
 
@@ -40,7 +39,7 @@ interface Served {
   readonly intake?: Intake | undefined;
 }
 
-export class BoundPort implements LivePort, RequestSink {
+export class BoundPort implements ListeningPort, LivePort, RequestSink {
   readonly runtime: Runtime;
   readonly metrics: PortMetrics;
   planVersion: string;
@@ -90,9 +89,7 @@ export class BoundPort implements LivePort, RequestSink {
     const { port } = view.plan;
     return new Promise((resolve) => {
       this.#server.once('error', (error: NodeJS.ErrnoException) => {
-        const code = error.code ?? 'UNKNOWN';
-        const message = `Cannot bind ${address}:${port}: ${WHY[code] ?? code}`;
-        resolve({ state: 'failed', address, port, error: code, message });
+        resolve(bindFailureOf(error, address, port));
       });
       this.#server.listen({ host: address, port, reusePort, backlog: BACKLOG }, () => {
         const bound = this.#server.address() as net.AddressInfo;
@@ -183,22 +180,96 @@ export class BoundPort implements LivePort, RequestSink {
       return;
     }
     this.metrics.connectionsOpened.add(1);
-    const { tls } = this;
-    if (tls === undefined) return this.#servePlain(socket);
+    const { proxyProtocol, timeouts } = this.view.plan;
+    if (proxyProtocol === undefined) return this.#begin({ socket, header: undefined });
+    this.#handshakes.add(socket);
+    readProxyIntake(socket, peerIpOf(socket), {
+      plan: proxyProtocol,
+      wheel: this.runtime.wheel,
+      timeoutMs: timeouts.headMs,
+      onReady: (header, result) => {
+        this.#handshakes.delete(socket);
+        this.metrics.proxyHeader(result);
+        this.#begin({ socket, header });
+      },
+      onRefused: (refusal, detail) => {
+        this.#handshakes.delete(socket);
+        this.metrics.proxyHeader(refusal);
+        this.runtime.metrics.fault('proxy-protocol.refused');
+        this.#say('A PROXY protocol header was refused', { client: peerIpOf(socket), reason: refusal, detail });
+      },
+    });
+  }
+
+  #begin(accepted: Accepted): void {
+    if (this.tls !== undefined) this.#handshake(accepted, this.tls);
+    else if (this.view.plan.protocol === 'tcp') this.#passPlain(accepted);
+    else this.#servePlain(accepted);
+  }
+
+  #servePlain({ socket: accepted, header }: Accepted): void {
+    const early = readEarly(accepted);
+    const { socket, intake } = adoptAccepted(accepted);
+    if (intake === undefined && early !== undefined) socket.unshift(early);
+    this.#serve({ socket, intake }, clientFacts(plainFacts(socket), header), this.view.http2 ? 'look' : 'http/1.1');
+    if (early !== undefined) intake?.take(early);
+  }
+
+  #handshake(accepted: Accepted, tls: PortTls): void {
+    const { socket, header } = accepted;
     this.#handshakes.add(socket);
     tls.accept(socket, {
-      onSecure: (secured, facts) => {
+      choose: (serverName) => this.#choose(serverName),
+      onPassed: (bytes, serverName) => {
         this.#handshakes.delete(socket);
-        this.#serve({ socket: secured }, facts, facts.alpn === 'h2' ? 'h2' : 'http/1.1');
+        const listener = this.view.listeners.find(serverName);
+        const passed = adoptStream(socket);
+        const facts = clientFacts({ ...plainFacts(passed.socket), serverName }, header);
+        this.#pass({ ...passed, early: bytes, facts, listener }, accepted);
+      },
+      onSecure: (secured, secureFacts) => {
+        this.#handshakes.delete(socket);
+        const facts = clientFacts(secureFacts, header);
+        const listener = this.view.listeners.find(facts.serverName);
+        if (listener?.plan.stream === undefined) {
+          this.#serve({ socket: secured }, facts, secureFacts.alpn === 'h2' ? 'h2' : 'http/1.1');
+        } else this.#pass({ socket: secured, intake: undefined, facts, listener }, accepted);
       },
       onFailed: () => this.#handshakes.delete(socket),
       onValidated: () => this.#handshakes.delete(socket),
     });
+    if (header !== undefined) socket.resume();
   }
 
-  #servePlain(accepted: net.Socket): void {
-    const { socket, intake } = adoptAccepted(accepted);
-    this.#serve({ socket, intake }, plainFacts(socket), this.view.http2 ? 'look' : 'http/1.1');
+  /** What is to be done with a client that asks for this name, before TLS has begun. */
+  #choose(serverName: string): HelloChoice {
+    const { view } = this;
+    const listener = view.listeners.find(serverName);
+    // An alert would be a word of ours where nothing is ended here.
+    if (listener === undefined) return view.endsTls ? 'end' : 'refuse';
+    if (listener.plan.stream === undefined) return 'end';
+    if (listener.streams?.find(serverName) === undefined) return 'refuse';
+    return listener.plan.tls === undefined ? 'pass' : 'end';
+  }
+
+  #passPlain(accepted: Accepted): void {
+    const early = readEarly(accepted.socket);
+    const adopted = adoptStream(accepted.socket);
+    const facts = clientFacts(plainFacts(adopted.socket), accepted.header);
+    this.#pass({ ...adopted, early, facts, listener: this.view.listeners.find('') }, accepted);
+  }
+
+  #pass(
+    client: Pick<StreamClient, 'socket' | 'intake' | 'early' | 'facts' | 'listener'>,
+    { socket, header }: Accepted,
+  ): void {
+    const local = { ip: plainIp(socket.localAddress), port: socket.localPort ?? 0 };
+    this.metrics.connectionsOpen.add(1);
+    const exchange = new StreamExchange(this, { ...client, local, proxyHeader: header }, (closed) =>
+      this.#onClosed(closed),
+    );
+    this.#conns.add(exchange);
+    exchange.begin();
   }
 
   #serve({ socket, intake }: Served, facts: ClientFacts, wire: ClientWire): void {
@@ -222,10 +293,15 @@ export class BoundPort implements LivePort, RequestSink {
   /** A client of HTTP/2 broke a rule or overdid something, and loses its connection. */
   #onFailed({ reason, detail }: H2ConnectionError, client: string): void {
     this.metrics.http2Failed(reason);
+    this.#say('An HTTP/2 connection was ended', { client, reason, detail });
+  }
+
+  /** A line about a client, now and then: whoever misbehaves must not write our log. */
+  #say(what: string, facts: { readonly client: string; readonly reason: string; readonly detail: string }): void {
     const { wheel, log } = this.runtime;
     if (wheel.nowMs - this.#saidMs < FAILURE_LINE_MS) return;
     this.#saidMs = wheel.nowMs;
-    log.warn('An HTTP/2 connection was ended', { port: this.view.key, client, reason, detail });
+    log.warn(what, { port: this.view.key, ...facts });
   }
 
   #onClosed(conn: ServerConn): void {
@@ -235,12 +311,22 @@ export class BoundPort implements LivePort, RequestSink {
   }
 }
 
-const WHY: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'address in use',
-  EACCES: 'permission denied',
-  EADDRNOTAVAIL: 'address not available on this machine',
-  EINVAL: 'not an address that can be bound',
-};
+/** A socket that was accepted, and what a proxy in front has said of it. */
+interface Accepted {
+  readonly socket: net.Socket;
+  readonly header: ProxyHeader | undefined;
+}
+
+/** What came behind a header in the same read. */
+function readEarly(socket: net.Socket): Buffer | undefined {
+  return socket.readableLength === 0 ? undefined : ((socket.read() as Buffer | null) ?? undefined);
+}
+
+/** The client that a proxy in front has named counts from here on; the peer itself is kept for logs. */
+function clientFacts<T extends ClientFacts>(facts: T, header: ProxyHeader | undefined): T {
+  if (header?.source === undefined) return facts;
+  return { ...facts, peerIp: header.source.ip, peerPort: header.source.port, proxyIp: facts.peerIp };
+}
 
 function plainFacts(socket: net.Socket): ClientFacts {
   return {
@@ -255,7 +341,10 @@ function plainFacts(socket: net.Socket): ClientFacts {
 
 /** An IPv4 peer on a dual-stack socket is named in IPv4. */
 function peerIpOf(socket: net.Socket): string {
-  const address = socket.remoteAddress ?? '';
+  return plainIp(socket.remoteAddress);
+}
+
+function plainIp(address = ''): string {
   return address.startsWith('::ffff:') ? address.slice(7) : address;
 }
 

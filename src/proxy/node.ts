@@ -23,9 +23,12 @@ import { Cluster, type ClusterCounters, type ClusterEnv } from './cluster/cluste
 import { firstAddresses } from './cluster/first-addresses.ts';
 import type { Node } from './node-types.ts';
 import { Rule } from './rule.ts';
+import type { ListeningPort } from './listening-port.ts';
 import type { PortView, Runtime } from './runtime.ts';
 import { Snapshot } from './snapshot.ts';
+import { StreamTarget } from './stream-target.ts';
 import { TraceIds } from './trace-ids.ts';
+import { UdpPort } from './udp-port.ts';
 import { connectorFor } from './upstream/cluster-connector.ts';
 
 export interface ProxyNodeOptions {
@@ -52,9 +55,9 @@ export class ProxyNode implements Node {
   readonly #clusterEnv: ClusterEnv;
   readonly #clusters = new Map<string, Cluster>();
   readonly #secrets = new Map<string, PlanSecret>();
-  readonly #bound = new Map<string, BoundPort>();
+  readonly #bound = new Map<string, BoundPort | UdpPort>();
   /** Ports that have left the plan and still serve what began before. Bounded: each ends within `drainMs`. */
-  readonly #leaving = new Set<BoundPort>();
+  readonly #leaving = new Set<ListeningPort>();
   readonly #states = new Map<string, PortState>();
   #snapshot = Snapshot.empty();
   #version: string | undefined;
@@ -148,6 +151,7 @@ export class ProxyNode implements Node {
       const env = { filters: this.#runtime.filters, metrics: this.#options.metrics, cluster: clusterOf };
       const change = this.#snapshot.with(delta, {
         makeRule: (plan) => new Rule(plan, { ...env, nowMs: () => this.#runtime.wheel.nowMs }),
+        makeStream: (plan) => new StreamTarget(plan, env),
         makeGate: (plan) => this.#options.accessLog.gate(plan.settings.accessLog),
       });
       this.#commit(delta, change, added);
@@ -177,19 +181,20 @@ export class ProxyNode implements Node {
       this.#clusters.get(key)?.close();
       this.#clusters.delete(key);
     }
-    this.#retireMetrics(delta, change.retiredRules);
+    this.#retireMetrics(delta, change);
   }
 
-  #show(port: BoundPort, view: PortView): void {
-    port.tls?.update(view.plan, this.#tlsListeners(view));
+  #show(port: BoundPort | UdpPort, view: PortView): void {
+    if (port instanceof BoundPort) port.tls?.update(view.plan, this.#tlsListeners(view));
     port.show(view, this.#shortVersion());
   }
 
   /** Series of what has left the plan. A rule that was set again under its name keeps its own. */
-  #retireMetrics(delta: PlanDelta, retired: readonly Rule[]): void {
+  #retireMetrics(delta: PlanDelta, { retiredRules, retiredStreams }: ReturnType<Snapshot['with']>): void {
     const { metrics } = this.#options;
     const names = new Set(Object.values(delta.set.routes).flatMap(({ rules }) => rules.map(({ name }) => name)));
-    const gone = retired.map(({ name }) => name).filter((name) => !names.has(name));
+    for (const { name } of Object.values(delta.set.streams)) names.add(name);
+    const gone = [...retiredRules, ...retiredStreams].map(({ name }) => name).filter((name) => !names.has(name));
     metrics.retire([...gone, ...delta.remove.clusters, ...delta.remove.ports]);
   }
 
@@ -213,7 +218,7 @@ export class ProxyNode implements Node {
   }
 
   /** What runs on a port that is not in the plan any more has as long to finish as in a drain of the whole process. */
-  #leave(port: BoundPort): void {
+  #leave(port: ListeningPort): void {
     const { clock, drainMs } = this.#options;
     this.#leaving.add(port);
     const stop = clock.after(drainMs, () => port.close());
@@ -226,15 +231,16 @@ export class ProxyNode implements Node {
 
   async #bind(key: string, view: PortView): Promise<PortState> {
     const { bind, reusePort, ticketKeys, log } = this.#options;
-    const tls = view.plan.protocol === 'tls' ? this.#makeTls(view, ticketKeys) : undefined;
-    const port = new BoundPort({
+    const { protocol, address } = view.plan;
+    const options = {
       runtime: this.#runtime,
       view,
       planVersion: this.#shortVersion(),
-      address: view.plan.address === '*' ? bind : view.plan.address,
+      address: address === '*' ? bind : address,
       reusePort,
-      tls,
-    });
+    };
+    const tls = protocol === 'tls' ? this.#makeTls(view, ticketKeys) : undefined;
+    const port = protocol === 'udp' ? new UdpPort(options) : new BoundPort({ ...options, tls });
     const state = await port.bind();
     if (state.state === 'failed') {
       log.debug('A port could not be bound', { port: key, error: state.error });
@@ -267,7 +273,7 @@ export class ProxyNode implements Node {
             {
               hostname: plan.hostname,
               tls: plan.tls,
-              alpn: plan.settings.httpVersions,
+              alpn: plan.stream === undefined ? plan.settings.httpVersions : [],
               secrets: plan.tls.certificates.flatMap(({ secret }) => this.#secrets.get(secret) ?? []),
               challenge: this.#secrets.get(plan.tls.acme?.challenge?.secret ?? ''),
             },

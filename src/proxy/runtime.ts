@@ -10,9 +10,11 @@ import type { FilterDef } from '../filter/filter.ts';
 import type { AccessLog, LogGate } from '../observe/access-log.ts';
 import type { PortMetrics, TrafficMetrics } from '../observe/traffic-metrics.ts';
 import type { PlanListener, PlanPort } from '../ir/plan.ts';
+import type { HostMap } from './host-map.ts';
 import type { PortListeners } from './listener-table.ts';
 import type { ListenerTable } from './route-table.ts';
 import type { Rule } from './rule.ts';
+import type { StreamTarget } from './stream-target.ts';
 import type { TunnelResult } from './run-tunnel.ts';
 import type { TraceIds } from './trace-ids.ts';
 
@@ -34,6 +36,8 @@ export interface ListenerView {
   readonly key: string;
   readonly plan: PlanListener;
   readonly routes: ListenerTable<Rule> | undefined;
+  /** Routes below HTTP, by server name; undefined when there is none. */
+  readonly streams: HostMap<StreamTarget> | undefined;
   readonly forwarding: Forwarding;
   readonly gate: LogGate;
 }
@@ -43,6 +47,8 @@ export interface PortView {
   readonly key: string;
   readonly plan: PlanPort;
   readonly listeners: PortListeners<ListenerView>;
+  /** Whether TLS ends here for some listener. */
+  readonly endsTls: boolean;
   /** Whether any of the listeners speaks HTTP/2. */
   readonly http2: boolean;
 }

@@ -3,15 +3,18 @@
  * shares with the old one whatever did not change, and the old one is let go.
  */
 import { Forwarding } from '../http/forwarded.ts';
-import type { PlanDelta, PlanListener, PlanPort } from '../ir/plan.ts';
+import type { PlanDelta, PlanListener, PlanPort, PlanStream } from '../ir/plan.ts';
 import type { LogGate } from '../observe/access-log.ts';
 import { PortListeners } from './listener-table.ts';
 import { RouteTables } from './route-table.ts';
 import type { Rule } from './rule.ts';
 import type { ListenerView, PortView } from './runtime.ts';
+import { StreamTable } from './stream-table.ts';
+import type { StreamTarget } from './stream-target.ts';
 
 export interface SnapshotEnv {
   makeRule(plan: Rule['plan']): Rule;
+  makeStream(plan: PlanStream): StreamTarget;
   makeGate(plan: PlanListener): LogGate;
 }
 
@@ -20,30 +23,40 @@ export interface SnapshotChange {
   /** Rules and gates that the new snapshot does not hold. */
   readonly retiredRules: readonly Rule[];
   readonly retiredGates: readonly LogGate[];
+  readonly retiredStreams: readonly StreamTarget[];
+}
+
+interface SnapshotParts {
+  readonly tables: RouteTables<Rule>;
+  readonly streams: StreamTable;
+  readonly ports: ReadonlyMap<string, PlanPort>;
+  readonly listeners: ReadonlyMap<string, ListenerView>;
 }
 
 export class Snapshot {
   readonly version: string;
   readonly #tables: RouteTables<Rule>;
+  readonly #streams: StreamTable;
   readonly #ports: ReadonlyMap<string, PlanPort>;
   readonly #listeners: ReadonlyMap<string, ListenerView>;
   readonly #views: ReadonlyMap<string, PortView>;
 
-  private constructor(
-    version: string,
-    tables: RouteTables<Rule>,
-    ports: ReadonlyMap<string, PlanPort>,
-    listeners: ReadonlyMap<string, ListenerView>,
-  ) {
+  private constructor(version: string, { tables, streams, ports, listeners }: SnapshotParts) {
     this.version = version;
     this.#tables = tables;
+    this.#streams = streams;
     this.#ports = ports;
     this.#listeners = listeners;
     this.#views = viewsOf(ports, listeners);
   }
 
   static empty(): Snapshot {
-    return new Snapshot('', RouteTables.empty<Rule>(), new Map(), new Map());
+    return new Snapshot('', {
+      tables: RouteTables.empty<Rule>(),
+      streams: StreamTable.empty(),
+      ports: new Map(),
+      listeners: new Map(),
+    });
   }
 
   get ports(): ReadonlyMap<string, PortView> {
@@ -67,20 +80,22 @@ export class Snapshot {
     const { tables, retired } = this.#tables.with({ set: delta.set.routes, remove: delta.remove.routes }, (rule) =>
       env.makeRule(rule),
     );
+    const { table: streams, retired: retiredStreams } = this.#streams.with(delta, (plan) => env.makeStream(plan));
     const ports = edited(this.#ports, delta.set.ports, delta.remove.ports);
     const listeners = new Map<string, ListenerView>();
     const retiredGates: LogGate[] = [];
     for (const [key, view] of this.#listeners) {
       const gone = delta.remove.listeners.includes(key) || key in delta.set.listeners;
       if (gone) retiredGates.push(view.gate);
-      else listeners.set(key, withRoutes(view, tables));
+      else listeners.set(key, withRoutes(view, tables, streams));
     }
     for (const [key, plan] of Object.entries(delta.set.listeners)) {
       if (!ports.has(plan.port)) throw new Error(`Listener "${key}" names port "${plan.port}", which is not there`);
-      const routes = tables.listener(key);
-      listeners.set(key, { key, plan, routes, forwarding: forwardingOf(plan), gate: env.makeGate(plan) });
+      const found = { routes: tables.listener(key), streams: streams.listener(key) };
+      listeners.set(key, { key, plan, ...found, forwarding: forwardingOf(plan), gate: env.makeGate(plan) });
     }
-    return { snapshot: new Snapshot(delta.to, tables, ports, listeners), retiredRules: retired, retiredGates };
+    const snapshot = new Snapshot(delta.to, { tables, streams, ports, listeners });
+    return { snapshot, retiredRules: retired, retiredGates, retiredStreams };
   }
 }
 
@@ -90,9 +105,10 @@ function forwardingOf({ settings, publicPort }: PlanListener): Forwarding {
 }
 
 /** The view itself when nothing changed for it, so that unchanged ports are shared. */
-function withRoutes(view: ListenerView, tables: RouteTables<Rule>): ListenerView {
+function withRoutes(view: ListenerView, tables: RouteTables<Rule>, table: StreamTable): ListenerView {
   const routes = tables.listener(view.key);
-  return routes === view.routes ? view : { ...view, routes };
+  const streams = table.listener(view.key);
+  return routes === view.routes && streams === view.streams ? view : { ...view, routes, streams };
 }
 
 function edited<V>(
@@ -120,7 +136,8 @@ function viewsOf(
   for (const [key, plan] of ports) {
     const rows = byPort.get(key) ?? [];
     const http2 = rows.some(([, view]) => view.plan.settings.httpVersions.includes('h2'));
-    views.set(key, { key, plan, listeners: new PortListeners(rows), http2 });
+    const endsTls = rows.some(([, view]) => view.plan.tls !== undefined);
+    views.set(key, { key, plan, listeners: new PortListeners(rows), http2, endsTls });
   }
   return views;
 }

@@ -16,7 +16,12 @@ export interface ClusterConnectorOptions {
 
 export function connectorFor(options: ClusterConnectorOptions): Connector {
   const { plan, wheel } = options;
-  return new SocketConnector(wheel, plan.settings.connectMs, plan.tls === undefined ? undefined : secureFor(options));
+  return new SocketConnector({
+    wheel,
+    connectMs: plan.settings.connectMs,
+    secure: plan.tls === undefined ? undefined : secureFor(options),
+    reads: plan.stream === undefined ? 'codec' : 'stream',
+  });
 }
 
 function secureFor(options: ClusterConnectorOptions): Secure {
@@ -26,7 +31,8 @@ function secureFor(options: ClusterConnectorOptions): Secure {
   const clientCertificate = wanted === undefined ? undefined : options.secretOf(wanted);
   const offering = (alpn: readonly string[]): UpstreamTls =>
     new UpstreamTls({ plan: tls!, clientCertificate, contexts, alpn });
-  const all = offering(ALPN[plan.protocol]);
+  // What a stream carries is not known here.
+  const all = offering(plan.stream === undefined ? ALPN[plan.protocol] : []);
   const http1 = plan.protocol === 'auto' ? offering(ALPN.http1) : all;
   return (socket, { endpoint, offer }, done) =>
     (offer === 'all' ? all : http1).secure(socket, endpoint, {

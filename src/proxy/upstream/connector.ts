@@ -2,9 +2,10 @@
 import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import { Fault } from '../../base/fault.ts';
-import { intakeOptions } from '../../net/read-buffer.ts';
+import { type Intake, intakeOptions } from '../../net/read-buffer.ts';
 import { Timed, type TimerWheel } from '../../base/timers.ts';
-import type { ConnectDone, Connector, Offer } from './pool.ts';
+import { StreamReads } from '../../net/stream-reads.ts';
+import type { ConnectDone, Connector, ConnectTo, Offer } from './pool.ts';
 
 /** Wraps a connected socket in TLS and reports when the peer was verified. */
 export type Secure = (
@@ -13,24 +14,40 @@ export type Secure = (
   done: ConnectDone,
 ) => void;
 
+/** What reads are for: a codec, which is done with its bytes in the same turn, or a stream that is passed on. */
+export type Reads = 'codec' | 'stream';
+
+const READS: Readonly<Record<Reads, () => { readonly intake: Intake; readonly onread: net.OnReadOpts }>> = {
+  codec: intakeOptions,
+  stream: () => {
+    const intake = new StreamReads();
+    return { intake, onread: intake.onread };
+  },
+};
+
+export interface SocketConnectorOptions {
+  readonly wheel: TimerWheel;
+  readonly connectMs: number;
+  readonly secure: Secure | undefined;
+  readonly reads: Reads;
+}
+
 export class SocketConnector implements Connector {
   readonly #wheel: TimerWheel;
   readonly #connectMs: number;
   readonly #secure: Secure | undefined;
+  readonly #reads: Reads;
 
-  constructor(wheel: TimerWheel, connectMs: number, secure: Secure | undefined) {
+  constructor({ wheel, connectMs, secure, reads }: SocketConnectorOptions) {
     this.#wheel = wheel;
     this.#connectMs = connectMs;
     this.#secure = secure;
+    this.#reads = reads;
   }
 
-  connect(
-    { address, port }: { readonly address: string; readonly port: number },
-    offer: Offer,
-    done: ConnectDone,
-  ): () => void {
+  connect({ address, port, preface }: ConnectTo, offer: Offer, done: ConnectDone): () => void {
     // TLS reads the socket below it in a way of its own.
-    const { intake, onread } = this.#secure === undefined ? intakeOptions() : NO_INTAKE;
+    const { intake, onread } = this.#secure === undefined ? READS[this.#reads]() : NO_INTAKE;
     // A tunnel may end one way only; for anything else the codec destroys the socket when the upstream ends.
     const socket = net.connect({
       host: address,
@@ -58,6 +75,7 @@ export class SocketConnector implements Connector {
     this.#wheel.arm(timer, this.#connectMs);
     socket.on('error', onError);
     socket.once('connect', () => {
+      if (preface !== undefined) socket.write(preface);
       if (this.#secure === undefined) return settle(socket);
       socket.on('error', ignore); // the TLS socket on top of it reports the failure
       this.#secure(

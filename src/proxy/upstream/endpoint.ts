@@ -11,7 +11,7 @@ import type { PlanClusterSettings, UpstreamProtocol } from '../../ir/plan.ts';
 import type { Intake } from '../../net/read-buffer.ts';
 import { H1Pool } from './h1-pool.ts';
 import { H2Pool } from './h2-pool.ts';
-import type { Connector, ConnWaiter, EndpointCounters, Offer, Pool, PoolHost } from './pool.ts';
+import type { ConnectDone, Connector, ConnWaiter, EndpointCounters, Offer, Pool, PoolHost } from './pool.ts';
 
 export interface EndpointOptions {
   /** Key of the cluster, for the log. */
@@ -61,6 +61,8 @@ export class Endpoint implements PoolHost {
   /** What the next connection of {@link Endpoint.#main} will most likely speak. */
   #expected: 'http1' | 'h2' | undefined;
   #http1Required = false;
+  /** Connections of streams below HTTP, those that are being made included. */
+  #streams = 0;
   #failures = 0;
   #avoidUntilMs = 0;
   /** Idle time after which the upstream was seen to close, less a margin. */
@@ -102,7 +104,7 @@ export class Endpoint implements PoolHost {
   }
 
   get connections(): number {
-    return this.#h1.size + (this.#h2?.size ?? 0);
+    return this.#h1.size + (this.#h2?.size ?? 0) + this.#streams;
   }
 
   get idleConnections(): number {
@@ -145,6 +147,55 @@ export class Endpoint implements PoolHost {
     if (at < 0) return;
     waiters.splice(at, 1);
     this.counters.waiting(-1);
+  }
+
+  /**
+   * A connection for one stream below HTTP, which is never shared or kept. Counted among the others until
+   * {@link Endpoint.streamClosed}.
+   *
+   * @returns what gives it up while it is being made
+   */
+  openStream(preface: Buffer | undefined, done: ConnectDone): (() => void) | Fault {
+    if (this.#isFull()) {
+      return new Fault('upstream.overloaded', `${this.name}: ${this.settings.connectionsMax} connections open`);
+    }
+    this.#streams++;
+    const cancel = this.#options.connector.connect({ address: this.address, port: this.port, preface }, 'all', {
+      onOpen: (socket, intake, protocol) => {
+        this.#cancels.delete(cancel);
+        this.noteReached();
+        this.counters.opened();
+        this.counters.open(1);
+        done.onOpen(socket, intake, protocol);
+      },
+      onFailed: (fault) => {
+        this.#cancels.delete(cancel);
+        this.#streams--;
+        this.noteFailed();
+        done.onFailed(fault);
+      },
+    });
+    this.#cancels.add(cancel);
+    return cancel;
+  }
+
+  streamClosed(): void {
+    this.#streams--;
+    this.counters.open(-1);
+  }
+
+  /** It answers: no other is preferred any more. */
+  noteReached(): void {
+    this.#failures = 0;
+    this.#avoidUntilMs = 0;
+  }
+
+  /** It cannot be reached: others are preferred for a while, longer each time. */
+  noteFailed(): void {
+    this.counters.failed();
+    this.#failures++;
+    this.#avoidUntilMs =
+      this.wheel.readMs() + Math.min(AVOID_MS_MAX, AVOID_FIRST_MS * 2 ** Math.min(10, this.#failures - 1));
   }
 
   /** Not picked any more: unused connections close now, busy ones after their answers, waiters are served. */
@@ -204,8 +255,7 @@ export class Endpoint implements PoolHost {
   }
 
   #onOpen(queue: Queue, { socket, intake, protocol }: Opened): void {
-    this.#failures = 0;
-    this.#avoidUntilMs = 0;
+    this.noteReached();
     this.counters.opened();
     const kind = this.#spokenOn(queue, protocol);
     if (queue === this.#main && this.#options.protocol === 'auto') this.#expected = kind;
@@ -223,10 +273,7 @@ export class Endpoint implements PoolHost {
   }
 
   #onConnectFailed(queue: Queue, fault: Fault): void {
-    this.counters.failed();
-    this.#failures++;
-    this.#avoidUntilMs =
-      this.wheel.readMs() + Math.min(AVOID_MS_MAX, AVOID_FIRST_MS * 2 ** Math.min(10, this.#failures - 1));
+    this.noteFailed();
     const perConnection = this.#perConnection(queue);
     queue.connecting--;
     const served = queue.connecting === 0 ? 0 : queue.connecting * perConnection;

@@ -21,7 +21,14 @@ export interface ConnWaiter {
 /** Opens a socket, TLS included. Exactly one of the two functions is called, once, unless cancelled. */
 export interface Connector {
   /** @param offer  `http1`: nothing else is to be agreed on, whatever the cluster speaks */
-  connect(to: { readonly address: string; readonly port: number }, offer: Offer, done: ConnectDone): () => void;
+  connect(to: ConnectTo, offer: Offer, done: ConnectDone): () => void;
+}
+
+export interface ConnectTo {
+  readonly address: string;
+  readonly port: number;
+  /** Written before anything else, also before TLS: a header of the PROXY protocol. */
+  readonly preface?: Buffer | undefined;
 }
 
 export type Offer = 'all' | 'http1';
