@@ -23,6 +23,11 @@ export function owned(bytes: Buffer): Buffer {
   return bytes.buffer === READ_BUFFER.buffer ? Buffer.from(bytes) : bytes;
 }
 
+/** An IPv4 address on a dual-stack socket is named in IPv4. */
+export function plainIp(address = ''): string {
+  return address.startsWith('::ffff:') ? address.slice(7) : address;
+}
+
 /** Where the bytes of a socket go; whoever serves the socket sets `take`. */
 export interface Intake {
   take: (bytes: Buffer) => void;

@@ -11,7 +11,7 @@ import { type ClientWire, serveConn } from '../http/serve-conn.ts';
 import type { ClientFacts, RequestSink, ServerConn, ServerStream, ServerStreamEvents } from '../http/stream.ts';
 import type { TunnelSides } from '../http/tunnel.ts';
 import type { PortState } from '../ir/port-state.ts';
-import { adoptAccepted, type Intake } from '../net/read-buffer.ts';
+import { adoptAccepted, type Intake, plainIp } from '../net/read-buffer.ts';
 import type { ProxyHeader } from '../net/proxy-protocol.ts';
 import { adoptStream } from '../net/stream-reads.ts';
 import type { HelloChoice, PortTls } from '../net/tls-server.ts';
@@ -183,7 +183,7 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
     const { proxyProtocol, timeouts } = this.view.plan;
     if (proxyProtocol === undefined) return this.#begin({ socket, header: undefined });
     this.#handshakes.add(socket);
-    readProxyIntake(socket, peerIpOf(socket), {
+    readProxyIntake(socket, plainIp(socket.remoteAddress), {
       plan: proxyProtocol,
       wheel: this.runtime.wheel,
       timeoutMs: timeouts.headMs,
@@ -196,7 +196,11 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
         this.#handshakes.delete(socket);
         this.metrics.proxyHeader(refusal);
         this.runtime.metrics.fault('proxy-protocol.refused');
-        this.#say('A PROXY protocol header was refused', { client: peerIpOf(socket), reason: refusal, detail });
+        this.#say('A PROXY protocol header was refused', {
+          client: plainIp(socket.remoteAddress),
+          reason: refusal,
+          detail,
+        });
       },
     });
   }
@@ -225,7 +229,7 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
         const listener = this.view.listeners.find(serverName);
         const passed = adoptStream(socket);
         const facts = clientFacts({ ...plainFacts(passed.socket), serverName }, header);
-        this.#pass({ ...passed, early: bytes, facts, listener }, accepted);
+        this.#pass({ ...passed, early: bytes, facts, listener }, header);
       },
       onSecure: (secured, secureFacts) => {
         this.#handshakes.delete(socket);
@@ -233,7 +237,7 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
         const listener = this.view.listeners.find(facts.serverName);
         if (listener?.plan.stream === undefined) {
           this.#serve({ socket: secured }, facts, secureFacts.alpn === 'h2' ? 'h2' : 'http/1.1');
-        } else this.#pass({ socket: secured, intake: undefined, facts, listener }, accepted);
+        } else this.#pass({ socket: secured, intake: undefined, facts, listener }, header);
       },
       onFailed: () => this.#handshakes.delete(socket),
       onValidated: () => this.#handshakes.delete(socket),
@@ -256,18 +260,12 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
     const early = readEarly(accepted.socket);
     const adopted = adoptStream(accepted.socket);
     const facts = clientFacts(plainFacts(adopted.socket), accepted.header);
-    this.#pass({ ...adopted, early, facts, listener: this.view.listeners.find('') }, accepted);
+    this.#pass({ ...adopted, early, facts, listener: this.view.listeners.find('') }, accepted.header);
   }
 
-  #pass(
-    client: Pick<StreamClient, 'socket' | 'intake' | 'early' | 'facts' | 'listener'>,
-    { socket, header }: Accepted,
-  ): void {
-    const local = { ip: plainIp(socket.localAddress), port: socket.localPort ?? 0 };
+  #pass(client: Omit<StreamClient, 'proxyHeader'>, proxyHeader: ProxyHeader | undefined): void {
     this.metrics.connectionsOpen.add(1);
-    const exchange = new StreamExchange(this, { ...client, local, proxyHeader: header }, (closed) =>
-      this.#onClosed(closed),
-    );
+    const exchange = new StreamExchange(this, { ...client, proxyHeader }, (closed) => this.#onClosed(closed));
     this.#conns.add(exchange);
     exchange.begin();
   }
@@ -330,22 +328,13 @@ function clientFacts<T extends ClientFacts>(facts: T, header: ProxyHeader | unde
 
 function plainFacts(socket: net.Socket): ClientFacts {
   return {
-    peerIp: peerIpOf(socket),
+    peerIp: plainIp(socket.remoteAddress),
     peerPort: socket.remotePort ?? 0,
     scheme: 'http',
     serverName: '',
     tlsVersion: '',
     tlsCipher: '',
   };
-}
-
-/** An IPv4 peer on a dual-stack socket is named in IPv4. */
-function peerIpOf(socket: net.Socket): string {
-  return plainIp(socket.remoteAddress);
-}
-
-function plainIp(address = ''): string {
-  return address.startsWith('::ffff:') ? address.slice(7) : address;
 }
 
 const ignore = (): void => undefined;

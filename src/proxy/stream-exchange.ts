@@ -6,7 +6,7 @@
  *
  * What passes is never read. A connection that leads nowhere is closed in a way that its client can tell from an end.
  */
-import { Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { Fault, type FaultCode } from '../base/fault.ts';
@@ -15,7 +15,7 @@ import { SocketTunnel } from '../http/socket-tunnel.ts';
 import type { ClientFacts, ServerConn } from '../http/stream.ts';
 import type { PlanCluster } from '../ir/plan.ts';
 import { type ProxyHeader, writeProxyHeader } from '../net/proxy-protocol.ts';
-import type { Intake } from '../net/read-buffer.ts';
+import { type Intake, plainIp } from '../net/read-buffer.ts';
 import { StreamReads } from '../net/stream-reads.ts';
 import { streamLine } from '../observe/stream-log.ts';
 import type { StreamEnd } from '../observe/stream-metrics.ts';
@@ -26,13 +26,11 @@ import type { StreamTarget } from './stream-target.ts';
 import type { Endpoint } from './upstream/endpoint.ts';
 
 export interface StreamClient {
-  readonly socket: Duplex;
+  readonly socket: Socket;
   readonly intake: Intake | undefined;
   /** Bytes that were read before and belong to the stream. */
   readonly early?: Buffer | undefined;
   readonly facts: ClientFacts;
-  /** Where the client connected to. */
-  readonly local: { readonly ip: string; readonly port: number };
   readonly proxyHeader: ProxyHeader | undefined;
   readonly listener: ListenerView | undefined;
 }
@@ -125,12 +123,12 @@ export class StreamExchange implements ServerConn {
   /** What the upstream is told of the client, where its policy asks for that. */
   #preface({ proxyProtocol }: PlanCluster): Buffer | undefined {
     if (proxyProtocol === undefined) return undefined;
-    const { facts, local, proxyHeader, socket } = this.#client;
+    const { facts, proxyHeader, socket } = this.#client;
     const tls = socket instanceof TLSSocket ? tlsFacts(socket, facts) : proxyHeader?.tls;
     return writeProxyHeader(
       {
         source: { ip: facts.peerIp, port: facts.peerPort },
-        destination: proxyHeader?.destination ?? local,
+        destination: proxyHeader?.destination ?? { ip: plainIp(socket.localAddress), port: socket.localPort ?? 0 },
         alpn: socket instanceof TLSSocket ? socket.alpnProtocol || '' : (proxyHeader?.alpn ?? ''),
         authority: facts.serverName === '' ? (proxyHeader?.authority ?? '') : facts.serverName,
         uniqueId: proxyHeader?.uniqueId ?? uniqueId(this.#port.runtime.random),
@@ -167,8 +165,8 @@ export class StreamExchange implements ServerConn {
   #refuse(fault: Fault): void {
     if (this.#ended) return;
     const { socket, intake } = this.#client;
-    if (socket instanceof Socket && !(socket instanceof TLSSocket)) socket.resetAndDestroy();
-    else socket.destroy();
+    if (socket instanceof TLSSocket) socket.destroy();
+    else socket.resetAndDestroy();
     if (intake instanceof StreamReads) intake.close();
     this.#end({ bytesFromClient: 0, bytesFromUpstream: 0, fault });
   }

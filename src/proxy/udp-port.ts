@@ -11,6 +11,7 @@ import { isIPv6 } from 'node:net';
 import { Fault } from '../base/fault.ts';
 import { Timed } from '../base/timers.ts';
 import type { PortState } from '../ir/port-state.ts';
+import { plainIp } from '../net/read-buffer.ts';
 import { streamLine } from '../observe/stream-log.ts';
 import type { DatagramMetrics, StreamEnd } from '../observe/stream-metrics.ts';
 import type { ListeningPort, ListeningPortOptions } from './listening-port.ts';
@@ -272,7 +273,7 @@ class UdpSession {
         endpoint: endpoint.name,
         attempts: 1,
         listener: listener.key,
-        clientIp: client.address.startsWith('::ffff:') ? client.address.slice(7) : client.address,
+        clientIp: plainIp(client.address),
         clientPort: client.port,
         proxyIp: '',
         bytesIn: this.#bytesIn,
