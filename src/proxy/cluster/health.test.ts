@@ -39,7 +39,7 @@ class Ward implements Disposable {
       random: systemRandom(),
       log: { ...silentLog, warn: say, info: say },
       resolver: this.#resolver,
-      connectorFor: () => new SocketConnector(wheel, 500, undefined),
+      connectorFor: () => new SocketConnector({ wheel: wheel, connectMs: 500, secure: undefined, reads: 'codec' }),
       countersFor: () => ({
         opened: nothing,
         reused: nothing,

@@ -150,7 +150,7 @@ class Bed implements Disposable {
       resolvedFrom: undefined,
       protocol: kind,
       settings: { ...CLUSTER.settings, ...settings },
-      connector: new SocketConnector(wheel, 1_000, undefined),
+      connector: new SocketConnector({ wheel: wheel, connectMs: 1_000, secure: undefined, reads: 'codec' }),
       wheel,
       counters: {
         opened: () => counts.opened++,
