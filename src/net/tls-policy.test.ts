@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { test } from 'node:test';
 import { makeCertificate } from './testing/certificates.ts';
-import { listener, PLAIN_TLS, root, shop, TestPort } from './testing/tls-port.ts';
-import type { TlsPolicy } from './tls-contexts.ts';
+import { ask, listener, PLAIN_TLS, root, shop, TestPort } from './testing/tls-port.ts';
+import type { TlsListener, TlsPolicy } from './tls-contexts.ts';
 
 const rsaShop = makeCertificate({ hosts: ['shop.test'], issuer: root, keyKind: 'rsa' });
 
@@ -68,3 +68,14 @@ for (const [rule, policy, client, want] of ROWS) {
     assert.match(await sClient(port.port, ...client), want);
   });
 }
+
+test('a group that is safe from quantum computers is agreed on, or refused, like any other', async () => {
+  const hybrid = { servername: 'shop.test', ecdhCurve: 'X25519MLKEM768' };
+  const terms = (curves: string): TlsListener => ({ ...listener('shop.test', shop), tls: { ...PLAIN_TLS, curves } });
+  using safe = await new TestPort().listen({}, terms('X25519MLKEM768:X25519'));
+  assert.equal((await ask(safe.port, hybrid)).text, 'echo hello');
+  assert.equal((await ask(safe.port, { ...hybrid, ecdhCurve: 'X25519' })).text, 'echo hello');
+  using old = await new TestPort().listen({}, terms('X25519'));
+  await assert.rejects(ask(old.port, hybrid), { code: /ALERT_HANDSHAKE_FAILURE$/ });
+  assert.ok(old.events.includes('counted cipher'), old.events.join());
+});
