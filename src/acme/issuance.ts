@@ -361,6 +361,9 @@ export class Issuance {
       // Each way once; after that it takes its time as any failure.
       if (failures < wish.challenges.length) delayMs = OTHER_CHALLENGE_MS;
     }
+    const lost = refusal?.type === 'accountDoesNotExist';
+    // Another account is made; that it is lost again right away is a failure as any.
+    if (lost && entry.progress.error !== refusal?.message) delayMs = OTHER_CHALLENGE_MS;
     const nextMs = clock.wallMs() + delayMs;
     // Limits are those of an account or an address: other names of this issuer would run into them too.
     if (refusal !== undefined && (rateLimited || refusal.status === 503))
@@ -379,7 +382,7 @@ export class Issuance {
       retryInMs: Math.round(delayMs),
     });
     try {
-      if (refusal?.type === 'accountDoesNotExist') await this.#records.forgetAccount(accountKey(wish));
+      if (lost) await this.#records.forgetAccount(accountKey(wish));
       this.#replicas.moved(await this.#records.keepProgress(entry.progress));
     } catch (away) {
       if (!(away instanceof StoreAway)) throw away;

@@ -131,6 +131,7 @@ async function startParts(options: IssuingOptions, state: StateSettings): Promis
     onChange({ state }) {
       isOpen.set(state === 'open' ? 1 : 0);
       leadership.beat();
+      issuance.beat();
       restate();
     },
   });

@@ -31,6 +31,8 @@ export interface FourwaysOptions {
   /** Where standard output goes; read with `output()` otherwise. */
   readonly outputFile?: string;
   readonly logLevel?: 'debug' | 'info' | 'warn' | 'error';
+  /** Besides what this process has. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface StatusItem {
@@ -86,7 +88,10 @@ export class Fourways {
     const out = options.outputFile === undefined ? 'pipe' : openSync(options.outputFile, 'w');
     const [command, ...rest] =
       options.core === undefined ? [NODE, ...args] : ['taskset', '-c', String(options.core), NODE, ...args];
-    const child = spawn(command!, rest, { stdio: ['ignore', out, options.outputFile === undefined ? 'pipe' : out] });
+    const child = spawn(command!, rest, {
+      stdio: ['ignore', out, options.outputFile === undefined ? 'pipe' : out],
+      env: { ...process.env, ...options.env },
+    });
     return new Fourways(child, `http://${DOOR_HOST}:${adminPort}`, scratch);
   }
 
