@@ -28,7 +28,8 @@ export const TOOLS: readonly string[] = ['bin', 'examples/services', 'node_modul
 const HOST = '127.0.0.1';
 const ADMIN_PORT = 9900;
 const READY_MS_MAX = 30_000;
-const STEP_MS_MAX = 20_000;
+/** The longest step waits for a certificate, and before it for a database that is made. */
+const STEP_MS_MAX = 120_000;
 
 /** Ports as examples write them: of gateways, with TLS, of services, of the admin API. */
 const PORT = /\b(?:80[89]\d|844\d|9900)\b/g;

@@ -1,5 +1,5 @@
 /** A gateway that orders certificates, for tests: its manifests, and what it says of them. */
-import { X509Certificate } from 'node:crypto';
+import type { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import tls from 'node:tls';

@@ -82,10 +82,8 @@ export class Pebble implements AsyncDisposable {
   async resume(): Promise<void> {
     const { names, nonceReject = 0, authzReuse = 0 } = this.#options;
     const [, , dns, dnsManagement] = this.#ports;
-    this.#spawn('pebble-challtestsrv', [
-      ...['-dns01', `${HOST}:${dns}`, '-defaultIPv4', names, '-defaultIPv6', ''],
-      ...['-http01', '', '-https01', '', '-tlsalpn01', '', '-management', `${HOST}:${dnsManagement}`],
-    ]);
+    const dnsOnly = `-http01= -https01= -tlsalpn01= -management=${HOST}:${dnsManagement}`.split(' ');
+    this.#spawn('pebble-challtestsrv', [`-dns01=${HOST}:${dns}`, `-defaultIPv4=${names}`, '-defaultIPv6=', ...dnsOnly]);
     this.#spawn('pebble', ['-config', join(this.#dir, 'config.json'), '-dnsserver', `${HOST}:${dns}`], {
       PEBBLE_VA_NOSLEEP: '1',
       PEBBLE_WFE_NONCEREJECT: String(nonceReject),
