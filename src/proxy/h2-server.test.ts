@@ -244,3 +244,36 @@ test('h2 clients: a client of Node gets whatever bodies it sends, in any pieces,
   );
   session.destroy();
 });
+
+test('h2 clients: a drain under load loses no request', async () => {
+  let asked = 0;
+  await using upstream = await Upstream.start((_, answer) => {
+    asked++;
+    answer.end();
+  });
+  await using proxy = await gatewayTo(upstream.port);
+  const lost: unknown[] = [];
+  let answered = 0;
+  const load = Array.from({ length: 4 }, async () => {
+    const session = http2.connect(`http://127.0.0.1:${proxy.port}`);
+    session.on('error', (error) => lost.push(error));
+    const one = (): Promise<void> =>
+      new Promise((resolve) => {
+        const stream = session.request({ ':path': '/' });
+        stream.on('response', () => answered++);
+        // What it asks for behind a GOAWAY, the client of Node refuses by itself.
+        stream.on('error', (error) => stream.rstCode !== http2.constants.NGHTTP2_REFUSED_STREAM && lost.push(error));
+        stream.on('close', resolve);
+        stream.resume();
+      });
+    const untilClosed = async (): Promise<void> => {
+      while (!session.closed && !session.destroyed) await one();
+    };
+    await Promise.all(Array.from({ length: 8 }, untilClosed));
+  });
+  while (answered < 200) await new Promise((resolve) => setImmediate(resolve));
+  await Promise.all([proxy.node.drain(5_000), ...load]);
+  assert.deepEqual(lost, []);
+  assert.ok(answered > 200);
+  assert.equal(asked, answered);
+});

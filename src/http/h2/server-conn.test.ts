@@ -7,9 +7,9 @@ import { Headers } from '../headers.ts';
 import type { RequestSink, ServerStream, ServerStreamEvents } from '../stream.ts';
 import { EchoSink } from '../testing/echo-sink.ts';
 import type { Tunnel } from '../tunnel.ts';
-import { FLAG, FRAME } from './frame.ts';
+import { FLAG, FRAME, SETTING } from './frame.ts';
 import { H2Port } from './testing/h2-port.ts';
-import { block, type Fields, frame, GET, POST, RawClient } from './testing/raw-client.ts';
+import { block, type Fields, frame, GET, POST, RawClient, settings, uint32 } from './testing/raw-client.ts';
 
 const ACK = frame(FRAME.SETTINGS, FLAG.ACK, 0);
 
@@ -382,4 +382,46 @@ test('server-conn: extended CONNECT is a request to switch, and its stream a tun
   assert.equal(asked, 'GET /chat websocket');
   assert.deepEqual(side, ['hello', 'end', 'finished']);
   session.destroy();
+});
+
+test('server-conn: a long answer does not hold up a short one when there is room for some of both', async () => {
+  const large = Buffer.alloc(1024 * 1024, 'x');
+  await using port = await H2Port.start({
+    onRequest: (stream) => {
+      const body = stream.request.path === '/large' ? large : Buffer.from('short');
+      stream.sendHead({ status: 200, reason: '', headers: new Headers(), bodyLength: body.length });
+      stream.sendBody(body);
+      stream.sendEnd(undefined);
+      return QUIET;
+    },
+    onRefused: () => undefined,
+  });
+  await using client = await RawClient.connect(port.port);
+  client.send(ACK, settings([SETTING.INITIAL_WINDOW_SIZE, 0x7fffffff]));
+  client.headers(1, [...GET.slice(0, 3), [':path', '/large']]);
+  const received = (): number => client.of(FRAME.DATA, 1).reduce((sum, f) => sum + f.payload.length, 0);
+  await client.until(() => received() === 65_535);
+  client.headers(3, GET);
+  await client.settled();
+  client.send(frame(FRAME.WINDOW_UPDATE, 0, 0, uint32(40_000)));
+  assert.equal(await client.answer(3), '200 short');
+  assert.ok(received() <= 65_535 + 40_000);
+  client.send(frame(FRAME.WINDOW_UPDATE, 0, 0, uint32(large.length)));
+  assert.equal((await client.answer(1)).length, '200 '.length + large.length);
+});
+
+test('server-conn: a smaller window holds for streams that are open, and may become negative', async () => {
+  await using port = await H2Port.start(answering({ body: Buffer.alloc(3_000, 'x') }));
+  await using client = await RawClient.connect(port.port);
+  const received = (): number => client.of(FRAME.DATA, 1).reduce((sum, f) => sum + f.payload.length, 0);
+  client.send(ACK, settings([SETTING.INITIAL_WINDOW_SIZE, 1_000]));
+  client.headers(1, GET);
+  await client.until(() => received() === 1_000);
+  client.send(settings([SETTING.INITIAL_WINDOW_SIZE, 100]), frame(FRAME.WINDOW_UPDATE, 0, 1, uint32(900)));
+  await client.settled();
+  assert.equal(received(), 1_000);
+  client.send(frame(FRAME.WINDOW_UPDATE, 0, 1, uint32(1)));
+  await client.until(() => received() === 1_001);
+  client.send(settings([SETTING.INITIAL_WINDOW_SIZE, 10_000]));
+  assert.equal(await client.answer(1), `200 ${'x'.repeat(3_000)}`);
 });
