@@ -31,6 +31,7 @@ export const NEEDS: readonly Need[] = [
   { program: 'pebble', package: 'pebble', why: 'certificates are ordered from an ACME server that is not ours' },
   { program: 'nghttp', package: 'nghttp2-client', why: 'a client of HTTP/2 that is not ours' },
   { program: 'h2load', package: 'nghttp2-client', why: 'many requests of HTTP/2 at a time' },
+  { program: 'nghttpd', package: 'nghttp2-server', why: 'a server of HTTP/2 that is neither ours nor that of Node' },
   { program: 'openssl', package: 'openssl', why: 'certificates of the TLS tests, and a client that is not ours' },
 ];
 

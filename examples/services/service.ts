@@ -1,9 +1,9 @@
 /**
  * The upstream of every example: small HTTP services with `node:http` only, that say who they are and what they saw.
  *
- *     npm run services -- web:8081 orders:8082 secure:8083:examples/backend-tls/certificates/web
+ *     npm run services -- web:8081 orders:8082 secure:8083:examples/backend-tls/certificates/web calls:8084:h2c
  *
- * NAME:PORT, with TLS when a third part names `PART.crt` and `PART.key`. What a path does:
+ * NAME:PORT, with HTTP/2 alone when a third part says `h2c`, with TLS when it names `PART.crt` and `PART.key`. What a path does:
  *
  *     /slow/500      answers after 500 ms             /flaky       fails every other time with 503
  *     /status/503    answers with this status         /broken      closes the connection without an answer
@@ -15,6 +15,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import { createServer as createHttp2Server, type Http2Server } from 'node:http2';
 import { createServer as createTlsServer } from 'node:https';
 import { type AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -33,14 +34,15 @@ export interface Service {
 /**
  * Listens on loopback.
  *
- * @param text  `NAME:PORT` or `NAME:PORT:CERTIFICATE`; port 0 takes a free one
+ * @param text  `NAME:PORT`, `NAME:PORT:h2c` or `NAME:PORT:CERTIFICATE`; port 0 takes a free one
  * @throws {Error} when the text is not that, or the port is taken
  */
 export async function startService(text: string): Promise<Service> {
-  const [, name, port, certificate] = /^([a-z0-9-]+):(\d+)(?::(.+))?$/.exec(text) ?? [];
-  if (name === undefined) throw new Error(`Cannot start "${text}": it is not NAME:PORT or NAME:PORT:CERTIFICATE`);
+  const [, name, port, kind] = /^([a-z0-9-]+):(\d+)(?::(.+))?$/.exec(text) ?? [];
+  if (name === undefined)
+    throw new Error(`Cannot start "${text}": it is not NAME:PORT, NAME:PORT:h2c or NAME:PORT:CERTIFICATE`);
   const answer = answersOf(name);
-  const server = makeServer(certificate, (request, response) => void answer(request, response));
+  const server = makeServer(kind, (request, response) => void answer(request, response));
   server.on('upgrade', (request: IncomingMessage, socket: Duplex) => acceptWebSocket(name, request, socket));
   const open = new Set<Duplex>();
   server.on('connection', (socket: Duplex) => {
@@ -62,14 +64,16 @@ export async function startService(text: string): Promise<Service> {
   };
 }
 
-function makeServer(certificate: string | undefined, answer: RequestListener): Server {
-  if (certificate === undefined) return createServer(answer);
-  const [cert, key] = [readFileSync(`${certificate}.crt`), readFileSync(`${certificate}.key`)];
+function makeServer(kind: string | undefined, answer: RequestListener): Server | Http2Server {
+  if (kind === undefined) return createServer(answer);
+  // Requests and answers of both versions look alike, as far as they are used here.
+  if (kind === 'h2c') return createHttp2Server({}, answer as never);
+  const [cert, key] = [readFileSync(`${kind}.crt`), readFileSync(`${kind}.key`)];
   // The certificate of a client is only shown, so it need not be of any issuer.
   return createTlsServer({ cert, key, requestCert: true, rejectUnauthorized: false }, answer);
 }
 
-function listen(server: Server, port: number): Promise<void> {
+function listen(server: Server | Http2Server, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, HOST, resolve);
@@ -125,9 +129,12 @@ function whatItSaw(request: IncomingMessage): Record<string, unknown> {
   return {
     method,
     path: url,
-    host: headers.host,
+    host: headers.host ?? headers[':authority'],
+    http: request.httpVersion === '1.1' ? undefined : request.httpVersion,
     tls: socket instanceof TLSSocket ? whatTlsSaid(socket) : undefined,
-    headers: Object.fromEntries(Object.entries(headers).filter(([header]) => !dull.has(header))),
+    headers: Object.fromEntries(
+      Object.entries(headers).filter(([header]) => !dull.has(header) && !header.startsWith(':')),
+    ),
   };
 }
 
