@@ -87,16 +87,21 @@ function candidateLine(
 }
 
 function ruleLines(
-  { rule, at, filters, timeouts, retry, mirrors, backends }: RuleVerdict,
+  { rule, at, filters, timeouts, retry, tunnel = {}, mirrors, backends }: RuleVerdict,
   options: TextOptions,
 ): string[] {
   const { palette, cwd } = options;
   const { requestMs, backendRequestMs } = timeouts;
+  const { idleMs, maxMs } = tunnel;
   return [
     `rule      ${paint(palette, 'green', rule)} (${placeText(at, cwd)})`,
     ...filterLines(filters, cwd),
     ...(requestMs === undefined ? [] : [`  timeout ${requestMs} ms for the whole exchange`]),
     ...(backendRequestMs === undefined ? [] : [`  timeout ${backendRequestMs} ms for one attempt`]),
+    ...(idleMs === undefined
+      ? []
+      : [`  tunnel  ${idleMs === 0 ? 'may be silent for ever' : `ends after ${idleMs} ms of silence`}`]),
+    ...(maxMs === undefined ? [] : [`  tunnel  ${maxMs === 0 ? 'may last for ever' : `ends after ${maxMs} ms`}`]),
     ...(retry === undefined ? [] : [`  retry   up to ${retry.attempts} more when ${retriedOn(retry)}`]),
     ...mirrors.map(({ cluster, share }) => `  mirror  ${percent(share)} to ${cluster}`),
     ...backends.flatMap((backend) => backendLines(backend, options)),

@@ -77,6 +77,8 @@ export interface RuleVerdict {
   readonly filters: readonly PlanFilter[];
   readonly timeouts: PlanRule['timeouts'];
   readonly retry: PlanRule['retry'];
+  /** What policies on the route say of tunnels; the rest is said by the listener. */
+  readonly tunnel: PlanRule['tunnel'];
   readonly mirrors: PlanRule['mirrors'];
   readonly backends: readonly BackendVerdict[];
 }
@@ -282,6 +284,7 @@ function ruleVerdict(plan: Plan, rule: PlanRule): RuleVerdict {
     filters: rule.filters,
     timeouts: rule.timeouts,
     retry: rule.retry,
+    tunnel: rule.tunnel,
     mirrors: rule.mirrors,
     backends: rule.backends.map((backend) => backendVerdict(plan, backend, total)),
   };

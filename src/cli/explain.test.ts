@@ -33,6 +33,18 @@ test('explain: prints the tree from listener to endpoint', async () => {
   }
 });
 
+test('explain: says what a policy on the route says of tunnels', async () => {
+  const route = routeTo(LISTENER, 'shop.test');
+  const routes = {
+    'HTTPRoute/shop/web': { ...route, rules: [{ ...route.rules[0]!, tunnel: { idleMs: 90_000, maxMs: 0 } }] },
+  };
+  const answer = { status: 200, body: JSON.stringify({ ...PLAN, routes }) };
+  const io = fakeIo({ answers: { 'http://127.0.0.1:9900/plan': answer } });
+  assert.equal(await runCommand(['explain', 'GET', 'http://shop.test/'], io), 0);
+  const text = io.outLines.join('\n');
+  assert.match(text, /^ {2}tunnel {2}ends after 90000 ms of silence\n {2}tunnel {2}may last for ever$/m);
+});
+
 test('explain: a request that no rule takes ends with 1', async () => {
   const io = fakeIo({ answers: ANSWERS });
   assert.equal(await runCommand(['explain', 'GET', 'http://other.test/', '--json'], io), 1);

@@ -34,7 +34,7 @@ export const explain = defineCommand({
   ].join('\n'),
   json:
     '`{ plan, request: { method, scheme, host, port, target, path }, listeners: [{ listener, hostname, port, outcome }], ' +
-    'candidates: [{ rule, host, match, at, outcome, why }], rule?: { rule, at, filters, timeouts, retry, mirrors, backends: ' +
+    'candidates: [{ rule, host, match, at, outcome, why }], rule?: { rule, at, filters, timeouts, retry, tunnel, mirrors, backends: ' +
     '[{ cluster, weight, share, filters, endpoints, tls, invalid }] }, fault?: { code, status, title, detail } }`.',
   options: OPTIONS,
 
