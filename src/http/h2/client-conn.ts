@@ -223,6 +223,7 @@ export class H2ClientConn implements ClientStreamHost, H2Side<H2ClientStream>, T
     this.#draining = true;
     this.#goAway = `GOAWAY ${h2ErrorName(code)}`;
     if (this.#streams === 0) return this.#end(this.wheel.readMs() - this.#idleSinceMs);
+    this.#loseWaiting(H2_ERROR.REFUSED_STREAM, 'peer');
     for (const stream of this.core.streams.all()) {
       if (stream.id > lastStreamId) this.core.streams.lose(stream, H2_ERROR.REFUSED_STREAM, 'peer');
     }
@@ -232,9 +233,20 @@ export class H2ClientConn implements ClientStreamHost, H2Side<H2ClientStream>, T
     this.#failure = error;
     this.#options.onFailed(error);
     this.#leave(undefined);
+    this.#loseWaiting(H2_ERROR.NO_ERROR, 'connection');
+  }
+
+  /** Those that wait for settings: the core does not know them. */
+  #loseWaiting(code: number, by: 'peer' | 'connection'): void {
+    for (const stream of [...this.#early]) {
+      if (stream.id !== 0) continue;
+      stream.onReset(code, by);
+      this.core.reset(stream, H2_ERROR.CANCEL);
+    }
   }
 
   onGone(): void {
+    this.#loseWaiting(H2_ERROR.NO_ERROR, 'connection');
     this.#leave(this.#streams === 0 ? this.wheel.readMs() - this.#idleSinceMs : undefined);
   }
 

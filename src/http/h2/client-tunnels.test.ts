@@ -4,7 +4,7 @@ import { Headers } from '../headers.ts';
 import type { UpstreamRequest } from '../stream.ts';
 import { FLAG, FRAME, SETTING } from './frame.ts';
 import { TestClient } from './testing/ask.ts';
-import { RawServer } from './testing/raw-server.ts';
+import { type RawConn, RawServer } from './testing/raw-server.ts';
 
 const { END_STREAM } = FLAG;
 const OK: readonly [string, string] = [':status', '200'];
@@ -114,4 +114,23 @@ test('H2ClientConn: a WebSocket that the upstream does not offer is a fault; one
   await conn.request(3);
   conn.headers(3, [[':status', '403']], END_STREAM);
   assert.deepEqual(await refused.done, ['head 403 0', 'end ']);
+});
+
+test('H2ClientConn: a WebSocket that waits for settings learns of whatever ends the connection', async () => {
+  const rows: [how: string, end: (conn: RawConn) => void, fault: RegExp][] = [
+    ['lost', (conn) => conn.socket.destroy(), /^fault upstream.closed before a byte/],
+    [
+      'broken',
+      (conn) => conn.socket.write('HTTP/1.1 400 Bad Request\r\n\r\n'),
+      /^fault upstream.malformed before a byte/,
+    ],
+  ];
+  for (const [how, end, fault] of rows) {
+    await using server = await RawServer.start();
+    using client = await TestClient.to(server.port);
+    const asked = client.ask(SOCKET);
+    end(await server.conn(0));
+    assert.match((await asked.done)[0]!, fault, how);
+    assert.equal(client.conn.streams, 0);
+  }
 });
