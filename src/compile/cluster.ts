@@ -91,6 +91,7 @@ export function lowerCluster({ target, certificateOf, protocol, stream }: Cluste
   const cluster: PlanCluster = {
     protocol: stream === undefined ? (protocol ?? protocolOf(target, asked)) : 'http1',
     ...(stream !== undefined && { stream }),
+    ...proxyHeader(asked, stream, findings),
     endpoints:
       target.kind === 'Service'
         ? serviceEndpoints(target, { look, findings, transport: stream === 'udp' ? 'UDP' : 'TCP' })
@@ -105,6 +106,25 @@ export function lowerCluster({ target, certificateOf, protocol, stream }: Cluste
     ...(tls?.broken !== undefined && { broken: tls.broken }),
     findings,
   };
+}
+
+/** A connection of HTTP carries requests of many clients, so a header at its beginning would name the wrong one. */
+function proxyHeader(
+  asked: Asked,
+  stream: StreamProtocol | undefined,
+  findings: Finding[],
+): Pick<PlanCluster, 'proxyProtocol'> {
+  const claim = asked.claim('proxyProtocol');
+  if (claim === undefined) return {};
+  if (stream === 'tcp' || stream === 'tls') {
+    return { proxyProtocol: claim.value as NonNullable<PlanCluster['proxyProtocol']> };
+  }
+  const message =
+    stream === 'udp'
+      ? 'The PROXY protocol is not written before datagrams'
+      : 'The PROXY protocol is written for TCPRoutes and TLSRoutes only: requests carry X-Forwarded-For';
+  findings.push(warning('policy.no-effect', claim.policy, { field: '/spec/proxyProtocol', message }));
+  return {};
 }
 
 /** What the endpoints of a backend speak, as it and its policies say. */

@@ -98,6 +98,12 @@ export const BackendPolicySpec = Type.Object(
         description: 'Share of requests that may be second attempts, over ten seconds.',
       }),
     ),
+    proxyProtocol: Type.Optional(
+      Type.Enum(['v1', 'v2', 'v2-crc32c'], {
+        description:
+          'Begin each connection with a header that names the client, for routes below HTTP. v2 also says the server name and TLS.',
+      }),
+    ),
     protocol: upstreamProtocol,
     http2: Type.Optional(
       Type.Object(
