@@ -32,6 +32,7 @@ export const NEEDS: readonly Need[] = [
   { program: 'nghttp', package: 'nghttp2-client', why: 'a client of HTTP/2 that is not ours' },
   { program: 'h2load', package: 'nghttp2-client', why: 'many requests of HTTP/2 at a time' },
   { program: 'nghttpd', package: 'nghttp2-server', why: 'a server of HTTP/2 that is neither ours nor that of Node' },
+  { program: 'chromium', package: 'chromium', why: 'a page in a real browser calls over gRPC-Web' },
   { program: 'openssl', package: 'openssl', why: 'certificates of the TLS tests, and a client that is not ours' },
 ];
 

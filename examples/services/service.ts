@@ -3,7 +3,8 @@
  *
  *     npm run services -- web:8081 orders:8082 secure:8083:examples/backend-tls/certificates/web calls:8084:h2c
  *
- * NAME:PORT, with HTTP/2 alone when a third part says `h2c`, with TLS when it names `PART.crt` and `PART.key`. What a path does:
+ * NAME:PORT, with HTTP/2 alone when a third part says `h2c`, as a service of gRPC (grpc.ts) when it says `grpc`, with
+ * TLS when it names `PART.crt` and `PART.key`. What a path does:
  *
  *     /slow/500      answers after 500 ms             /flaky       fails every other time with 503
  *     /status/503    answers with this status         /broken      closes the connection without an answer
@@ -17,10 +18,11 @@ import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { createServer as createHttp2Server, type Http2Server } from 'node:http2';
 import { createServer as createTlsServer } from 'node:https';
-import { type AddressInfo } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import { TLSSocket } from 'node:tls';
+import { createGrpcServer } from './grpc.ts';
 
 const HOST = '127.0.0.1';
 const PATHS_MAX = 1_000;
@@ -40,9 +42,10 @@ export interface Service {
 export async function startService(text: string): Promise<Service> {
   const [, name, port, kind] = /^([a-z0-9-]+):(\d+)(?::(.+))?$/.exec(text) ?? [];
   if (name === undefined)
-    throw new Error(`Cannot start "${text}": it is not NAME:PORT, NAME:PORT:h2c or NAME:PORT:CERTIFICATE`);
+    throw new Error(`Cannot start "${text}": it is not NAME:PORT, NAME:PORT:h2c, NAME:PORT:grpc or NAME:PORT:CERTIFICATE`);
   const answer = answersOf(name);
-  const server = makeServer(kind, (request, response) => void answer(request, response));
+  const server =
+    kind === 'grpc' ? createGrpcServer(name) : makeServer(kind, (request, response) => void answer(request, response));
   server.on('upgrade', (request: IncomingMessage, socket: Duplex) => acceptWebSocket(name, request, socket));
   const open = new Set<Duplex>();
   server.on('connection', (socket: Duplex) => {

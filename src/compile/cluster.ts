@@ -23,7 +23,7 @@ import {
   UPSTREAM_PROTOCOLS,
 } from './backend.ts';
 import { readUpstreamTls, type TrustView } from './backend-tls.ts';
-import { CLUSTER_SETTINGS, TLS_POLICY } from './defaults.ts';
+import { CLUSTER_SETTINGS, HEALTH_PACE, TLS_POLICY } from './defaults.ts';
 import { type Finding, warning } from './finding.ts';
 import type { Reason } from './listener.ts';
 import { type Claim, Claims, type Loser } from './policies.ts';
@@ -215,14 +215,15 @@ function clusterTls(target: BackendTarget, work: TlsWork): TlsResult | undefined
 /** A call of gRPC needs HTTP/2: the same backend as others reach it over HTTP/1.1 is not asked. */
 function healthOf(check: HealthCheck | undefined, protocol: UpstreamProtocol): Pick<PlanCluster, 'health'> {
   if (check === undefined || (check.type === 'grpc' && protocol === 'http1')) return {};
-  const { type, unhealthyAfter, healthyAfter } = check;
+  const ms = (text: string | undefined, otherwise: number): number =>
+    text === undefined ? otherwise : (parseDuration(text) ?? otherwise);
   const pace = {
-    intervalMs: parseDuration(check.interval)!,
-    timeoutMs: parseDuration(check.timeout)!,
-    unhealthyAfter,
-    healthyAfter,
+    intervalMs: ms(check.interval, HEALTH_PACE.intervalMs),
+    timeoutMs: ms(check.timeout, HEALTH_PACE.timeoutMs),
+    unhealthyAfter: check.unhealthyAfter ?? HEALTH_PACE.unhealthyAfter,
+    healthyAfter: check.healthyAfter ?? HEALTH_PACE.healthyAfter,
   };
-  switch (type) {
+  switch (check.type) {
     case 'tcp':
       return { health: { kind: 'tcp', ...pace } };
     case 'grpc':

@@ -7,6 +7,7 @@ import type {
   HttpVersion,
   PlanClusterSettings,
   PlanGrpc,
+  PlanHealthPace,
   PlanListenerSettings,
   PlanRetry,
   TlsPolicy,
@@ -78,3 +79,6 @@ export const GRPC: Pick<PlanGrpc, 'requestMessageBytesMax' | 'answerMessageBytes
   requestMessageBytesMax: 0,
   answerMessageBytesMax: 0,
 };
+
+/** Two good answers before traffic returns: one may be chance. */
+export const HEALTH_PACE: PlanHealthPace = { intervalMs: 10_000, timeoutMs: 2_000, unhealthyAfter: 3, healthyAfter: 2 };

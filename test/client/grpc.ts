@@ -26,8 +26,8 @@ const DEFINITION = {
 
 /** What the server does with calls; whatever is left out echoes. */
 export interface Behaviour {
-  unary?(call: grpc.ServerUnaryCall<Buffer, Buffer>, answer: grpc.sendUnaryData<Buffer>): void;
-  down?(call: grpc.ServerWritableStream<Buffer, Buffer>): void;
+  readonly unary?: (call: grpc.ServerUnaryCall<Buffer, Buffer>, answer: grpc.sendUnaryData<Buffer>) => void;
+  readonly down?: (call: grpc.ServerWritableStream<Buffer, Buffer>) => void;
 }
 
 export class EchoServer implements AsyncDisposable {

@@ -4,22 +4,24 @@ import { upstreamProtocol, UpstreamTLS } from './backend.ts';
 
 const strict = { additionalProperties: false };
 
-const count = (description: string, otherwise: number) =>
-  Type.Integer({ minimum: 1, maximum: 100, default: otherwise, description });
+const count = (description: string) => Type.Optional(Type.Integer({ minimum: 1, maximum: 100, description }));
 
+// Without defaults, because the short form and defineConfig have these fields too: compile/cluster.ts fills them in.
 const HealthCheck = Type.Object(
   {
     type: Type.Enum(['grpc', 'http', 'tcp'], {
       description: 'A call of `grpc.health.v1`, a GET request, or a connection that can be made.',
     }),
-    interval: duration({ default: '10s', description: 'Pause between two questions to an endpoint, per worker.' }),
-    timeout: duration({ default: '2s', description: 'How long an answer may take.' }),
-    unhealthyAfter: count('Failed checks in a row after which an endpoint gets no traffic.', 3),
-    healthyAfter: count('Good checks in a row after which it gets traffic again.', 2),
+    interval: Type.Optional(duration({ description: 'Pause between two questions to an endpoint. Default: 10s.' })),
+    timeout: Type.Optional(duration({ description: 'How long an answer may take. Default: 2s.' })),
+    unhealthyAfter: count('Failed checks in a row after which an endpoint gets no traffic. Default: 3.'),
+    healthyAfter: count('Good checks in a row after which it gets traffic again. Default: 2.'),
     grpc: Type.Optional(
       Type.Object(
         {
-          service: Type.String({ maxLength: 1024, default: '', description: 'Service to ask for; "" for the server.' }),
+          service: Type.Optional(
+            Type.String({ maxLength: 1024, description: 'Service to ask for. Default: the server itself.' }),
+          ),
         },
         { ...strict, description: 'With type grpc.' },
       ),
@@ -27,21 +29,23 @@ const HealthCheck = Type.Object(
     http: Type.Optional(
       Type.Object(
         {
-          path: Type.String({
-            minLength: 1,
-            maxLength: 1024,
-            pattern: `^/`,
-            expected: 'a path that begins with "/"',
-            default: '/',
-            description: 'Path and query that are asked for.',
-          }),
-          statuses: Type.Array(Type.Integer({ minimum: 200, maximum: 599 }), {
-            minItems: 1,
-            maxItems: 32,
-            uniqueItems: true,
-            default: [200],
-            description: 'Statuses of a healthy endpoint.',
-          }),
+          path: Type.Optional(
+            Type.String({
+              minLength: 1,
+              maxLength: 1024,
+              pattern: '^/',
+              expected: 'a path that begins with "/"',
+              description: 'Path and query that are asked for. Default: "/".',
+            }),
+          ),
+          statuses: Type.Optional(
+            Type.Array(Type.Integer({ minimum: 200, maximum: 599 }), {
+              minItems: 1,
+              maxItems: 32,
+              uniqueItems: true,
+              description: 'Statuses of a healthy endpoint. Default: 200.',
+            }),
+          ),
         },
         { ...strict, description: 'With type http.' },
       ),

@@ -77,13 +77,17 @@ function healthRules(check: BackendPolicySpec['healthCheck']): Finding[] {
       ? []
       : [finding(`/spec/healthCheck/${field}`, `Expected no "${field}" with type ${check.type}: remove it`)],
   );
-  if (parseDuration(check.interval) === 0) {
+  if (isZero(check.interval)) {
     findings.push(finding('/spec/healthCheck/interval', 'Expected a pause, got "0s"'));
   }
-  if (parseDuration(check.timeout) === 0) {
+  if (isZero(check.timeout)) {
     findings.push(finding('/spec/healthCheck/timeout', 'Expected the time for an answer, got "0s"'));
   }
   return findings;
+}
+
+function isZero(text: string | undefined): boolean {
+  return text !== undefined && parseDuration(text) === 0;
 }
 
 export function backendRules({ spec }: { readonly spec: BackendSpec }): Finding[] {
