@@ -20,7 +20,11 @@ interface Need {
 
 export const NEEDS: readonly Need[] = [
   { program: 'bash', package: 'bash', why: 'the completion script is loaded and asked' },
-  { program: 'chromium', package: 'chromium', why: 'WebSockets and event streams are tried from a real browser' },
+  {
+    program: 'chromium',
+    package: 'chromium',
+    why: 'WebSockets, event streams and gRPC-Web are tried from a real browser',
+  },
   { program: 'curl', package: 'curl', why: 'the lines that the example prints are run as they stand' },
   {
     program: 'initdb',
@@ -32,7 +36,6 @@ export const NEEDS: readonly Need[] = [
   { program: 'nghttp', package: 'nghttp2-client', why: 'a client of HTTP/2 that is not ours' },
   { program: 'h2load', package: 'nghttp2-client', why: 'many requests of HTTP/2 at a time' },
   { program: 'nghttpd', package: 'nghttp2-server', why: 'a server of HTTP/2 that is neither ours nor that of Node' },
-  { program: 'chromium', package: 'chromium', why: 'a page in a real browser calls over gRPC-Web' },
   { program: 'openssl', package: 'openssl', why: 'certificates of the TLS tests, and a client that is not ours' },
 ];
 

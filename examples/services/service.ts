@@ -42,7 +42,9 @@ export interface Service {
 export async function startService(text: string): Promise<Service> {
   const [, name, port, kind] = /^([a-z0-9-]+):(\d+)(?::(.+))?$/.exec(text) ?? [];
   if (name === undefined)
-    throw new Error(`Cannot start "${text}": it is not NAME:PORT, NAME:PORT:h2c, NAME:PORT:grpc or NAME:PORT:CERTIFICATE`);
+    throw new Error(
+      `Cannot start "${text}": it is not NAME:PORT, NAME:PORT:h2c, NAME:PORT:grpc or NAME:PORT:CERTIFICATE`,
+    );
   const answer = answersOf(name);
   const server =
     kind === 'grpc' ? createGrpcServer(name) : makeServer(kind, (request, response) => void answer(request, response));
