@@ -276,8 +276,8 @@ export class H2ClientStream extends H2Stream implements ClientStream {
   /** The stream is of no use any more, and the proxy does not know yet. */
   #fail(fault: Fault): void {
     if (this.#tunnel !== undefined) {
-      this.#host.core.reset(this, H2_ERROR.PROTOCOL_ERROR);
-      return this.#tunnel.onGone();
+      this.#tunnel.onGone();
+      return this.#host.core.reset(this, H2_ERROR.PROTOCOL_ERROR);
     }
     const events = this.#events;
     if (events === undefined) return;

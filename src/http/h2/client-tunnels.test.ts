@@ -61,7 +61,7 @@ test('H2ClientConn: a WebSocket is an extended CONNECT, sent when the upstream h
 });
 
 test('H2ClientConn: a tunnel is reset either way, and told of it once', async () => {
-  for (const by of ['upstream', 'us'] as const) {
+  for (const by of ['upstream', 'a broken frame of the upstream', 'us'] as const) {
     await using server = await RawServer.start();
     using client = await TestClient.to(server.port);
     const conn = await server.conn(0);
@@ -86,11 +86,15 @@ test('H2ClientConn: a tunnel is reset either way, and told of it once', async ()
     if (by === 'upstream') {
       conn.reset(1, 'CANCEL');
       await lost;
+    } else if (by !== 'us') {
+      conn.headers(1, [OK], END_STREAM);
+      await lost;
+      assert.equal(await conn.last(FRAME.RST_STREAM), 'PROTOCOL_ERROR');
     } else {
       asked.tunnel!.reset();
       assert.equal(await conn.last(FRAME.RST_STREAM), 'CANCEL');
     }
-    assert.equal(gone, by === 'upstream' ? 1 : 0);
+    assert.equal(gone, by === 'us' ? 0 : 1);
     assert.equal(client.conn.streams, 0);
   }
 });
