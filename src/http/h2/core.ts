@@ -333,7 +333,8 @@ export class H2Core<S extends H2Stream> implements OutFlowOwner, StreamsOwner<S>
   sendBody(stream: S, bytes: Buffer): boolean {
     if (bytes.length === 0 || !maySend(stream.state) || stream.endAsked) return true;
     const more = this.#out.data(stream, bytes);
-    if (!more) this.#watchWrites();
+    // What waits may wait for windows only: the next read that would notice may never come.
+    if (stream.queuedBytes > 0) this.#watchWrites();
     return more;
   }
 

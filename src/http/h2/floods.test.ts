@@ -407,3 +407,41 @@ test('memory: HPACK bombs: a list that is far larger than its block costs what i
   assert.equal(site.requests, 1);
   assert.ok(await client.settled());
 });
+
+test('memory: the patience for writing holds for answers that come later, however short, and for tunnels', async () => {
+  const gone = Promise.withResolvers<string>();
+  await using port = await H2Port.start(
+    {
+      onRequest: (stream) => ({
+        ...QUIET,
+        onRequestIdle: () =>
+          setTimeout(() => {
+            if (stream.request.upgrade !== undefined) {
+              const tunnel = stream.switchProtocols({ status: 101, reason: '', headers: new Headers(), bodyLength: 0 });
+              tunnel.open({
+                onBytes: () => undefined,
+                onEnd: () => undefined,
+                onFinished: () => gone.resolve('finished'),
+                onGone: () => gone.resolve('gone'),
+                onWritable: () => undefined,
+              });
+              tunnel.write(SMALL);
+              return;
+            }
+            stream.sendHead({ status: 200, reason: '', headers: new Headers(), bodyLength: 2 });
+            stream.sendBody(SMALL);
+            stream.sendEnd(undefined);
+          }, 20),
+      }),
+      onRefused: () => undefined,
+    },
+    { timeouts: { writeIdleMs: 50 } },
+  );
+  await using client = await RawClient.connect(port.port);
+  client.send(ACK, settings([SETTING.INITIAL_WINDOW_SIZE, 0]));
+  client.headers(1, GET);
+  assert.equal(await client.answer(1), '200 RST_STREAM CANCEL');
+  client.headers(3, [[':method', 'CONNECT'], [':protocol', 'x'], ...GET.slice(1)], 0);
+  assert.equal(await client.answer(3), '200 RST_STREAM CANCEL');
+  assert.equal(await gone.promise, 'gone');
+});

@@ -168,8 +168,8 @@ export class H2ServerStream extends H2Stream implements ServerStream {
   }
 
   onStalled(): void {
-    this.#home.core.reset(this, H2_ERROR.CANCEL);
     this.#end();
+    if (this.state !== 'closed') this.#home.core.reset(this, H2_ERROR.CANCEL);
   }
 
   /** An answer that came before the request was complete: the rest is not wanted (RFC 9113 section 8.1). */

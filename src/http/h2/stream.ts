@@ -82,7 +82,7 @@ export abstract class H2Stream {
   /** Valid until the call returns. Not called while paused. */
   abstract onBody(bytes: Buffer): void;
   abstract onBodyEnd(trailers: Headers | undefined): void;
-  /** All that has come was handed over. */
+  /** All that has come was handed over, or is held because the stream is paused. */
   abstract onFed(): void;
   /** The body or the trailers break a rule. Whether and when the stream is reset is decided here; nothing more comes. */
   abstract onBroken(what: 'malformed' | 'too-large', detail: string): void;

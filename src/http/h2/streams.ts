@@ -203,7 +203,7 @@ export class Streams<S extends H2Stream> {
     const fed = this.#fed;
     for (const stream of fed) {
       stream.fed = false;
-      if (stream.state !== 'closed' && !stream.paused) stream.onFed();
+      if (stream.state !== 'closed') stream.onFed();
     }
     fed.length = 0;
   }
