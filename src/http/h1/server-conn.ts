@@ -268,7 +268,9 @@ export class H1ServerConn implements ServerConn, ServerStream, BodySink {
   #onEnd(): void {
     if (this.#state === 'closed' || this.#state === 'tunnel') return;
     const soon = this.#options.wheel.readMs() - this.#requestReadMs < HALF_CLOSE_MS;
-    const running = this.#state === 'exchange' && this.#body.done && !this.#answerEnded && soon;
+    // What has no length may never end, and nothing else would tell that its reader is gone.
+    const streams = this.#answerStarted && this.#writer.framing !== 'length';
+    const running = this.#state === 'exchange' && this.#body.done && !this.#answerEnded && soon && !streams;
     if (running || this.#waiting !== undefined) {
       this.#peerEnded = true; // it half-closed behind its requests, and gets all their answers
       return;
