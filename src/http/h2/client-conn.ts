@@ -238,7 +238,7 @@ export class H2ClientConn implements ClientStreamHost, H2Side<H2ClientStream>, T
 
   /** Those that wait for settings: the core does not know them. */
   #loseWaiting(code: number, by: 'peer' | 'connection'): void {
-    for (const stream of [...this.#early]) {
+    for (const stream of this.#early) {
       if (stream.id !== 0) continue;
       stream.onReset(code, by);
       this.core.reset(stream, H2_ERROR.CANCEL);
