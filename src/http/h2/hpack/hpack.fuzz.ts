@@ -45,7 +45,7 @@ function said(list: FieldList): string {
   const headers = new Headers();
   list.copyTo(headers);
   headers.forEach((name, value) => lines.push([name, value]));
-  return JSON.stringify([{ ...list }, lines, headers.toLines()]);
+  return JSON.stringify([list, lines, headers.toLines()]);
 }
 
 /** @returns what is wrong */
