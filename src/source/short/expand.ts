@@ -6,7 +6,7 @@ import { type Draft, error, escapePointer, type ShortFinding } from './draft.ts'
 import { Expansion, type ReadPem } from './expansion.ts';
 import { expandListen } from './listen.ts';
 import { Policies } from './policy.ts';
-import { expandRoute, type RouteParts } from './route.ts';
+import { expandRoute, routeKind, type RouteParts } from './route.ts';
 import { expandService } from './service.ts';
 import { readShape, type Shape } from './shape.ts';
 
@@ -59,7 +59,7 @@ function expandRoutes(routes: Shape['routes'], parts: RouteParts, expansion: Exp
   routes.forEach((route, i) => {
     if (route?.name === undefined || first.has(route.name)) return;
     first.set(route.name, i);
-    expansion.names.reserve('HTTPRoute', route.name);
+    expansion.names.reserve(routeKind(route), route.name);
   });
   routes.forEach((route, i) => {
     if (route === undefined) return;

@@ -2,7 +2,7 @@
 import { parseDuration } from '../../resource/duration.ts';
 import type { Cors, HeaderChanges, Redirect, Rewrite } from './schema.ts';
 
-export function readCors(cors: Cors): object | undefined {
+export function readCors(cors: Cors): CorsFilter | undefined {
   if (cors === false) return undefined;
   if (cors === true) return corsFilter({ allowOrigins: ['*'], allowMethods: ['*'], allowHeaders: ['*'] });
   if (typeof cors === 'string') return readCors([cors]);
@@ -18,7 +18,13 @@ export function readCors(cors: Cors): object | undefined {
   });
 }
 
-function corsFilter(cors: object): object {
+/** With the configuration that a Policy has under `cors`, too. */
+export interface CorsFilter {
+  readonly type: 'CORS';
+  readonly cors: object;
+}
+
+function corsFilter(cors: object): CorsFilter {
   return { type: 'CORS', cors };
 }
 

@@ -97,7 +97,7 @@ function wrongPath(field: string, value: string): string | undefined {
   return undefined;
 }
 
-function namedMatches(named: Readonly<Record<string, string | { readonly regex: string }>>): object[] {
+export function namedMatches(named: Readonly<Record<string, string | { readonly regex: string }>>): object[] {
   return Object.entries(named).map(([name, value]) =>
     typeof value === 'string' ? { name, value } : { type: 'RegularExpression', name, value: value.regex },
   );

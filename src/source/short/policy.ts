@@ -4,6 +4,7 @@ import { GATEWAY_GROUP, OWN_GROUP } from '../../resource/fields.ts';
 import { error, escapePointer, type ShortFinding } from './draft.ts';
 import { type Expansion, listed } from './expansion.ts';
 import { fields } from './filter.ts';
+import { grpcPolicies } from './grpc.ts';
 import type { Respond, Route, ShortForm } from './schema.ts';
 
 /** Targets that one Policy may have. */
@@ -12,7 +13,8 @@ const TARGETS_MAX = 16;
 interface Use {
   readonly pointer: string;
   readonly name: string;
-  /** HTTPRoutes that the route became. */
+  readonly kind: 'HTTPRoute' | 'GRPCRoute';
+  /** Names of what the route became. */
   readonly targets: readonly string[];
 }
 
@@ -49,8 +51,16 @@ export class Policies {
     });
   }
 
-  useIn(route: Route, { pointer, name, targets }: Use): void {
-    const routes = targets.map((target) => ({ group: GATEWAY_GROUP, kind: 'HTTPRoute', name: target }));
+  useIn(route: Route, { kind, pointer, name, targets }: Use): void {
+    const routes = targets.map((target) => ({ group: GATEWAY_GROUP, kind, name: target }));
+    if (kind === 'GRPCRoute') {
+      for (const { field, from, value } of grpcPolicies(route)) {
+        this.#add(
+          { name: `${name}-${field === 'grpc' ? 'calls' : from}`, pointer: `${pointer}/${from}`, field, value },
+          routes,
+        );
+      }
+    }
     if (route.respond !== undefined) {
       const filters = { directResponse: directResponse(route.respond) };
       this.#add({ name: `${name}-respond`, pointer: `${pointer}/respond`, field: 'filters', value: filters }, routes);

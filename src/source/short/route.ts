@@ -1,8 +1,9 @@
-/** `routes` of the short form: each becomes an HTTPRoute, with Policies where it has filters of its own. */
+/** `routes` of the short form: each becomes an HTTPRoute or a GRPCRoute, with Policies where it has filters of its own. */
 import { GATEWAY_GROUP } from '../../resource/fields.ts';
 import { error, type Places, type ShortFinding } from './draft.ts';
 import { type BackendRef, type Expansion, isFinding, listed } from './expansion.ts';
 import { readCors, readHeaders, readRedirect, readRewrite } from './filter.ts';
+import { readGrpcMatches, wrongForGrpc } from './grpc.ts';
 import { hostsServed, parentRefs, type Parents } from './listen.ts';
 import { nameFromMatch, type ReadMatch, readMatches } from './match.ts';
 import type { Policies } from './policy.ts';
@@ -18,13 +19,15 @@ export interface RouteParts {
 
 export function expandRoute(route: Route, index: number, parts: RouteParts, expansion: Expansion): void {
   const pointer = `/routes/${index}`;
-  const matches = readMatches(route.match, pointer);
+  const kind = routeKind(route);
+  const matches = route.grpc === undefined ? readMatches(route.match, pointer) : readGrpcMatches(route.grpc, pointer);
   const good = matches.filter((match): match is ReadMatch => !isFinding(match));
   const writer = new RouteWriter(route, pointer, { ...parts, expansion });
   const wrong = [
     ...matches.filter(isFinding),
     ...good.flatMap((match) => unserved(match, parts.parents)),
     ...writer.findings,
+    ...wrongForGrpc(route, pointer),
     ...parts.policies.wrongIn(route, `${pointer}/policies`),
   ];
   if (wrong.length > 0) return void expansion.findings.push(...wrong);
@@ -32,13 +35,18 @@ export function expandRoute(route: Route, index: number, parts: RouteParts, expa
   // Hosts belong to a whole HTTPRoute, so matches with other hosts need another one.
   const base = routeName(route, good[0], expansion);
   const targets = [...Map.groupBy(good, ({ hosts }) => hosts.join(' ')).values()].map((group, i) => {
-    const name = i === 0 ? base : expansion.names.take('HTTPRoute', base);
+    const name = i === 0 ? base : expansion.names.take(kind, base);
     const { spec, places } = writer.spec(group);
-    const manifest = { apiVersion: API_VERSION, kind: 'HTTPRoute', metadata: { name }, spec };
+    const manifest = { apiVersion: API_VERSION, kind, metadata: { name }, spec };
     expansion.add({ manifest, places, order: index + 1 });
     return name;
   });
-  parts.policies.useIn(route, { pointer, name: base, targets });
+  parts.policies.useIn(route, { kind, pointer, name: base, targets });
+}
+
+/** What a route becomes. */
+export function routeKind({ grpc }: Pick<Route, 'grpc'>): 'HTTPRoute' | 'GRPCRoute' {
+  return grpc === undefined ? 'HTTPRoute' : 'GRPCRoute';
 }
 
 /** Hosts that nobody listens for: the route would never be asked. */
@@ -52,9 +60,9 @@ function unserved({ hosts, pointer }: ReadMatch, parents: Parents): ShortFinding
   return [error(hosts.length === 0 ? pointer : `${pointer}/host`, 'route.unserved', message)];
 }
 
-function routeName({ name }: Route, first: ReadMatch | undefined, expansion: Expansion): string {
+function routeName(route: Route, first: ReadMatch | undefined, expansion: Expansion): string {
   // Names that people wrote were reserved before, so that no made-up name takes one.
-  return name ?? expansion.names.take('HTTPRoute', nameFromMatch(first));
+  return route.name ?? expansion.names.take(routeKind(route), nameFromMatch(first));
 }
 
 interface RouteContext extends RouteParts {
@@ -160,7 +168,8 @@ class RouteWriter {
     const filters = this.#filters(matches[0]);
     filters.forEach(([, pointer], i) => places.push([`${at}/filters/${i}`, pointer]));
     this.#backends.forEach(([, pointer], i) => places.push([`${at}/backendRefs/${i}`, pointer]));
-    const { timeout, retry } = this.#route;
+    // Of calls they are in a Policy.
+    const { timeout, retry } = this.#route.grpc === undefined ? this.#route : NOTHING;
     places.push([`${at}/timeouts`, `${this.#pointer}/timeout`], [`${at}/retry`, `${this.#pointer}/retry`]);
     return {
       matches: matches.flatMap((match) => match.matches),
@@ -172,7 +181,8 @@ class RouteWriter {
   }
 
   #filters(match: ReadMatch | undefined): Located<object>[] {
-    const { cors, redirect, rewrite, headers } = this.#route;
+    const { redirect, rewrite, headers, grpc } = this.#route;
+    const cors = grpc === undefined ? this.#route.cors : undefined;
     const filters: Located<object>[] = [];
     const add = (field: string, filter: object | undefined): void => {
       if (filter !== undefined) filters.push([filter, `${this.#pointer}/${field}`]);
@@ -186,6 +196,8 @@ class RouteWriter {
     return [...filters, ...this.#mirrors];
   }
 }
+
+const NOTHING: Pick<Route, 'timeout' | 'retry'> = {};
 
 function timeoutsOf(timeout: NonNullable<Route['timeout']>): object {
   if (typeof timeout === 'string') return { request: timeout };

@@ -191,6 +191,33 @@ const Matches = Type.Union([MatchText, MatchObject, Type.Array(Match, { minItems
   description: 'Requests that the route takes. Default: all.',
 });
 
+const callsWords = 'calls such as "shop.v1.Cart/Add", "shop.v1.Cart" or "*"';
+
+const Calls = Type.String({
+  pattern: '^(?:\\*|[A-Za-z_.][A-Za-z0-9_.]*(?:/[A-Za-z_][A-Za-z0-9_]*)?)$',
+  maxLength: 1024,
+  expected: callsWords,
+  description: 'A service with or without a method, or "*" for all.',
+});
+
+const GrpcMatch = Type.Union(
+  [
+    Calls,
+    Type.Object(
+      {
+        calls: Type.Optional(Calls),
+        host: Type.Optional({ ...Hosts, description: 'Host of the call. Default: every host that is listened for.' }),
+        headers: Type.Optional(
+          Type.Record(Type.String(), Text, { maxProperties: 16, description: 'Metadata that must be there, by name.' }),
+        ),
+      },
+      strict,
+    ),
+  ],
+  { expected: `${callsWords}, or an object with "calls", "host", "headers"` },
+);
+export type GrpcMatch = Static<typeof GrpcMatch>;
+
 const targetWords = 'the name of a service, or an address such as "http://127.0.0.1:3000"';
 
 const Target = Type.String({ minLength: 1, maxLength: 2048, expected: targetWords });
@@ -325,6 +352,12 @@ const Route = Type.Object(
   {
     name: Type.Optional(nameText('Name of the route, in logs and metrics. Default: made from its match.')),
     match: Type.Optional(Matches),
+    grpc: Type.Optional(
+      Type.Union([GrpcMatch, Type.Array(GrpcMatch, { minItems: 1, maxItems: 64 })], {
+        expected: `${callsWords}, an object, or a list of them`,
+        description: 'Calls of gRPC that the route takes, instead of `match`.',
+      }),
+    ),
     to: Type.Optional(To),
     redirect: Type.Optional(Redirect),
     respond: Type.Optional(Respond),
