@@ -3,7 +3,6 @@ import { mkdirSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { DOOR_HOST, freePort, pause } from '../test/client/fourways.ts';
-import { exchangeOnce, get } from '../test/client/raw-client.ts';
 import { LOAD_TOOLS, type LoadResult } from './load-tool.ts';
 import { type Address, writeCertificate, type Peer, startOrigin } from './peer.ts';
 import { type Bound, coreTicks, cpuSeconds, rssBytes } from './process.ts';
@@ -191,30 +190,5 @@ async function untilServes(entrant: Entrant, scenario: Scenario): Promise<void> 
     }
     if (!entrant.process.alive) throw new Error('It ended at once');
     if (performance.now() > endMs) throw new Error(`No good answer after ${START_MS_MAX} ms: ${String(last)}`);
-  }
-}
-
-/** Waits until a GET of `path` is answered with 200. */
-export async function untilAnswers(
-  process: Bound,
-  address: Address,
-  { path, tls }: { readonly path: string; readonly tls: object | undefined },
-): Promise<void> {
-  const endMs = performance.now() + START_MS_MAX;
-  const target = {
-    ...address,
-    patienceMs: 5_000,
-    ...(tls === undefined ? {} : { tls: { rejectUnauthorized: false, servername: 'bench.test' } }),
-  };
-  for (let last: unknown; ; await pause(50)) {
-    try {
-      const { status } = await exchangeOnce(target, get(path, 'bench.test'));
-      if (status === 200) return;
-      last = `status ${status}`;
-    } catch (error) {
-      last = error;
-    }
-    if (!process.alive) throw new Error('It ended at once');
-    if (performance.now() > endMs) throw new Error(`No answer after ${START_MS_MAX} ms: ${String(last)}`);
   }
 }
