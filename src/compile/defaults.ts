@@ -50,7 +50,8 @@ export const CLUSTER_SETTINGS: PlanClusterSettings = {
   connectMs: 4_000,
   // The request timeout of a route is the tool against slow answers; this one ends what is dead.
   idleMs: 300_000,
-  idleConnectionsMax: 100,
+  // As many as clients of HTTP/2 may want at one time: below, connections would be closed and made again under load.
+  idleConnectionsMax: 512,
   // Below the 60 s of common servers, so that we close first and no request meets a closing connection.
   keepAliveMs: 55_000,
   connectionsMax: 1_024,
