@@ -2,6 +2,7 @@ import { type Arguments, CommandFailure, defineCommand, type Options, UsageError
 import { decide, type Question } from './decision.ts';
 import { decisionText } from './decision-text.ts';
 import { PLAN_OPTIONS, readPlan } from './plan-source.ts';
+import { decideStream, streamDecisionText, type StreamQuestion } from './stream-decision.ts';
 
 const OPTIONS = {
   config: { type: 'string', value: 'PATH', description: 'File or folder with the configuration' },
@@ -25,7 +26,8 @@ const OPTIONS = {
 export const explain = defineCommand({
   name: 'explain',
   summary: 'Show what would become of a request, and why',
-  usage: "fourways explain METHOD URL [-H 'NAME: VALUE']... [--config PATH | --admin HOST:PORT]",
+  usage:
+    "fourways explain METHOD URL [-H 'NAME: VALUE']... | tls://NAME:PORT | tcp://HOST:PORT | udp://HOST:PORT [--config PATH | --admin HOST:PORT]",
   details: [
     'Nothing is sent. The answer comes from the code that serves: parser, path policy, route table.',
     'Without --config, the Fourways that runs at 127.0.0.1:9900 is asked for its plan.',
@@ -39,9 +41,15 @@ export const explain = defineCommand({
   options: OPTIONS,
 
   async run(args, io) {
-    const question = readQuestion(args);
     const { config, admin, all, json } = args.values;
+    const stream = readStreamQuestion(args);
+    const question = stream === undefined ? readQuestion(args) : undefined;
     const plan = await readPlan({ path: config, admin: admin ?? (config === undefined ? DEFAULT : undefined) }, io);
+    if (question === undefined) {
+      const decided = decideStream(plan, stream!);
+      io.out(json === true ? JSON.stringify(decided) : streamDecisionText(decided));
+      return decided.refused === undefined ? 0 : 1;
+    }
     const decision = decide(plan, question);
     if ('ambiguous' in decision) {
       throw new CommandFailure(
@@ -59,6 +67,20 @@ export const explain = defineCommand({
 });
 
 const DEFAULT = '127.0.0.1:9900';
+
+/** One word with a scheme below HTTP. */
+function readStreamQuestion({ values, positionals }: Arguments<typeof OPTIONS>): StreamQuestion | undefined {
+  const [url = '', more] = positionals;
+  const [, protocol, bracketed, plain, port] =
+    /^(tls|tcp|udp):\/\/(?:\[([^\]]+)\]|([^:/]*)):(\d{1,5})$/i.exec(url) ?? [];
+  if (protocol === undefined || more !== undefined) return undefined;
+  return {
+    protocol: protocol.toLowerCase() as StreamQuestion['protocol'],
+    host: bracketed ?? plain ?? '',
+    port: Number(port),
+    listener: values.listener,
+  };
+}
 
 function readQuestion({ values, positionals }: Arguments<typeof OPTIONS>): Question {
   const [method, url, more] = positionals;

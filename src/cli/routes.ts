@@ -1,5 +1,5 @@
 import type { Position } from '../base/problem.ts';
-import type { Plan, PlanListener, PlanRule } from '../ir/plan.ts';
+import type { Plan, PlanListener, PlanRule, PlanStream } from '../ir/plan.ts';
 import { type Candidate, compareCandidates } from '../proxy/candidate.ts';
 import { RouteTables } from '../proxy/route-table.ts';
 import { defineCommand, type Options } from './command.ts';
@@ -23,15 +23,13 @@ export const routes = defineCommand({
   async run({ values, positionals }, io) {
     const plan = await readPlan({ path: positionals[0], admin: values.admin, more: positionals[1] }, io);
     const rows = routeRows(plan);
-    if (values.json === true) io.out(JSON.stringify({ plan: plan.version, routes: rows.map((row) => jsonOf(row)) }));
-    else if (rows.length === 0) io.out('No routes');
-    else
+    const streams = streamRows(plan);
+    if (values.json === true) {
       io.out(
-        formatTable(
-          HEAD,
-          rows.map((row) => cellsOf(row, io.cwd)),
-        ),
+        JSON.stringify({ plan: plan.version, routes: [...rows.map((row) => jsonOf(row)), ...streams.map(streamJson)] }),
       );
+    } else if (rows.length + streams.length === 0) io.out('No routes');
+    else io.out(formatTable(HEAD, [...rows.map((row) => cellsOf(row, io.cwd)), ...streams.map(streamCells)]));
     return 0;
   },
 });
@@ -61,6 +59,50 @@ function routeRows(plan: Plan): Row[] {
 
 function sorted(listeners: Plan['listeners']): [string, PlanListener][] {
   return Object.entries(listeners).toSorted(([a], [b]) => (a < b ? -1 : 1));
+}
+
+interface StreamRow {
+  readonly listener: string;
+  readonly port: number;
+  readonly host: string;
+  /** `TLS`, `TCP` or `UDP`: there is nothing else that could match. */
+  readonly match: string;
+  readonly stream: PlanStream;
+}
+
+/** Routes below HTTP, by listener and host; of several for one the first takes everything. */
+function streamRows(plan: Plan): StreamRow[] {
+  const rows = Object.values(plan.streams).flatMap((stream) =>
+    stream.attach.flatMap(({ listener, hosts }) =>
+      hosts.map((host): StreamRow => {
+        const view = plan.listeners[listener]!;
+        const match = (view.stream?.kind ?? 'tcp').toUpperCase();
+        return { listener, port: plan.ports[view.port]!.port, host, match, stream };
+      }),
+    ),
+  );
+  const key = ({ listener, host }: StreamRow): string => `${listener} ${host}`;
+  return rows.toSorted((a, b) =>
+    key(a) === key(b) ? a.stream.createdMs - b.stream.createdMs : key(a) < key(b) ? -1 : 1,
+  );
+}
+
+function streamJson({ listener, port, host, match, stream }: StreamRow): RouteJson {
+  const backends = stream.backends.map((backend) =>
+    'cluster' in backend
+      ? { cluster: backend.cluster, weight: backend.weight }
+      : { invalid: backend.why, weight: backend.weight },
+  );
+  return { listener, port, host, match, rule: stream.name, filters: [], backends, at: undefined };
+}
+
+function streamCells({ listener, port, host, match, stream }: StreamRow): string[] {
+  const alone = stream.backends.length === 1;
+  const backends = stream.backends.map((backend) => {
+    const name = 'cluster' in backend ? backend.cluster : `invalid (${backend.why})`;
+    return alone ? name : `${name} ${backend.weight}`;
+  });
+  return [listener, String(port), host, match, stream.name, '-', backends.join(', '), '-'];
 }
 
 interface RouteJson {

@@ -1,0 +1,131 @@
+/** What would become of a connection or datagram below HTTP: the same tables as in the proxy, nothing is sent. */
+import type { Plan, PlanEndpoint, PlanListener, PlanStream } from '../ir/plan.ts';
+import { PortListeners } from '../proxy/listener-table.ts';
+import { HostMap } from '../proxy/host-map.ts';
+
+export interface StreamQuestion {
+  readonly protocol: 'tcp' | 'tls' | 'udp';
+  /** Server name of a TLS client; an address says nothing for the others. */
+  readonly host: string;
+  readonly port: number;
+  /** Key of a listener, or a part of one: only these are considered. */
+  readonly listener: string | undefined;
+}
+
+export interface StreamDecision {
+  readonly plan: string;
+  readonly connection: Pick<StreamQuestion, 'protocol' | 'host' | 'port'>;
+  readonly listener: string | undefined;
+  /** What becomes of TLS at the listener. */
+  readonly tls: 'none' | 'passed on' | 'ends here';
+  /** Routes of the listener for this name, the one that counts first. */
+  readonly routes: readonly string[];
+  readonly backends: readonly {
+    readonly cluster: string | undefined;
+    readonly invalid: string | undefined;
+    readonly weight: number;
+    /** 0 to 1. */
+    readonly share: number;
+    readonly tls: string | undefined;
+    readonly proxyProtocol: string | undefined;
+    readonly endpoints: readonly PlanEndpoint[];
+  }[];
+  /** Why it is closed instead. */
+  readonly refused: string | undefined;
+}
+
+export function decideStream(plan: Plan, question: StreamQuestion): StreamDecision {
+  const { protocol, host, port } = question;
+  const name = protocol === 'tls' ? host.toLowerCase() : '';
+  const here = Object.entries(plan.listeners).filter(([key, listener]) => isMeant(plan, question, [key, listener]));
+  const chosen = new PortListeners(here.map((row): [string, [string, PlanListener]] => [row[1].hostname, row])).find(
+    name,
+  );
+  const decision = { plan: plan.version, connection: { protocol, host, port }, tls: 'none', backends: [] } as const;
+  if (chosen === undefined) {
+    return { ...decision, listener: undefined, routes: [], refused: `No listener takes ${protocol} on port ${port}` };
+  }
+  const [key, listener] = chosen;
+  const tls = protocol !== 'tls' ? 'none' : listener.tls === undefined ? 'passed on' : 'ends here';
+  const found = { ...decision, listener: key, tls } as const;
+  if (listener.stream === undefined) {
+    return { ...found, routes: [], refused: 'The listener serves HTTP: ask for the URL instead' };
+  }
+  const routes = routesFor(plan, key, name);
+  const stream = routes[0]?.[1];
+  if (stream === undefined) return { ...found, routes: [], refused: 'No route of the listener takes it' };
+  return { ...found, routes: routes.map(([route]) => route), backends: backendsOf(plan, stream), refused: undefined };
+}
+
+function isMeant(
+  plan: Plan,
+  { protocol, port, listener }: StreamQuestion,
+  [key, view]: [string, PlanListener],
+): boolean {
+  const bound = plan.ports[view.port]!;
+  const named = listener === undefined || `/${key}/`.includes(`/${listener}/`);
+  return named && bound.protocol === protocol && (bound.port === port || view.publicPort === port);
+}
+
+/** Those of the most specific name that takes `host`, the oldest first. */
+function routesFor(plan: Plan, listener: string, host: string): [string, PlanStream][] {
+  const byHost = new Map<string, [string, PlanStream][]>();
+  for (const row of Object.entries(plan.streams)) {
+    for (const attached of row[1].attach) {
+      if (attached.listener !== listener) continue;
+      for (const name of attached.hosts) byHost.set(name, [...(byHost.get(name) ?? []), row]);
+    }
+  }
+  const rows = HostMap.of(byHost).find(host) ?? [];
+  return rows.toSorted(([aKey, a], [bKey, b]) => a.createdMs - b.createdMs || (aKey < bKey ? -1 : 1));
+}
+
+function backendsOf(plan: Plan, { backends }: PlanStream): StreamDecision['backends'] {
+  const total = backends.reduce((sum, { weight }) => sum + weight, 0);
+  return backends.map((backend) => {
+    const cluster = 'cluster' in backend ? plan.clusters[backend.cluster] : undefined;
+    return {
+      cluster: 'cluster' in backend ? backend.cluster : undefined,
+      invalid:
+        'why' in backend ? backend.why : cluster?.tls?.state === 'invalid' ? 'its TLS policy is broken' : undefined,
+      weight: backend.weight,
+      share: total === 0 ? 0 : backend.weight / total,
+      tls: cluster?.tls?.serverName,
+      proxyProtocol: cluster?.proxyProtocol,
+      endpoints: cluster?.endpoints ?? [],
+    };
+  });
+}
+
+export function streamDecisionText({ connection, listener, tls, routes, backends, refused }: StreamDecision): string {
+  const { protocol, host, port } = connection;
+  return [
+    `${protocol}://${host}:${port}`,
+    `listener  ${listener ?? 'none'}${tls === 'none' ? '' : ` (TLS ${tls})`}`,
+    ...(routes.length === 0 ? [] : [`route     ${routes[0]}`]),
+    ...routes.slice(1).map((route) => `  - ${route} is newer: it gets nothing`),
+    ...backends.flatMap((backend) => backendLines(backend)),
+    ...(refused === undefined ? [] : [`closed    ${refused}`]),
+  ].join('\n');
+}
+
+function backendLines({
+  cluster,
+  invalid,
+  weight,
+  share,
+  tls,
+  proxyProtocol,
+  endpoints,
+}: StreamDecision['backends'][number]): string[] {
+  const extras = [
+    tls === undefined ? '' : `, TLS as ${tls}`,
+    proxyProtocol === undefined ? '' : `, PROXY ${proxyProtocol}`,
+  ];
+  return [
+    `backend   ${cluster ?? 'invalid backend'} gets ${Math.round(share * 1000) / 10}% (weight ${weight})${extras.join('')}`,
+    ...(invalid === undefined ? [] : [`  closed: ${invalid}`]),
+    ...endpoints.map(({ address, port }) => `  endpoint ${address.includes(':') ? `[${address}]` : address}:${port}`),
+    ...(endpoints.length === 0 && invalid === undefined ? ['  no endpoint: closed'] : []),
+  ];
+}
