@@ -1,10 +1,10 @@
 /**
  * The upstream of every example: small HTTP services with `node:http` only, that say who they are and what they saw.
  *
- *     npm run services -- web:8081 orders:8082 secure:8083:examples/backend-tls/certificates/web calls:8084:h2c
+ *     npm run services -- web:8081 orders:8082 secure:8083:examples/backend-tls/certificates/web calls:8084:h2c clock:8085:udp
  *
  * NAME:PORT, with HTTP/2 alone when a third part says `h2c`, as a service of gRPC (grpc.ts) when it says `grpc`, with
- * TLS when it names `PART.crt` and `PART.key`. What a path does:
+ * datagrams instead when it says `udp`, with TLS when it names `PART.crt` and `PART.key`. What a path does:
  *
  *     /slow/500      answers after 500 ms             /flaky       fails every other time with 503
  *     /status/503    answers with this status         /broken      closes the connection without an answer
@@ -14,6 +14,8 @@
  * wherever it stands in the path. A WebSocket gets back what it sends, after the name of the service.
  */
 import { createHash } from 'node:crypto';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { createServer as createHttp2Server, type Http2Server } from 'node:http2';
@@ -36,15 +38,16 @@ export interface Service {
 /**
  * Listens on loopback.
  *
- * @param text  `NAME:PORT`, `NAME:PORT:h2c` or `NAME:PORT:CERTIFICATE`; port 0 takes a free one
+ * @param text  `NAME:PORT`, `NAME:PORT:h2c`, `NAME:PORT:udp` or `NAME:PORT:CERTIFICATE`; port 0 takes a free one
  * @throws {Error} when the text is not that, or the port is taken
  */
 export async function startService(text: string): Promise<Service> {
   const [, name, port, kind] = /^([a-z0-9-]+):(\d+)(?::(.+))?$/.exec(text) ?? [];
   if (name === undefined)
     throw new Error(
-      `Cannot start "${text}": it is not NAME:PORT, NAME:PORT:h2c, NAME:PORT:grpc or NAME:PORT:CERTIFICATE`,
+      `Cannot start "${text}": it is not NAME:PORT, NAME:PORT:h2c, NAME:PORT:grpc, NAME:PORT:udp or NAME:PORT:CERTIFICATE`,
     );
+  if (kind === 'udp') return startDatagrams(name, Number(port));
   const answer = answersOf(name);
   const server =
     kind === 'grpc' ? createGrpcServer(name) : makeServer(kind, (request, response) => void answer(request, response));
@@ -66,6 +69,19 @@ export async function startService(text: string): Promise<Service> {
         // WebSockets are no longer the server's, so it would wait for them.
         for (const socket of open) socket.destroy();
       }),
+  };
+}
+
+/** Answers each datagram with its own name and the text. */
+async function startDatagrams(name: string, port: number): Promise<Service> {
+  const socket = createSocket('udp4');
+  socket.on('message', (bytes, from) => socket.send(`${name}: ${String(bytes)}`, from.port, from.address));
+  socket.bind(port, HOST);
+  await once(socket, 'listening');
+  return {
+    name,
+    port: socket.address().port,
+    close: () => new Promise((resolve) => socket.close(() => resolve())),
   };
 }
 

@@ -4,7 +4,7 @@
  * no memory per connection and a copy of a few bytes.
  *
  * A piece is free again when nothing of it waits in the socket that it was written to. Nearly always that is at once: the
- * system takes it whole. Measured: docs/decisions/0017-streams-without-copies.md.
+ * system takes it whole. Measured: docs/decisions/0031-streams-without-copies.md.
  */
 import net from 'node:net';
 import { type Intake, type ReadingSocket, sharedReadBuffer } from './read-buffer.ts';
