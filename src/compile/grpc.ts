@@ -41,7 +41,8 @@ function pathOf(match: GRPCRouteMatch['method']): PlanPathMatch {
   }
   // An exact name alone is that of a method, which holds nothing that an expression would read otherwise.
   const part = (text: string): string => (text === '' ? '[^/]+' : type === 'Exact' ? text : `(?:${text})`);
-  return { kind: 'prefix', value: '/', narrowedBy: `/${part(service)}/${part(method)}`, rank };
+  const narrowedBy = `/${part(service)}/${part(method)}`;
+  return { kind: 'prefix', value: '/', narrowedBy, ...(type === 'Exact' && { lastSegment: method }), rank };
 }
 
 export function grpcMatchFlaw({ matches }: Pick<GRPCRouteRule, 'matches'>): MatchFlaw | undefined {

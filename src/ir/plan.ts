@@ -233,6 +233,8 @@ export interface PlanPathMatch {
   readonly value: string;
   /** With kind `prefix`: an expression that the whole path must match, too. */
   readonly narrowedBy?: string;
+  /** What the last segment of every path that `narrowedBy` matches is: long lists of such matches are looked up by it. */
+  readonly lastSegment?: string;
   /** Among matches of one prefix the greater one goes first (GRPCRoute counts characters of service, then of method). */
   readonly rank?: number;
 }

@@ -17,7 +17,8 @@ const INDEX_MIN = 8;
 type Question =
   | { readonly of: 'header' | 'query'; readonly name: string }
   | { readonly of: 'method' }
-  | { readonly of: 'segment' };
+  | { readonly of: 'segment' }
+  | { readonly of: 'last-segment' };
 
 interface Index {
   readonly question: Question;
@@ -74,6 +75,8 @@ function answerOf(question: Question, request: RequestHead): string | undefined 
       const end = request.path.indexOf('/', 1);
       return end < 0 ? undefined : request.path.slice(1, end);
     }
+    case 'last-segment':
+      return request.path.slice(request.path.lastIndexOf('/') + 1);
   }
 }
 
@@ -92,6 +95,8 @@ function wants<R>(question: Question, candidate: Candidate<R>): string | undefin
       const end = literal.startsWith('/') ? literal.indexOf('/', 1) : -1;
       return end < 0 ? undefined : literal.slice(1, end);
     }
+    case 'last-segment':
+      return candidate.match.path.lastSegment;
   }
 }
 
@@ -121,11 +126,12 @@ function questionsOf<R>(all: readonly Candidate<R>[]): Question[] {
     if (known === undefined) asked.set(key, { question, count: 1 });
     else known.count++;
   };
-  for (const { headers, query, method, pathRegex } of all) {
+  for (const { headers, query, method, pathRegex, match } of all) {
     for (const { name, exact } of headers) if (exact !== undefined) count({ of: 'header', name }, `h ${name}`);
     for (const { name, exact } of query) if (exact !== undefined) count({ of: 'query', name }, `q ${name}`);
     if (method !== undefined) count({ of: 'method' }, 'm');
     if (pathRegex !== undefined) count({ of: 'segment' }, 's');
+    if (match.path.lastSegment !== undefined) count({ of: 'last-segment' }, 'l');
   }
   const byCount = [...asked.values()].sort((a, b) => b.count - a.count);
   return byCount.slice(0, NAMES_MAX).map(({ question }) => question);
