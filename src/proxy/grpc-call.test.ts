@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type http from 'node:http';
+import http2 from 'node:http2';
 import { test } from 'node:test';
 import { cors } from '../filters/cors/filter.ts';
 import type { PlanRule } from '../ir/plan.ts';
 import { type Ask, call, message } from './testing/grpc-client.ts';
-import { clusterTo, Harness, routeOf, ruleTo, Upstream } from './testing/node-harness.ts';
+import { clusterTo, Harness, LISTENER, routeOf, ruleTo, Upstream } from './testing/node-harness.ts';
 
 const GRPC = { requestMessageBytesMax: 0, answerMessageBytesMax: 0, services: ['shop.Cart'] };
 const RULE = ruleTo({ name: 'GRPCRoute/d/r/0', grpc: GRPC });
@@ -23,7 +24,9 @@ const echo: http.RequestListener = (asked, answer) => {
 
 async function started(upstream: Upstream | undefined, rule: PlanRule = RULE): Promise<Harness> {
   const proxy = new Harness([cors]);
+  const settings = { ...LISTENER.settings, httpVersions: ['h2', 'http/1.1'] } as const;
   await proxy.start({
+    listeners: { l: { ...LISTENER, settings } },
     routes: { r: routeOf(rule) },
     clusters: { c: clusterTo(upstream === undefined ? [] : [upstream.port]) },
   });
@@ -312,4 +315,52 @@ test('grpc-web: a preflight finds the rule, and its answer the filter', async ()
   assert.equal(got.headers['access-control-allow-origin'], 'https://app.test');
   assert.match(got.headers['access-control-expose-headers']!, /grpc-status/);
   assert.deepEqual(webBody(got.body).messages, ['hi']);
+});
+
+/** A call over HTTP/2 with a client of Node's own: body, trailers, and whether the stream was reset. */
+async function callH2(port: number, type: string, body: Buffer): Promise<{ body: Buffer; grpc: string; code: number }> {
+  const session = http2.connect(`http://127.0.0.1:${port}`);
+  const stream = session.request({
+    ':method': 'POST',
+    ':path': '/shop.Cart/Add',
+    'content-type': type,
+    te: 'trailers',
+  });
+  const pieces: Buffer[] = [];
+  let grpc = '';
+  const say = (headers: http2.IncomingHttpHeaders): void => void (grpc += String(headers['grpc-status'] ?? ''));
+  stream.on('response', say);
+  stream.on('trailers', say);
+  stream.on('error', () => undefined);
+  stream.on('data', (bytes: Buffer) => pieces.push(bytes));
+  stream.end(body);
+  // Not `once`: a stream that is reset says so by an error first.
+  await new Promise<void>((resolve) => stream.on('close', resolve));
+  session.close();
+  return { body: Buffer.concat(pieces), grpc, code: stream.rstCode };
+}
+
+test('grpc over HTTP/2: calls, gRPC-Web in both forms, faults, and a call that is cut', async () => {
+  const asked: http.IncomingHttpHeaders[] = [];
+  await using upstream = await Upstream.start((request, answer) => {
+    asked.push(request.headers);
+    if (asked.length < 4) return echo(request, answer);
+    request.resume();
+    answer.writeHead(200, { 'content-type': 'application/grpc' });
+    answer.write(message('one').subarray(0, 6), () => request.socket.destroy());
+  });
+  await using proxy = await started(upstream);
+  const plain = await callH2(proxy.port, 'application/grpc', message('hi'));
+  assert.deepEqual([plain.body.toString('latin1'), plain.grpc, plain.code], [message('hi').toString('latin1'), '0', 0]);
+  const binary = await callH2(proxy.port, 'application/grpc-web', message('hi'));
+  assert.deepEqual(webBody(binary.body), { messages: ['hi'], trailers: 'grpc-status: 0\r\nx-trailer: yes\r\n' });
+  const text = await callH2(proxy.port, 'application/grpc-web-text', Buffer.from(message('hi').toString('base64')));
+  assert.deepEqual(webBody(decodeText(text.body)).messages, ['hi']);
+  assert.deepEqual([binary.grpc, text.grpc], ['', ''], 'trailers of gRPC-Web are in the body alone');
+
+  const cut = await callH2(proxy.port, 'application/grpc', message('hi'));
+  assert.notEqual(cut.code, 0, 'half a message never looks whole');
+  assert.equal(cut.grpc, '');
+  const bad = await callH2(proxy.port, 'application/grpc', message('hi', 9));
+  assert.equal(bad.grpc, '13');
 });
