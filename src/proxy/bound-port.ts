@@ -242,7 +242,8 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
       onFailed: () => this.#handshakes.delete(socket),
       onValidated: () => this.#handshakes.delete(socket),
     });
-    if (header !== undefined) socket.resume();
+    // Whoever looked for a header has paused it.
+    if (socket.isPaused()) socket.resume();
   }
 
   /** What is to be done with a client that asks for this name, before TLS has begun. */

@@ -183,6 +183,17 @@ test('the PROXY protocol in front of TLS that is passed on, ended, and of HTTPS'
   assert.equal(lines[0]!['proxy_ip'], '127.0.0.1');
 });
 
+test('a header that may come in front of TLS, and does not', async () => {
+  await using sealed = await sealedServer();
+  await using plain = await listen(say('plain'));
+  const proxyProtocol = { mode: 'optional', trustedPeers: ['127.0.0.0/8'] } as const;
+  await using harness = await mixed({ sealed: sealed.port, plain: plain.port }, { proxyProtocol });
+  const { port } = harness;
+  assert.match(await ask({ port, servername: 'a.pass.test' }, 'hi'), /sealed hi/);
+  assert.match(await ask({ port, servername: 'end.test' }, 'hi'), /plain hi/);
+  assert.match(await ask({ port, servername: 'end.test', preface: SAID }, 'hi'), /plain hi/);
+});
+
 type Row = readonly [
   rule: string,
   plan: NonNullable<PlanPort['proxyProtocol']>,
