@@ -2,7 +2,7 @@
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { type Excluded, NOT_STANDALONE, OVER_HTTP1, SUPPORTED, UNLISTED } from './excluded.ts';
+import { type Excluded, NOT_STANDALONE, SUPPORTED, UNLISTED } from './excluded.ts';
 
 /** Every profile of a gateway. Those of a mesh need clients inside of it. */
 export const PROFILES = ['GATEWAY-HTTP', 'GATEWAY-GRPC', 'GATEWAY-TLS', 'GATEWAY-TCP', 'GATEWAY-UDP'] as const;
@@ -17,12 +17,6 @@ interface TestRow {
   readonly cases: readonly string[];
 }
 
-interface CaseRow {
-  readonly id: string;
-  readonly kind: string;
-  request?: { protocol?: string };
-}
-
 interface CasesFile {
   readonly meta: {
     readonly branch: string;
@@ -31,7 +25,6 @@ interface CasesFile {
     readonly generatedSecrets: unknown;
   };
   readonly tests: readonly TestRow[];
-  readonly cases: readonly CaseRow[];
 }
 
 export interface DataSet {
@@ -74,11 +67,7 @@ function readSet(
 ): DataSet {
   const casesFile = join(dir, 'cases.json');
   const secretsFile = join(dir, 'secrets.json');
-  const { meta, tests, cases } = JSON.parse(readFileSync(casesFile, 'utf8')) as CasesFile;
-  const adapted = tests.filter(({ shortName }) => OVER_HTTP1.some(({ test }) => test === shortName));
-  const ids = new Set(adapted.flatMap((test) => test.cases));
-  for (const { id, request } of cases) if (ids.has(id) && request?.protocol === 'H2') request.protocol = 'HTTPS';
-  writeFileSync(casesFile, JSON.stringify({ ...(JSON.parse(readFileSync(casesFile, 'utf8')) as object), cases }));
+  const { meta, tests } = JSON.parse(readFileSync(casesFile, 'utf8')) as CasesFile;
   writeFileSync(secretsFile, JSON.stringify(generateSecrets(meta.generatedSecrets)));
   return {
     name,

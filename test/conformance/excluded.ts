@@ -21,11 +21,3 @@ export const UNLISTED: Readonly<Record<string, string>> = {
   GRPCRouteNamedRule: 'GATEWAY-GRPC',
   GRPCRouteRequestHeaderModifier: 'GATEWAY-GRPC',
 };
-
-/** Tests whose client speaks HTTP/2 over TLS upstream; here the same cases are asked over HTTP/1.1. */
-export const OVER_HTTP1: readonly Excluded[] = [
-  {
-    test: 'HTTPRouteHTTPSListenerDetectMisdirectedRequests',
-    reason: 'The 421 rules are the same in every version of HTTP; asked over HTTP/1.1 until Fourways speaks HTTP/2',
-  },
-];

@@ -1,7 +1,7 @@
 /** The report that is checked in, and what a run is held against. */
 import { type DataSet, PROFILES } from './cases.ts';
 import type { Excluded } from './excluded.ts';
-import { OVER_HTTP1, UNLISTED } from './excluded.ts';
+import { UNLISTED } from './excluded.ts';
 import type { Mode, Outcome } from './shards.ts';
 
 export interface SetResult {
@@ -62,12 +62,6 @@ export function renderReport(results: readonly SetResult[], version: string): st
     '| test | why |',
     '|---|---|',
     ...namesOf(results.flatMap(({ set }) => set.excludedOf(PROFILES))),
-    '',
-    'Changed:',
-    '',
-    '| test | how and why |',
-    '|---|---|',
-    ...namesOf(OVER_HTTP1),
     '',
     '## Every test',
     '',

@@ -119,7 +119,8 @@ async function runTests(set: DataSet, tests: readonly string[], options: ChunkOp
   const cases = existsSync(results)
     ? (JSON.parse(readFileSync(results, 'utf8')) as { results: CaseResult[] }).results
     : [];
-  rmSync(dir, { recursive: true, force: true });
+  // A program that is ending may still write there.
+  rmSync(dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   return tests.map((test) => {
     const own = cases.filter((one) => one.test === test);
     return outcomeOf(set, test, {
