@@ -7,6 +7,7 @@ import { Agent } from 'node:https';
 import acme from 'acme-client';
 import type { IssuerTerms } from '../compile/issuer.ts';
 import { type Account, AcmeRefusal, clean } from './refusal.ts';
+import { readRetryAfter } from './retry-after.ts';
 
 export type Order = acme.Order;
 export type Authorization = acme.Authorization;
@@ -72,15 +73,6 @@ function problemOf(data: unknown): { readonly type: string; readonly detail: str
   };
 }
 
-/** Seconds, or a date (RFC 9110 section 10.2.3). */
-export function readRetryAfter(value: unknown, nowMs: number): number | undefined {
-  if (typeof value !== 'string' || value === '') return undefined;
-  if (/^[0-9]{1,9}$/.test(value)) return Number(value) * 1_000;
-  // Date.parse takes much that is no HTTP date.
-  const atMs = /^[A-Z][a-z]{2,8},? /.test(value) ? Date.parse(value) : Number.NaN;
-  return Number.isNaN(atMs) ? undefined : Math.max(0, atMs - nowMs);
-}
-
 export interface AuthorityOptions {
   readonly terms: IssuerTerms;
   readonly userAgent: string;
@@ -128,9 +120,10 @@ export class Authority {
     return { key, url: client.getAccountUrl() };
   }
 
-  order(hostnames: readonly string[]): Promise<Order> {
+  /** @param replaces  id of the certificate that this one is to follow (RFC 9773 section 5); undefined for none */
+  order(hostnames: readonly string[], replaces: string | undefined): Promise<Order> {
     const identifiers = hostnames.map((value) => ({ type: 'dns', value }));
-    return this.#signedIn.createOrder({ identifiers });
+    return this.#signedIn.createOrder({ identifiers, ...(replaces !== undefined && { replaces }) });
   }
 
   authorizations(order: Order): Promise<Authorization[]> {

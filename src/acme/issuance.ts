@@ -22,7 +22,8 @@ import type { Keepsake } from './keepsake.ts';
 import { type KeptProgress, Records } from './records.ts';
 import { type Account, AcmeRefusal, ValidationFailed } from './refusal.ts';
 import { Replicas } from './replicas.ts';
-import { renewAtMs, retryDelayMs } from './schedule.ts';
+import { askRenewalInfo, certificateId, type Suggestion } from './renewal-info.ts';
+import { renewAtMs, retryDelayMs, suggestedMs } from './schedule.ts';
 
 export interface IssuanceOptions {
   readonly store: Store;
@@ -52,6 +53,9 @@ interface Entry {
   /** Position in the challenges of the wish: the next one after one that failed. */
   favourite: number;
   running: boolean;
+  /** What the authority says of the holding, and when it is asked again. */
+  suggestion: Suggestion | undefined;
+  askAtMs: number;
   /** Held, but the store does not know it yet. */
   unsaved: boolean;
 }
@@ -82,6 +86,7 @@ export class Issuance {
   #caughtUp = false;
   #busy: Promise<void> | undefined;
   readonly #orders = new Set<Promise<void>>();
+  #asking = false;
   #closed = false;
 
   constructor(options: IssuanceOptions) {
@@ -158,6 +163,7 @@ export class Issuance {
     if (!this.#leads || !this.#caughtUp) return;
     for (const entry of this.#entries.values()) if (entry.unsaved && !entry.running) await this.#save(entry);
     this.#startDue();
+    this.#startAsking();
   }
 
   // --- what is held ------------------------------------------------------------------------------------------------
@@ -218,6 +224,8 @@ export class Issuance {
         challenges: [],
         favourite: 0,
         running: false,
+        suggestion: undefined,
+        askAtMs: 0,
         unsaved: false,
       };
       this.#entries.set(name, entry);
@@ -227,13 +235,18 @@ export class Issuance {
 
   #hold(entry: Entry, holding: Holding): void {
     entry.holding = holding;
+    entry.suggestion = undefined;
+    entry.askAtMs = 0;
     this.#plan(entry, holding);
   }
 
   /** When what is held is due, unless something else is to be done before. */
   #plan(entry: Entry, { pair }: Holding): void {
     if (entry.progress.failures > 0) return;
-    const nextMs = renewAtMs(pair, entry.wish?.issuer.renewBeforeMs);
+    const { suggestion } = entry;
+    const before = entry.wish?.issuer.renewBeforeMs;
+    const suggested = suggestion === undefined || before !== undefined ? undefined : suggestedMs(pair, suggestion);
+    const nextMs = suggested ?? renewAtMs(pair, before);
     entry.progress = { ...entry.progress, nextMs };
   }
 
@@ -287,6 +300,31 @@ export class Issuance {
     }
   }
 
+  /** Asks one authority at a time what it suggests (RFC 9773). The first look is for all that are held. */
+  #startAsking(): void {
+    const { clock, onProgress, userAgent } = this.#options;
+    const nowMs = clock.wallMs();
+    if (this.#asking) return;
+    for (const entry of this.#entries.values()) {
+      const { wish, holding } = entry;
+      if (wish === undefined || holding === undefined || entry.running || entry.askAtMs > nowMs) continue;
+      if (wish.issuer.renewBeforeMs !== undefined) continue;
+      this.#asking = true;
+      const wallMs = (): number => clock.wallMs();
+      void askRenewalInfo(wish.issuer, holding.kept.chainPem, { userAgent, wallMs }).then(
+        ({ suggestion, askAgainMs }) => {
+          this.#asking = false;
+          if (entry.holding !== holding) return;
+          entry.askAtMs = clock.wallMs() + askAgainMs;
+          entry.suggestion = suggestion;
+          this.#plan(entry, holding);
+          onProgress();
+        },
+      );
+      return;
+    }
+  }
+
   #isDue({ wish, holding, progress, running }: Entry, nowMs: number): boolean {
     if (wish === undefined || running) return false;
     if ((this.#quietUntilMs.get(wish.issuer.key) ?? 0) > nowMs) return false;
@@ -307,6 +345,7 @@ export class Issuance {
         favourite: this.#favouriteOf(entry, wish),
         authority: new Authority({ terms: wish.issuer, userAgent, wallMs: () => clock.wallMs() }),
         account: await this.#records.account(account),
+        replaces: this.#replacedBy(entry),
         clock,
         onAccount: (made: Account) => this.#records.keepAccount(account, made),
         present: (challenges) => this.#present(entry, challenges),
@@ -330,6 +369,13 @@ export class Issuance {
       await this.#failed(entry, wish, error);
     }
     this.#options.onProgress();
+  }
+
+  /** Only where the authority has spoken of the old one; after a failure without, in case it was that. */
+  #replacedBy({ holding, suggestion, progress }: Entry): string | undefined {
+    return holding === undefined || suggestion === undefined || progress.failures > 0
+      ? undefined
+      : certificateId(holding.kept.chainPem);
   }
 
   #favouriteOf(entry: Entry, wish: CertificateWish): ChallengeType {

@@ -19,6 +19,8 @@ export interface OrderOptions {
   readonly favourite: ChallengeType;
   readonly authority: Authority;
   readonly account: Account | undefined;
+  /** Id of the certificate that this one is to follow, where the server knows of such. */
+  readonly replaces: string | undefined;
   readonly clock: Clock;
   /** Told once, as soon as there is one: an account must not be lost because an order failed. */
   onAccount(account: Account): Promise<void>;
@@ -40,7 +42,7 @@ export async function runOrder(options: OrderOptions): Promise<KeyPair> {
   const signedIn = await authority.begin(account);
   if (account?.url !== signedIn.url) await options.onAccount(signedIn);
   check();
-  const order = await authority.order(wish.hostnames);
+  const order = await authority.order(wish.hostnames, options.replaces);
   try {
     await prove(order, options);
   } finally {

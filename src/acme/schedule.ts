@@ -1,6 +1,7 @@
 /** When certificates are renewed and when what failed is tried again. Pure: times in, times out. */
 import type { KeyPair } from '../compile/certificate.ts';
 import { hashText } from '../base/canonical.ts';
+import type { Suggestion } from './renewal-info.ts';
 
 /**
  * Waits after the first, second … failure, each with a fifth of jitter. Public
@@ -42,6 +43,11 @@ export function renewAtMs(pair: KeyPair, renewBeforeMs: number | undefined): num
   // More than its life would be to renew for ever.
   const beforeMs = Math.min(renewBeforeMs ?? lifeMs / 3, lifeMs * 0.9);
   return notAfterMs - beforeMs - (lifeMs / 20) * chanceIn(certificatePem) * (beforeMs < lifeMs * 0.85 ? 1 : 0);
+}
+
+/** A moment in the window that an authority suggests (RFC 9773 section 4.2), by the chance that is in the certificate. */
+export function suggestedMs({ certificatePem }: KeyPair, { startMs, endMs }: Suggestion): number {
+  return startMs + (endMs - startMs) * chanceIn(certificatePem);
 }
 
 /** A number from 0 to 1 that is always the same for the same text. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readRetryAfter } from './authority.ts';
+import { readRetryAfter } from './retry-after.ts';
 import { clean } from './refusal.ts';
 
 const NOW_MS = Date.parse('2027-01-01T00:00:00Z');
