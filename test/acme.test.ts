@@ -11,6 +11,7 @@ import {
   type Doors,
   freeDoors,
   handshake,
+  reportOf,
   type Site,
   until,
   untilCertificates,
@@ -103,6 +104,7 @@ test('by each challenge, whatever is routed; kept over a restart with the accoun
     assert.equal((await handshake(doors.https, 'http.test', root)).serialNumber, serials[0]);
     await until(async () => (await again.adminText('/metrics')).includes('fourways_acme_leader 1'), 'the store', again);
     writeSite({ ...site, ordered: [...site.ordered, { hostname: 'third.test', issuer: 'by-http' }] });
+    await until(async () => (await reportOf(again)).certificates.length === 3, 'the third listener', again);
     const rows = await untilCertificates(again, ({ state }) => state === 'valid', 'a third certificate');
     assert.deepEqual(
       rows.slice(0, 2).map(({ serial }) => serial),

@@ -30,8 +30,9 @@ function prepare(userAgent: string, wallMs: () => number): void {
   if (prepared) return;
   prepared = true;
   const { axios } = acme;
-  const { defaults } = axios as unknown as { readonly defaults: { acmeSettings: Record<string, number> } };
-  defaults.acmeSettings = { ...defaults.acmeSettings, retryMaxAttempts: 0 };
+  // Those of the library ask again by themselves, and make another error of one that has no answer.
+  axios.interceptors.request.clear();
+  axios.interceptors.response.clear();
   axios.defaults.timeout = ANSWER_MS_MAX;
   axios.defaults.maxContentLength = ANSWER_BYTES_MAX;
   axios.defaults.maxRedirects = 0;

@@ -39,7 +39,7 @@ export interface IssuanceOptions {
   /** {@link Issuance.issued} is another one: resolves when it is served by every proxy. Rejects when it is not. */
   onChange(): Promise<void>;
   /** How it stands with a certificate is said anew. */
-  onProgress(): void;
+  readonly onProgress: () => void;
 }
 
 interface Entry {
