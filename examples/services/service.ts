@@ -50,7 +50,12 @@ export async function startService(text: string): Promise<Service> {
   if (kind === 'udp') return startDatagrams(name, Number(port));
   const answer = answersOf(name);
   const server =
-    kind === 'grpc' ? createGrpcServer(name) : makeServer(kind, (request, response) => void answer(request, response));
+    kind === 'grpc'
+      ? createGrpcServer(name)
+      : makeServer(kind, (request, response) => {
+          // Who goes away within a request waits for no answer, and the others still want theirs.
+          answer(request, response).catch(() => response.destroy());
+        });
   server.on('upgrade', (request: IncomingMessage, socket: Duplex) => acceptWebSocket(name, request, socket));
   const open = new Set<Duplex>();
   server.on('connection', (socket: Duplex) => {

@@ -54,6 +54,15 @@ test('check: accepts a folder, and says how much there is', async () => {
   ]);
 });
 
+test('check: routes below HTTP count like others', async () => {
+  const listener = '    - { name: tcp, protocol: TCP, port: 5432 }\n';
+  const route = ROUTE.replace('HTTPRoute', 'TCPRoute').replace('name: edge', 'name: edge, sectionName: tcp');
+  write({ 'gw/gateway.yaml': GATEWAY + listener, 'gw/routes.yaml': route, 'gw/backends.yaml': BACKEND });
+  const fake = io();
+  assert.equal(await runCommand(['check', 'gw'], fake), 0);
+  assert.match(fake.outLines.join(), /^Accepted: 2 ports, 2 listeners, 1 route, 1 rule, 1 cluster\n/);
+});
+
 test('check: several paths are one configuration', async () => {
   write({ 'gateway.yaml': GATEWAY, 'routes.yaml': ROUTE, 'backends.yaml': BACKEND });
   const fake = io();

@@ -78,13 +78,15 @@ interface Counts {
 }
 
 function countsOf({ resources, compiled: { bundle } }: Configuration): Counts {
-  const { ports, listeners, routes, clusters } = bundle.plan;
+  const { ports, listeners, routes, streams, clusters } = bundle.plan;
+  // A route below HTTP has one rule.
+  const below = Object.keys(streams).length;
   return {
     resources: resources.length,
     ports: Object.keys(ports).length,
     listeners: Object.keys(listeners).length,
-    routes: Object.keys(routes).length,
-    rules: Object.values(routes).reduce((sum, { rules }) => sum + rules.length, 0),
+    routes: Object.keys(routes).length + below,
+    rules: Object.values(routes).reduce((sum, { rules }) => sum + rules.length, below),
     clusters: Object.keys(clusters).length,
   };
 }

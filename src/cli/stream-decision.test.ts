@@ -57,7 +57,14 @@ const ROWS: readonly (readonly [
   ],
   ['a name without a route', 'tls', 'b.pass.test', 443, /closed {4}No route of the listener takes it/],
   ['a listener of HTTPS', 'tls', 'web.test', 443, /TLS ends here.*\nclosed {4}The listener serves HTTP/],
-  ['a name of nobody', 'tls', 'x.test', 443, /listener {2}none\nclosed {4}No listener takes tls on port 443/],
+  [
+    'a name of nobody',
+    'tls',
+    'x.test',
+    443,
+    /none\nclosed {4}No listener on port 443 has a hostname that takes x.test/,
+  ],
+  ['a port of nobody', 'tls', 'x.test', 444, /listener {2}none\nclosed {4}No listener takes tls on port 444/],
   ['the older of two', 'tcp', '127.0.0.1', 5_432, /route {5}TCPRoute\/d\/old\n {2}- TCPRoute\/d\/new is newer/],
   [
     'shares',

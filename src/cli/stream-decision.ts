@@ -43,7 +43,11 @@ export function decideStream(plan: Plan, question: StreamQuestion): StreamDecisi
   );
   const decision = { plan: plan.version, connection: { protocol, host, port }, tls: 'none', backends: [] } as const;
   if (chosen === undefined) {
-    return { ...decision, listener: undefined, routes: [], refused: `No listener takes ${protocol} on port ${port}` };
+    const refused =
+      here.length === 0
+        ? `No listener takes ${protocol} on port ${port}`
+        : `No listener on port ${port} has a hostname that takes ${host} (unrecognized_name)`;
+    return { ...decision, listener: undefined, routes: [], refused };
   }
   const [key, listener] = chosen;
   const tls = protocol !== 'tls' ? 'none' : listener.tls === undefined ? 'passed on' : 'ends here';

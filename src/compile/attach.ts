@@ -2,6 +2,7 @@
  * Attachment: which listeners a route is served by. A route asks with its
  * parentRefs, a listener allows with its kinds, namespaces and hostname.
  */
+import { nearest } from '../base/problem.ts';
 import { GATEWAY_GROUP } from '../resource/fields.ts';
 import { describeKey, type GRPCRoute, type HTTPRoute, resourceKey, type StreamRoute } from '../resource/resource.ts';
 import { error, type Finding, warning } from './finding.ts';
@@ -42,6 +43,9 @@ export interface Attached {
 }
 
 const PARENT_KINDS = ['Gateway', 'ListenerSet'];
+
+/** Listeners that a hint names: more would not be read. */
+const NAMED_MAX = 3;
 
 export function attachRoute(route: AnyRoute, look: Look): Attached {
   const outcomes: ParentOutcome[] = [];
@@ -93,18 +97,12 @@ function attachTo(
   const named = parent.listeners.filter(
     ({ name, port }) => (ref.sectionName ?? name) === name && (ref.port ?? port) === port,
   );
-  if (named.length === 0) {
-    const has = parent.listeners.length === 0 ? 'has no listener that is let in' : `has no listener ${wanted(ref)}`;
-    return refuse('NoMatchingParent', `${describeKey(parent.key)} ${has}`);
-  }
+  if (named.length === 0) return refuse('NoMatchingParent', noListener(ref, parent));
 
   const pair = { owner: parent.namespace, guest: route.metadata.namespace };
   const ofKind = named.filter(({ kinds }) => kinds.includes(route.kind));
   if (ofKind.length === 0) {
-    return refuse(
-      'NotAllowedByListeners',
-      `No listener of ${describeKey(parent.key)} carries routes of kind ${route.kind}`,
-    );
+    return refuse('NotAllowedByListeners', noneOfKind(route.kind, { ref, parent }));
   }
   const allowing = ofKind.filter(({ namespaces }) => letsIn(namespaces, pair, look));
   if (allowing.length === 0) {
@@ -126,6 +124,24 @@ function attachTo(
 /** Connections of TCP and datagrams name no host. */
 function hostnamesOf({ spec }: AnyRoute): readonly string[] {
   return 'hostnames' in spec ? spec.hostnames : [];
+}
+
+function noListener(ref: ParentRef, { key, listeners }: ParentView): string {
+  if (listeners.length === 0) return `${describeKey(key)} has no listener that is let in`;
+  const names = listeners.map(({ name }) => name);
+  const near = ref.sectionName === undefined ? undefined : nearest(ref.sectionName, names);
+  const hint = near === undefined || near === ref.sectionName ? '' : `: did you mean "${near}"`;
+  return `${describeKey(key)} has no listener ${wanted(ref)}${hint}`;
+}
+
+/** Who names a listener is told about that one: another may well carry such routes. */
+function noneOfKind(kind: string, { ref, parent }: { readonly ref: ParentRef; readonly parent: ParentView }): string {
+  const owner = describeKey(parent.key);
+  if (ref.sectionName === undefined && ref.port === undefined)
+    return `No listener of ${owner} carries routes of kind ${kind}`;
+  const others = parent.listeners.filter(({ kinds }) => kinds.includes(kind)).map(({ name }) => `"${name}"`);
+  const hint = others.length === 0 ? '' : `: listeners that do: ${others.slice(0, NAMED_MAX).join(', ')}`;
+  return `The listener ${wanted(ref)} of ${owner} carries no routes of kind ${kind}${hint}`;
 }
 
 function wanted({ sectionName, port }: ParentRef): string {

@@ -28,7 +28,7 @@ export function readyOf(running: Running, workers: number): Ready {
     listening: bound.map(([key, port]) => urlOf(SCHEMES[plan?.ports[key]?.protocol ?? 'http'], port)),
     ...(admin === undefined ? {} : { admin: urlOf('http', admin) }),
     workers,
-    routes: Object.keys(plan?.routes ?? {}).length,
+    routes: Object.keys(plan?.routes ?? {}).length + Object.keys(plan?.streams ?? {}).length,
     problems: running.problems().problems.length,
     pid: process.pid,
   };

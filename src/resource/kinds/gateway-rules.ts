@@ -31,7 +31,8 @@ function oneListenerRules({ name, protocol, hostname, tls }: Listener, pointer: 
     say('/hostname', `Expected no hostname with protocol ${protocol}: remove it`);
   }
   const options = Object.keys(tls?.options ?? {}).length;
-  if (tls?.mode === 'Terminate' && tls.certificateRefs.length === 0 && options === 0) {
+  const terminates = tls?.mode === 'Terminate' && (protocol === 'HTTPS' || protocol === 'TLS');
+  if (terminates && tls.certificateRefs.length === 0 && options === 0) {
     say('/tls/certificateRefs', 'Missing field "certificateRefs": mode Terminate needs at least one certificate');
   }
   return findings;

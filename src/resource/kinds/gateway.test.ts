@@ -27,6 +27,11 @@ const GATEWAYS: readonly Row[] = [
     'a.yaml:7:41: error: Expected no tls with protocol HTTP: remove it, or set protocol to "HTTPS" (Gateway shop/edge, /spec/listeners/0/tls)',
   ],
   [
+    'TLS with TCP: what TLS would need is not asked for',
+    `${LISTENERS}  - {name: a, port: 80, protocol: TCP, tls: {}}\n`,
+    'a.yaml:7:40: error: Expected no tls with protocol TCP: remove it, or set protocol to "HTTPS" (Gateway shop/edge, /spec/listeners/0/tls)',
+  ],
+  [
     'no certificate',
     `${LISTENERS}  - {name: a, port: 80, protocol: HTTPS, tls: {}}\n`,
     'a.yaml:7:42: error: Missing field "certificateRefs": mode Terminate needs at least one certificate (Gateway shop/edge, /spec/listeners/0/tls/certificateRefs)',
