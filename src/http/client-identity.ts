@@ -13,7 +13,7 @@ export type IdentityForm = 'none' | 'client-cert' | 'xfcc';
 const NAMES: ReadonlySet<string> = new Set(['client-cert', 'client-cert-chain', 'x-forwarded-client-cert']);
 
 /**
- * Takes the fields out of a head or a trailer section.
+ * Takes the fields out of a head.
  *
  * @param which  `misspelt`: with an underscore, which CGI-like servers read as a hyphen and proxies of ours never write
  */

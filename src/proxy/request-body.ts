@@ -1,8 +1,8 @@
 /** What came of a request body so far, as long as it may be needed again: for a connection that is not there yet, or for another attempt. */
 import { REPLAY_BYTES_MAX } from '../base/limits.ts';
-import { dropClientIdentity } from '../http/client-identity.ts';
 import type { Headers } from '../http/headers.ts';
 import type { ClientStream } from '../http/stream.ts';
+import { dropHeadNames } from '../http/trailer-names.ts';
 import { owned } from '../net/read-buffer.ts';
 
 export class RequestBody {
@@ -32,9 +32,9 @@ export class RequestBody {
     this.#bytes += bytes.length;
   }
 
-  /** All is here. Who the client is cannot be said in trailers either, which some servers read as headers. */
+  /** All is here. */
   end(trailers: Headers | undefined): void {
-    if (trailers !== undefined) dropClientIdentity(trailers, 'all');
+    if (trailers !== undefined) dropHeadNames(trailers);
     this.ended = true;
     this.trailers = trailers;
   }

@@ -321,6 +321,8 @@ function noteField(
       return undefined;
     case 14:
       if (isName(text, at, 'content-length')) return noteContentLength(text, valueStart, valueEnd, headers, facts);
+      // Of an upgrade that is never asked for (http/upgrade.ts), whether Connection names it or not.
+      if (isName(text, at, 'http2-settings')) headers.markLastHop();
       break;
     case 16:
       if (isName(text, at, 'proxy-connection')) headers.markLastHop();

@@ -19,6 +19,7 @@ import { SocketTunnel } from '../socket-tunnel.ts';
 import type { ClientFacts, RequestSink, ServerConn, ServerStream, ServerStreamEvents } from '../stream.ts';
 import { TargetReader } from '../target-reader.ts';
 import type { Tunnel } from '../tunnel.ts';
+import { tunnelsOf } from '../upgrade.ts';
 import { acceptOf, offersWebSocket, takeKey } from '../ws/handshake.ts';
 import { BodyReader, type BodySink } from './body-reader.ts';
 import { HeadCollector } from './head-collector.ts';
@@ -337,8 +338,8 @@ export class H1ServerConn implements ServerConn, ServerStream, BodySink {
   #readUpgrade(): Fault | undefined {
     const { request } = this;
     this.#socketKey = '';
-    // Deprecated, and never more than an offer (RFC 9113 section 3.1).
-    if (request.upgrade === 'h2c') request.upgrade = undefined;
+    if (request.upgrade === undefined) return undefined;
+    request.upgrade = tunnelsOf(request.upgrade);
     if (request.upgrade === undefined || !offersWebSocket(request.upgrade)) return undefined;
     request.upgrade = 'websocket';
     const key = takeKey(request);

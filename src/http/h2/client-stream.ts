@@ -180,6 +180,8 @@ export class H2ClientStream extends H2Stream implements ClientStream {
     response.status = 101;
     response.bodyLength = 0;
     response.headers.set('upgrade', 'websocket');
+    // Here it proves nothing, and on HTTP/1.1 it stood beside the one that does.
+    response.headers.delete('sec-websocket-accept');
     const tunnel = new StreamTunnel(this.#host.core, this);
     this.#tunnel = tunnel;
     this.#events = undefined;

@@ -74,6 +74,7 @@ const KNOWN: ReadonlyMap<string, NameFacts> = new Map([
   connectionSpecific('connection'),
   connectionSpecific('keep-alive'),
   connectionSpecific('proxy-connection'),
+  connectionSpecific('http2-settings'),
   connectionSpecific('transfer-encoding'),
   connectionSpecific('upgrade'),
 ]);

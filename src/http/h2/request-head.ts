@@ -7,12 +7,10 @@ import { Fault } from '../../base/fault.ts';
 import type { ConnectionLimits } from '../../base/limits.ts';
 import type { RequestHead } from '../message.ts';
 import type { TargetFacts, TargetReader } from '../target-reader.ts';
+import { isTunnel } from '../upgrade.ts';
 import { checkHandshake } from '../ws/handshake.ts';
 import { METHOD, PATH, SCHEME, STATUS } from './field-rules.ts';
 import { type FieldList, pseudoBit } from './hpack/field-list.ts';
-
-/** An upgrade token without version (RFC 8441 section 4): written as Upgrade, a list could be read from it. */
-const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
 const REQUIRED = pseudoBit(METHOD) | pseudoBit(SCHEME) | pseudoBit(PATH);
 
@@ -64,8 +62,8 @@ function checkPseudos(list: FieldList, { scheme }: RequestHead): Fault | undefin
   }
   if ((pseudos & REQUIRED) !== REQUIRED)
     return new MalformedRequest('Pseudo-header ":method", ":scheme" or ":path" is missing');
-  if (protocol !== undefined && (method !== 'CONNECT' || !TOKEN.test(protocol))) {
-    return new MalformedRequest('Pseudo-header ":protocol" without CONNECT, or no token');
+  if (protocol !== undefined && (method !== 'CONNECT' || !isTunnel(protocol.toLowerCase()))) {
+    return new MalformedRequest('Pseudo-header ":protocol" without CONNECT, or no protocol of a tunnel');
   }
   if (list.scheme !== 'https' && list.scheme !== 'http') return new MalformedRequest('Scheme is not http or https');
   // The other way round is what a client says whose TLS ended before us.
@@ -92,7 +90,8 @@ function readBody(
   { bodyBytesMax }: ConnectionLimits,
 ): Fault | undefined {
   const { contentLength } = list;
-  request.bodyLength = ended ? 0 : contentLength;
+  // A request of HTTP/1.1 without a body is whole with its head, and this one is not: its length may still be a lie.
+  request.bodyLength = ended ? 0 : contentLength || -1;
   if (ended && contentLength > 0) return new MalformedRequest('Body is shorter than Content-Length');
   if (bodyBytesMax === 0 || contentLength <= bodyBytesMax) return undefined;
   return new Fault('request.body-too-large', `Content-Length is larger than ${bodyBytesMax}`);

@@ -22,10 +22,11 @@ export function offersWebSocket(upgrade: string): boolean {
   return upgrade === 'websocket' || upgrade.split(',').some((protocol) => protocol.trim() === 'websocket');
 }
 
-/** The check that holds on every wire. Takes a key out: where HTTP/2 has one, it means nothing (RFC 8441 section 5). */
+/** The check that holds on every wire. Takes the proof out: where HTTP/2 has one, it means nothing (RFC 8441 section 5). */
 export function checkHandshake(headers: Headers): Fault | undefined {
   const versions = headers.getAll('sec-websocket-version');
   headers.delete('sec-websocket-key');
+  headers.delete('sec-websocket-accept');
   if (versions.length === 1 && versions[0] === WEBSOCKET_VERSION) return undefined;
   return versions.length === 0
     ? invalid('Sec-WebSocket-Version is missing')
