@@ -40,6 +40,7 @@ function answers(changes: Readonly<Record<string, unknown>> = {}, readyStatus = 
     '/problems': { version: WORKER.version, problems: [] },
     '/endpoints': { workers: [{ ...WORKER, connections: 3, exchanges: 1 }], endpoints: {} },
     '/status': STATUS,
+    '/certificates': { orders: false, certificates: [] },
     ...changes,
   };
   return Object.fromEntries(
@@ -91,7 +92,7 @@ test('status: --json holds the documents', async () => {
   const io = fakeIo({ answers: answers() });
   assert.equal(await runCommand(['status', '--json'], io), 0);
   const report = JSON.parse(io.outLines.join('\n')) as Record<string, unknown>;
-  assert.deepEqual(Object.keys(report), ['about', 'readiness', 'problems', 'endpoints', 'status']);
+  assert.deepEqual(Object.keys(report), ['about', 'readiness', 'problems', 'endpoints', 'status', 'certificates']);
   assert.deepEqual(report['about'], ABOUT);
 });
 
@@ -102,4 +103,11 @@ test('status: nobody there', async () => {
     io.errLines.join('\n'),
     /Cannot reach http:\/\/localhost:1\/version: connection refused\. Is "fourways up" running/,
   );
+});
+
+test('status: a store that is away is said, and is no reason not to serve', async () => {
+  const store = { name: 'PostgreSQL at db.test', state: 'away', reason: 'connection refused' };
+  const io = fakeIo({ answers: answers({ '/certificates': { store, orders: false, certificates: [] } }) });
+  assert.equal(await runCommand(['status'], io), 0);
+  assert.match(io.outLines.join('\n'), /^The store is away: PostgreSQL at db\.test: connection refused$/m);
 });

@@ -1,4 +1,4 @@
-import type { About, ProblemReport, Readiness, StatusList } from '../api/admin/view.ts';
+import type { About, CertificateReport, ProblemReport, Readiness, StatusList } from '../api/admin/view.ts';
 import { formatProblem } from '../base/problem.ts';
 import type { FleetStats } from '../control/fleet.ts';
 import { ADMIN_DEFAULT, ADMIN_OPTION, readAdmin } from './admin.ts';
@@ -14,7 +14,7 @@ export const status = defineCommand({
   summary: 'Show how a running Fourways is',
   usage: 'fourways status [--admin HOST:PORT]',
   details: 'Ends with 0 when it is ready and serves the newest configuration, with 1 otherwise.',
-  json: '`{ about, readiness, problems, endpoints, status }`: the answers of /version, /readyz, /problems, /endpoints, /status.',
+  json: '`{ about, readiness, problems, endpoints, status, certificates }`: the answers of /version, /readyz, /problems, /endpoints, /status, /certificates.',
   options: OPTIONS,
 
   async run({ values: { admin = ADMIN_DEFAULT, json }, positionals }, io) {
@@ -31,25 +31,28 @@ interface Report {
   readonly problems: ProblemReport;
   readonly endpoints: FleetStats;
   readonly status: StatusList;
+  readonly certificates: CertificateReport;
 }
 
 async function readReport(io: Io, admin: string): Promise<Report> {
   const read = async <T>(path: string): Promise<T> => (await readAdmin(io, admin, path)) as T;
   const about = await read<About>('/version');
-  const [readiness, problems, endpoints, list] = await Promise.all([
+  const [readiness, problems, endpoints, list, certificates] = await Promise.all([
     read<Readiness>('/readyz'),
     read<ProblemReport>('/problems'),
     read<FleetStats>('/endpoints'),
     read<StatusList>('/status'),
+    read<CertificateReport>('/certificates'),
   ]);
-  return { about, readiness, problems, endpoints, status: list };
+  return { about, readiness, problems, endpoints, status: list, certificates };
 }
 
 /** A version is a hash: this much tells two apart. */
 const VERSION_SHOWN = 12;
 
 function reportText(report: Report, palette: Palette): string {
-  const { about, readiness, problems, endpoints, status: list } = report;
+  const { about, readiness, problems, endpoints, status: list, certificates } = report;
+  const { store } = certificates;
   const rows = conditionRows(list.items);
   return [
     `Fourways ${about.version} (pid ${about.pid}, Node.js ${about.node}) serves ${about.source} since ${about.startedAt}`,
@@ -57,6 +60,7 @@ function reportText(report: Report, palette: Palette): string {
     ...(problems.refused === undefined
       ? []
       : [paint(palette, 'red', `The newest configuration is not served: ${problems.refused}`)]),
+    ...(store?.state === 'away' ? [paint(palette, 'red', `The store is away: ${store.name}: ${store.reason}`)] : []),
     ...problems.problems.map((problem) =>
       paint(palette, problem.level === 'error' ? 'red' : 'yellow', formatProblem(problem)),
     ),
