@@ -215,7 +215,7 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
     const early = readEarly(accepted);
     const { socket, intake } = adoptAccepted(accepted);
     if (intake === undefined && early !== undefined) socket.unshift(early);
-    this.#serve({ socket, intake }, clientFacts(plainFacts(socket), header), this.view.http2 ? 'look' : 'http/1.1');
+    this.#serve({ socket, intake }, clientFacts(plainFacts(socket), header), this.view.clearWire);
     if (early !== undefined) intake?.take(early);
   }
 

@@ -1,6 +1,7 @@
 /** HTTP/2 from clients, through the whole proxy, with clients that are not ours. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import http2 from 'node:http2';
 import net from 'node:net';
 import { test } from 'node:test';
@@ -277,3 +278,37 @@ test('h2 clients: a drain under load loses no request', async () => {
   assert.ok(answered > 200);
   assert.equal(asked, answered);
 });
+
+const VERSIONS: readonly (readonly [
+  rule: string,
+  versions: PlanListener['settings']['httpVersions'],
+  h1: RegExp,
+  h2: RegExp,
+])[] = [
+  ['both', ['h2', 'http/1.1'], /^HTTP\/1.1 200 /, /^h2$/],
+  ['HTTP/1.1 alone', ['http/1.1'], /^HTTP\/1.1 200 /, /^HTTP\/1.1 505 /],
+  ['HTTP/2 alone', ['h2'], /^h2$/, /^h2$/],
+];
+
+for (const [rule, httpVersions, h1, h2] of VERSIONS) {
+  test(`h2 server: in clear text a listener speaks ${rule}`, async () => {
+    await using upstream = await echoUpstream();
+    await using proxy = new Harness();
+    await proxy.start({
+      listeners: { l: { ...LISTENER, settings: { ...LISTENER.settings, httpVersions } } },
+      routes: { r: routeOf(ruleTo()) },
+      clusters: { c: clusterTo([upstream.port]) },
+    });
+    assert.match(await firstWords(proxy.port, 'GET / HTTP/1.1\r\nhost: a.test\r\n\r\n'), h1);
+    assert.match(await firstWords(proxy.port, 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0'), h2);
+  });
+}
+
+/** `h2` when the first bytes are a frame of SETTINGS, else the first line. */
+async function firstWords(port: number, bytes: string): Promise<string> {
+  const socket = net.connect(port, '127.0.0.1').on('error', () => undefined);
+  socket.write(bytes, 'latin1');
+  const [first] = (await once(socket, 'data')) as [Buffer];
+  socket.destroy();
+  return first[3] === FRAME.SETTINGS ? 'h2' : first.toString('latin1').split('\r\n')[0]!;
+}

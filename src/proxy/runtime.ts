@@ -5,6 +5,7 @@ import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import type { TimerWheel } from '../base/timers.ts';
 import type { Forwarding } from '../http/forwarded.ts';
+import type { ClientWire } from '../http/serve-conn.ts';
 import type { TunnelSides } from '../http/tunnel.ts';
 import type { FilterDef } from '../filter/filter.ts';
 import type { AccessLog, LogGate } from '../observe/access-log.ts';
@@ -49,8 +50,8 @@ export interface PortView {
   readonly listeners: PortListeners<ListenerView>;
   /** Whether TLS ends here for some listener. */
   readonly endsTls: boolean;
-  /** Whether any of the listeners speaks HTTP/2. */
-  readonly http2: boolean;
+  /** What clients speak where TLS is not: all that any of the listeners speaks. */
+  readonly clearWire: ClientWire;
 }
 
 /** What a bound port shows to its exchanges: always the newest snapshot. */

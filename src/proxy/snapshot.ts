@@ -3,7 +3,8 @@
  * shares with the old one whatever did not change, and the old one is let go.
  */
 import { Forwarding } from '../http/forwarded.ts';
-import type { PlanDelta, PlanListener, PlanPort, PlanStream } from '../ir/plan.ts';
+import type { ClientWire } from '../http/serve-conn.ts';
+import type { HttpVersion, PlanDelta, PlanListener, PlanPort, PlanStream } from '../ir/plan.ts';
 import type { LogGate } from '../observe/access-log.ts';
 import { PortListeners } from './listener-table.ts';
 import { RouteTables } from './route-table.ts';
@@ -135,9 +136,15 @@ function viewsOf(
   const views = new Map<string, PortView>();
   for (const [key, plan] of ports) {
     const rows = byPort.get(key) ?? [];
-    const http2 = rows.some(([, view]) => view.plan.settings.httpVersions.includes('h2'));
     const endsTls = rows.some(([, view]) => view.plan.tls !== undefined);
-    views.set(key, { key, plan, listeners: new PortListeners(rows), http2, endsTls });
+    views.set(key, { key, plan, listeners: new PortListeners(rows), clearWire: clearWireOf(rows), endsTls });
   }
   return views;
+}
+
+function clearWireOf(rows: readonly (readonly [string, ListenerView])[]): ClientWire {
+  const speaks = (version: HttpVersion): boolean =>
+    rows.some(([, view]) => view.plan.settings.httpVersions.includes(version));
+  if (!speaks('h2')) return 'http/1.1';
+  return speaks('http/1.1') ? 'look' : 'h2';
 }
