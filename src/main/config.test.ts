@@ -117,8 +117,9 @@ test('a module that never ends holds nobody up', async () => {
 const TYPED = `import { defineConfig, type RouteNameOf, type ServiceNameOf } from 'fourways/config';
 
 const config = defineConfig({
-  listen: [8080, { port: 8443, tls: { cert: 'a.crt', key: 'a.key' } }],
+  listen: [8080, { port: 8443, tls: { cert: 'a.crt', key: 'a.key' } }, { port: 5432, protocol: 'tcp' }],
   services: {
+    names: ['udp://10.0.0.1:53', 'udp://10.0.0.2:53'],
     users: 'http://127.0.0.1:3001',
     orders: { urls: ['http://10.0.0.1:1', { url: 'http://10.0.0.2:1', weight: 2 }], connectTimeout: '2s' },
   },
@@ -128,12 +129,15 @@ const config = defineConfig({
   routes: [
     { name: 'users', match: '/users', to: 'users', retry: { attempts: 2, codes: [503] } },
     { name: 'orders', match: ['GET /a', { path: '/b' }], to: [{ to: 'orders', weight: 9 }, 'https://a.test'] },
+    { tcp: 5432, to: ['tcp://127.0.0.1:5433', { to: 'tls://db.test:5433', weight: 2 }] },
+    { tls: ['a.test', '*.b.test'], to: 'tcp://127.0.0.1:8443' },
+    { udp: [53, 5353], to: 'names' },
   ],
   resources: [{ apiVersion: 'v1', kind: 'Secret', metadata: { name: 's' }, stringData: { a: 'b' } }],
 });
 export default config;
 export const routes: RouteNameOf<typeof config>[] = ['users', 'orders'];
-export const services: ServiceNameOf<typeof config>[] = ['users', 'orders'];
+export const services: ServiceNameOf<typeof config>[] = ['users', 'orders', 'names'];
 export const strange: RouteNameOf<typeof config> = 'userz'; // ! Did you mean '"users"'
 
 export const wrong = defineConfig({
@@ -146,8 +150,12 @@ export const wrong = defineConfig({
     { match: '/d', to: 'users', policies: ['stmp'] }, // ! Did you mean '"stamp"'
     { mach: '/e', to: 'users' }, // ! Did you mean to write 'match'
     { match: '/f', to: 'users', timeout: 5 }, // ! 'string
+    { tcp: 5432, to: 'postgrez' }, // ! '"postgrez"' is not assignable
+    { tcp: '5432', to: 'users' }, // ! 'string' is not assignable
+    { dtls: 'a.test', to: 'users' }, // ! 'dtls' does not exist
   ],
 });
+export const quic = defineConfig({ listen: [{ port: 1, protocol: 'quic' }] }); // ! '"quic"' is not assignable
 export const misspelt = defineConfig({ rutes: [] }); // ! Did you mean to write 'routes'
 export const setting = defineConfig({ services: { a: { url: 'http://x', conectTimeout: '1s' } } }); // ! 'conectTimeout'
 export const nowhere = defineConfig({ routes: [{ to: 'users' }] }); // ! '"users"' is not assignable

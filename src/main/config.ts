@@ -35,7 +35,9 @@ export interface Filters {
 }
 
 /** The name of a service, or an address. */
-export type Target<ServiceName extends string> = ServiceName | `http://${string}` | `https://${string}`;
+export type Target<ServiceName extends string> = ServiceName | `${Scheme}://${string}`;
+
+type Scheme = 'http' | 'https' | 'tcp' | 'tls' | 'udp';
 
 type Weighted<ServiceName extends string> = { readonly to: Target<ServiceName>; readonly weight?: number };
 type Mirrored<ServiceName extends string> = { readonly to: Target<ServiceName>; readonly percent?: number };
@@ -47,7 +49,7 @@ export interface ConfigRoute<
 > extends Written<Omit<Route, 'name' | 'to' | 'mirror' | 'policies'>> {
   /** Name of the route, in logs and metrics. Default: made from its match. */
   readonly name?: RouteName;
-  /** Where requests go; several share them by weight. */
+  /** Where requests (below HTTP: connections, datagrams) go; several share them by weight. */
   readonly to?: Target<ServiceName> | readonly (Target<ServiceName> | Weighted<ServiceName>)[];
   /** Send a copy of each request there; its answer is thrown away. */
   readonly mirror?:

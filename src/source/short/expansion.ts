@@ -14,6 +14,7 @@ export class Expansion {
   readonly #readPem: ReadPem;
   readonly #services: ReadonlySet<string>;
   readonly #used = new Set<string>();
+  readonly #schemes = new Map<string, string>();
   /** Backends that routes name by their address, by that address. */
   readonly #addresses = new Map<string, string>();
 
@@ -26,6 +27,16 @@ export class Expansion {
 
   add(draft: Draft): void {
     this.drafts.push(draft);
+  }
+
+  /** Remembers what the addresses of a Backend begin with. */
+  setScheme(backend: string, scheme: string): void {
+    this.#schemes.set(backend, scheme);
+  }
+
+  /** Undefined: the service is broken. */
+  schemeOf(backend: string): string | undefined {
+    return this.#schemes.get(backend);
   }
 
   /** Text of a PEM file, or what is wrong with it. `block` is what must be in it, `CERTIFICATE` or `PRIVATE KEY`. */

@@ -1,6 +1,6 @@
 /** `listen` of the short form: one Gateway for each address, with its listeners, certificates and redirects. */
 import { GATEWAY_GROUP } from '../../resource/fields.ts';
-import { type Draft, nameFrom, type ShortFinding } from './draft.ts';
+import { type Draft, error, nameFrom, type ShortFinding } from './draft.ts';
 import { type Expansion, isFinding } from './expansion.ts';
 import type { ListenObject, ShortForm } from './schema.ts';
 import { tlsSecret } from './service.ts';
@@ -13,8 +13,18 @@ const DEFAULT_PORT = 8080;
 /** What routes attach to. */
 export interface Parents {
   readonly gateways: readonly ParentGateway[];
+  /** What is below HTTP, of all Gateways. */
+  readonly streams: readonly StreamParent[];
   /** Port of HTTPS, where it is not the usual one. */
   readonly securePort?: number;
+}
+
+export interface StreamParent {
+  readonly gateway: string;
+  readonly listener: string;
+  readonly protocol: 'tcp' | 'tls' | 'udp';
+  readonly port: number;
+  readonly hostname: string | undefined;
 }
 
 interface ParentGateway {
@@ -36,7 +46,7 @@ export function parentRefs({ gateways }: Parents, hosts: readonly string[]): obj
 }
 
 /** Whether a request could be for both. `*.shop.test` stands for any name below shop.test. */
-function meet(host: string, listener: string | undefined): boolean {
+export function meet(host: string, listener: string | undefined): boolean {
   if (listener === undefined || host === listener) return true;
   const isBelow = (name: string, wildcard: string): boolean =>
     wildcard.startsWith('*.') && name.endsWith(wildcard.slice(1));
@@ -56,20 +66,41 @@ interface Item extends Omit<ListenObject, 'hostname' | 'tls'> {
 
 export function expandListen(listen: ShortForm['listen'], expansion: Expansion): Parents {
   const items = itemsOf(listen);
-  const securePorts = new Set(items.filter(({ certificates }) => certificates.length > 0).map(({ port }) => port));
+  const securePorts = new Set(items.filter(isHttps).map(({ port }) => port));
   const securePort = securePorts.size === 1 && !securePorts.has(443) ? [...securePorts][0] : undefined;
   expansion.add({ manifest: gatewayClass(), places: [['', '/listen']], implied: true });
 
+  expansion.findings.push(...items.flatMap(wrongBelowHttp));
   const gateways: ParentGateway[] = [];
+  const streams: StreamParent[] = [];
   for (const [, group] of Map.groupBy(items, ({ address }) => address ?? '')) {
     const name = expansion.names.take('Gateway', GATEWAY_NAME);
-    const { listeners, redirects } = addGateway(name, group, expansion);
+    const made = addGateway(name, group, expansion);
+    const { listeners, redirects } = made;
     for (const listener of redirects) {
       addRedirect({ gateway: name, ...listener, ...(securePort !== undefined && { securePort }) }, expansion);
     }
-    gateways.push({ name, listeners, named: redirects.length === 0 ? 'whole' : 'by listener' });
+    const forOthers = redirects.length + made.streams.length;
+    gateways.push({ name, listeners, named: forOthers === 0 ? 'whole' : 'by listener' });
+    streams.push(...made.streams);
   }
-  return { gateways, ...(securePort !== undefined && { securePort }) };
+  return { gateways, streams, ...(securePort !== undefined && { securePort }) };
+}
+
+function isHttps({ certificates, protocol }: Item): boolean {
+  return certificates.length > 0 && protocol === undefined;
+}
+
+/** What has no meaning for a protocol below HTTP. */
+function wrongBelowHttp({ protocol, hostnames, certificates, redirect, pointer }: Item): ShortFinding[] {
+  if (protocol === undefined) return [];
+  const refuse = (field: string, why: string): ShortFinding =>
+    error(`${pointer}/${field}`, 'field.value', `Cannot use "${field}" with protocol "${protocol}": ${why}`);
+  const findings = redirect === undefined ? [] : [refuse('redirect', 'only HTTP has redirects')];
+  if (protocol === 'tls') return findings;
+  if (hostnames.length > 0) findings.push(refuse('hostname', 'a client does not say a name'));
+  if (certificates.length > 0) findings.push(refuse('tls', 'protocol "tls" ends TLS here'));
+  return findings;
 }
 
 function gatewayClass(): Draft['manifest'] {
@@ -102,34 +133,34 @@ interface Made {
   /** Listeners that routes attach to. */
   readonly listeners: ParentGateway['listeners'];
   readonly redirects: readonly { readonly listener: string; readonly pointer: string }[];
+  readonly streams: readonly StreamParent[];
 }
 
 function addGateway(name: string, items: readonly Item[], expansion: Expansion): Made {
   const listeners: object[] = [];
   const served: { name: string; hostname: string | undefined }[] = [];
   const redirects: { listener: string; pointer: string }[] = [];
+  const streams: StreamParent[] = [];
   const places: [string, string][] = [['', '/listen']];
   const findings: ShortFinding[] = [];
   const { address, pointer: first } = items[0]!;
   if (address !== undefined) places.push(['/spec/addresses', typeof address === 'string' ? first : `${first}/address`]);
 
   for (const item of items) {
-    const { port, pointer, certificates, redirect } = item;
+    const { port, pointer, redirect, protocol } = item;
     const secrets = secretsOf(item, expansion);
     findings.push(...secrets.filter(isFinding));
     const hostnames = item.hostnames.length === 0 ? [undefined] : item.hostnames;
     for (const hostname of hostnames) {
       const listener = expansion.names.take(`Listener ${name}`, listenerName(item, hostname));
-      const protocol = certificates.length > 0 ? 'HTTPS' : 'HTTP';
-      const tls = certificates.length > 0 && {
-        tls: { certificateRefs: secrets.filter((one) => typeof one === 'string').map((secret) => ({ name: secret })) },
-      };
       places.push([`/spec/listeners/${listeners.length}`, pointer]);
       for (const field of ['port', 'hostname', 'tls']) {
         places.push([`/spec/listeners/${listeners.length}/${field}`, `${pointer}/${field}`]);
       }
-      listeners.push({ name: listener, port, protocol, ...(hostname !== undefined && { hostname }), ...tls });
-      if (redirect === undefined) served.push({ name: listener, hostname });
+      const names = secrets.filter((one) => typeof one === 'string');
+      listeners.push({ name: listener, port, ...(hostname !== undefined && { hostname }), ...protocolOf(item, names) });
+      if (protocol !== undefined) streams.push({ gateway: name, listener, protocol, port, hostname });
+      else if (redirect === undefined) served.push({ name: listener, hostname });
       else redirects.push({ listener, pointer });
     }
   }
@@ -137,7 +168,15 @@ function addGateway(name: string, items: readonly Item[], expansion: Expansion):
   const spec = { gatewayClassName: GATEWAY_NAME, ...addresses, listeners };
   expansion.findings.push(...findings);
   expansion.add({ manifest: { apiVersion: API_VERSION, kind: 'Gateway', metadata: { name }, spec }, places });
-  return { listeners: served, redirects };
+  return { listeners: served, redirects, streams };
+}
+
+/** @param secrets  names of what the certificates became */
+function protocolOf({ protocol, certificates }: Item, secrets: readonly string[]): object {
+  const tls = { certificateRefs: secrets.map((name) => ({ name })) };
+  if (protocol === undefined) return certificates.length > 0 ? { protocol: 'HTTPS', tls } : { protocol: 'HTTP' };
+  if (protocol !== 'tls') return { protocol: protocol.toUpperCase() };
+  return { protocol: 'TLS', tls: certificates.length > 0 ? { mode: 'Terminate', ...tls } : { mode: 'Passthrough' } };
 }
 
 function secretsOf({ certificates, port }: Item, expansion: Expansion): (string | ShortFinding)[] {
@@ -149,9 +188,9 @@ function secretsOf({ certificates, port }: Item, expansion: Expansion): (string 
   });
 }
 
-function listenerName({ name, port, certificates }: Item, hostname: string | undefined): string {
+function listenerName({ name, port, certificates, protocol }: Item, hostname: string | undefined): string {
   if (name !== undefined) return name;
-  const scheme = certificates.length > 0 ? 'https' : 'http';
+  const scheme = protocol ?? (certificates.length > 0 ? 'https' : 'http');
   const host = hostname === undefined ? '' : `-${nameFrom(hostname.replace('*', 'any'), 'host')}`;
   return `${scheme}-${port}${host}`;
 }

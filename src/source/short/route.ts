@@ -1,14 +1,15 @@
-/** `routes` of the short form: each becomes an HTTPRoute or a GRPCRoute, with Policies where it has filters of its own. */
+/** `routes` of the short form: each becomes an HTTPRoute or a GRPCRoute (below HTTP: stream.ts), with Policies where it has filters of its own. */
 import { GATEWAY_GROUP } from '../../resource/fields.ts';
 import { error, type Places, type ShortFinding } from './draft.ts';
-import { type BackendRef, type Expansion, isFinding, listed } from './expansion.ts';
+import { type Expansion, isFinding, listed } from './expansion.ts';
 import { readCors, readHeaders, readRedirect, readRewrite } from './filter.ts';
 import { readGrpcMatches, wrongForGrpc } from './grpc.ts';
 import { hostsServed, parentRefs, type Parents } from './listen.ts';
 import { nameFromMatch, type ReadMatch, readMatches } from './match.ts';
 import type { Policies } from './policy.ts';
 import type { Route } from './schema.ts';
-import { expandAddress } from './service.ts';
+import { expandStreamRoute, streamKind } from './stream.ts';
+import { type Located, Targets } from './target.ts';
 
 const API_VERSION = `${GATEWAY_GROUP}/v1`;
 
@@ -19,7 +20,9 @@ export interface RouteParts {
 
 export function expandRoute(route: Route, index: number, parts: RouteParts, expansion: Expansion): void {
   const pointer = `/routes/${index}`;
-  const kind = routeKind(route);
+  const stream = streamKind(route);
+  if (stream !== undefined) return expandStreamRoute(route, { stream, index, parents: parts.parents }, expansion);
+  const kind = httpKind(route);
   const matches = route.grpc === undefined ? readMatches(route.match, pointer) : readGrpcMatches(route.grpc, pointer);
   const good = matches.filter((match): match is ReadMatch => !isFinding(match));
   const writer = new RouteWriter(route, pointer, { ...parts, expansion });
@@ -45,7 +48,11 @@ export function expandRoute(route: Route, index: number, parts: RouteParts, expa
 }
 
 /** What a route becomes. */
-export function routeKind({ grpc }: Pick<Route, 'grpc'>): 'HTTPRoute' | 'GRPCRoute' {
+export function routeKind(route: Route): string {
+  return streamKind(route)?.kind ?? httpKind(route);
+}
+
+function httpKind({ grpc }: Route): 'HTTPRoute' | 'GRPCRoute' {
   return grpc === undefined ? 'HTTPRoute' : 'GRPCRoute';
 }
 
@@ -55,7 +62,7 @@ function unserved({ hosts, pointer }: ReadMatch, parents: Parents): ShortFinding
   const served = hostsServed(parents);
   const message =
     hosts.length === 0 || served.length === 0
-      ? 'Nothing serves the route: every item of "listen" redirects'
+      ? 'Nothing serves the route: every item of "listen" redirects, or is below HTTP'
       : `Nothing listens for the host "${hosts.join('", "')}": expected ${listed(served)}`;
   return [error(hosts.length === 0 ? pointer : `${pointer}/host`, 'route.unserved', message)];
 }
@@ -69,14 +76,11 @@ interface RouteContext extends RouteParts {
   readonly expansion: Expansion;
 }
 
-type Located<T> = readonly [value: T, pointer: string];
-
 class RouteWriter {
   readonly findings: ShortFinding[] = [];
   readonly #route: Route;
   readonly #pointer: string;
   readonly #parents: Parents;
-  readonly #expansion: Expansion;
   readonly #backends: readonly Located<object>[];
   readonly #mirrors: readonly Located<object>[];
 
@@ -84,10 +88,11 @@ class RouteWriter {
     this.#route = route;
     this.#pointer = pointer;
     this.#parents = parents;
-    this.#expansion = expansion;
     this.#checkAnswer();
-    this.#backends = this.#readBackends();
-    this.#mirrors = this.#readMirrors();
+    const targets = new Targets('http', expansion);
+    this.#backends = targets.backends(route, pointer);
+    this.#mirrors = this.#readMirrors(targets);
+    this.findings.push(...targets.findings);
   }
 
   /** Exactly one of these answers a request. */
@@ -103,35 +108,17 @@ class RouteWriter {
     this.findings.push(error(`${this.#pointer}/${given[1]}`, 'field.value', message));
   }
 
-  #readBackends(): Located<object>[] {
-    const { to = [] } = this.#route;
-    const list = typeof to === 'string' ? [to] : to;
-    return list.flatMap((one, i) => {
-      const pointer = typeof to === 'string' ? `${this.#pointer}/to` : `${this.#pointer}/to/${i}`;
-      const { to: name, weight } = typeof one === 'string' ? { to: one, weight: undefined } : one;
-      const ref = this.#target(name, typeof one === 'string' ? pointer : `${pointer}/to`);
-      return ref === undefined ? [] : [[{ ...ref, ...(weight !== undefined && { weight }) }, pointer] as const];
-    });
-  }
-
-  #readMirrors(): Located<object>[] {
+  #readMirrors(targets: Targets): Located<object>[] {
     const { mirror = [] } = this.#route;
     const list = Array.isArray(mirror) ? mirror : [mirror];
     return list.flatMap((one, i) => {
       const pointer = Array.isArray(mirror) ? `${this.#pointer}/mirror/${i}` : `${this.#pointer}/mirror`;
       const { to, percent } = typeof one === 'string' ? { to: one, percent: undefined } : one;
-      const backendRef = this.#target(to, typeof one === 'string' ? pointer : `${pointer}/to`);
+      const backendRef = targets.find(to, typeof one === 'string' ? pointer : `${pointer}/to`);
       if (backendRef === undefined) return [];
       const requestMirror = { backendRef, ...(percent !== undefined && { percent }) };
       return [[{ type: 'RequestMirror', requestMirror }, pointer] as const];
     });
-  }
-
-  #target(to: string, pointer: string): BackendRef | undefined {
-    const found = this.#expansion.target(to, pointer, expandAddress);
-    if (!isFinding(found)) return found;
-    this.findings.push(found);
-    return undefined;
   }
 
   /** The spec of the HTTPRoute for matches of the same hosts. */

@@ -22,7 +22,7 @@ function nameText(description: string): ReturnType<typeof Type.String> {
 const NameKey = Type.String({ pattern: `^${NAME}$` });
 
 const Address = Type.String({
-  pattern: '^https?://[^\\s]+$',
+  pattern: '^(?:https?|tcp|tls|udp)://[^\\s]+$',
   expected: 'an address such as "http://127.0.0.1:3000"',
 });
 
@@ -61,6 +61,11 @@ const ListenObject = Type.Object(
     ),
     hostname: Type.Optional({ ...Hosts, description: 'Hosts that are served. Default: every host.' }),
     name: Type.Optional(nameText('Name of the listener. Default: made from protocol, port and host.')),
+    protocol: Type.Optional(
+      Type.Enum(['tcp', 'tls', 'udp'], {
+        description: 'What is below HTTP; TLS is passed on unread, or with `tls` ends here. Default: HTTP.',
+      }),
+    ),
     tls: Type.Optional(
       Type.Union([Certificate, Type.Array(Certificate, { minItems: 1, maxItems: 64 })], {
         expected: 'an object with "cert" and "key", or a list of them',
@@ -218,6 +223,19 @@ const GrpcMatch = Type.Union(
 );
 export type GrpcMatch = Static<typeof GrpcMatch>;
 
+const portsWords = 'a port such as 5432, or a list of them';
+
+const Ports = Type.Union([listenPort, Type.Array(listenPort, { minItems: 1, maxItems: 64, uniqueItems: true })], {
+  expected: portsWords,
+});
+
+const serverNameWords = 'a server name such as "shop.test", "*" for all, or a list of names';
+
+const ServerNames = Type.Union(
+  [Type.Literal('*'), Host, Type.Array(Host, { minItems: 1, maxItems: 16, uniqueItems: true })],
+  { expected: serverNameWords },
+);
+
 const targetWords = 'the name of a service, or an address such as "http://127.0.0.1:3000"';
 
 const Target = Type.String({ minLength: 1, maxLength: 2048, expected: targetWords });
@@ -358,6 +376,15 @@ const Route = Type.Object(
         description: 'Calls of gRPC that the route takes, instead of `match`.',
       }),
     ),
+    tcp: Type.Optional({
+      ...Ports,
+      description: 'Connections to these ports, whatever they carry, instead of `match`.',
+    }),
+    tls: Type.Optional({
+      ...ServerNames,
+      description: 'TLS connections for these server names, whatever they carry, instead of `match`.',
+    }),
+    udp: Type.Optional({ ...Ports, description: 'Datagrams to these ports, instead of `match`.' }),
     to: Type.Optional(To),
     redirect: Type.Optional(Redirect),
     respond: Type.Optional(Respond),

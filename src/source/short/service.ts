@@ -62,14 +62,16 @@ function addBackend(
   });
   read.forEach(({ at }, i) => places.push([`/spec/endpoints/${i}`, at]));
 
-  const secure = read[0]?.secure ?? false;
-  const odd = read.find((one) => one.secure !== secure);
+  const { secure, scheme } = read[0] ?? { secure: false, scheme: '' };
+  const odd = read.find((one) => one.scheme !== scheme);
   if (odd !== undefined) {
-    const message = `Expected ${secure ? 'https' : 'http'}:// as in the first address: one service speaks one of them`;
+    const message = `Expected ${scheme}:// as in the first address: one service speaks one of them`;
     findings.push(error(odd.at, 'field.value', message));
   }
   if (tls !== undefined && !secure) {
-    findings.push(error(`${pointer}/tls`, 'field.no-effect', 'Expected https:// addresses: "tls" is about those'));
+    findings.push(
+      error(`${pointer}/tls`, 'field.no-effect', 'Expected https:// or tls:// addresses: "tls" is about those'),
+    );
   }
   const made = secure ? makeTLS({ name, pointer, tls: tls ?? {} }, expansion) : { drafts: [], findings: [] };
   findings.push(...made.findings);
@@ -81,6 +83,7 @@ function addBackend(
   };
   expansion.findings.push(...findings);
   if (findings.length > 0) return 'refused';
+  expansion.setScheme(name, scheme);
   expansion.add({ manifest: own('Backend', name, spec), places });
   for (const draft of made.drafts) expansion.add(draft);
   return 'added';
@@ -171,13 +174,24 @@ function addSettings(name: string, service: ServiceObject, expansion: Expansion)
 interface ReadAddress {
   readonly address: string;
   readonly port: number;
+  readonly scheme: string;
   readonly secure: boolean;
 }
+
+/** Port of an address without one, by its scheme. Undefined: it must have one. */
+const SCHEME_PORTS: Readonly<Record<string, number | undefined>> = {
+  http: 80,
+  https: 443,
+  tcp: undefined,
+  tls: undefined,
+  udp: undefined,
+};
 
 function readAddress(text: string, pointer: string): ReadAddress | ShortFinding {
   const expected = 'an address such as "http://127.0.0.1:3000"';
   const url = URL.parse(text);
-  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
+  const scheme = url?.protocol.slice(0, -1) ?? '';
+  if (url === null || !Object.hasOwn(SCHEME_PORTS, scheme) || url.hostname === '') {
     return error(pointer, 'field.value', `Expected ${expected}, got ${JSON.stringify(text)}`);
   }
   if (url.username !== '' || url.password !== '') {
@@ -188,10 +202,21 @@ function readAddress(text: string, pointer: string): ReadAddress | ShortFinding 
     const hint = url.search + url.hash === '' ? `: put "${rest}" into "rewrite" of the route` : '';
     return error(pointer, 'field.value', `Expected an address without a path, got "${text}"${hint}`);
   }
-  const secure = url.protocol === 'https:';
+  const port = url.port === '' ? SCHEME_PORTS[scheme] : Number(url.port);
+  if (port === undefined) {
+    return error(
+      pointer,
+      'field.value',
+      `Expected an address with a port, such as "${scheme}://127.0.0.1:5432", got "${text}"`,
+    );
+  }
   const bare = url.hostname.replace(/^\[(.*)\]$/, '$1');
-  const port = url.port === '' ? (secure ? 443 : 80) : Number(url.port);
-  return { address: isIP(bare) === 0 ? url.hostname : bare, port, secure };
+  return {
+    address: isIP(bare) === 0 ? url.hostname : bare,
+    port,
+    scheme,
+    secure: scheme === 'https' || scheme === 'tls',
+  };
 }
 
 function own(kind: string, name: string, spec: object): Manifest {
