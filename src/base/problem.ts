@@ -47,6 +47,21 @@ export function formatProblem(problem: Problem): string {
 }
 
 /**
+ * Problems of reading, then those of compiling what was read. That something does not exist is left out where it is
+ * there and could not be read: the problem to solve is the one of the text, and the other would send people elsewhere.
+ */
+export function withoutEchoes(read: readonly Problem[], compiled: readonly Problem[]): Problem[] {
+  const unread = new Set(
+    read.flatMap(({ level, resource }) => (level === 'error' && resource !== undefined ? [resource] : [])),
+  );
+  const isEcho = ({ message }: Problem): boolean => {
+    const end = message.indexOf(' does not exist');
+    return end > 0 && unread.has(message.slice(0, end));
+  };
+  return [...read, ...(unread.size === 0 ? compiled : compiled.filter((problem) => !isEcho(problem)))];
+}
+
+/**
  * The candidate nearest to `word`, for "did you mean". Undefined when none is
  * within a third of the word's length (Damerau-Levenshtein, adjacent swaps count one).
  */

@@ -63,6 +63,16 @@ test('check: routes below HTTP count like others', async () => {
   assert.match(fake.outLines.join(), /^Accepted: 2 ports, 2 listeners, 1 route, 1 rule, 1 cluster\n/);
 });
 
+test('check: what is there and cannot be read is not called missing', async () => {
+  write({ 'gw/gateway.yaml': GATEWAY.replace('port: 80', 'port: 80, prot: 1'), 'gw/routes.yaml': ROUTE });
+  const fake = io();
+  assert.equal(await runCommand(['check', 'gw'], fake), 1);
+  const text = [...fake.outLines, ...fake.errLines].join('\n');
+  assert.match(text, /Unknown field "prot"/);
+  assert.doesNotMatch(text, /Gateway default\/edge does not exist/);
+  assert.match(text, /Backend default\/web does not exist/);
+});
+
 test('check: several paths are one configuration', async () => {
   write({ 'gateway.yaml': GATEWAY, 'routes.yaml': ROUTE, 'backends.yaml': BACKEND });
   const fake = io();

@@ -1,6 +1,6 @@
 /** The configuration that a command is about: read and compiled by the code that `fourways up` runs. */
 import { resolve } from 'node:path';
-import { formatProblem, type Problem } from '../base/problem.ts';
+import { formatProblem, type Problem, withoutEchoes } from '../base/problem.ts';
 import { silentLog } from '../base/log.ts';
 import { type Compiled, Compiler } from '../compile/compile.ts';
 import type { Resource } from '../resource/resource.ts';
@@ -33,7 +33,10 @@ export async function readConfiguration(paths: readonly string[], io: Io): Promi
     wallMs: () => io.clock.wallMs(),
   });
   const compiled = compiler.compile(resources);
-  const problems = [...loaded.flatMap((one) => one.problems), ...compiled.problems];
+  const problems = withoutEchoes(
+    loaded.flatMap((one) => one.problems),
+    compiled.problems,
+  );
   const isBroken = (level: Configuration['broken']): boolean => loaded.some(({ broken }) => broken === level);
   const broken = resources.length === 0 && isBroken('all') ? 'all' : isBroken('no') ? 'no' : 'some';
   return { resources, problems, compiled, broken };

@@ -55,8 +55,10 @@ function findPort(resource: Service, number: number | undefined, transport: Find
   const protocol = transport === 'udp' ? 'UDP' : 'TCP';
   const port = resource.spec.ports.find((candidate) => candidate.port === number && candidate.protocol === protocol);
   if (port === undefined) {
+    const allOfIt = resource.spec.ports.every((candidate) => candidate.protocol === protocol);
     const numbers = resource.spec.ports
-      .map((candidate) => (candidate.protocol === protocol ? '' : `${candidate.protocol} `) + String(candidate.port))
+      // All with their protocol, or none: "TCP 80, 53" would leave open what 53 is.
+      .map((candidate) => (allOfIt ? '' : `${candidate.protocol} `) + String(candidate.port))
       .join(', ');
     const asked =
       number === undefined
