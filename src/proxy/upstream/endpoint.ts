@@ -190,12 +190,14 @@ export class Endpoint implements PoolHost {
     this.#avoidUntilMs = 0;
   }
 
-  /** It cannot be reached: others are preferred for a while, longer each time. */
+  /** It cannot be reached: others are preferred for a while, longer each time. Failures within that while are one time. */
   noteFailed(): void {
     this.counters.failed();
+    const nowMs = this.wheel.readMs();
+    // All that were under way when it went away fail together, and say no more than the first.
+    if (nowMs < this.#avoidUntilMs) return;
     this.#failures++;
-    this.#avoidUntilMs =
-      this.wheel.readMs() + Math.min(AVOID_MS_MAX, AVOID_FIRST_MS * 2 ** Math.min(10, this.#failures - 1));
+    this.#avoidUntilMs = nowMs + Math.min(AVOID_MS_MAX, AVOID_FIRST_MS * 2 ** Math.min(10, this.#failures - 1));
   }
 
   /** Not picked any more: unused connections close now, busy ones after their answers, waiters are served. */
