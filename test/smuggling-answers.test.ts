@@ -314,3 +314,40 @@ for (const client of WIRES) {
     });
   }
 }
+
+const HANDSHAKE =
+  'GET /hostile HTTP/1.1\r\nHost: shop.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
+  'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n';
+/** RFC 6455 section 1.3, for that key. */
+const PROOF = 's3pPLMBiTxaQ9kYGzzhZRbK+xOo=';
+
+const SWITCHED = 'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n';
+const UNPROVEN: readonly (readonly [what: string, answer: string])[] = [
+  ['without a proof', `${SWITCHED}Upgrade: websocket\r\n\r\n`],
+  [
+    'with the proof of the key of the client',
+    `${SWITCHED}Upgrade: websocket\r\nSec-WebSocket-Accept: ${PROOF}\r\n\r\n`,
+  ],
+  ['to another protocol', `${SWITCHED}Upgrade: h2c\r\nSec-WebSocket-Accept: ${PROOF}\r\n\r\n`],
+  ['that two lines prove', `${SWITCHED}Upgrade: websocket\r\n${`Sec-WebSocket-Accept: ${PROOF}\r\n`.repeat(2)}\r\n`],
+];
+for (const [what, answer] of UNPROVEN) {
+  test(`h1 upstream: a switch ${what} is none`, async () => {
+    hostileH1 = answer;
+    await using client = await RawClient.open({ host: '127.0.0.1', port: proxies.h1.port });
+    client.send(HANDSHAKE);
+    const { status: code, body } = await readResponse(client, 'GET');
+    assert.equal(code, 502);
+    assert.match(body.toString(), /"code":"upstream\.malformed"/);
+  });
+}
+
+test('h2 upstream: a proof of a WebSocket that it says does not stand beside the true one', async () => {
+  originH2.answer = (id) => headers(id, [...OK, ['sec-websocket-accept', 'forged'], ['x', '1']]);
+  await using client = await RawClient.open({ host: '127.0.0.1', port: proxies.h2.port });
+  client.send(HANDSHAKE);
+  const { status: code, header, all } = await readResponse(client, 'GET');
+  assert.equal(code, 101);
+  assert.deepEqual(all('sec-websocket-accept'), [PROOF]);
+  assert.equal(header('x'), '1');
+});

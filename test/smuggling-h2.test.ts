@@ -380,6 +380,23 @@ const CONNECTS: readonly Row[] = [
       h2: 'CONNECT /a shop.test\n:protocol: websocket\nsec-websocket-version: 13',
     },
   ],
+  [
+    'a WebSocket with a proof of its own',
+    [
+      headers(
+        1,
+        [
+          ...Object.entries({ ...PSEUDOS, ':method': 'CONNECT', ':protocol': 'websocket' }),
+          ['sec-websocket-version', '13'],
+          ['sec-websocket-key', 'dGhlIHNhbXBsZSBub25jZQ=='],
+          ['sec-websocket-key', 'x'],
+          ['sec-websocket-accept', 's3pPLMBiTxaQ9kYGzzhZRbK+xOo='],
+        ],
+        END_STREAM,
+      ),
+    ],
+    { h1: '502\nGET /a shop.test\nsec-websocket-version: 13\nconnection: upgrade\nupgrade: websocket\nsec-websocket-key: (fresh)', h2: 'CONNECT /a shop.test\n:protocol: websocket\nsec-websocket-version: 13' },
+  ],
   ['a WebSocket without a scheme', connectFor('websocket', { ':scheme': undefined }), MALFORMED],
   ['a WebSocket without a path', connectFor('websocket', { ':path': undefined }), MALFORMED],
   [

@@ -73,9 +73,21 @@ for (const [rule, answer, grpc, text] of ANSWERS) {
 }
 
 /** Requests that get an answer of ours. */
-const REFUSED: readonly (readonly [rule: string, ask: Ask, more: Partial<PlanRule>, grpc: string, code: RegExp])[] = [
+type Refusal = readonly [rule: string, ask: Ask, more: Partial<PlanRule>, grpc: string, code: RegExp];
+
+const REFUSED: readonly Refusal[] = [
   ['no backend', {}, { backends: [] }, '14', /route\.backend-invalid/],
   ['a timeout that is none', { headers: { 'grpc-timeout': '1.5S' } }, {}, '13', /request\.malformed/],
+  ...['', '1', 'S', '-1S', '+1S', '1s', '1 S', '0x1S', '100000000S', '1S, 2S', '1S1m', '1e3S', '\u00b9S'].map(
+    (timeout): Refusal => [
+      `the timeout "${timeout}"`,
+      { headers: { 'grpc-timeout': timeout } },
+      {},
+      '13',
+      /request\.malformed/,
+    ],
+  ),
+  ['two timeouts', { headers: { 'grpc-timeout': ['1S', '99999999H'] } }, {}, '13', /request\.malformed/],
   [
     'a message that is too long',
     { body: message('x'.repeat(11)) },

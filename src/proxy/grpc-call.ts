@@ -97,7 +97,8 @@ export class GrpcCall implements ServerStream {
   /** The rule is known. Puts the request into the form that its upstream wants. */
   enter({ grpc }: Pick<PlanRule, 'grpc'>): Fault | undefined {
     const { request } = this;
-    const timeout = request.headers.get('grpc-timeout');
+    // All lines together: of two, each server would believe another.
+    const timeout = request.headers.combined('grpc-timeout');
     if (timeout !== undefined && parseTimeout(timeout) === undefined) {
       return new Fault('request.malformed', 'grpc-timeout is not valid');
     }

@@ -38,6 +38,15 @@ const ROWS: readonly (readonly [rule: string, pieces: readonly string[], want: s
 for (const [rule, pieces, want] of ROWS)
   void test(`base64 in pieces: ${rule}`, () => assert.equal(decode(pieces), want));
 
+for (const [rule, pieces, want] of ROWS) {
+  void test(`base64 in two pieces, cut anywhere: ${rule}`, () => {
+    const text = pieces.join('');
+    for (let cut = 0; cut <= text.length; cut++) {
+      assert.equal(decode([text.slice(0, cut), text.slice(cut)]), want, `cut at ${cut}`);
+    }
+  });
+}
+
 void test('an answer in text form reads back piece by piece', () => {
   const pieces = ['a', 'bc', '', 'defg'].map((text) => encodeText(Buffer.from(text)).toString('latin1'));
   assert.equal(decode(pieces), 'abcdefg');
