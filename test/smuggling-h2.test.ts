@@ -395,7 +395,10 @@ const CONNECTS: readonly Row[] = [
         END_STREAM,
       ),
     ],
-    { h1: '502\nGET /a shop.test\nsec-websocket-version: 13\nconnection: upgrade\nupgrade: websocket\nsec-websocket-key: (fresh)', h2: 'CONNECT /a shop.test\n:protocol: websocket\nsec-websocket-version: 13' },
+    {
+      h1: '502\nGET /a shop.test\nsec-websocket-version: 13\nconnection: upgrade\nupgrade: websocket\nsec-websocket-key: (fresh)',
+      h2: 'CONNECT /a shop.test\n:protocol: websocket\nsec-websocket-version: 13',
+    },
   ],
   ['a WebSocket without a scheme', connectFor('websocket', { ':scheme': undefined }), MALFORMED],
   ['a WebSocket without a path', connectFor('websocket', { ':path': undefined }), MALFORMED],
