@@ -129,3 +129,20 @@ for (const [version, connect] of [
     assert.equal((await client.get('c.shop.test'))[0], 200);
   });
 }
+
+test('h2: a request that says it came in clear text does not ride on TLS (RFC 9113 section 8.3.1)', async () => {
+  await using gateway = await startGateway({ config: manifests(HOSTNAMES) });
+  const session = http2.connect(gateway.url(8443).replace('http:', 'https:'), {
+    servername: 'a.shop.test',
+    rejectUnauthorized: false,
+  });
+  const statusOf = async (scheme: string): Promise<number> => {
+    const stream = session.request({ ':scheme': scheme, ':authority': 'a.shop.test', ':path': '/' });
+    const [headers] = (await once(stream, 'response')) as [http2.IncomingHttpHeaders & { ':status': number }];
+    stream.resume();
+    return headers[':status'];
+  };
+  assert.equal(await statusOf('http'), 421);
+  assert.equal(await statusOf('https'), 200);
+  session.destroy();
+});

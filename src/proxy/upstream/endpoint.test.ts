@@ -245,6 +245,17 @@ for (const kind of ['http1', 'h2'] as const) {
     assert.equal(bed.counts.waiting, 0);
   });
 
+  test(`Endpoint (${kind}): failures of one outage count once`, () => {
+    using bed = new Bed(kind, 1, {});
+    const { endpoint, wheel } = bed;
+    for (let i = 0; i < 16; i++) endpoint.noteFailed();
+    const nowMs = wheel.readMs();
+    assert.equal(endpoint.healthy(nowMs + 400), false);
+    assert.equal(endpoint.healthy(nowMs + 500), true);
+    endpoint.noteReached();
+    assert.equal(endpoint.healthy(nowMs), true);
+  });
+
   test(`Endpoint (${kind}): an unused connection that the upstream closes is forgotten`, async () => {
     await using upstream = await Upstream.start(kind);
     using bed = new Bed(kind, upstream.port);
