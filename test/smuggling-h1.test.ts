@@ -269,7 +269,7 @@ const LENGTHS: readonly Row[] = [
   [
     'an expectation with a body',
     post(['Expect: 100-continue', 'Content-Length: 5'], 'hello'),
-    'POST /a shop.test\nexpect: 100-continue\n\nhello',
+    'POST /a shop.test\n\nhello',
   ],
   ['an unknown expectation', get('Expect: x'), '417 request.expectation-failed'],
   [

@@ -211,7 +211,7 @@ const CONNECTION: readonly Row[] = [
       ],
       'x',
     ),
-    'POST /a shop.test\nexpect: 100-continue\n\nx',
+    'POST /a shop.test\n\nx',
   ],
   ['an unknown expectation', withFields(['expect', '200-ok']), '417 request.expectation-failed'],
   [

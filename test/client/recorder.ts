@@ -35,8 +35,11 @@ const OWN = new Map([
 /** 16 random bytes. */
 const KEY = /^[A-Za-z0-9+/]{21}[AQgw]==$/;
 
-/** Framing belongs to a wire; that it fits is seen from the body and from what follows it. */
-const FRAMING = new Set(['host', 'content-length', 'transfer-encoding']);
+/**
+ * Framing belongs to a wire; that it fits is seen from the body and from what follows it. Whether the body is still to be
+ * waited for depends on whether there was a connection already.
+ */
+const FRAMING = new Set(['host', 'content-length', 'transfer-encoding', 'expect']);
 
 interface Told {
   readonly method: string;
