@@ -123,7 +123,12 @@ class Join implements JoinedTunnels {
     this.#closed = true;
     if (end !== 'finished' && end !== 'client-gone') this.#toUpstream.from.reset();
     if (end !== 'finished' && end !== 'upstream-gone') this.#toClient.from.reset();
-    this.#events.onClosed(end);
+    this.#events.onClosed(this.#isSaid(end) ? 'finished' : end);
+  }
+
+  /** Who is lost after both have said Close has left: several servers reset what is left of the connection then. */
+  #isSaid(end: TunnelEnd): boolean {
+    return end !== 'cut' && this.#toUpstream.hasSaidClose && this.#toClient.hasSaidClose;
   }
 }
 
@@ -152,6 +157,11 @@ class Direction implements TunnelSideEvents {
     this.#to = to;
     this.#gone = gone;
     this.#tracker = tracker;
+  }
+
+  /** Whether a Close went through, or was said in its place. */
+  get hasSaidClose(): boolean {
+    return this.#lastSaid || (this.#tracker !== undefined && this.#tracker.closing && this.#tracker.atBorder);
   }
 
   onBytes(bytes: Buffer): void {

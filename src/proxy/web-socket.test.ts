@@ -201,6 +201,19 @@ for (const pairing of PAIRINGS) {
     });
   }
 
+  for (const who of ['client', 'server'] as const) {
+    test(`WebSocket ${title}: a reset by the ${who} after both have said Close is no fault`, async () => {
+      await using between = await Between.start(pairing);
+      const { client, server } = await between.pair();
+      client.close(1000);
+      assert.equal((await server.nextClose()).code, 1000);
+      server.close(1000);
+      assert.equal((await client.nextClose()).code, 1000);
+      (who === 'client' ? client : server).reset();
+      assert.equal((await between.line())['fault'], undefined);
+    });
+  }
+
   test(`WebSocket ${title}: who does not read is not buffered for`, async () => {
     await using between = await Between.start(pairing);
     const [client, server] = await Promise.all([
