@@ -40,6 +40,13 @@ export class Headers {
     this.#edited = false;
   }
 
+  /** Back to the lines as they were received. For codecs. @returns false when that cannot be done: lines were removed */
+  restore(): boolean {
+    if (this.#edited) return false;
+    this.#added = undefined;
+    return true;
+  }
+
   /** Records one received line by its offsets. For codecs, which have checked it. */
   push(nameStart: number, nameEnd: number, valueStart: number, valueEnd: number): void {
     const at = this.#at;

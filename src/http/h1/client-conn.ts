@@ -15,7 +15,8 @@ import { SocketTunnel } from '../socket-tunnel.ts';
 import type { ClientStream, ClientStreamEvents, UpstreamRequest } from '../stream.ts';
 import { checkAccepted, makeKey } from '../ws/handshake.ts';
 import { BodyReader, type BodySink } from './body-reader.ts';
-import { HeadCollector } from './head-collector.ts';
+import { type FoundHead, HeadCollector } from './head-collector.ts';
+import { LastHead } from './last-head.ts';
 import { emptyFacts, parseResponseHead } from './parse-head.ts';
 import { type Framing, WireWriter } from './wire-writer.ts';
 
@@ -39,6 +40,7 @@ type State = 'idle' | 'head' | 'body' | 'tunnel' | 'closed';
 
 const STATUS_LINE_BYTES_MAX = 8_192;
 const HEADERS_MAX = 256;
+const LIMITS = { headersMax: HEADERS_MAX };
 const TRAILER_BYTES_MAX = 16_384;
 /** RFC 9110 section 15.2 sets no bound; a server that never comes to the point is broken. */
 const INFORMATIONAL_MAX = 32;
@@ -53,6 +55,7 @@ export class H1ClientConn implements ClientStream, BodySink {
   readonly #collector: HeadCollector;
   readonly #body = new BodyReader();
   readonly #facts = emptyFacts();
+  readonly #lastHead = new LastHead();
   readonly #response: ResponseHead = { status: 0, reason: '', headers: new Headers(), bodyLength: 0 };
   readonly #timer: Timed;
   #state: State = 'idle';
@@ -199,14 +202,7 @@ export class H1ClientConn implements ClientStream, BodySink {
     while (bytes !== undefined && this.#state === 'head') {
       const found = this.#collector.take(bytes);
       if (found === 'more') return;
-      const fault =
-        found instanceof Fault
-          ? asAnswer(found)
-          : parseResponseHead(found.text, found, {
-              facts: this.#facts,
-              headers: this.#response.headers,
-              limits: { headersMax: HEADERS_MAX },
-            });
+      const fault = found instanceof Fault ? asAnswer(found) : this.#parse(found);
       if (fault !== undefined || found instanceof Fault) return this.#fail(fault!);
       const { status } = this.#facts;
       this.#response.status = status;
@@ -214,6 +210,15 @@ export class H1ClientConn implements ClientStream, BodySink {
       if (status < 200) bytes = this.#readInformational(status, found.rest);
       else return this.#readAnswer(found.rest);
     }
+  }
+
+  #parse(found: FoundHead): Fault | undefined {
+    const { headers } = this.#response;
+    if (this.#lastHead.isSame(found, headers)) return undefined;
+    this.#lastHead.forget();
+    const fault = parseResponseHead(found.text, found, { facts: this.#facts, headers, limits: LIMITS });
+    if (fault === undefined) this.#lastHead.keep(found);
+    return fault;
   }
 
   #readInformational(status: number, rest: Buffer | undefined): Buffer | undefined {

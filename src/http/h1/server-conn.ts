@@ -22,7 +22,8 @@ import type { Tunnel } from '../tunnel.ts';
 import { tunnelsOf } from '../upgrade.ts';
 import { acceptOf, offersWebSocket, takeKey } from '../ws/handshake.ts';
 import { BodyReader, type BodySink } from './body-reader.ts';
-import { HeadCollector } from './head-collector.ts';
+import { type FoundHead, HeadCollector } from './head-collector.ts';
+import { LastHead } from './last-head.ts';
 import { emptyFacts, type HeadFacts, parseRequestHead } from './parse-head.ts';
 import { type Framing, WireWriter } from './wire-writer.ts';
 
@@ -63,6 +64,7 @@ export class H1ServerConn implements ServerConn, ServerStream, BodySink {
   readonly #socket: Duplex;
   readonly #writer: WireWriter;
   readonly #head: HeadFacts = emptyFacts();
+  readonly #lastHead = new LastHead();
   readonly #target = new TargetReader();
   readonly #body = new BodyReader();
   readonly #collector: HeadCollector;
@@ -167,11 +169,7 @@ export class H1ServerConn implements ServerConn, ServerStream, BodySink {
         return;
       }
       if (found instanceof Fault) return this.#refuseUnread(found);
-      const fault = parseRequestHead(found.text, found, {
-        facts: this.#head,
-        headers: this.request.headers,
-        limits: this.#options.limits,
-      });
+      const fault = this.#parse(found);
       if (fault !== undefined) return this.#refuseUnread(fault);
       const refused = this.#target.read(this.#head, this.request) ?? this.#frameBody() ?? this.#readUpgrade();
       if (refused !== undefined) return this.#refuse(refused);
@@ -179,6 +177,15 @@ export class H1ServerConn implements ServerConn, ServerStream, BodySink {
       this.#begin(rest);
       bytes = this.#state === 'idle' ? this.#takeWaiting() : undefined;
     }
+  }
+
+  #parse(found: FoundHead): Fault | undefined {
+    const { headers } = this.request;
+    if (this.#lastHead.isSame(found, headers)) return undefined;
+    this.#lastHead.forget();
+    const fault = parseRequestHead(found.text, found, { facts: this.#head, headers, limits: this.#options.limits });
+    if (fault === undefined) this.#lastHead.keep(found);
+    return fault;
   }
 
   #begin(rest: Buffer | undefined): void {
