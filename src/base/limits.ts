@@ -55,7 +55,14 @@ export interface TunnelLimits {
   readonly idleMs: number;
   /** From its begin, whatever happens in it. */
   readonly maxMs: number;
+  /**
+   * No byte from the side that goes on after the other has ended: a forgotten half would be held for ever. 0: `idleMs`
+   * holds as before. Default: {@link HALF_CLOSED_MS}.
+   */
+  readonly halfClosedMs?: number;
 }
+
+export const HALF_CLOSED_MS = 60_000;
 
 export const TUNNEL_LIMITS: TunnelLimits = {
   // What applications ping at is counted in seconds or minutes; forgotten connections are gone within the hour.

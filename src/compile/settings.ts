@@ -72,9 +72,14 @@ function listenerSettings(asked: Asked): PlanListenerSettings {
 
 /** What was asked of tunnels: `idle` in the manifest, `idleMs` in the plan. */
 export function tunnelLimits(asked: Asked): Partial<TunnelLimits> {
-  const idleMs = parseDuration((asked.get('tunnel/idle')?.value as string | undefined) ?? '');
-  const maxMs = parseDuration((asked.get('tunnel/max')?.value as string | undefined) ?? '');
-  return { ...(idleMs !== undefined && { idleMs }), ...(maxMs !== undefined && { maxMs }) };
+  const ms = (field: string): number | undefined =>
+    parseDuration((asked.get(`tunnel/${field}`)?.value as string | undefined) ?? '');
+  const [idleMs, maxMs, halfClosedMs] = [ms('idle'), ms('max'), ms('halfClosed')];
+  return {
+    ...(idleMs !== undefined && { idleMs }),
+    ...(maxMs !== undefined && { maxMs }),
+    ...(halfClosedMs !== undefined && { halfClosedMs }),
+  };
 }
 
 /** `samplePercent` in the manifest, a fraction in the plan; header names in lower case. */

@@ -6,10 +6,12 @@ import { clusterKey, findBackend, type StreamProtocol } from './backend.ts';
 import { type ClusterNeed, isTlsAsked } from './cluster.ts';
 import { type Finding, warning } from './finding.ts';
 import type { Reason } from './listener.ts';
+import { composeSettings } from './policies.ts';
 import { brokenAt, toReference } from './reference.ts';
 import { planAttachments } from './route.ts';
 import { settled } from './settled.ts';
-import { byAge, createdMs, type Look } from './tables.ts';
+import { tunnelLimits } from './settings.ts';
+import { byAge, createdMs, type Look, targetKey } from './tables.ts';
 
 export interface StreamResult {
   readonly route: StreamRoute;
@@ -46,6 +48,14 @@ export function lowerStream(route: StreamRoute, look: Look): StreamResult {
     findings.push(warning('route.no-backend', route, { field: '/spec/rules/0/backendRefs', message }));
   }
 
+  const { namespace, name: routeName } = route.metadata;
+  const target = (section: { readonly sectionName?: string }): string =>
+    targetKey(route.kind, namespace, { name: routeName, ...section });
+  const levels = [
+    look('levels', target({})),
+    rule.name === undefined ? undefined : look('levels', target({ sectionName: rule.name })),
+  ];
+  const tunnel = tunnelLimits(composeSettings(levels));
   const needs = new Map<string, ClusterNeed>();
   const parts = groupsOf(attached, route.kind).flatMap(
     ({ certificateOf, stream, attachments }, i): [string, PlanStream][] => {
@@ -63,7 +73,8 @@ export function lowerStream(route: StreamRoute, look: Look): StreamResult {
       });
       const name = `${keyOf(route)}/${rule.name ?? 0}`;
       const key = i === 0 ? keyOf(route) : `${keyOf(route)}@${attach[0]!.listener}`;
-      return [[key, { name, createdMs: createdMs(route), attach, backends: settled(planned) }]];
+      const limits = Object.keys(tunnel).length > 0 && { tunnel };
+      return [[key, { name, createdMs: createdMs(route), attach, backends: settled(planned), ...limits }]];
     },
   );
   return {

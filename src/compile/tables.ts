@@ -281,6 +281,8 @@ export const TARGET_GROUPS: Readonly<Record<string, string>> = {
   ListenerSet: GATEWAY_GROUP,
   HTTPRoute: GATEWAY_GROUP,
   GRPCRoute: GATEWAY_GROUP,
+  TCPRoute: GATEWAY_GROUP,
+  TLSRoute: GATEWAY_GROUP,
   Service: '',
   Backend: OWN_GROUP,
 };

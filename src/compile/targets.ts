@@ -79,6 +79,8 @@ function sectionsOf(resource: Resource): { names: string[]; what: string } {
       return { names: named(resource.spec.listeners), what: 'listener' };
     case 'HTTPRoute':
     case 'GRPCRoute':
+    case 'TCPRoute':
+    case 'TLSRoute':
       return { names: named(resource.spec.rules), what: 'rule' };
     case 'Service':
       return { names: named(resource.spec.ports), what: 'port' };

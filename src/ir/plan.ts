@@ -175,6 +175,8 @@ export interface PlanStream {
   readonly attach: readonly PlanAttachment[];
   /** Weighted; weights may be 0. */
   readonly backends: readonly PlanStreamBackend[];
+  /** What differs from `settings.tunnel` of the listener. */
+  readonly tunnel?: Partial<TunnelLimits>;
 }
 
 /** A key of `Plan.clusters`; or why the share of this backend is closed at once. */

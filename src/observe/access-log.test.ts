@@ -33,6 +33,7 @@ const ENTRY: AccessEntry = {
   attempts: 1,
   listener: 'Gateway/shop/edge/https',
   clientIp: '192.0.2.7',
+  proxyIp: '',
   bytesIn: 0,
   bytesOut: 512,
   tlsVersion: 'TLSv1.3',

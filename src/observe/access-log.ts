@@ -50,6 +50,8 @@ export interface AccessEntry {
   /** Key of the listener in the plan. */
   readonly listener: string;
   readonly clientIp: string;
+  /** Who named another one with the PROXY protocol; empty when nobody did. */
+  readonly proxyIp: string;
   /** Body bytes. */
   readonly bytesIn: number;
   readonly bytesOut: number;
@@ -191,7 +193,9 @@ export class AccessLog {
     line += `,"rule":${names.quote(entry.rule)},"cluster":${names.quote(entry.cluster)}`;
     line += `,"endpoint":${names.quote(entry.endpoint)},"attempts":${integer(entry.attempts)}`;
     line += `,"listener":${names.quote(entry.listener)}`;
-    line += `,"client_ip":${quote(entry.clientIp, 64)},"bytes_in":${integer(entry.bytesIn)},"bytes_out":${integer(entry.bytesOut)}`;
+    line += `,"client_ip":${quote(entry.clientIp, 64)}`;
+    if (entry.proxyIp !== '') line += `,"proxy_ip":${quote(entry.proxyIp, 64)}`;
+    line += `,"bytes_in":${integer(entry.bytesIn)},"bytes_out":${integer(entry.bytesOut)}`;
     line += gate.headerFields(entry.headers);
     if (entry.tlsVersion !== '') {
       line += `,"tls_version":${quote(entry.tlsVersion, 16)},"tls_cipher":${quote(entry.tlsCipher, 64)}`;

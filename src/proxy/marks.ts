@@ -97,6 +97,7 @@ export function entryOf(x: Marked, facts: ClientFacts, told: Told): AccessEntry 
     query: request.query,
     rule: x.rule?.name ?? '',
     clientIp: x.clientIp,
+    proxyIp: facts.proxyIp ?? '',
     tlsVersion: facts.tlsVersion,
     tlsCipher: facts.tlsCipher,
     clientCertificate: facts.clientCertificate,

@@ -3,13 +3,10 @@
  * the drain of its port. A WebSocket is told with a Close frame before it is cut; other protocols have no such word.
  */
 import { Fault } from '../base/fault.ts';
-import type { TunnelLimits } from '../base/limits.ts';
+import { HALF_CLOSED_MS, type TunnelLimits } from '../base/limits.ts';
 import { Timed, type TimerWheel } from '../base/timers.ts';
 import { joinTunnels, type JoinedTunnels, type TunnelEnd, type TunnelSides } from '../http/tunnel.ts';
 import { closeFrame, GOING_AWAY } from '../http/ws/close-frame.ts';
-
-/** How long a side that has not ended may be silent after the other has: a forgotten half would be held for ever. */
-const HALF_CLOSED_MS = 60_000;
 
 /** How long the two sides of a WebSocket have to finish after a limit was reached. */
 const LAST_WORDS_MS = 5_000;
@@ -83,7 +80,8 @@ export class RunningTunnel {
 
   #onHalfOpen(): void {
     this.#halfOpen = true;
-    this.#idleMs = this.#idleMs === 0 ? HALF_CLOSED_MS : Math.min(HALF_CLOSED_MS, this.#idleMs);
+    const { halfClosedMs = HALF_CLOSED_MS } = this.#options.limits;
+    if (halfClosedMs > 0) this.#idleMs = this.#idleMs === 0 ? halfClosedMs : Math.min(halfClosedMs, this.#idleMs);
     this.#noteBytes();
   }
 

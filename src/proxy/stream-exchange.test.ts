@@ -283,6 +283,30 @@ test('limits: connections of the port, of an endpoint, and silence', async () =>
   assert.equal((await lastLine(harness))['fault'], 'tunnel.idle');
 });
 
+test('limits: those of the route before those of the listener, and of a half that is left over', async () => {
+  await using upstream = await listen((socket) => socket.on('data', (bytes) => socket.write(bytes)));
+  await using harness = new Harness();
+  await harness.start(
+    {
+      listeners: { l: TCP_LISTENER },
+      streams: { s: streamTo('c', { tunnel: { maxMs: 150 } }) },
+      clusters: { c: streamCluster([upstream.port]) },
+    },
+    TCP,
+  );
+  const old = connect(harness.port);
+  old.write('x');
+  await once(old, 'data');
+  assert.equal(await readAll(old), 'ECONNRESET');
+  assert.equal((await lastLine(harness))['fault'], 'tunnel.max');
+
+  await harness.change({ streams: { s: streamTo('c', { tunnel: { halfClosedMs: 100 } }) } }, {});
+  const half = connect(harness.port);
+  half.end('x');
+  assert.equal(await readAll(half), 'ECONNRESET', 'the upstream never ends its side');
+  assert.equal((await lastLine(harness))['fault'], 'tunnel.idle');
+});
+
 test('a drain lets a stream finish, and cuts what is left at the deadline', async () => {
   await using upstream = await listen((socket) => socket.pipe(socket));
   for (const how of ['finish', 'cut'] as const) {

@@ -152,7 +152,7 @@ export class StreamExchange implements ServerConn {
         upstream: new SocketTunnel(upstream),
         protocol: 'other',
       },
-      listener!.plan.settings.tunnel,
+      { ...listener!.plan.settings.tunnel, ...this.#target!.plan.tunnel },
       (result) => {
         endpoint.streamClosed();
         for (const reads of [intake, upstream.intake]) if (reads instanceof StreamReads) reads.close();

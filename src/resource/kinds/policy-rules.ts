@@ -22,6 +22,11 @@ export function policyRules({ spec }: { readonly spec: PolicySpec }): Finding[] 
     findings.push(finding(`/spec/targetRefs/${i}/kind`, message));
   });
   if (tunnel !== undefined) findings.push(...tunnelRules(targetRefs));
+  targetRefs.forEach(({ kind }, i) => {
+    if (Object.keys(filters).length === 0 || (kind !== 'TCPRoute' && kind !== 'TLSRoute')) return;
+    const message = `Expected no filters for a ${kind}: nothing is read of what passes`;
+    findings.push(finding(`/spec/targetRefs/${i}/kind`, message));
+  });
   if (listener === undefined) return findings;
 
   targetRefs.forEach(({ kind }, i) => {
@@ -133,15 +138,20 @@ const GROUP_OF: Readonly<Record<string, string>> = {
   ListenerSet: GATEWAY_GROUP,
   HTTPRoute: GATEWAY_GROUP,
   GRPCRoute: GATEWAY_GROUP,
+  TCPRoute: GATEWAY_GROUP,
+  TLSRoute: GATEWAY_GROUP,
   Service: '',
   Backend: OWN_GROUP,
 };
 
+/** Targets through which tunnels go. */
+const CARRIES_TUNNELS: ReadonlySet<string> = new Set(['Gateway', 'ListenerSet', 'HTTPRoute', 'TCPRoute', 'TLSRoute']);
+
 /** A tunnel has the limits of the route that it began on. */
 function tunnelRules(targetRefs: PolicySpec['targetRefs']): Finding[] {
   return targetRefs.flatMap(({ kind }, i) => {
-    if (kind === 'Gateway' || kind === 'ListenerSet' || kind === 'HTTPRoute') return [];
-    const message = `Expected a Gateway, ListenerSet or HTTPRoute, got ${kind}: limits of tunnels are for routes that carry them`;
+    if (CARRIES_TUNNELS.has(kind)) return [];
+    const message = `Expected a Gateway, ListenerSet, HTTPRoute, TCPRoute or TLSRoute, got ${kind}: limits of tunnels are for routes that carry them`;
     return [finding(`/spec/targetRefs/${i}/kind`, message)];
   });
 }

@@ -25,7 +25,7 @@ const POLICIES: readonly Row[] = [
   [
     'a target that does not exist',
     `${POLICY}[{kind: Route, name: x}]\n`,
-    'a.yaml:5:17: error: Expected one of "Gateway", "ListenerSet", "HTTPRoute", "GRPCRoute", "Service", got "Route" (Policy default/p, /spec/targetRefs/0/kind)',
+    'a.yaml:5:17: error: Expected one of "Gateway", "ListenerSet", "HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "Service", got "Route" (Policy default/p, /spec/targetRefs/0/kind)',
   ],
   [
     'a target of another group',
@@ -65,7 +65,12 @@ const POLICIES: readonly Row[] = [
   [
     'limits of tunnels for a Service',
     `${POLICY}[{kind: Service, name: x}]\n  tunnel: {idle: 1m}\n`,
-    'a.yaml:5:17: error: Expected a Gateway, ListenerSet or HTTPRoute, got Service: limits of tunnels are for routes that carry them (Policy default/p, /spec/targetRefs/0/kind)',
+    'a.yaml:5:17: error: Expected a Gateway, ListenerSet, HTTPRoute, TCPRoute or TLSRoute, got Service: limits of tunnels are for routes that carry them (Policy default/p, /spec/targetRefs/0/kind)',
+  ],
+  [
+    'filters for a TCPRoute',
+    `${POLICY}[{kind: TCPRoute, name: x}]\n  filters: {headers: {request: {remove: [a]}}}\n`,
+    'a.yaml:5:17: error: Expected no filters for a TCPRoute: nothing is read of what passes (Policy default/p, /spec/targetRefs/0/kind)',
   ],
   [
     'a limit of tunnels that is no duration',

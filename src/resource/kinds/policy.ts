@@ -1,5 +1,11 @@
 import { GRPC_CODE_NAMES, type GrpcCodeName } from '../../base/grpc-codes.ts';
-import { CONNECTION_LIMITS, CONNECTION_TIMEOUTS, TUNNEL_LIMITS, UDP_LIMITS } from '../../base/limits.ts';
+import {
+  CONNECTION_LIMITS,
+  CONNECTION_TIMEOUTS,
+  HALF_CLOSED_MS,
+  TUNNEL_LIMITS,
+  UDP_LIMITS,
+} from '../../base/limits.ts';
 import { FILTER_CONFIGS } from '../../filters/configs.ts';
 import { duration, groupName, headerName, objectName, sectionName, size } from '../fields.ts';
 import { tlsPolicyFields } from './tls-policy-fields.ts';
@@ -288,7 +294,7 @@ const Grpc = Type.Object(
 export const PolicyTargetRef = Type.Object(
   {
     group: Type.Optional(groupName({ description: 'API group of the target. May be left out.' })),
-    kind: Type.Enum(['Gateway', 'ListenerSet', 'HTTPRoute', 'GRPCRoute', 'Service'], {
+    kind: Type.Enum(['Gateway', 'ListenerSet', 'HTTPRoute', 'GRPCRoute', 'TCPRoute', 'TLSRoute', 'Service'], {
       description: 'Kind of the target.',
     }),
     name: objectName({ description: 'Name of the target, in the same namespace.' }),
@@ -304,11 +310,12 @@ const Tunnel = Type.Object(
   {
     idle: timeout('No byte either way.', TUNNEL_LIMITS.idleMs),
     max: timeout('From the begin of the tunnel, whatever happens in it.', TUNNEL_LIMITS.maxMs),
+    halfClosed: timeout('No byte from one side after the other has ended.', HALF_CLOSED_MS),
   },
   {
     ...strict,
     description:
-      'How long tunnels (WebSockets and other switched protocols) may last. On a Gateway, a ListenerSet or a listener for all that pass there, on a route or a rule for its own.',
+      'How long tunnels (WebSockets and other switched protocols, connections of TCPRoutes and TLSRoutes) may last. On a Gateway, a ListenerSet or a listener for all that pass there, on a route or a rule for its own.',
   },
 );
 
