@@ -102,6 +102,9 @@ test('beyond sessionsMax new clients are dropped, those who are there are served
   }
   assert.ok(await first.ask('b'));
   assert.equal(harness.node.stats().connections, 2);
+  const [line] = harness.said;
+  assert.deepEqual([line?.['message'], line?.['reason']], ['A datagram of a new client was dropped', 'sessions-max']);
+  assert.ok(harness.said.length < 10, 'a flood does not write the log');
 });
 
 test('an endpoint that nobody listens on is left for another one', async () => {

@@ -23,6 +23,9 @@ import type { Endpoint } from './upstream/endpoint.ts';
 /** Datagrams of a session that wait until its socket is connected, which takes no round trip. Beyond: dropped. */
 const EARLY_MAX = 16;
 
+/** Shortest time between two lines about what was dropped: whoever sends datagrams must not write our log. */
+const DROP_LINE_MS = 100;
+
 export class UdpPort implements ListeningPort {
   view: PortView;
   readonly runtime: Runtime;
@@ -33,6 +36,7 @@ export class UdpPort implements ListeningPort {
   readonly #sessions = new Map<string, UdpSession>();
   readonly #quiet = Promise.withResolvers<void>();
   #planVersion: string;
+  #saidMs = -DROP_LINE_MS;
   #draining = false;
   #closed = false;
 
@@ -123,17 +127,17 @@ export class UdpPort implements ListeningPort {
   }
 
   #begin(key: string, from: dgram.RemoteInfo): UdpSession | undefined {
-    if (this.#draining) return this.#drop('draining');
+    if (this.#draining) return this.#drop('draining', from);
     const listener = this.view.listeners.find('');
     const stream = listener?.plan.stream;
     const target = listener?.streams?.find('');
-    if (listener === undefined || stream?.kind !== 'udp' || target === undefined) return this.#drop('no-route');
+    if (listener === undefined || stream?.kind !== 'udp' || target === undefined) return this.#drop('no-route', from);
     // The newest is refused: a flood of made-up addresses must not end the sessions of those who are there.
-    if (this.#sessions.size >= stream.sessionsMax) return this.#drop('sessions-max');
+    if (this.#sessions.size >= stream.sessionsMax) return this.#drop('sessions-max', from);
     const backend = target.pickBackend();
     const endpoint = backend?.cluster?.pick(undefined);
     if (backend?.cluster === undefined || endpoint === undefined || endpoint instanceof Fault) {
-      return this.#drop('no-backend');
+      return this.#drop('no-backend', from);
     }
     const session = new UdpSession({
       port: this,
@@ -152,8 +156,14 @@ export class UdpPort implements ListeningPort {
     return session;
   }
 
-  #drop(why: Parameters<DatagramMetrics['dropped']>[0]): undefined {
+  #drop(why: Parameters<DatagramMetrics['dropped']>[0], from: dgram.RemoteInfo): undefined {
     this.metrics.dropped(why);
+    const { wheel, log } = this.runtime;
+    // That a drain drops is what it was asked for.
+    if (why === 'draining' || wheel.nowMs - this.#saidMs < DROP_LINE_MS) return undefined;
+    this.#saidMs = wheel.nowMs;
+    const client = plainIp(from.address);
+    log.warn('A datagram of a new client was dropped', { port: this.view.key, client, reason: why });
     return undefined;
   }
 
