@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
+import { Duplex } from 'node:stream';
 import { test } from 'node:test';
 import { systemClock } from '../../base/clock.ts';
 import { CONNECTION_LIMITS, CONNECTION_TIMEOUTS } from '../../base/limits.ts';
 import { TimerWheel } from '../../base/timers.ts';
-import { H1ServerConn } from './server-conn.ts';
+import type { Intake } from '../../net/read-buffer.ts';
+import { Headers } from '../headers.ts';
+import type { ServerStream, ServerStreamEvents } from '../stream.ts';
 import { EchoSink } from '../testing/echo-sink.ts';
+import { H1ServerConn } from './server-conn.ts';
 
 interface Heard {
   readonly answer: string;
@@ -199,3 +203,51 @@ test('server-conn: a client that half-closes behind its requests gets all their 
     ['/1', '/2', '/3'],
   );
 });
+
+test('server-conn: bytes that come between an answer and the turn of what waits stay behind it', async () => {
+  const NEXT = 'GET /next HTTP/1.1\r\nHost: x\r\n\r\n';
+  for (let cut = 1; cut < NEXT.length; cut++) {
+    const sink = new EchoSink();
+    const held: ServerStream[] = [];
+    const wheel = new TimerWheel(systemClock);
+    const intake: Intake = { take: () => undefined };
+    const socket = new Duplex({ read: () => undefined, write: (_bytes, _encoding, done) => done() });
+    new H1ServerConn({
+      socket,
+      intake,
+      sink: {
+        onRequest: (stream) => {
+          held.push(stream);
+          return SILENT;
+        },
+        onRefused: (stream, fault) => sink.onRefused(stream, fault),
+      },
+      wheel,
+      limits: CONNECTION_LIMITS,
+      timeouts: CONNECTION_TIMEOUTS,
+      facts: { peerIp: '127.0.0.1', peerPort: 1, scheme: 'http', serverName: '', tlsVersion: '', tlsCipher: '' },
+      onClosed: () => undefined,
+    });
+    intake.take(Buffer.from('GET /first HTTP/1.1\r\nHost: x\r\n\r\n'));
+    intake.take(Buffer.from(NEXT.slice(0, cut)));
+    held[0]!.sendHead({ status: 200, reason: 'OK', headers: new Headers(), bodyLength: 0 });
+    held[0]!.sendEnd(undefined);
+    // In the same turn: what waits has not been looked at yet.
+    intake.take(Buffer.from(NEXT.slice(cut)));
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(sink.events, [], `cut at ${cut}`);
+    assert.equal(held.length, 2, `cut at ${cut}`);
+    assert.equal(held[1]!.request.path, '/next');
+    socket.destroy();
+    wheel.close();
+  }
+});
+
+const SILENT: ServerStreamEvents = {
+  onRequestBody: () => undefined,
+  onRequestEnd: () => undefined,
+  onRequestFault: () => undefined,
+  onClientGone: () => undefined,
+  onClientWritable: () => undefined,
+  onRequestIdle: () => undefined,
+};

@@ -142,6 +142,10 @@ export class H1ServerConn implements ServerConn, ServerStream, BodySink {
   #onData(bytes: Buffer): void {
     switch (this.#state) {
       case 'idle':
+        // What waits for its turn came first.
+        if (this.#waiting !== undefined) this.#wait(bytes);
+        else this.#readHead(bytes);
+        break;
       case 'head':
         this.#readHead(bytes);
         break;
@@ -547,7 +551,9 @@ export class H1ServerConn implements ServerConn, ServerStream, BodySink {
   #readNextSoon(): void {
     setImmediate(() => {
       const waiting = this.#state === 'idle' ? this.#takeWaiting() : undefined;
-      if (waiting !== undefined) this.#readHead(waiting);
+      if (waiting === undefined) return;
+      this.#resumeSocket();
+      this.#readHead(waiting);
     });
   }
 
