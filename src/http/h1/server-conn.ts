@@ -142,12 +142,9 @@ export class H1ServerConn implements ServerConn, ServerStream, BodySink {
   #onData(bytes: Buffer): void {
     switch (this.#state) {
       case 'idle':
-        // What waits for its turn came first.
-        if (this.#waiting !== undefined) this.#wait(bytes);
-        else this.#readHead(bytes);
-        break;
-      case 'head':
-        this.#readHead(bytes);
+      case 'head': // what waits for its turn came first
+        if (this.#waiting === undefined) this.#readHead(bytes);
+        else this.#wait(bytes);
         break;
       case 'exchange':
         this.#readBody(bytes, 0);
