@@ -3,20 +3,13 @@
  * and what comes of it must be the same whatever the backend speaks: a refusal, or one request that says what was said.
  * How one parser reads one connection is in test/scenario/; here is what becomes of it on the other side.
  */
-import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import type { Harness } from '../src/proxy/testing/node-harness.ts';
-import { attemptH1, proxyTo, type WireName, WIRES } from './client/pairing.ts';
-import { recordH1, recordH2, type Recorder } from './client/recorder.ts';
+import { type AttemptRow, testAttempts } from './client/attempts.ts';
+import { attemptH1 } from './client/pairing.ts';
 
 type Attempt = string | { readonly unfinished: string };
 
-/** Where the two backends see it differently, there is a want for each. */
-type Want = string | Readonly<Record<WireName, string>>;
+type Row = AttemptRow<Attempt>;
 
-type Row = readonly [what: string, attempt: Attempt, want: Want];
-
-const NEXT = 'GET /next shop.test';
 const SECOND = 'GET /smuggled HTTP/1.1\r\nHost: shop.test\r\n\r\n';
 const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
 
@@ -362,40 +355,8 @@ const HANDSHAKES: readonly Row[] = [
   ],
 ];
 
-for (const wire of WIRES) {
-  let upstream: Recorder;
-  let proxy: Harness;
-
-  before(async () => {
-    upstream = wire === 'h1' ? await recordH1() : await recordH2();
-    proxy = await proxyTo({ wire, port: upstream.port });
-  });
-
-  after(async () => {
-    await proxy[Symbol.asyncDispose]();
-    await upstream[Symbol.asyncDispose]();
-  });
-
-  for (const [what, attempt, want] of [
-    ...NAMES,
-    ...VALUES,
-    ...LINES,
-    ...HOSTS,
-    ...CONNECTION,
-    ...LENGTHS,
-    ...TRAILERS,
-    ...HANDSHAKES,
-  ]) {
-    test(`h1 to ${wire}: ${what}`, async () => {
-      const answer = await attemptH1(proxy.port, attempt);
-      // Whatever lies at the end of a connection to the backend would meet this one.
-      assert.equal(await attemptH1(proxy.port, 'GET /next HTTP/1.1\r\nHost: shop.test\r\n\r\n'), '200');
-      const seen = upstream.take().filter((request) => !request.endsWith('\ncut'));
-      assert.equal(seen.pop(), NEXT);
-      assert.equal(
-        seen.length === 0 ? answer : [...(answer === '200' ? [] : [answer]), ...seen].join('\n'),
-        typeof want === 'string' ? want : want[wire],
-      );
-    });
-  }
-}
+testAttempts(
+  'h1',
+  [...NAMES, ...VALUES, ...LINES, ...HOSTS, ...CONNECTION, ...LENGTHS, ...TRAILERS, ...HANDSHAKES],
+  attemptH1,
+);

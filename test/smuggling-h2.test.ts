@@ -3,21 +3,12 @@
  * the same whatever the backend speaks: a refusal, or one request that says what was said. What a proxy of another make
  * would have turned into a second request would be seen at the backend, which writes down all that it reads.
  */
-import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import type { Harness } from '../src/proxy/testing/node-harness.ts';
-import { attemptH1, proxyTo, type WireName, WIRES } from './client/pairing.ts';
+import { type AttemptRow, testAttempts } from './client/attempts.ts';
 import { attemptH2, data, END_STREAM, type Fields, headers } from './client/raw-h2.ts';
-import { recordH1, recordH2, type Recorder } from './client/recorder.ts';
 
-/** Where the two backends see it differently, there is a want for each. */
-type Want = string | Readonly<Record<WireName, string>>;
-
-type Row = readonly [what: string, frames: readonly Uint8Array[], want: Want];
+type Row = AttemptRow<readonly Uint8Array[]>;
 
 const PSEUDOS = { ':method': 'GET', ':scheme': 'http', ':authority': 'shop.test', ':path': '/a' };
-
-const NEXT = 'GET /next shop.test';
 
 /** A GET with these fields behind the usual ones. */
 function withFields(...fields: Fields): Uint8Array[] {
@@ -420,39 +411,4 @@ const CONNECTS: readonly Row[] = [
   ],
 ];
 
-for (const wire of WIRES) {
-  let upstream: Recorder;
-  let proxy: Harness;
-
-  before(async () => {
-    upstream = wire === 'h1' ? await recordH1() : await recordH2();
-    proxy = await proxyTo({ wire, port: upstream.port });
-  });
-
-  after(async () => {
-    await proxy[Symbol.asyncDispose]();
-    await upstream[Symbol.asyncDispose]();
-  });
-
-  for (const [what, frames, want] of [
-    ...NAMES,
-    ...VALUES,
-    ...PSEUDO,
-    ...CONNECTION,
-    ...LENGTHS,
-    ...TRAILERS,
-    ...CONNECTS,
-  ]) {
-    test(`h2 to ${wire}: ${what}`, async () => {
-      const answer = await attemptH2(proxy.port, frames);
-      // Whatever lies at the end of a connection to the backend would meet this one.
-      assert.equal(await attemptH1(proxy.port, 'GET /next HTTP/1.1\r\nHost: shop.test\r\n\r\n'), '200');
-      const seen = upstream.take().filter((request) => !request.endsWith('\ncut'));
-      assert.equal(seen.pop(), NEXT);
-      assert.equal(
-        seen.length === 0 ? answer : [...(answer === '200' ? [] : [answer]), ...seen].join('\n'),
-        typeof want === 'string' ? want : want[wire],
-      );
-    });
-  }
-}
+testAttempts('h2', [...NAMES, ...VALUES, ...PSEUDO, ...CONNECTION, ...LENGTHS, ...TRAILERS, ...CONNECTS], attemptH2);

@@ -7,8 +7,9 @@ import { CONNECTION_LIMITS, CONNECTION_TIMEOUTS } from '../../base/limits.ts';
 import { TimerWheel } from '../../base/timers.ts';
 import type { Intake } from '../../net/read-buffer.ts';
 import { Headers } from '../headers.ts';
-import type { ServerStream, ServerStreamEvents } from '../stream.ts';
+import type { ServerStream } from '../stream.ts';
 import { EchoSink } from '../testing/echo-sink.ts';
+import { QUIET_EVENTS } from '../testing/quiet-events.ts';
 import { H1ServerConn } from './server-conn.ts';
 
 interface Heard {
@@ -218,7 +219,7 @@ test('server-conn: bytes that come between an answer and the turn of what waits 
       sink: {
         onRequest: (stream) => {
           held.push(stream);
-          return SILENT;
+          return QUIET_EVENTS;
         },
         onRefused: (stream, fault) => sink.onRefused(stream, fault),
       },
@@ -242,12 +243,3 @@ test('server-conn: bytes that come between an answer and the turn of what waits 
     wheel.close();
   }
 });
-
-const SILENT: ServerStreamEvents = {
-  onRequestBody: () => undefined,
-  onRequestEnd: () => undefined,
-  onRequestFault: () => undefined,
-  onClientGone: () => undefined,
-  onClientWritable: () => undefined,
-  onRequestIdle: () => undefined,
-};

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { EchoSink } from '../testing/echo-sink.ts';
+import { QUIET_EVENTS } from '../testing/quiet-events.ts';
 import { FLAG, FRAME, PREFACE, SETTING } from './frame.ts';
 import { H2Port } from './testing/h2-port.ts';
 import { block, type Fields, frame, GET, POST, RawClient, settings, uint32 } from './testing/raw-client.ts';
@@ -236,14 +237,7 @@ for (const [rule, wire, want] of STREAM_ROWS) {
 
 test('stream: 5.1: DATA when the request has ended and its answer has not: STREAM_CLOSED', async () => {
   await using port = await H2Port.start({
-    onRequest: () => ({
-      onRequestBody: () => undefined,
-      onRequestEnd: () => undefined,
-      onRequestFault: () => undefined,
-      onClientGone: () => undefined,
-      onClientWritable: () => undefined,
-      onRequestIdle: () => undefined,
-    }),
+    onRequest: () => QUIET_EVENTS,
     onRefused: () => undefined,
   });
   await using client = await RawClient.connect(port.port);

@@ -8,6 +8,7 @@ import type { ConnectionLimits, ConnectionTimeouts } from '../../base/limits.ts'
 import { Headers } from '../headers.ts';
 import type { RequestSink, ServerStreamEvents } from '../stream.ts';
 import { FLAG, FRAME, SETTING } from './frame.ts';
+import { QUIET_EVENTS } from '../testing/quiet-events.ts';
 import { H2Port } from './testing/h2-port.ts';
 import { block, type Fields, frame, GET, POST, RawClient, settings, uint32 } from './testing/raw-client.ts';
 
@@ -25,14 +26,7 @@ class Site implements RequestSink {
   requests = 0;
   gone = 0;
 
-  readonly #events: ServerStreamEvents = {
-    onRequestBody: () => undefined,
-    onRequestEnd: () => undefined,
-    onRequestFault: () => undefined,
-    onClientGone: () => this.gone++,
-    onClientWritable: () => undefined,
-    onRequestIdle: () => undefined,
-  };
+  readonly #events: ServerStreamEvents = { ...QUIET_EVENTS, onClientGone: () => this.gone++ };
 
   onRequest: RequestSink['onRequest'] = (stream) => {
     this.requests++;
@@ -255,7 +249,7 @@ test('flood: a WINDOW_UPDATE or two and a PING for each small frame are no flood
     onRequest: (stream) => {
       stream.sendHead({ status: 200, reason: '', headers: new Headers(), bodyLength: -1 });
       send = () => stream.sendBody(SMALL);
-      return { ...QUIET };
+      return { ...QUIET_EVENTS };
     },
     onRefused: () => undefined,
   });
@@ -295,7 +289,7 @@ test('memory: answers that nobody reads are held up to the watermarks, and end w
         stream.sendHead({ status: 200, reason: '', headers: new Headers(), bodyLength: -1 });
         while (stream.sendBody(PIECE)) pieces++;
         stopped++;
-        return { ...QUIET };
+        return { ...QUIET_EVENTS };
       },
       onRefused: () => undefined,
     },
@@ -351,7 +345,7 @@ test('memory: a paused body is held up to its window; the others go on; more tha
         paused++;
         stream.pauseBody();
       }
-      return { ...QUIET, onRequestBody: (bytes) => (got += bytes.length) };
+      return { ...QUIET_EVENTS, onRequestBody: (bytes) => (got += bytes.length) };
     },
     onRefused: () => undefined,
   });
@@ -380,15 +374,6 @@ test('memory: a paused body is held up to its window; the others go on; more tha
 
 const PIECE = Buffer.alloc(16 * 1024);
 
-const QUIET: ServerStreamEvents = {
-  onRequestBody: () => undefined,
-  onRequestEnd: () => undefined,
-  onRequestFault: () => undefined,
-  onClientGone: () => undefined,
-  onClientWritable: () => undefined,
-  onRequestIdle: () => undefined,
-};
-
 test('memory: HPACK bombs: a list that is far larger than its block costs what is allowed, not what it says', async () => {
   const site = new Site();
   await using port = await H2Port.start(site);
@@ -413,7 +398,7 @@ test('memory: the patience for writing holds for answers that come later, howeve
   await using port = await H2Port.start(
     {
       onRequest: (stream) => ({
-        ...QUIET,
+        ...QUIET_EVENTS,
         onRequestIdle: () =>
           setTimeout(() => {
             if (stream.request.upgrade !== undefined) {

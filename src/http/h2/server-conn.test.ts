@@ -4,8 +4,9 @@ import http2 from 'node:http2';
 import { test } from 'node:test';
 import type { ConnectionLimits, ConnectionTimeouts } from '../../base/limits.ts';
 import { Headers } from '../headers.ts';
-import type { RequestSink, ServerStream, ServerStreamEvents } from '../stream.ts';
+import type { RequestSink, ServerStream } from '../stream.ts';
 import { EchoSink } from '../testing/echo-sink.ts';
+import { QUIET_EVENTS } from '../testing/quiet-events.ts';
 import type { Tunnel } from '../tunnel.ts';
 import { FLAG, FRAME, SETTING } from './frame.ts';
 import { H2Port } from './testing/h2-port.ts';
@@ -69,20 +70,11 @@ function answering(more: { status?: number; bodyLength?: number; body?: Buffer; 
       stream.sendHead({ status, reason: '', headers: Headers.of([['a', 'b']]), bodyLength });
       if (body !== undefined) stream.sendBody(body);
       stream.sendEnd(trailers);
-      return QUIET;
+      return QUIET_EVENTS;
     },
     onRefused: () => undefined,
   };
 }
-
-const QUIET: ServerStreamEvents = {
-  onRequestBody: () => undefined,
-  onRequestEnd: () => undefined,
-  onRequestFault: () => undefined,
-  onClientGone: () => undefined,
-  onClientWritable: () => undefined,
-  onRequestIdle: () => undefined,
-};
 
 test('server-conn: an answer before the end of the request: END_STREAM, then RST_STREAM without error', async () => {
   await using port = await H2Port.start(answering({ body: Buffer.from('no') }));
@@ -172,7 +164,7 @@ test('server-conn: 100-continue and other 1xx answers, then the answer', async (
       stream.sendContinue();
       stream.sendInformational({ status: 103, reason: '', headers: Headers.of([['link', '</a>']]), bodyLength: 0 });
       return {
-        ...QUIET,
+        ...QUIET_EVENTS,
         onRequestEnd: () => {
           stream.sendHead({ status: 200, reason: '', headers: new Headers(), bodyLength: 0 });
           stream.sendEnd(undefined);
@@ -226,7 +218,7 @@ test('server-conn: a body beyond the bound that did not say its length: 413', as
 
 test('server-conn: one stream too many is refused, to be sent again', async () => {
   await using port = await H2Port.start(
-    { onRequest: () => QUIET, onRefused: () => undefined },
+    { onRequest: () => QUIET_EVENTS, onRefused: () => undefined },
     { limits: { streamsMax: 2 } },
   );
   await using client = await RawClient.connect(port.port);
@@ -272,7 +264,7 @@ for (const [rule, timeouts, wire, want] of TIMEOUT_ROWS) {
 test('server-conn: a silent client with requests open is asked whether it is there, and lost when it is not', async () => {
   const gone = Promise.withResolvers<void>();
   await using port = await H2Port.start(
-    { onRequest: () => ({ ...QUIET, onClientGone: () => gone.resolve() }), onRefused: () => undefined },
+    { onRequest: () => ({ ...QUIET_EVENTS, onClientGone: () => gone.resolve() }), onRefused: () => undefined },
     { timeouts: { pingMs: 60, headMs: 60 } },
   );
   await using client = await RawClient.connect(port.port);
@@ -292,7 +284,7 @@ test('server-conn: a drain loses no request: GOAWAY, a round trip, the last id, 
   await using port = await H2Port.start({
     onRequest: (stream) => {
       streams.push(stream);
-      return QUIET;
+      return QUIET_EVENTS;
     },
     onRefused: () => undefined,
   });
@@ -334,7 +326,7 @@ test('server-conn: extended CONNECT is a request to switch, and its stream a tun
   let asked: string | undefined;
   await using port = await H2Port.start({
     onRequest: (stream) => ({
-      ...QUIET,
+      ...QUIET_EVENTS,
       onRequestEnd: () => {
         asked = `${stream.request.method} ${stream.request.path} ${stream.request.upgrade}`;
         tunnel = stream.switchProtocols({
@@ -392,7 +384,7 @@ test('server-conn: a long answer does not hold up a short one when there is room
       stream.sendHead({ status: 200, reason: '', headers: new Headers(), bodyLength: body.length });
       stream.sendBody(body);
       stream.sendEnd(undefined);
-      return QUIET;
+      return QUIET_EVENTS;
     },
     onRefused: () => undefined,
   });
