@@ -5,6 +5,8 @@ import { namesOf } from './certificate.ts';
 export interface ClientCertificate {
   /** On one line, the most specific part first: `CN=client,O=Shop` (RFC 4514). */
   readonly subject: string;
+  /** Of the subject; empty when there is none. */
+  readonly commonName: string;
   /** DNS names of the subject alternative names, lower case. */
   readonly dns: readonly string[];
   readonly uri: readonly string[];
@@ -17,6 +19,7 @@ export function readClientCertificate(certificate: X509Certificate): ClientCerti
   const { dns, uri } = namesOf(certificate);
   return {
     subject: subjectOf(certificate),
+    commonName: /^CN=(.*)$/m.exec(certificate.subject ?? '')?.[1] ?? '',
     dns,
     uri,
     fingerprint: certificate.fingerprint256.replaceAll(':', '').toLowerCase(),

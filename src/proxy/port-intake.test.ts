@@ -7,7 +7,7 @@ import test from 'node:test';
 import tls from 'node:tls';
 import type { PlanDelta, PlanListener, PlanPort } from '../ir/plan.ts';
 import { hashSecret } from '../ir/version.ts';
-import { writeProxyHeader } from '../net/proxy-protocol.ts';
+import { readProxyHeader, writeProxyHeader } from '../net/proxy-protocol.ts';
 import { makeCertificate } from '../net/testing/certificates.ts';
 import { PLAIN_TLS, root } from '../net/testing/tls-port.ts';
 import { Harness, LISTENER, routeOf, ruleTo } from './testing/node-harness.ts';
@@ -55,6 +55,7 @@ async function mixed(
 }
 
 interface Asked {
+  readonly client?: { readonly certificatePem: string; readonly privateKeyPem: string };
   readonly port: number;
   readonly servername: string;
   readonly preface?: Buffer;
@@ -62,10 +63,16 @@ interface Asked {
 }
 
 /** What a TLS client hears: the certificate's names and what comes back, or why it was refused. */
-async function ask({ port, servername, preface, alpn = [] }: Asked, text: string): Promise<string> {
+async function ask({ port, servername, preface, alpn = [], client }: Asked, text: string): Promise<string> {
   const socket = connect(port);
   if (preface !== undefined) socket.write(preface);
-  const secured = tls.connect({ socket, servername, ca: root.certificatePem, ALPNProtocols: [...alpn] });
+  const secured = tls.connect({
+    socket,
+    servername,
+    ca: root.certificatePem,
+    ALPNProtocols: [...alpn],
+    ...(client === undefined ? {} : { cert: client.certificatePem, key: client.privateKeyPem }),
+  });
   return new Promise((resolve) => {
     let got = '';
     secured.on('secureConnect', () => {
@@ -289,4 +296,34 @@ test('a header that does not come in time, or in pieces', async () => {
   }
   assert.equal(await readAll(slow), 'up');
   slow.end();
+});
+
+test('the PROXY protocol tells an upstream who a client of TLS is, and whether that was verified', async () => {
+  const client = makeCertificate({ subject: 'worker', issuer: root, kind: 'client' });
+  const ROWS = [
+    ['a verified client', client, { commonName: 'worker', verified: true }],
+    ['a client without a certificate', undefined, { commonName: '', verified: false }],
+  ] as const;
+  for (const [rule, certificate, want] of ROWS) {
+    const heard = Promise.withResolvers<Buffer>();
+    await using upstream = await listen((socket) =>
+      socket.once('data', (bytes) => {
+        heard.resolve(Buffer.from(bytes));
+        socket.end('bye');
+      }),
+    );
+    await using harness = new Harness();
+    const listeners = { end: END };
+    const streams = { end: streamTo('plain', { attach: [{ listener: 'end', hosts: ['end.test'] }] }) };
+    const clusters = { plain: streamCluster([upstream.port], { proxyProtocol: 'v2' }) };
+    const clientValidation = { cas: [root.certificatePem], mode: 'optional' } as const;
+    await harness.start({ listeners, streams, clusters, secrets: { s: here } }, { protocol: 'tls', clientValidation });
+    const asked = { port: harness.port, servername: 'end.test' };
+    await ask(certificate === undefined ? asked : { ...asked, client: certificate }, 'hi');
+    const read = readProxyHeader(await heard.promise);
+    assert.ok(read.kind === 'header', rule);
+    const { commonName, verified, version } = read.header.tls!;
+    assert.deepEqual({ commonName, verified }, want, rule);
+    assert.equal(version, 'TLSv1.3');
+  }
 });

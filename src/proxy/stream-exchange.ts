@@ -83,9 +83,8 @@ export class StreamExchange implements ServerConn {
 
   destroy(): void {
     if (this.#ended) return;
-    const cancel = this.#cancel;
+    this.#cancel?.();
     this.#cancel = undefined;
-    cancel?.();
     this.#refuse(new Fault('proxy.draining', 'The connection was cut at the end of the drain'));
   }
 
@@ -98,14 +97,11 @@ export class StreamExchange implements ServerConn {
     const started = endpoint.openStream(this.#preface(cluster.plan), {
       onOpen: (socket, intake) => {
         this.#cancel = undefined;
-        if (this.#ended) {
-          socket.destroy();
-          endpoint.streamClosed();
-        } else this.#join(endpoint, { socket, intake });
+        this.#join(endpoint, { socket, intake });
       },
       onFailed: (fault) => {
         this.#cancel = undefined;
-        if (!this.#ended) this.#onNoConnection(cluster, endpoint, fault);
+        this.#onNoConnection(cluster, endpoint, fault);
       },
     });
     if (started instanceof Fault) return this.#onNoConnection(cluster, endpoint, started);
@@ -124,7 +120,7 @@ export class StreamExchange implements ServerConn {
   #preface({ proxyProtocol }: PlanCluster): Buffer | undefined {
     if (proxyProtocol === undefined) return undefined;
     const { facts, proxyHeader, socket } = this.#client;
-    const tls = socket instanceof TLSSocket ? tlsFacts(socket, facts) : proxyHeader?.tls;
+    const tls = socket instanceof TLSSocket ? tlsFacts(facts) : proxyHeader?.tls;
     return writeProxyHeader(
       {
         source: { ip: facts.peerIp, port: facts.peerPort },
@@ -241,10 +237,9 @@ function uniqueId(random: Random): Buffer {
   return id;
 }
 
-function tlsFacts(socket: TLSSocket, { tlsVersion, tlsCipher }: ClientFacts): NonNullable<ProxyHeader['tls']> {
-  const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined;
-  const commonName = /^CN=(.*)$/m.exec(certificate?.subject ?? '')?.[1] ?? '';
-  return { version: tlsVersion, cipher: tlsCipher, commonName, verified: certificate !== undefined };
+function tlsFacts({ tlsVersion, tlsCipher, clientCertificate }: ClientFacts): NonNullable<ProxyHeader['tls']> {
+  const commonName = clientCertificate?.commonName ?? '';
+  return { version: tlsVersion, cipher: tlsCipher, commonName, verified: clientCertificate !== undefined };
 }
 
 function noRoute(listener: ListenerView | undefined, { serverName }: ClientFacts): string {

@@ -24,6 +24,8 @@ export class HealthProbe implements ClientStreamEvents, ConnWaiter {
   readonly #timer: Timed;
   #done: ProbeDone | undefined;
   #conn: ClientStream | undefined;
+  /** Gives up the connection that a check of TCP is making. */
+  #cancel: (() => void) | undefined;
   #status = 0;
   #grpcStatus: string | undefined;
   #answer = Buffer.alloc(0);
@@ -38,10 +40,30 @@ export class HealthProbe implements ClientStreamEvents, ConnWaiter {
   start(done: ProbeDone): void {
     this.#done = done;
     this.#wheel.arm(this.#timer, this.#check.timeoutMs);
-    // What is asked of TCP is whether a connection can be made.
-    const got = this.#endpoint.acquire(this, this.#check.kind === 'tcp' ? 'fresh' : 'any');
+    if (this.#check.kind === 'tcp') return this.#connect();
+    const got = this.#endpoint.acquire(this, 'any');
     if (got instanceof Fault) this.#end(got.detail);
     else if (got !== 'wait') this.onConnection(got);
+  }
+
+  /** What is asked of TCP is whether a connection can be made: one that is there already says nothing. */
+  #connect(): void {
+    const endpoint = this.#endpoint;
+    const started = endpoint.openStream(undefined, {
+      onOpen: (socket) => {
+        this.#cancel = undefined;
+        socket.on('error', ignore);
+        socket.destroy();
+        endpoint.streamClosed();
+        this.#end(undefined);
+      },
+      onFailed: (fault) => {
+        this.#cancel = undefined;
+        this.#end(fault.detail);
+      },
+    });
+    if (started instanceof Fault) this.#end(started.detail);
+    else this.#cancel = started;
   }
 
   /** Gives up; nobody is told. */
@@ -53,7 +75,6 @@ export class HealthProbe implements ClientStreamEvents, ConnWaiter {
   onConnection(conn: ClientStream): void {
     conn.begin(this);
     this.#conn = conn;
-    if (this.#check.kind === 'tcp') return this.#end(undefined);
     conn.sendHead(requestOf(this.#check, this.#endpoint.name));
     if (this.#check.kind === 'grpc') conn.sendBody(healthRequest(this.#check.service));
     conn.sendEnd(undefined);
@@ -109,8 +130,10 @@ export class HealthProbe implements ClientStreamEvents, ConnWaiter {
     this.#wheel.disarm(this.#timer);
     const conn = this.#conn;
     this.#conn = undefined;
-    if (conn === undefined) this.#endpoint.forget(this);
-    else conn.abort();
+    if (conn !== undefined) conn.abort();
+    else if (this.#check.kind !== 'tcp') this.#endpoint.forget(this);
+    this.#cancel?.();
+    this.#cancel = undefined;
     const done = this.#done;
     this.#done = undefined;
     done?.(why);
@@ -127,3 +150,5 @@ function requestOf(check: PlanHealthCheck, authority: string): UpstreamRequest {
   const target = check.kind === 'http' ? check.path : '/';
   return { ...base, method: 'GET', target, headers: Headers.of([agent]), bodyLength: 0, teTrailers: false };
 }
+
+const ignore = (): void => undefined;

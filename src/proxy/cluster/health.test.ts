@@ -168,3 +168,21 @@ test('health over TCP: a port that is closed is unhealthy', async () => {
   await said;
   assert.equal(ward.panic, 1);
 });
+
+test('health over TCP: every check makes a connection, also where one stands that takes more', async () => {
+  const server = http2.createServer((_, answer) => answer.end('hello'));
+  let connections = 0;
+  let wake = (): void => undefined;
+  server.on('connection', () => {
+    connections++;
+    wake();
+  });
+  const port = await listen(server);
+  using ward = new Ward([port], { kind: 'tcp', ...PACE }, 'h2');
+  while (connections < 4) await new Promise<void>((resolve) => (wake = resolve));
+  assert.deepEqual(ward.said, []);
+  const [stats] = ward.cluster.stats();
+  assert.equal(stats?.health, 'healthy');
+  ward.cluster.close();
+  server.close();
+});

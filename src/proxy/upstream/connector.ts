@@ -57,37 +57,46 @@ export class SocketConnector implements Connector {
       ...(onread === undefined ? {} : { onread }),
     });
     let settled = false;
-    const settle = (result: Duplex | Fault, protocol = ''): void => {
-      if (settled) return;
+    const settle = (): boolean => {
+      if (settled) return false;
       settled = true;
       this.#wheel.disarm(timer);
       socket.off('error', onError);
-      if (!(result instanceof Fault)) return done.onOpen(result, intake, protocol);
+      return true;
+    };
+    const giveUp = (): boolean => {
+      if (!settle()) return false;
       socket.on('error', ignore);
       socket.destroy();
-      done.onFailed(result);
+      return true;
+    };
+    const open = (opened: Duplex, protocol: string): void => {
+      if (settle()) done.onOpen(opened, intake, protocol);
+    };
+    const fail = (fault: Fault): void => {
+      if (giveUp()) done.onFailed(fault);
     };
     const onError = (error: NodeJS.ErrnoException): void =>
-      settle(new Fault('upstream.connect-refused', `Cannot connect to ${address}:${port}: ${error.code ?? 'failed'}`));
+      fail(new Fault('upstream.connect-refused', `Cannot connect to ${address}:${port}: ${error.code ?? 'failed'}`));
     const timer = new Timed(() =>
-      settle(new Fault('upstream.connect-timeout', `Cannot connect to ${address}:${port} in ${this.#connectMs} ms`)),
+      fail(new Fault('upstream.connect-timeout', `Cannot connect to ${address}:${port} in ${this.#connectMs} ms`)),
     );
     this.#wheel.arm(timer, this.#connectMs);
     socket.on('error', onError);
     socket.once('connect', () => {
       if (preface !== undefined) socket.write(preface);
-      if (this.#secure === undefined) return settle(socket);
+      if (this.#secure === undefined) return open(socket, '');
       socket.on('error', ignore); // the TLS socket on top of it reports the failure
       this.#secure(
         socket,
         { endpoint: `${address}:${port}`, offer },
         {
-          onOpen: (secured, _, protocol) => settle(secured, protocol),
-          onFailed: settle,
+          onOpen: (secured, _, protocol) => open(secured, protocol),
+          onFailed: fail,
         },
       );
     });
-    return () => settle(new Fault('upstream.connect-refused', 'Cancelled'));
+    return () => void giveUp();
   }
 }
 

@@ -354,3 +354,30 @@ test('Endpoint (h2): many who wait at the start share one connection', async () 
   assert.ok((await Promise.all(attempts.map(({ ended }) => ended))).every((how) => how === '200'));
   assert.equal(upstream.opened, 1);
 });
+
+test('Endpoint: a stream that is given up while its connection is made is no failure of anybody', async () => {
+  await using upstream = await Upstream.start('http1');
+  using bed = new Bed('http1', upstream.port);
+  const { endpoint, counts } = bed;
+  const told: string[] = [];
+  const done = { onOpen: () => void told.push('open'), onFailed: () => void told.push('failed') };
+  const cancel = endpoint.openStream(undefined, done);
+  assert.ok(!(cancel instanceof Fault));
+  assert.equal(endpoint.connections, 1);
+  cancel();
+  assert.equal(endpoint.connections, 0);
+  // A whole other connection later nothing was heard of the first.
+  await new Promise<void>((resolve) => {
+    endpoint.openStream(undefined, {
+      onOpen: (socket) => {
+        socket.destroy();
+        resolve();
+      },
+      onFailed: () => resolve(),
+    });
+  });
+  assert.deepEqual(told, []);
+  assert.equal(counts.failed, 0);
+  assert.equal(endpoint.healthy(bed.wheel.readMs()), true);
+  endpoint.streamClosed();
+});

@@ -57,7 +57,6 @@ export class Endpoint implements PoolHost {
   readonly #main: Queue = { offer: 'all', waiters: [], connecting: 0 };
   /** For requests that HTTP/1.1 alone can carry, where the cluster speaks both. */
   readonly #http1: Queue = { offer: 'http1', waiters: [], connecting: 0 };
-  readonly #cancels = new Set<() => void>();
   /** What the next connection of {@link Endpoint.#main} will most likely speak. */
   #expected: 'http1' | 'h2' | undefined;
   #http1Required = false;
@@ -153,7 +152,7 @@ export class Endpoint implements PoolHost {
    * A connection for one stream below HTTP, which is never shared or kept. Counted among the others until
    * {@link Endpoint.streamClosed}.
    *
-   * @returns what gives it up while it is being made
+   * @returns what gives it up, to be called only while it is being made
    */
   openStream(preface: Buffer | undefined, done: ConnectDone): (() => void) | Fault {
     if (this.#isFull()) {
@@ -162,21 +161,21 @@ export class Endpoint implements PoolHost {
     this.#streams++;
     const cancel = this.#options.connector.connect({ address: this.address, port: this.port, preface }, 'all', {
       onOpen: (socket, intake, protocol) => {
-        this.#cancels.delete(cancel);
         this.noteReached();
         this.counters.opened();
         this.counters.open(1);
         done.onOpen(socket, intake, protocol);
       },
       onFailed: (fault) => {
-        this.#cancels.delete(cancel);
         this.#streams--;
         this.noteFailed();
         done.onFailed(fault);
       },
     });
-    this.#cancels.add(cancel);
-    return cancel;
+    return () => {
+      this.#streams--;
+      cancel();
+    };
   }
 
   streamClosed(): void {
@@ -243,17 +242,10 @@ export class Endpoint implements PoolHost {
   #connect(queue: Queue): void {
     queue.connecting++;
     const offer = this.#http1Required ? 'http1' : queue.offer;
-    const cancel = this.#options.connector.connect(this, offer, {
-      onOpen: (socket, intake, protocol) => {
-        this.#cancels.delete(cancel);
-        this.#onOpen(queue, { socket, intake, protocol });
-      },
-      onFailed: (fault) => {
-        this.#cancels.delete(cancel);
-        this.#onConnectFailed(queue, fault);
-      },
+    this.#options.connector.connect(this, offer, {
+      onOpen: (socket, intake, protocol) => this.#onOpen(queue, { socket, intake, protocol }),
+      onFailed: (fault) => this.#onConnectFailed(queue, fault),
     });
-    this.#cancels.add(cancel);
   }
 
   #onOpen(queue: Queue, { socket, intake, protocol }: Opened): void {

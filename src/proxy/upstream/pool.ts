@@ -20,7 +20,10 @@ export interface ConnWaiter {
 
 /** Opens a socket, TLS included. Exactly one of the two functions is called, once, unless cancelled. */
 export interface Connector {
-  /** @param offer  `http1`: nothing else is to be agreed on, whatever the cluster speaks */
+  /**
+   * @param offer  `http1`: nothing else is to be agreed on, whatever the cluster speaks
+   * @returns gives up: nobody is told of anything after that
+   */
   connect(to: ConnectTo, offer: Offer, done: ConnectDone): () => void;
 }
 
