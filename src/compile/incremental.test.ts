@@ -110,6 +110,15 @@ spec:
   filters: { cors: { allowOrigins: [https://a.test] } }
 `;
 
+const backendPolicyText = `
+apiVersion: fourways.io/v1alpha1
+kind: BackendPolicy
+metadata: { name: slow, namespace: shop }
+spec:
+  targetRefs: [{ kind: Service, name: service-7 }]
+  connectTimeout: 9s
+`;
+
 const EDITS: [rule: string, edit: (resources: Resource[]) => Resource[], made: Compiled['made'], set: string[]][] = [
   ['nothing', (resources) => [...resources], { routes: 0, clusters: 0 }, []],
   [
@@ -130,6 +139,12 @@ const EDITS: [rule: string, edit: (resources: Resource[]) => Resource[], made: C
     (resources) => [...resources, ...resourcesIn(policyText)],
     { routes: 1, clusters: 0 },
     ['HTTPRoute/shop/route-7'],
+  ],
+  [
+    'a BackendPolicy',
+    (resources) => [...resources, ...resourcesIn(backendPolicyText)],
+    { routes: 0, clusters: 1 },
+    ['Service/shop/service-7/80'],
   ],
   [
     'a new route',

@@ -354,7 +354,8 @@ function need(target: BackendTarget, treatment: Treatment, { needs, look }: Rule
   const { certificateOf, protocol } = treatment;
   const variant = {
     certificateOf: certificateOf !== undefined && isTlsAsked(target, look) ? certificateOf : undefined,
-    protocol: protocol === protocolAsked(target, look) ? undefined : protocol,
+    // Asking is a traced look-up: a route that needs nothing must not come anew with every BackendPolicy.
+    protocol: protocol === undefined || protocol === protocolAsked(target, look) ? undefined : protocol,
   };
   const key = clusterKey(target, variant);
   needs.set(key, { key, target, ...variant });
