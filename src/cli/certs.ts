@@ -50,8 +50,12 @@ function certificatesText({ store, certificates }: CertificateReport, shown: Sho
       ? ['No listener serves a certificate']
       : [formatTable(['LISTENER', 'PORT', 'HOST', 'SECRET', 'STATE', 'UNTIL', 'NEXT', 'FROM'], rows)]),
     ...failing.map(({ secret, error }) => paint(shown, 'red', `${secret}: ${error}`)),
-    ...(store?.state === 'away' ? [paint(shown, 'red', `The store is away: ${store.name}: ${store.reason}`)] : []),
+    ...storeLines(store, shown),
   ].join('\n');
+}
+
+export function storeLines(store: CertificateReport['store'], palette: Palette): string[] {
+  return store?.state === 'away' ? [paint(palette, 'red', `The store is away: ${store.name}: ${store.reason}`)] : [];
 }
 
 function sourceText({ source }: CertificateRow, cwd: string): string {

@@ -1,9 +1,10 @@
 /** A decision as a person reads it: a tree, in the order in which the request meets things. */
 import { grpcCodeName } from '../base/grpc-codes.ts';
+import { portKey } from '../ir/key.ts';
 import type { PlanFilter, PlanRetry } from '../ir/plan.ts';
 import type { BackendVerdict, CandidateVerdict, Decision, ListenerVerdict, RuleVerdict } from './decision.ts';
 import { paint, type Palette } from './paint.ts';
-import { placeText } from './plan-text.ts';
+import { percentText, placeText } from './plan-text.ts';
 
 /** Losers of one kind that are named; the rest is counted. */
 const SHOWN_MAX = 12;
@@ -103,7 +104,7 @@ function ruleLines(
       : [`  tunnel  ${idleMs === 0 ? 'may be silent for ever' : `ends after ${idleMs} ms of silence`}`]),
     ...(maxMs === undefined ? [] : [`  tunnel  ${maxMs === 0 ? 'may last for ever' : `ends after ${maxMs} ms`}`]),
     ...(retry === undefined ? [] : [`  retry   up to ${retry.attempts} more when ${retriedOn(retry)}`]),
-    ...mirrors.map(({ cluster, share }) => `  mirror  ${percent(share)} to ${cluster}`),
+    ...mirrors.map(({ cluster, share }) => `  mirror  ${percentText(share)} to ${cluster}`),
     ...backends.flatMap((backend) => backendLines(backend, options)),
   ];
 }
@@ -124,17 +125,13 @@ function backendLines(backend: BackendVerdict, { palette, cwd }: TextOptions): s
   const { cluster = 'invalid backend', share, weight, filters, endpoints, tls, invalid } = backend;
   const total = endpoints.reduce((sum, endpoint) => sum + endpoint.weight, 0);
   return [
-    `backend   ${cluster} gets ${percent(share)} (weight ${weight})${tls === undefined ? '' : `, TLS as ${tls}`}`,
+    `backend   ${cluster} gets ${percentText(share)} (weight ${weight})${tls === undefined ? '' : `, TLS as ${tls}`}`,
     ...(invalid === undefined ? [] : [paint(palette, 'red', `  answers an error: ${invalid}`)]),
     ...filterLines(filters, cwd),
     ...endpoints.map(
       ({ address, port, weight: own }) =>
-        `  endpoint ${address.includes(':') ? `[${address}]` : address}:${port} gets ${percent(total === 0 ? 0 : own / total)}`,
+        `  endpoint ${portKey(address, port)} gets ${percentText(total === 0 ? 0 : own / total)}`,
     ),
     ...(endpoints.length === 0 && invalid === undefined ? [paint(palette, 'red', '  no endpoint: answers 503')] : []),
   ];
-}
-
-function percent(share: number): string {
-  return `${Math.round(share * 1000) / 10}%`;
 }

@@ -1,7 +1,7 @@
 /** Pieces of a plan in few words, for tables and trees. */
 import { isAbsolute, relative } from 'node:path';
 import type { Position } from '../base/problem.ts';
-import type { PlanBackend, PlanMatch, PlanNamedMatch } from '../ir/plan.ts';
+import type { PlanMatch, PlanNamedMatch } from '../ir/plan.ts';
 
 /** `GET /cart/* x-version=2 ?lang=de`. Prefixes end in `/*`, expressions start with `~`. */
 export function matchText({ path, method, headers, query }: PlanMatch): string {
@@ -24,10 +24,27 @@ function namedText({ name, kind, value }: PlanNamedMatch): string {
   return kind === 'regex' ? `${name}~${value}` : `${name}=${value}`;
 }
 
-/** `Service/shop/web/80` and its weight, where there is more than one. */
-export function backendText({ target, weight }: PlanBackend, alone: boolean): string {
-  const name = target.kind === 'cluster' ? target.cluster : `invalid (${target.why})`;
-  return alone ? name : `${name} ${weight}`;
+/** What one backend of a route gets. */
+export interface BackendShare {
+  readonly cluster?: string;
+  /** Why its share goes nowhere. */
+  readonly invalid?: string;
+  readonly weight: number;
+}
+
+/** `Service/shop/web/80`, or each with its weight where there is more than one. */
+export function backendsText(backends: readonly BackendShare[]): string {
+  return backends
+    .map(({ cluster, invalid, weight }) => {
+      const name = cluster ?? `invalid (${invalid})`;
+      return backends.length === 1 ? name : `${name} ${weight}`;
+    })
+    .join(', ');
+}
+
+/** `33.3%`. @param share  0 to 1 */
+export function percentText(share: number): string {
+  return `${Math.round(share * 1000) / 10}%`;
 }
 
 /** `gateway/routes.yaml:12`, or a dash. @param cwd  files below it are named from there */

@@ -68,3 +68,34 @@ test('routes: --json has the same rows', async () => {
     at: { file: 'routes.yaml', line: 3, column: 1 },
   });
 });
+
+test('routes: of two routes below HTTP for one place and of one age, the one that counts comes first', async () => {
+  const tcp = (name: string): Plan['streams'][string] => ({
+    name: `${name}/0`,
+    createdMs: 1,
+    attach: [{ listener: 'Gateway/shop/edge/tcp', hosts: ['*'] }],
+    backends: [{ cluster: 'Service/shop/web/80', weight: 1 }],
+  });
+  const plan: Plan = {
+    ...PLAN,
+    listeners: { 'Gateway/shop/edge/tcp': { ...HTTP_LISTENER, stream: { kind: 'tcp' } } },
+    routes: {},
+    streams: { 'TCPRoute/shop/b': tcp('TCPRoute/shop/b'), 'TCPRoute/shop/a': tcp('TCPRoute/shop/a') },
+  };
+  const io = fakeIo({ answers: { 'http://127.0.0.1:9900/plan': { status: 200, body: JSON.stringify(plan) } } });
+  assert.equal(await runCommand(['routes', '--admin', '127.0.0.1:9900'], io), 0);
+  const rows = io.outLines.join('\n').split('\n').slice(1);
+  assert.deepEqual(
+    rows.map((row) => row.split(/ {2,}/)),
+    ['a', 'b'].map((name) => [
+      'Gateway/shop/edge/tcp',
+      '80',
+      '*',
+      'TCP',
+      `TCPRoute/shop/${name}/0`,
+      '-',
+      'Service/shop/web/80',
+      '-',
+    ]),
+  );
+});

@@ -1,7 +1,9 @@
 import type { About, CertificateReport, ProblemReport, Readiness, StatusList } from '../api/admin/view.ts';
 import { formatProblem } from '../base/problem.ts';
 import type { FleetStats } from '../control/fleet.ts';
+import { portKey } from '../ir/key.ts';
 import { ADMIN_DEFAULT, ADMIN_OPTION, readAdmin } from './admin.ts';
+import { storeLines } from './certs.ts';
 import { defineCommand, type Io, type Options, UsageError } from './command.ts';
 import { conditionRows } from './conditions.ts';
 import { paint, type Palette } from './paint.ts';
@@ -52,7 +54,6 @@ const VERSION_SHOWN = 12;
 
 function reportText(report: Report, palette: Palette): string {
   const { about, readiness, problems, endpoints, status: list, certificates } = report;
-  const { store } = certificates;
   const rows = conditionRows(list.items);
   return [
     `Fourways ${about.version} (pid ${about.pid}, Node.js ${about.node}) serves ${about.source} since ${about.startedAt}`,
@@ -60,7 +61,7 @@ function reportText(report: Report, palette: Palette): string {
     ...(problems.refused === undefined
       ? []
       : [paint(palette, 'red', `The newest configuration is not served: ${problems.refused}`)]),
-    ...(store?.state === 'away' ? [paint(palette, 'red', `The store is away: ${store.name}: ${store.reason}`)] : []),
+    ...storeLines(certificates.store, palette),
     ...problems.problems.map((problem) =>
       paint(palette, problem.level === 'error' ? 'red' : 'yellow', formatProblem(problem)),
     ),
@@ -82,7 +83,7 @@ function healthLines(endpoints: FleetStats['endpoints'], palette: Palette): stri
     list.flatMap(({ address, port, health }) => {
       if (health === undefined) return [];
       const shown = health === 'healthy' ? health : paint(palette, 'red', health);
-      return [[cluster, address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`, shown]];
+      return [[cluster, portKey(address, port), shown]];
     }),
   );
   return rows.length === 0 ? [] : ['', formatTable(['CLUSTER', 'ENDPOINT', 'HEALTH'], rows)];

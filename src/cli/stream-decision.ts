@@ -1,7 +1,10 @@
 /** What would become of a connection or datagram below HTTP: the same tables as in the proxy, nothing is sent. */
+import { portKey } from '../ir/key.ts';
 import type { Plan, PlanEndpoint, PlanListener, PlanStream } from '../ir/plan.ts';
 import { PortListeners } from '../proxy/listener-table.ts';
 import { HostMap } from '../proxy/host-map.ts';
+import { compareStreams } from '../proxy/stream-table.ts';
+import { percentText } from './plan-text.ts';
 
 export interface StreamQuestion {
   readonly protocol: 'tcp' | 'tls' | 'udp';
@@ -71,7 +74,7 @@ function isMeant(
   return named && bound.protocol === protocol && (bound.port === port || view.publicPort === port);
 }
 
-/** Those of the most specific name that takes `host`, the oldest first. */
+/** Those of the most specific name that takes `host`, the one that counts first. */
 function routesFor(plan: Plan, listener: string, host: string): [string, PlanStream][] {
   const byHost = new Map<string, [string, PlanStream][]>();
   for (const row of Object.entries(plan.streams)) {
@@ -80,8 +83,7 @@ function routesFor(plan: Plan, listener: string, host: string): [string, PlanStr
       for (const name of attached.hosts) byHost.set(name, [...(byHost.get(name) ?? []), row]);
     }
   }
-  const rows = HostMap.of(byHost).find(host) ?? [];
-  return rows.toSorted(([aKey, a], [bKey, b]) => a.createdMs - b.createdMs || (aKey < bKey ? -1 : 1));
+  return (HostMap.of(byHost).find(host) ?? []).toSorted(compareStreams);
 }
 
 function backendsOf(plan: Plan, { backends }: PlanStream): StreamDecision['backends'] {
@@ -127,9 +129,9 @@ function backendLines({
     proxyProtocol === undefined ? '' : `, PROXY ${proxyProtocol}`,
   ];
   return [
-    `backend   ${cluster ?? 'invalid backend'} gets ${Math.round(share * 1000) / 10}% (weight ${weight})${extras.join('')}`,
+    `backend   ${cluster ?? 'invalid backend'} gets ${percentText(share)} (weight ${weight})${extras.join('')}`,
     ...(invalid === undefined ? [] : [`  closed: ${invalid}`]),
-    ...endpoints.map(({ address, port }) => `  endpoint ${address.includes(':') ? `[${address}]` : address}:${port}`),
+    ...endpoints.map(({ address, port }) => `  endpoint ${portKey(address, port)}`),
     ...(endpoints.length === 0 && invalid === undefined ? ['  no endpoint: closed'] : []),
   ];
 }

@@ -10,8 +10,9 @@ export class StreamTable {
   private constructor(targets: ReadonlyMap<string, StreamTarget>) {
     this.#targets = targets;
     const rows = new Map<string, [string, StreamTarget][]>();
-    // Later ones are written over by earlier ones: of several for one host the oldest counts, then the first name.
-    for (const [, target] of [...targets].toSorted(newestFirst)) {
+    // Later ones are written over by earlier ones.
+    const lastFirst = [...targets].toSorted(([a, one], [b, other]) => compareStreams([b, other.plan], [a, one.plan]));
+    for (const [, target] of lastFirst) {
       for (const { listener, hosts } of target.plan.attach) {
         const own = rows.get(listener) ?? [];
         for (const host of hosts) own.push([host, target]);
@@ -48,6 +49,10 @@ export class StreamTable {
   }
 }
 
-function newestFirst([aKey, a]: [string, StreamTarget], [bKey, b]: [string, StreamTarget]): number {
-  return b.plan.createdMs - a.plan.createdMs || (aKey < bKey ? 1 : -1);
+/** Of several routes for one name the oldest counts, then the first by key: the one that counts comes first. */
+export function compareStreams(
+  [aKey, a]: readonly [string, PlanStream],
+  [bKey, b]: readonly [string, PlanStream],
+): number {
+  return a.createdMs - b.createdMs || (aKey < bKey ? -1 : 1);
 }
