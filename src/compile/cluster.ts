@@ -88,8 +88,9 @@ export function lowerCluster({ target, certificateOf, protocol, stream }: Cluste
   const findings: Finding[] = [];
   const asked = new Asked(target, look);
   const tls = clusterTls(target, { asked, certificateOf, stream, findings, look });
+  const spoken = protocol ?? protocolOf(target, asked);
   const cluster: PlanCluster = {
-    protocol: stream === undefined ? (protocol ?? protocolOf(target, asked)) : 'http1',
+    protocol: stream === undefined ? spoken : 'http1',
     ...(stream !== undefined && { stream }),
     ...proxyHeader(asked, stream, findings),
     endpoints:
@@ -97,7 +98,7 @@ export function lowerCluster({ target, certificateOf, protocol, stream }: Cluste
         ? serviceEndpoints(target, { look, findings, transport: stream === 'udp' ? 'UDP' : 'TCP' })
         : target.resource.spec.endpoints,
     ...(tls !== undefined && { tls: tls.tls }),
-    ...healthOf(asked.get('healthCheck'), protocol ?? protocolOf(target, asked)),
+    ...healthOf(asked, { spoken, stream, findings }),
     settings: clusterSettings(asked),
   };
   return {
@@ -212,9 +213,23 @@ function clusterTls(target: BackendTarget, work: TlsWork): TlsResult | undefined
   );
 }
 
-/** A call of gRPC needs HTTP/2: the same backend as others reach it over HTTP/1.1 is not asked. */
-function healthOf(check: HealthCheck | undefined, protocol: UpstreamProtocol): Pick<PlanCluster, 'health'> {
-  if (check === undefined || (check.type === 'grpc' && protocol === 'http1')) return {};
+interface HealthWork {
+  readonly spoken: UpstreamProtocol;
+  readonly stream: StreamProtocol | undefined;
+  readonly findings: Finding[];
+}
+
+function healthOf(asked: Asked, { spoken, stream, findings }: HealthWork): Pick<PlanCluster, 'health'> {
+  const claim = asked.claim('healthCheck');
+  if (claim === undefined) return {};
+  const check = claim.value as HealthCheck;
+  const message = whyUnasked(check, stream);
+  if (message !== undefined) {
+    findings.push(warning('policy.no-effect', claim.policy, { field: '/spec/healthCheck', message }));
+    return {};
+  }
+  // A call of gRPC needs HTTP/2: the same backend as others reach it over HTTP/1.1 is not asked.
+  if (check.type === 'grpc' && spoken === 'http1') return {};
   const ms = (text: string | undefined, otherwise: number): number =>
     text === undefined ? otherwise : (parseDuration(text) ?? otherwise);
   const pace = {
@@ -233,6 +248,13 @@ function healthOf(check: HealthCheck | undefined, protocol: UpstreamProtocol): P
         health: { kind: 'http', path: check.http?.path ?? '/', statuses: check.http?.statuses ?? [200], ...pace },
       };
   }
+}
+
+/** Why a backend of such routes cannot be asked in this way: a check that always fails would take it out. */
+function whyUnasked({ type }: HealthCheck, stream: StreamProtocol | undefined): string | undefined {
+  if (stream === 'udp') return 'Endpoints of a UDPRoute are not checked: datagrams say nothing of who takes them';
+  if (stream !== 'tls' || type === 'tcp') return undefined;
+  return `Endpoints that end the TLS of clients are not asked over ${type}, which would go to them without TLS: use type tcp`;
 }
 
 function withCertificate(tls: TrustView['tls'], certificate: NamedSecret | undefined): TlsResult {
