@@ -1,5 +1,5 @@
 /** All resources of one compile as tables, so that every pass finds by key and no pass walks them all. */
-import { GATEWAY_GROUP, OWN_GROUP } from '../resource/fields.ts';
+import { TARGET_GROUPS } from '../resource/fields.ts';
 import {
   type BackendPolicy,
   type BackendTLSPolicy,
@@ -274,18 +274,6 @@ function serviceOf({ metadata: { namespace, labels } }: EndpointSlice): string[]
   const name = labels[SERVICE_NAME_LABEL];
   return name === undefined ? [] : [resourceKey('Service', namespace, name)];
 }
-
-/** Groups of the kinds that a policy may target; `group` may be left out of a targetRef of ours. */
-export const TARGET_GROUPS: Readonly<Record<string, string>> = {
-  Gateway: GATEWAY_GROUP,
-  ListenerSet: GATEWAY_GROUP,
-  HTTPRoute: GATEWAY_GROUP,
-  GRPCRoute: GATEWAY_GROUP,
-  TCPRoute: GATEWAY_GROUP,
-  TLSRoute: GATEWAY_GROUP,
-  Service: '',
-  Backend: OWN_GROUP,
-};
 
 /** Keys of the targets, each once. Targets are in the namespace of their policy. */
 function targetsOf<P extends Policy | BackendPolicy | BackendTLSPolicy>({ spec, metadata }: P): Set<string> {

@@ -1,5 +1,6 @@
 /** Targets of policies: whether they exist, and whether the policy has a meaning there. */
 import { nearest } from '../base/problem.ts';
+import { TARGET_GROUPS } from '../resource/fields.ts';
 import {
   type BackendPolicy,
   type BackendTLSPolicy,
@@ -10,7 +11,7 @@ import {
 } from '../resource/resource.ts';
 import { error, type Finding } from './finding.ts';
 import type { Reason } from './listener.ts';
-import { isKind, type Look, lookUp, TARGET_GROUPS, targetKey } from './tables.ts';
+import { isKind, type Look, lookUp, targetKey } from './tables.ts';
 
 export type AnyPolicy = Policy | BackendPolicy | BackendTLSPolicy;
 

@@ -4,6 +4,18 @@ import { type Static, Type } from '../schema/schema.ts';
 export const GATEWAY_GROUP = 'gateway.networking.k8s.io';
 export const OWN_GROUP = 'fourways.io';
 
+/** Groups of the kinds that a policy may target; `group` may be left out of a targetRef of ours. */
+export const TARGET_GROUPS: Readonly<Record<string, string>> = {
+  Gateway: GATEWAY_GROUP,
+  ListenerSet: GATEWAY_GROUP,
+  HTTPRoute: GATEWAY_GROUP,
+  GRPCRoute: GATEWAY_GROUP,
+  TCPRoute: GATEWAY_GROUP,
+  TLSRoute: GATEWAY_GROUP,
+  Service: '',
+  Backend: OWN_GROUP,
+};
+
 const LABEL = '[a-z0-9](?:[-a-z0-9]*[a-z0-9])?';
 const SUBDOMAIN = `${LABEL}(?:\\.${LABEL})*`;
 

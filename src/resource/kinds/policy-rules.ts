@@ -2,7 +2,7 @@
 import { isIP } from 'node:net';
 import { isCidr } from '../../base/cidr.ts';
 import { parseDuration } from '../duration.ts';
-import { GATEWAY_GROUP, OWN_GROUP } from '../fields.ts';
+import { TARGET_GROUPS } from '../fields.ts';
 import type { Finding } from '../kind.ts';
 import { distinctReferences, finding, isAddress } from '../rules.ts';
 import type { BackendPolicySpec } from './backend-policy.ts';
@@ -133,17 +133,6 @@ function upstreamTLSRules(tls: UpstreamTLS | undefined): Finding[] {
   return [finding('/spec/tls/wellKnownCACertificates', message)];
 }
 
-const GROUP_OF: Readonly<Record<string, string>> = {
-  Gateway: GATEWAY_GROUP,
-  ListenerSet: GATEWAY_GROUP,
-  HTTPRoute: GATEWAY_GROUP,
-  GRPCRoute: GATEWAY_GROUP,
-  TCPRoute: GATEWAY_GROUP,
-  TLSRoute: GATEWAY_GROUP,
-  Service: '',
-  Backend: OWN_GROUP,
-};
-
 /** Targets through which tunnels go. */
 const CARRIES_TUNNELS: ReadonlySet<string> = new Set(['Gateway', 'ListenerSet', 'HTTPRoute', 'TCPRoute', 'TLSRoute']);
 
@@ -159,7 +148,7 @@ function tunnelRules(targetRefs: PolicySpec['targetRefs']): Finding[] {
 /** The kind of a target says its group; one that is written must be that one. */
 function groupRules(targets: readonly { readonly group?: string; readonly kind: string }[]): Finding[] {
   return targets.flatMap(({ group, kind }, i) => {
-    const wanted = GROUP_OF[kind];
+    const wanted = TARGET_GROUPS[kind];
     if (group === undefined || wanted === undefined || group === wanted) return [];
     return [finding(`/spec/targetRefs/${i}/group`, `Expected "${wanted}" with kind ${kind}, got "${group}"`)];
   });
