@@ -27,10 +27,25 @@ export function certificateFindings({ owner, spec, hostname, certificates }: Lis
   return findings;
 }
 
-export function doubtOf({ notBeforeMs, notAfterMs }: Life, nowMs: number): string | undefined {
-  if (notAfterMs <= nowMs) return `has expired on ${dayOf(notAfterMs)}`;
-  if (notBeforeMs > nowMs) return `is not valid before ${dayOf(notBeforeMs)}`;
-  return soonMs({ notBeforeMs, notAfterMs }) <= nowMs ? `expires on ${dayOf(notAfterMs)}` : undefined;
+export type Validity = 'valid' | 'expires-soon' | 'expired' | 'not-yet-valid';
+
+export function validityOf({ notBeforeMs, notAfterMs }: Life, nowMs: number): Validity {
+  if (notAfterMs <= nowMs) return 'expired';
+  if (notBeforeMs > nowMs) return 'not-yet-valid';
+  return soonMs({ notBeforeMs, notAfterMs }) <= nowMs ? 'expires-soon' : 'valid';
+}
+
+function doubtOf(life: Life, nowMs: number): string | undefined {
+  switch (validityOf(life, nowMs)) {
+    case 'valid':
+      return undefined;
+    case 'expires-soon':
+      return `expires on ${dayOf(life.notAfterMs)}`;
+    case 'expired':
+      return `has expired on ${dayOf(life.notAfterMs)}`;
+    case 'not-yet-valid':
+      return `is not valid before ${dayOf(life.notBeforeMs)}`;
+  }
 }
 
 /** When a certificate is about to end: a quarter of its life before, so that one of a few days is not always about to. */
@@ -43,7 +58,7 @@ interface Life {
   readonly notAfterMs: number;
 }
 
-/** The next time at which {@link doubtOf} says something else of a certificate in use, though nothing is edited. */
+/** The next time at which {@link validityOf} says something else of a certificate in use, though nothing is edited. */
 export function nextChangeMs({ gateways: { gateways, sets } }: Found, nowMs: number): number | undefined {
   let next: number | undefined;
   for (const { listeners } of [...gateways, ...sets]) {

@@ -1,8 +1,7 @@
 /** Every certificate of the plan, as an operator asks for it: where it is served, whose it is, and where it came from. */
 import { portKey } from '../ir/key.ts';
 import { describe, keyOf } from '../resource/resource.ts';
-import type { KeyPair } from './certificate.ts';
-import { doubtOf } from './certificate-check.ts';
+import { type Validity, validityOf } from './certificate-check.ts';
 import { placeOf } from './finding.ts';
 import type { Found } from './found.ts';
 import type { ListenerBase } from './listener.ts';
@@ -27,13 +26,7 @@ export interface ServedCertificate {
   readonly state: CertificateState;
 }
 
-export type CertificateState = 'valid' | 'expires-soon' | 'expired' | 'not-yet-valid' | 'awaited';
-
-function stateOf({ notBeforeMs, notAfterMs }: KeyPair, nowMs: number): CertificateState {
-  if (notAfterMs <= nowMs) return 'expired';
-  if (notBeforeMs > nowMs) return 'not-yet-valid';
-  return doubtOf({ notBeforeMs, notAfterMs }, nowMs) === undefined ? 'valid' : 'expires-soon';
-}
+export type CertificateState = Validity | 'awaited';
 
 export function servedCertificates({ gateways: { gateways, sets, ports } }: Found, nowMs: number): ServedCertificate[] {
   return [...gateways, ...sets].flatMap((base) => {
@@ -61,7 +54,16 @@ function certificatesOf(
     const at = ordered ? undefined : placeOf(secret, '');
     const { certificatePem, notBeforeMs, notAfterMs } = pair;
     const issuer = ordered ? describe(acme.issuer) : undefined;
-    return { secret: key, ...where, issuer, at, certificatePem, notBeforeMs, notAfterMs, state: stateOf(pair, nowMs) };
+    return {
+      secret: key,
+      ...where,
+      issuer,
+      at,
+      certificatePem,
+      notBeforeMs,
+      notAfterMs,
+      state: validityOf(pair, nowMs),
+    };
   });
   if (acme === undefined || served.some(({ secret }) => secret === acme.secret)) return served;
   const awaited = { certificatePem: undefined, notBeforeMs: undefined, notAfterMs: undefined, at: undefined };

@@ -1,6 +1,6 @@
 /** What the status of a listener says of its certificates: where one is ordered, and where time is running out. */
 import { describe, keyOf } from '../resource/resource.ts';
-import { doubtOf } from './certificate-check.ts';
+import { validityOf } from './certificate-check.ts';
 import { type Draft, fails, holds } from './condition.ts';
 import type { Certificate, ListenerBase } from './listener.ts';
 import type { StatusWork } from './status-item.ts';
@@ -18,7 +18,7 @@ export function certificateConditions(listener: ListenerBase, refused: string | 
   const { acme, certificates } = listener;
   if (refused !== undefined && isAwaiting(listener)) return [fails(TYPE, { reason: 'CannotOrder', message: refused })];
   if (acme !== undefined) return [orderedCondition(listener, work)];
-  const doubtful = certificates.find(({ pair }) => doubtOf(pair, work.nowMs) !== undefined);
+  const doubtful = certificates.find(({ pair }) => validityOf(pair, work.nowMs) !== 'valid');
   return doubtful === undefined ? [] : [validity(doubtful, work.nowMs)];
 }
 
@@ -46,16 +46,17 @@ function orderedCondition({ acme, certificates }: ListenerBase, work: StatusWork
 }
 
 function validity({ pair }: Certificate, nowMs: number): Draft {
-  const doubt = doubtOf(pair, nowMs);
   const message = `Valid until ${timeOf(pair.notAfterMs)}`;
-  if (doubt === undefined) return holds(TYPE, { reason: 'Valid', message });
-  if (pair.notAfterMs <= nowMs) {
-    return fails(TYPE, { reason: 'Expired', message: `Expired at ${timeOf(pair.notAfterMs)}` });
+  switch (validityOf(pair, nowMs)) {
+    case 'valid':
+      return holds(TYPE, { reason: 'Valid', message });
+    case 'expires-soon':
+      return holds(TYPE, { reason: 'ExpiresSoon', message });
+    case 'expired':
+      return fails(TYPE, { reason: 'Expired', message: `Expired at ${timeOf(pair.notAfterMs)}` });
+    case 'not-yet-valid':
+      return fails(TYPE, { reason: 'NotYetValid', message: `Not valid before ${timeOf(pair.notBeforeMs)}` });
   }
-  if (pair.notBeforeMs > nowMs) {
-    return fails(TYPE, { reason: 'NotYetValid', message: `Not valid before ${timeOf(pair.notBeforeMs)}` });
-  }
-  return holds(TYPE, { reason: 'ExpiresSoon', message });
 }
 
 /** RFC 3339 in whole seconds. */
