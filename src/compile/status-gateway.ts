@@ -121,7 +121,7 @@ class Entry {
           ? fails('Programmed', { ...listener.unresolved!, reason: 'Pending' })
           : holds('Programmed');
       case 'pending':
-        return fails('Programmed', PENDING);
+        return NOT_APPLIED;
       case 'failed':
         return fails('Programmed', { reason: 'Invalid', message: sockets.failure.message });
     }
@@ -135,7 +135,10 @@ class Entry {
   }
 }
 
-const PENDING: Reason = { reason: 'Pending', message: 'The proxies have not applied this configuration yet' };
+const NOT_APPLIED: Draft = fails('Programmed', {
+  reason: 'Pending',
+  message: 'The proxies have not applied this configuration yet',
+});
 
 function isAddressFault({ error }: PortFailure): boolean {
   return error === 'EADDRNOTAVAIL';
@@ -158,7 +161,7 @@ function socketsOf({ spec }: ListenerBase, { gateway, work }: EntryParts): Socke
  * of the object before goes on being true: nothing of it has been taken away.
  */
 function keepWhilePending(owner: Gateway | ListenerSet, draft: Draft, { memory }: StatusWork, part = ''): Draft {
-  if (draft.message !== PENDING.message) return draft;
+  if (draft !== NOT_APPLIED) return draft;
   const known = memory.recall(subjectOf(owner, part), draft.type);
   return known === undefined
     ? draft
@@ -192,7 +195,7 @@ function programmedOf(notAccepted: Reason | undefined, entries: readonly Entry[]
   if (worst !== undefined) {
     return fails(type, { reason: isAddressFault(worst) ? 'AddressNotUsable' : 'Invalid', message: worst.message });
   }
-  return valid.some(({ sockets }) => sockets.state === 'pending') ? fails(type, PENDING) : holds(type);
+  return valid.some(({ sockets }) => sockets.state === 'pending') ? NOT_APPLIED : holds(type);
 }
 
 /** GEP-91: letting clients in without a valid certificate must be seen. */
