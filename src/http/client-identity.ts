@@ -18,13 +18,10 @@ const NAMES: ReadonlySet<string> = new Set(['client-cert', 'client-cert-chain', 
  * @param which  `misspelt`: with an underscore, which CGI-like servers read as a hyphen and proxies of ours never write
  */
 export function dropClientIdentity(headers: Headers, which: 'all' | 'misspelt'): void {
-  const names = new Set<string>();
-  headers.forEach((name) => {
-    const lowerName = name.toLowerCase();
+  headers.deleteWhere((lowerName) => {
     const plain = lowerName.replaceAll('_', '-');
-    if (NAMES.has(plain) && (which === 'all' || plain !== lowerName)) names.add(lowerName);
+    return NAMES.has(plain) && (which === 'all' || plain !== lowerName);
   });
-  for (const name of names) headers.delete(name);
 }
 
 interface Written {

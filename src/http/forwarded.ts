@@ -192,13 +192,10 @@ function ipOfNode(node: string): string | undefined {
 const NODE_CHARS_MAX = 53;
 
 function dropForwarded(headers: Headers): void {
-  const names = new Set<string>();
-  headers.forEach((name) => {
-    const lowerName = name.toLowerCase();
+  headers.deleteWhere((lowerName) => {
     const isForwarded = lowerName === 'forwarded' || lowerName.startsWith('x-forwarded-');
-    if (isForwarded && lowerName !== 'x-forwarded-client-cert') names.add(lowerName);
+    return isForwarded && lowerName !== 'x-forwarded-client-cert';
   });
-  for (const name of names) headers.delete(name);
 }
 
 /** One element of RFC 7239 `Forwarded`. */

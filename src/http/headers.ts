@@ -68,11 +68,6 @@ export class Headers {
     for (let i = this.#find(lowerName, 0); i >= 0; i = this.#find(lowerName, i + STRIDE)) this.#at[i + 4] = HOP;
   }
 
-  /** Number of received lines, whatever became of them. */
-  get receivedCount(): number {
-    return this.#count;
-  }
-
   /** Value of the first line of this name. `lowerName` must be lower case. */
   get(lowerName: string): string | undefined {
     const i = this.#find(lowerName, 0);
@@ -129,6 +124,16 @@ export class Headers {
     for (let k = added.length - 2; k >= 0; k -= 2) if (added[k]!.toLowerCase() === lowerName) added.splice(k, 2);
   }
 
+  /** Takes out every end-to-end field whose name, in lower case, is `unwanted`. */
+  deleteWhere(unwanted: (lowerName: string) => boolean): void {
+    let names: Set<string> | undefined;
+    this.forEach((name) => {
+      const lowerName = name.toLowerCase();
+      if (unwanted(lowerName)) (names ??= new Set()).add(lowerName);
+    });
+    if (names !== undefined) for (const name of names) this.delete(name);
+  }
+
   /** Calls `visit` for each end-to-end line in order, edits included; names as they are written. */
   forEach(visit: (name: string, value: string) => void): void {
     const at = this.#at;
@@ -175,11 +180,6 @@ export class Headers {
     if (added !== undefined)
       for (let k = 0; k < added.length; k += 2) chars += added[k]!.length + added[k + 1]!.length + 4;
     return chars;
-  }
-
-  /** Whether a received line was removed or replaced. */
-  get edited(): boolean {
-    return this.#edited || this.#added !== undefined;
   }
 
   #lastLineEnd(): number {

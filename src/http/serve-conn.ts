@@ -45,7 +45,7 @@ class FirstBytes implements ServerConn {
     this.#draining = true;
     if (this.#conn !== undefined) this.#conn.drain();
     // A request may be on its way: HTTP/1.1 knows how to wait for it.
-    else this.#become('http/1.1', undefined);
+    else this.#become('http/1.1', this.#matched === 0 ? undefined : PREFACE.subarray(0, this.#matched));
   }
 
   destroy(): void {
@@ -63,7 +63,8 @@ class FirstBytes implements ServerConn {
     const whole = this.#matched === PREFACE.length;
     const { wheel, timeouts } = this.#options;
     if (!whole && at === bytes.length) {
-      if (timeouts.headMs > 0) wheel.arm(this.#timer, timeouts.headMs);
+      // Once, with the first of them: they are a head, however slowly they drip in.
+      if (timeouts.headMs > 0 && this.#matched === at) wheel.arm(this.#timer, timeouts.headMs);
       return;
     }
     const before = this.#matched - at;
@@ -79,8 +80,7 @@ class FirstBytes implements ServerConn {
     socket.off('end', this.#onEnd);
     socket.off('error', this.#onGone);
     socket.off('close', this.#onGone);
-    const before = this.#matched > 0 && early === undefined ? PREFACE.subarray(0, this.#matched) : early;
-    this.#conn = serveConn(wire, { ...options, early: before, onClosed: () => this.#gone() });
+    this.#conn = serveConn(wire, { ...options, early, onClosed: () => this.#gone() });
     if (this.#draining) this.#conn.drain();
   }
 

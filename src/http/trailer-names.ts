@@ -26,11 +26,8 @@ const NAMES: ReadonlySet<string> = new Set([
 
 /** Takes them out, in every spelling that some server reads as one of them: CGI-like ones read `x_y` like `x-y`. */
 export function dropHeadNames(trailers: Headers): void {
-  const names = new Set<string>();
-  trailers.forEach((name) => {
-    const lowerName = name.toLowerCase();
+  trailers.deleteWhere((lowerName) => {
     const plain = lowerName.replaceAll('_', '-');
-    if (NAMES.has(plain) || plain.startsWith('x-forwarded-')) names.add(lowerName);
+    return NAMES.has(plain) || plain.startsWith('x-forwarded-');
   });
-  for (const name of names) trailers.delete(name);
 }

@@ -53,22 +53,33 @@ interface WithHandle {
   _handle?: unknown;
 }
 
-/**
- * Takes over a socket that a server accepted with `pauseOnConnect` and that nobody has read from: Node offers `onread`
- * for outgoing sockets only, so the connection moves to a new socket object. Where the running Node does not let us,
- * the socket is returned as it is.
- */
+/** Takes over a socket that a server accepted with `pauseOnConnect` and that nobody has read from. */
 export function adoptAccepted(accepted: net.Socket): ReadingSocket {
+  const { intake, onread } = intakeOptions();
+  const socket = adoptHandle(accepted, onread);
+  if (socket !== undefined) return { socket, intake };
+  accepted.resume();
+  return { socket: accepted, intake: undefined };
+}
+
+/**
+ * Node offers `onread` for outgoing sockets only, so the connection moves to a new socket object.
+ *
+ * @param create  `paused`: nothing is read before `resume`
+ * @returns undefined where the running Node does not let us: the socket stays as it is
+ */
+export function adoptHandle(
+  accepted: net.Socket,
+  onread: net.OnReadOpts,
+  create: 'reading' | 'paused' = 'reading',
+): net.Socket | undefined {
   const holder = accepted as unknown as WithHandle;
   const handle = holder._handle;
-  if (!canAdopt(handle)) {
-    accepted.resume();
-    return { socket: accepted, intake: undefined };
-  }
-  const { intake, onread } = intakeOptions();
+  if (!canAdopt(handle)) return undefined;
   holder._handle = null;
-  const options = { handle, allowHalfOpen: true, readable: true, writable: true, onread };
-  return { socket: new net.Socket(options as net.SocketConstructorOpts), intake };
+  const pauseOnCreate = create === 'paused';
+  const options = { handle, allowHalfOpen: true, readable: true, writable: true, pauseOnCreate, onread };
+  return new net.Socket(options as net.SocketConstructorOpts);
 }
 
 function canAdopt(handle: unknown): boolean {

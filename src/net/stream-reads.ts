@@ -6,8 +6,8 @@
  * A piece is free again when nothing of it waits in the socket that it was written to. Nearly always that is at once: the
  * system takes it whole. Measured: docs/decisions/0031-streams-without-copies.md.
  */
-import net from 'node:net';
-import { type Intake, type ReadingSocket, sharedReadBuffer } from './read-buffer.ts';
+import type net from 'node:net';
+import { adoptHandle, type Intake, type ReadingSocket, sharedReadBuffer } from './read-buffer.ts';
 
 /** Of a piece: what the system is asked for at once. */
 const PIECE_BYTES = 128 * 1024;
@@ -97,28 +97,11 @@ export class StreamReads implements Intake {
   }
 }
 
-interface WithHandle {
-  _handle?: unknown;
-}
-
 /** As `adoptAccepted` of read-buffer.ts, for a connection that is passed on; nothing is read before `resume`. */
 export function adoptStream(accepted: net.Socket): ReadingSocket {
-  const holder = accepted as unknown as WithHandle;
-  const handle = holder._handle;
-  if (typeof handle !== 'object' || handle === null || !('useUserBuffer' in handle)) {
-    return { socket: accepted, intake: undefined };
-  }
   const reads = new StreamReads();
-  holder._handle = null;
-  const options = {
-    handle,
-    allowHalfOpen: true,
-    readable: true,
-    writable: true,
-    pauseOnCreate: true,
-    onread: reads.onread,
-  };
-  return { socket: new net.Socket(options as unknown as net.SocketConstructorOpts), intake: reads };
+  const socket = adoptHandle(accepted, reads.onread, 'paused');
+  return socket === undefined ? { socket: accepted, intake: undefined } : { socket, intake: reads };
 }
 
 const ignore = (): void => undefined;

@@ -2,12 +2,12 @@
  * TLS to an upstream: who it has to be, how we show who we are, and, when that
  * fails, why in words that an operator can act on.
  */
-import { createHash, X509Certificate } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import tls from 'node:tls';
 import { nameCovers, namesOf } from './certificate.ts';
-import { contextOptions, type KeyPair, type TlsPolicy } from './tls-contexts.ts';
+import { contextOptions, digest, type KeyPair, type TlsPolicy } from './tls-contexts.ts';
 
 /** `PlanClusterTls` (ir/plan.ts) fits as it is. */
 export interface UpstreamTlsPlan {
@@ -164,7 +164,7 @@ export class ClientContexts {
   get({ cas, policy }: Trust, certificate: KeyPair | undefined): tls.SecureContext {
     const { versionMin, versionMax, ciphers, curves } = policy;
     const spoken = [versionMin, versionMax, ciphers, curves];
-    const key = digest([...spoken, certificate?.certificatePem ?? '', certificate?.privateKeyPem ?? '', ...cas]);
+    const key = digest(...spoken, certificate?.certificatePem ?? '', certificate?.privateKeyPem ?? '', ...cas);
     const known = this.#contexts.get(key)?.deref();
     if (known !== undefined) return known;
     const context = tls.createSecureContext({
@@ -265,12 +265,6 @@ function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { code } = error as NodeJS.ErrnoException;
   return code ?? error.message;
-}
-
-function digest(parts: readonly string[]): string {
-  const hash = createHash('sha256');
-  for (const part of parts) hash.update(`${part.length} ${part}`);
-  return hash.digest('hex');
 }
 
 const ignore = (): void => undefined;

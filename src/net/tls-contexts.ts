@@ -260,7 +260,8 @@ function secretId(secret: KeyPair): string {
   return id;
 }
 
-function digest(...parts: readonly string[]): string {
+/** SHA-256, in hex, of the parts and where each ends. */
+export function digest(...parts: readonly string[]): string {
   const hash = createHash('sha256');
   for (const part of parts) hash.update(`${part.length} ${part}`);
   return hash.digest('hex');

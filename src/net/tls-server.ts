@@ -11,6 +11,7 @@ import type { Log } from '../base/log.ts';
 import { Timed, type TimerWheel } from '../base/timers.ts';
 import { type ClientCertificate, readClientCertificate } from './client-certificate.ts';
 import { type ClientHello, readClientHello } from './client-hello.ts';
+import { plainIp } from './read-buffer.ts';
 import type { TicketKeys } from './ticket-keys.ts';
 import {
   ACME_PROTOCOL,
@@ -138,7 +139,6 @@ export class PortTls {
           endUnread(secured);
           return done.onValidated();
         },
-        onValidated: ignore,
         onFailed: (failure, detail) => {
           this.#running--;
           metrics.handshakeFailed(failure);
@@ -186,7 +186,7 @@ interface HandshakeOptions {
   readonly timeoutMs: number;
   /** The ClientHello is here. */
   readonly onHello: (hello: ClientHello) => void;
-  readonly done: AcceptDone;
+  readonly done: Required<Omit<AcceptDone, 'onValidated'>>;
 }
 
 interface HandshakeTerms extends FoundContext {
@@ -208,7 +208,7 @@ class Handshake {
   constructor(options: HandshakeOptions) {
     this.#options = options;
     const { socket } = options;
-    this.peerIp = peerIpOf(socket);
+    this.peerIp = plainIp(socket.remoteAddress);
     this.#peerPort = socket.remotePort ?? 0;
     this.#timer = new Timed(() => this.fail('timeout', `No handshake within ${options.timeoutMs} ms`));
   }
@@ -289,12 +289,12 @@ class Handshake {
     socket.off('data', this.#onData);
     socket.pause();
     this.#serverName = hello.serverName;
-    const choice = done.choose?.(hello.serverName) ?? 'end';
+    const choice = done.choose(hello.serverName);
     if (choice === 'end') return onHello(hello);
     if (choice === 'refuse') return this.fail('unknown-name', hello.serverName || 'no server name');
     this.#detach();
     socket.off('error', ignore);
-    done.onPassed?.(this.#hello, hello.serverName);
+    done.onPassed(this.#hello, hello.serverName);
   };
 
   readonly #onEnd = (): void => this.fail('aborted', 'The client closed the connection');
@@ -339,12 +339,6 @@ function clientProblem(secured: tls.TLSSocket, shown: X509Certificate | undefine
   if (ssl?.verifyError === undefined) return 'The result of the verification is not known';
   const error = ssl.verifyError();
   return error === null || error === undefined ? undefined : `${error.code ?? 'invalid'}: ${error.message}`;
-}
-
-/** An IPv4 client on a dual-stack socket is named in IPv4. */
-function peerIpOf(socket: net.Socket): string {
-  const address = socket.remoteAddress ?? '';
-  return address.startsWith('::ffff:') ? address.slice(7) : address;
 }
 
 /** Nothing follows a validation, and what its client sends is not read (RFC 8737 section 3). */

@@ -111,11 +111,14 @@ export class AccessLog {
 
   /** Writes one line. Call it only after `gate.wants()` said so for this request. */
   write(entry: AccessEntry, gate: LogGate): void {
-    if (this.#buffer.length >= BUFFER_CHARS_MAX) {
-      this.#options.onDropped?.(1);
-      return;
-    }
+    if (this.#isFull()) return;
     this.#add(this.#line(entry, gate));
+  }
+
+  #isFull(): boolean {
+    const full = this.#buffer.length >= BUFFER_CHARS_MAX;
+    if (full) this.#options.onDropped?.(1);
+    return full;
   }
 
   #add(line: string): void {
@@ -127,10 +130,7 @@ export class AccessLog {
 
   /** A line of another kind, made by `line` of the time at which it began. The gate was asked before. */
   writeLine(durationMs: number, line: (time: string) => string): void {
-    if (this.#buffer.length >= BUFFER_CHARS_MAX) {
-      this.#options.onDropped?.(1);
-      return;
-    }
+    if (this.#isFull()) return;
     this.#add(line(this.#stamp.format(this.#options.clock.wallMs() - durationMs)));
   }
 
@@ -186,9 +186,7 @@ export class AccessLog {
     if (gate.keepsQuery && entry.query !== '') line += `,"query":${quote(entry.query, PATH_CHARS_MAX)}`;
     line += `,"status":${integer(entry.status)}`;
     if (entry.grpcStatus >= 0) line += `,"rpc_grpc_status_code":${integer(entry.grpcStatus)}`;
-    if (fault !== undefined) {
-      line += `,"fault":"${fault.code}","blame":"${fault.blame}","detail":${quote(fault.detail, DETAIL_CHARS_MAX)}`;
-    }
+    if (fault !== undefined) line += faultFields(fault);
     const names = this.#names;
     line += `,"rule":${names.quote(entry.rule)},"cluster":${names.quote(entry.cluster)}`;
     line += `,"endpoint":${names.quote(entry.endpoint)},"attempts":${integer(entry.attempts)}`;
@@ -337,6 +335,11 @@ export function isSecretName(lowerName: string): boolean {
 }
 
 /** `x-tenant` is logged as `header_x_tenant`. */
+/** What went wrong, as both kinds of line say it. */
+export function faultFields({ code, blame, detail }: Fault): string {
+  return `,"fault":"${code}","blame":"${blame}","detail":${quote(detail, DETAIL_CHARS_MAX)}`;
+}
+
 function headerField(name: string): string {
   return quote(`header_${name.replaceAll('-', '_')}`, HEADER_CHARS_MAX);
 }
@@ -345,7 +348,7 @@ const PATH_CHARS_MAX = 2_048;
 const HEADER_CHARS_MAX = 512;
 const DETAIL_CHARS_MAX = 1_024;
 /** Three names of Kubernetes with a kind: the longest key of a plan. */
-const NAME_CHARS_MAX = 1_024;
+export const NAME_CHARS_MAX = 1_024;
 const QUOTED_NAMES_MAX = 4_096;
 
 /** What must not stand in a line as it is: quotes, backslashes, control bytes, and all that is not ASCII. */

@@ -1,6 +1,6 @@
 /** The line of the access log for a connection or session below HTTP. */
 import type { Fault } from '../base/fault.ts';
-import { quote } from './access-log.ts';
+import { faultFields, NAME_CHARS_MAX, quote } from './access-log.ts';
 
 export interface StreamEntry {
   readonly protocol: 'tcp' | 'tls' | 'udp';
@@ -31,9 +31,7 @@ export function streamLine(time: string, entry: StreamEntry): string {
   const { fault } = entry;
   let line = `{"time":"${time}","protocol":"${entry.protocol}"`;
   if (entry.serverName !== '') line += `,"server_name":${quote(entry.serverName, NAME_CHARS_MAX)}`;
-  if (fault !== undefined) {
-    line += `,"fault":"${fault.code}","blame":"${fault.blame}","detail":${quote(fault.detail, NAME_CHARS_MAX)}`;
-  }
+  if (fault !== undefined) line += faultFields(fault);
   line += `,"rule":${quote(entry.route, NAME_CHARS_MAX)},"cluster":${quote(entry.cluster, NAME_CHARS_MAX)}`;
   line += `,"endpoint":${quote(entry.endpoint, NAME_CHARS_MAX)},"attempts":${entry.attempts}`;
   line += `,"listener":${quote(entry.listener, NAME_CHARS_MAX)}`;
@@ -43,6 +41,3 @@ export function streamLine(time: string, entry: StreamEntry): string {
   line += `,"connect_ms":${entry.connectMs.toFixed(3)},"duration_ms":${entry.durationMs.toFixed(3)}}\n`;
   return line;
 }
-
-/** Three names of Kubernetes with a kind: the longest key of a plan. */
-const NAME_CHARS_MAX = 1_024;

@@ -10,14 +10,12 @@ export class StreamMetrics {
   readonly opened: Counter;
   readonly bytesIn: Counter;
   readonly bytesOut: Counter;
-  readonly #metrics: WorkerMetrics;
-  readonly #ended = new Map<StreamEnd, Counter>();
-  #retired = false;
+  readonly #ended: CountersByReason<StreamEnd>;
 
   /** @param name  of the route, as in the plan */
   constructor(metrics: WorkerMetrics, name: string) {
-    this.#metrics = metrics;
     this.name = name;
+    this.#ended = new CountersByReason(metrics, 'fourways_streams_ended_total', name);
     this.open = metrics.gauge('fourways_streams_open', [name]);
     this.opened = metrics.counter('fourways_streams_opened_total', [name]);
     this.bytesIn = metrics.counter('fourways_stream_bytes_total', [name, 'in']);
@@ -25,20 +23,12 @@ export class StreamMetrics {
   }
 
   ended(end: StreamEnd): void {
-    let counter = this.#ended.get(end);
-    if (counter === undefined) {
-      const metric = 'fourways_streams_ended_total';
-      counter = this.#retired
-        ? (this.#metrics.overflow(metric) as Counter)
-        : this.#metrics.counter(metric, [this.name, end]);
-      this.#ended.set(end, counter);
-    }
-    counter.add(1);
+    this.#ended.add(end);
   }
 
   /** For TrafficMetrics. */
   retire(): void {
-    this.#retired = true;
+    this.#ended.retire();
   }
 }
 
@@ -51,14 +41,10 @@ export class DatagramMetrics {
   readonly sessionsOpened: Counter;
   readonly datagramsIn: Counter;
   readonly datagramsOut: Counter;
-  readonly #metrics: WorkerMetrics;
-  readonly #port: string;
-  readonly #dropped = new Map<DatagramDrop, Counter>();
-  #retired = false;
+  readonly #dropped: CountersByReason<DatagramDrop>;
 
   constructor(metrics: WorkerMetrics, port: string) {
-    this.#metrics = metrics;
-    this.#port = port;
+    this.#dropped = new CountersByReason(metrics, 'fourways_udp_datagrams_dropped_total', port);
     this.sessionsOpen = metrics.gauge('fourways_udp_sessions_open', [port]);
     this.sessionsOpened = metrics.counter('fourways_udp_sessions_opened_total', [port]);
     this.datagramsIn = metrics.counter('fourways_udp_datagrams_total', [port, 'in']);
@@ -66,18 +52,43 @@ export class DatagramMetrics {
   }
 
   dropped(why: DatagramDrop): void {
-    let counter = this.#dropped.get(why);
+    this.#dropped.add(why);
+  }
+
+  /** For TrafficMetrics. */
+  retire(): void {
+    this.#dropped.retire();
+  }
+}
+
+type ReasonMetric = 'fourways_streams_ended_total' | 'fourways_udp_datagrams_dropped_total';
+
+/** One counter for each reason that occurs; reasons are a closed list. */
+class CountersByReason<R extends string> {
+  readonly #metrics: WorkerMetrics;
+  readonly #metric: ReasonMetric;
+  readonly #owner: string;
+  readonly #counters = new Map<R, Counter>();
+  #retired = false;
+
+  constructor(metrics: WorkerMetrics, metric: ReasonMetric, owner: string) {
+    this.#metrics = metrics;
+    this.#metric = metric;
+    this.#owner = owner;
+  }
+
+  add(reason: R): void {
+    let counter = this.#counters.get(reason);
     if (counter === undefined) {
-      const metric = 'fourways_udp_datagrams_dropped_total';
       counter = this.#retired
-        ? (this.#metrics.overflow(metric) as Counter)
-        : this.#metrics.counter(metric, [this.#port, why]);
-      this.#dropped.set(why, counter);
+        ? (this.#metrics.overflow(this.#metric) as Counter)
+        : this.#metrics.counter(this.#metric, [this.#owner, reason]);
+      this.#counters.set(reason, counter);
     }
     counter.add(1);
   }
 
-  /** For TrafficMetrics. */
+  /** Its owner has left the plan: no new series for it. */
   retire(): void {
     this.#retired = true;
   }

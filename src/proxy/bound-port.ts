@@ -22,6 +22,7 @@ import { bindFailureOf, type ListeningPort, type ListeningPortOptions } from './
 import { readProxyIntake } from './proxy-intake.ts';
 import { RunningTunnel, type TunnelResult } from './run-tunnel.ts';
 import type { LivePort, PortView, Runtime } from './runtime.ts';
+import { SeldomWarn } from './seldom-warn.ts';
 import { type StreamClient, StreamExchange } from './stream-exchange.ts';
 
 export interface BoundPortOptions extends ListeningPortOptions {
@@ -30,9 +31,6 @@ export interface BoundPortOptions extends ListeningPortOptions {
 
 /** Connections that the kernel keeps until they are accepted. */
 const BACKLOG = 4_096;
-
-/** Lines of the log about clients of HTTP/2 are at least so far apart: a flood of them must not become one of lines. */
-const FAILURE_LINE_MS = 100;
 
 interface Served {
   readonly socket: Duplex;
@@ -56,11 +54,12 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
   /** When the drain is over; undefined before it has begun. */
   #drainEndMs: number | undefined;
   readonly #quiet = Promise.withResolvers<void>();
-  #saidMs = -Infinity;
+  readonly #warn: SeldomWarn;
 
   constructor(options: BoundPortOptions) {
     this.#options = options;
     this.runtime = options.runtime;
+    this.#warn = new SeldomWarn(options.runtime);
     this.view = options.view;
     this.planVersion = options.planVersion;
     this.tls = options.tls;
@@ -297,10 +296,7 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
 
   /** A line about a client, now and then: whoever misbehaves must not write our log. */
   #say(what: string, facts: { readonly client: string; readonly reason: string; readonly detail: string }): void {
-    const { wheel, log } = this.runtime;
-    if (wheel.nowMs - this.#saidMs < FAILURE_LINE_MS) return;
-    this.#saidMs = wheel.nowMs;
-    log.warn(what, { port: this.view.key, ...facts });
+    this.#warn.warn(what, { port: this.view.key, ...facts });
   }
 
   #onClosed(conn: ServerConn): void {

@@ -495,8 +495,9 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
   // --- ends --------------------------------------------------------------------------------------------------------
 
   #armWhole(delayMs: number): void {
-    const fault = (): Fault => new Fault('exchange.timeout', `Request did not finish in ${delayMs} ms`);
-    this.#timer = new Timed(() => this.onRequestFault(fault()));
+    this.#timer = new Timed(() =>
+      this.onRequestFault(new Fault('exchange.timeout', `Request did not finish in ${delayMs} ms`)),
+    );
     this.#port.runtime.wheel.arm(this.#timer, delayMs);
     this.#grpc?.armed(this.times.headMs + delayMs);
   }

@@ -81,6 +81,8 @@ export class GrpcCall implements ServerStream {
   #decoder: TextDecoder64 | undefined;
   #requestMeter: MessageMeter | undefined;
   #answerMeter: MessageMeter | undefined;
+  /** What the client gives the call. */
+  #askedMs: number | undefined;
   #deadlineMs = 0;
   #head: 'none' | 'begun' | 'swallow' = 'none';
   /** Of an answer that is over with its head, in gRPC-Web: they are the body. */
@@ -99,8 +101,9 @@ export class GrpcCall implements ServerStream {
     const { request } = this;
     // All lines together: of two, each server would believe another.
     const timeout = request.headers.combined('grpc-timeout');
-    if (timeout !== undefined && parseTimeout(timeout) === undefined) {
-      return new Fault('request.malformed', 'grpc-timeout is not valid');
+    if (timeout !== undefined) {
+      this.#askedMs = parseTimeout(timeout);
+      if (this.#askedMs === undefined) return new Fault('request.malformed', 'grpc-timeout is not valid');
     }
     if (grpc !== undefined) {
       this.#requestMeter = new MessageMeter(grpc.requestMessageBytesMax);
@@ -122,12 +125,11 @@ export class GrpcCall implements ServerStream {
     if (request.bodyLength > 0) request.bodyLength = -1;
   }
 
-  /** The time that the call may take: the least of the client's and `ownMs`. */
+  /** After {@link GrpcCall.enter}: the time that the call may take: the least of the client's and `ownMs`. */
   boundBy(ownMs: number | undefined): number | undefined {
-    const timeout = this.request.headers.get('grpc-timeout');
-    const asked = timeout === undefined ? undefined : parseTimeout(timeout);
-    if (asked === undefined) return ownMs;
-    return ownMs === undefined ? asked : Math.min(ownMs, asked);
+    const askedMs = this.#askedMs;
+    if (askedMs === undefined) return ownMs;
+    return ownMs === undefined ? askedMs : Math.min(ownMs, askedMs);
   }
 
   /** The deadline by the clock of the timer wheel. */

@@ -116,9 +116,5 @@ export function markAnswer(head: ResponseHead, seen: number, listener: ListenerV
 
 /** CGI-like servers read `x_y` like `x-y`, so such a name could pass for one that was checked. */
 export function dropUnderscoreNames(headers: Headers): void {
-  const names = new Set<string>();
-  headers.forEach((name) => {
-    if (name.includes('_')) names.add(name.toLowerCase());
-  });
-  for (const name of names) headers.delete(name);
+  headers.deleteWhere((lowerName) => lowerName.includes('_'));
 }

@@ -49,7 +49,6 @@ export function startMirrors(
 }
 
 export class Mirror implements ClientStreamEvents, ConnWaiter {
-  readonly answerSeen = 0;
   /** A copy changes nothing. */
   readonly upgrade = undefined;
   readonly #request: UpstreamRequest;

@@ -3,7 +3,7 @@ import type net from 'node:net';
 import { CidrSet } from '../base/cidr.ts';
 import { Timed, type TimerWheel } from '../base/timers.ts';
 import type { PlanProxyProtocol } from '../ir/plan.ts';
-import { PROXY_HEADER_BYTES_MAX, type ProxyHeader, type ProxyRead, readProxyHeader } from '../net/proxy-protocol.ts';
+import { type ProxyHeader, type ProxyRead, readProxyHeader } from '../net/proxy-protocol.ts';
 
 /** What became of a header, for metrics: a closed list. */
 export type ProxyResult = 'v1' | 'v2' | 'local' | 'absent' | ProxyRefusal;
@@ -69,10 +69,7 @@ export function readProxyIntake(socket: net.Socket, peerIp: string, options: Pro
   };
   const onData = (piece: Buffer): void => {
     bytes = bytes.length === 0 ? piece : Buffer.concat([bytes, piece]);
-    const read = readProxyHeader(bytes);
-    if (read.kind === 'more' && bytes.length > PROXY_HEADER_BYTES_MAX)
-      return refuse('malformed', 'The header is too long');
-    judge(read);
+    judge(readProxyHeader(bytes));
   };
   const onGone = (): void => refuse('aborted', 'The client closed the connection within its header');
   if (timeoutMs > 0) wheel.arm(timer, timeoutMs);

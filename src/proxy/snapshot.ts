@@ -68,10 +68,6 @@ export class Snapshot {
     return this.#listeners;
   }
 
-  rules(): Iterable<Rule> {
-    return this.#tables.rules();
-  }
-
   /**
    * The snapshot after `delta`; this one stays as it is.
    *

@@ -17,14 +17,12 @@ import type { DatagramMetrics, StreamEnd } from '../observe/stream-metrics.ts';
 import type { ListeningPort, ListeningPortOptions } from './listening-port.ts';
 import { bindFailureOf } from './listening-port.ts';
 import type { ListenerView, PortView, Runtime } from './runtime.ts';
+import { SeldomWarn } from './seldom-warn.ts';
 import type { StreamTarget } from './stream-target.ts';
 import type { Endpoint } from './upstream/endpoint.ts';
 
 /** Datagrams of a session that wait until its socket is connected, which takes no round trip. Beyond: dropped. */
 const EARLY_MAX = 16;
-
-/** Shortest time between two lines about what was dropped: whoever sends datagrams must not write our log. */
-const DROP_LINE_MS = 100;
 
 export class UdpPort implements ListeningPort {
   view: PortView;
@@ -36,13 +34,14 @@ export class UdpPort implements ListeningPort {
   readonly #sessions = new Map<string, UdpSession>();
   readonly #quiet = Promise.withResolvers<void>();
   #planVersion: string;
-  #saidMs = -DROP_LINE_MS;
+  readonly #warn: SeldomWarn;
   #draining = false;
   #closed = false;
 
   constructor(options: ListeningPortOptions) {
     this.#options = options;
     this.runtime = options.runtime;
+    this.#warn = new SeldomWarn(options.runtime);
     this.view = options.view;
     this.#planVersion = options.planVersion;
     this.metrics = options.runtime.metrics.datagrams(options.view.key);
@@ -158,12 +157,10 @@ export class UdpPort implements ListeningPort {
 
   #drop(why: Parameters<DatagramMetrics['dropped']>[0], from: dgram.RemoteInfo): undefined {
     this.metrics.dropped(why);
-    const { wheel, log } = this.runtime;
     // That a drain drops is what it was asked for.
-    if (why === 'draining' || wheel.nowMs - this.#saidMs < DROP_LINE_MS) return undefined;
-    this.#saidMs = wheel.nowMs;
+    if (why === 'draining') return undefined;
     const client = plainIp(from.address);
-    log.warn('A datagram of a new client was dropped', { port: this.view.key, client, reason: why });
+    this.#warn.warn('A datagram of a new client was dropped', { port: this.view.key, client, reason: why });
     return undefined;
   }
 

@@ -82,7 +82,8 @@ const STATE_SHIFT = 9;
 /** Next state of a step that meets EOS, which must not stand inside a string. */
 const BROKEN = 0xfff;
 const PADDING_BITS_MAX = 7;
-const STEPS = makeSteps();
+/** Made with the first string that is decoded: many processes never meet one. */
+let steps: Uint32Array | undefined;
 
 function makeSteps(): Uint32Array {
   const tree = makeTree();
@@ -92,7 +93,7 @@ function makeSteps(): Uint32Array {
   for (let node = 0; node < tree.length; node++) if (!order.includes(node)) order.push(node);
   const stateOf = new Map(order.map((node, state) => [node, state]));
 
-  const steps = new Uint32Array(order.length * 16);
+  const made = new Uint32Array(order.length * 16);
   for (const [state, start] of order.entries()) {
     for (let nibble = 0; nibble < 16; nibble++) {
       let node = start;
@@ -106,10 +107,10 @@ function makeSteps(): Uint32Array {
           node = 0;
         }
       }
-      steps[state * 16 + nibble] = ((node < 0 ? BROKEN : stateOf.get(node)!) << STATE_SHIFT) | gives;
+      made[state * 16 + nibble] = ((node < 0 ? BROKEN : stateOf.get(node)!) << STATE_SHIFT) | gives;
     }
   }
-  return steps;
+  return made;
 }
 
 /** Inner nodes, root first; a child is the number of a node, or the complement of a symbol. */
@@ -133,19 +134,20 @@ function makeTree(): [number, number][] {
  * @returns number of decoded bytes, or -1 when the code is broken: EOS inside, padding that is too long or not of ones
  */
 export function huffmanDecode(bytes: Uint8Array, from: number, to: number, into: Uint8Array): number {
+  const machine = (steps ??= makeSteps());
   const room = into.length;
   let state = 0;
   let length = 0;
   for (let i = from; i < to; i++) {
     const byte = bytes[i]!;
-    let step = STEPS[(state << 4) | (byte >>> 4)]!;
+    let step = machine[(state << 4) | (byte >>> 4)]!;
     if ((step & GIVES) !== 0) {
       if (length < room) into[length] = step;
       length++;
     }
     state = step >>> STATE_SHIFT;
     if (state === BROKEN) return -1;
-    step = STEPS[(state << 4) | (byte & 15)]!;
+    step = machine[(state << 4) | (byte & 15)]!;
     if ((step & GIVES) !== 0) {
       if (length < room) into[length] = step;
       length++;
