@@ -67,6 +67,11 @@ function routing(gateway: string): Line[] {
       want: /"service":"web-next".*"path":"\/search\?q=tea&engine=next"/,
     },
     {
+      shows: 'the same port speaks HTTP/2, and the service need not know',
+      command: `curl -s --http2-prior-knowledge -w '\\nHTTP/%{http_version}\\n' ${gateway}/orders`,
+      want: /"service":"orders"[^]*\nHTTP\/2\n/,
+    },
+    {
       shows: 'weights share 90 to 10: count what 100 requests say',
       command: `curl -s '${gateway}/canary?[1-100]' | grep -o '"service":"[a-z-]*"' | sort | uniq -c`,
       want: /\d+ "service":"web"\n *\d+ "service":"web-next"/,

@@ -179,6 +179,9 @@ function print(addresses: Addresses): void {
     console.log(`\n${title}`);
     for (const { shows, command } of lines) console.log(`  # ${shows}\n  ${command}`);
   }
+  console.log(
+    '\ngRPC, WebSocket, TCP, UDP, TLS, ACME … have an example each: npm run example -- NAME, see examples/README.md',
+  );
   console.log('\nCtrl-C stops it.\n');
 }
 
