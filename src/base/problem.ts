@@ -46,19 +46,11 @@ export function formatProblem(problem: Problem): string {
   return lines.join('\n');
 }
 
-/**
- * Problems of reading, then those of compiling what was read. That something does not exist is left out where it is
- * there and could not be read: the problem to solve is the one of the text, and the other would send people elsewhere.
- */
-export function withoutEchoes(read: readonly Problem[], compiled: readonly Problem[]): Problem[] {
-  const unread = new Set(
-    read.flatMap(({ level, resource }) => (level === 'error' && resource !== undefined ? [resource] : [])),
+/** Who is there and could not be read, as problems name them: that they do not exist is not the problem to solve. */
+export function unreadOf(problems: readonly Problem[]): ReadonlySet<string> {
+  return new Set(
+    problems.flatMap(({ level, resource }) => (level === 'error' && resource !== undefined ? [resource] : [])),
   );
-  const isEcho = ({ message }: Problem): boolean => {
-    const end = message.indexOf(' does not exist');
-    return end > 0 && unread.has(message.slice(0, end));
-  };
-  return [...read, ...(unread.size === 0 ? compiled : compiled.filter((problem) => !isEcho(problem)))];
 }
 
 /**

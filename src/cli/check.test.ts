@@ -73,6 +73,23 @@ test('check: what is there and cannot be read is not called missing', async () =
   assert.match(text, /Backend default\/web does not exist/);
 });
 
+test('check: a class that is there and cannot be read is not called missing by its Gateways', async () => {
+  const gatewayClass = `apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: { name: ours }
+spec: { controllerName: fourways.io/gateway-controller, controler: 1 }
+`;
+  const gateway = GATEWAY.replace('gatewayClassName: fourways', 'gatewayClassName: ours');
+  for (const other of ['', `---\n${gatewayClass.replace(', controler: 1', '').replace('ours', 'other')}`]) {
+    write({ 'gw/class.yaml': gatewayClass + other, 'gw/gateway.yaml': gateway });
+    const fake = io();
+    assert.equal(await runCommand(['check', 'gw'], fake), 1);
+    const text = [...fake.outLines, ...fake.errLines].join('\n');
+    assert.match(text, /Unknown field "controler".*\(GatewayClass ours, /);
+    assert.doesNotMatch(text, /does not exist/);
+  }
+});
+
 test('check: several paths are one configuration', async () => {
   write({ 'gateway.yaml': GATEWAY, 'routes.yaml': ROUTE, 'backends.yaml': BACKEND });
   const fake = io();

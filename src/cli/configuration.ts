@@ -1,7 +1,8 @@
 /** The configuration that a command is about: read and compiled by the code that `fourways up` runs. */
 import { resolve } from 'node:path';
-import { formatProblem, type Problem, withoutEchoes } from '../base/problem.ts';
+import { formatProblem, type Problem, unreadOf } from '../base/problem.ts';
 import { silentLog } from '../base/log.ts';
+import { NOTHING_ISSUED } from '../compile/acme.ts';
 import { type Compiled, Compiler } from '../compile/compile.ts';
 import type { Resource } from '../resource/resource.ts';
 import { openSource } from '../source/open-source.ts';
@@ -32,11 +33,9 @@ export async function readConfiguration(paths: readonly string[], io: Io): Promi
     bindDefault: '*',
     wallMs: () => io.clock.wallMs(),
   });
-  const compiled = compiler.compile(resources);
-  const problems = withoutEchoes(
-    loaded.flatMap((one) => one.problems),
-    compiled.problems,
-  );
+  const readProblems = loaded.flatMap((one) => one.problems);
+  const compiled = compiler.compile(resources, NOTHING_ISSUED, unreadOf(readProblems));
+  const problems = [...readProblems, ...compiled.problems];
   const isBroken = (level: Configuration['broken']): boolean => loaded.some(({ broken }) => broken === level);
   const broken = resources.length === 0 && isBroken('all') ? 'all' : isBroken('no') ? 'no' : 'some';
   return { resources, problems, compiled, broken };

@@ -70,6 +70,8 @@ export interface Compiled {
 /** Of results that depend on their key and on what they look up. */
 const NO_INPUTS: readonly unknown[] = [];
 
+const NOBODY: ReadonlySet<string> = new Set();
+
 /** What a cluster is made of; a change of anything else leaves all of them as they are. */
 const CLUSTER_TABLES = [
   'Backend',
@@ -115,10 +117,15 @@ export class Compiler {
   }
 
   /**
-   * @param issued  what came of the wishes of the compile before
    * @param resources  in the order of their files; of two with the same name the first counts
+   * @param issued  what came of the wishes of the compile before
+   * @param unread  who could not be read, as problems name them: `Gateway shop/edge`
    */
-  compile(resources: readonly Resource[], issued: Issued = NOTHING_ISSUED): Compiled {
+  compile(
+    resources: readonly Resource[],
+    issued: Issued = NOTHING_ISSUED,
+    unread: ReadonlySet<string> = NOBODY,
+  ): Compiled {
     const { controllerName } = this.#options;
     const inventory = takeInventory(resources, issued, this.#inventory);
     this.#inventory = inventory;
@@ -142,7 +149,7 @@ export class Compiler {
     const memory = this.#conditions;
     return {
       bundle,
-      problems: problemsOf(found, { shadows: this.#shadows.findings(), suggestions: this.#suggestions }),
+      problems: problemsOf(found, { shadows: this.#shadows.findings(), suggestions: this.#suggestions, unread }),
       made: { routes: this.#routes.made, clusters: this.#clusters.made },
       wishes: acme.wishes,
       nextChangeMs: nextChangeMs(found, this.#options.wallMs()),

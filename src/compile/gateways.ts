@@ -191,9 +191,9 @@ export function classOf(
   if (!anyClass && name === IMPLIED_CLASS) return { ours: true, gatewayClass: undefined };
   const hint = anyClass ? '' : `: use "${IMPLIED_CLASS}", or write a GatewayClass of controller ${controllerName}`;
   const message = `The Gateway is left out, because GatewayClass "${name}" does not exist${hint}`;
-  const absent = anyClass ? { absent: { kind: 'GatewayClass', namespace: '', name } } : {};
+  const absent = { kind: 'GatewayClass', namespace: '', name };
   return {
     ours: false,
-    finding: error('gateway.class', gateway, { field: '/spec/gatewayClassName', message, ...absent }),
+    finding: error('gateway.class', gateway, { field: '/spec/gatewayClassName', message, absent }),
   };
 }

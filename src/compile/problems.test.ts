@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { NOTHING_ISSUED } from './acme.ts';
 import { Compiler } from './compile.ts';
 import { PROBLEMS_MAX } from './problems.ts';
 import { resourcesIn } from './testing/many-routes.ts';
@@ -36,4 +37,14 @@ test('a problem can be written as JSON with its place', () => {
     field: '/spec/parentRefs/0',
     message: 'Gateway shop/gone does not exist',
   });
+});
+
+test('who is there and could not be read is not called missing', () => {
+  const compiler = new Compiler({ controllerName: 'a.test/b', bindDefault: '*', wallMs: () => 0 });
+  const resources = resourcesIn(orphan(1));
+  const said = (...unread: string[]): string[] =>
+    compiler.compile(resources, NOTHING_ISSUED, new Set(unread)).problems.map(({ message }) => message);
+  assert.deepEqual(said(), ['Gateway shop/gone does not exist', 'Service shop/gone does not exist']);
+  assert.deepEqual(said('Gateway shop/gone'), ['Service shop/gone does not exist']);
+  assert.deepEqual(said('Gateway gone', 'Service other/gone'), said());
 });

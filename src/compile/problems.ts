@@ -1,9 +1,9 @@
 /** The problems of a compile: the findings of all passes, each once, errors first. */
 import type { Problem } from '../base/problem.ts';
-import { keyOf } from '../resource/resource.ts';
+import { describeKey, keyOf, resourceKey } from '../resource/resource.ts';
 import type { Found } from './found.ts';
 import { streamShadows } from './stream-route.ts';
-import { type Finding, problemOf } from './finding.ts';
+import { type Absent, type Finding, problemOf } from './finding.ts';
 import type { Suggestions } from './suggestion.ts';
 import { findObject } from './tables.ts';
 
@@ -13,9 +13,11 @@ export const PROBLEMS_MAX = 1_000;
 export interface ProblemParts {
   readonly shadows: readonly Finding[];
   readonly suggestions: Suggestions;
+  /** Who could not be read. */
+  readonly unread: ReadonlySet<string>;
 }
 
-export function problemsOf(found: Found, { shadows, suggestions }: ProblemParts): Problem[] {
+export function problemsOf(found: Found, { shadows, suggestions, unread }: ProblemParts): Problem[] {
   const { tables } = found.inventory;
   suggestions.begin(tables);
   const seen = new Set<string>();
@@ -23,7 +25,9 @@ export function problemsOf(found: Found, { shadows, suggestions }: ProblemParts)
   const warnings: Finding[] = [];
   for (const findings of findingLists(found, shadows)) {
     for (const finding of findings) {
-      const { level, code, resource, field, message } = finding;
+      const { level, code, resource, field, message, absent } = finding;
+      // It is there: the problem to solve is the one of its text, and this one would send people elsewhere.
+      if (absent !== undefined && unread.has(describeAbsent(absent))) continue;
       const identity = `${keyOf(resource)}\n${field}\n${code}\n${message}`;
       if (seen.has(identity)) continue;
       seen.add(identity);
@@ -55,6 +59,10 @@ function findingLists(found: Found, shadows: readonly Finding[]): (readonly Find
   clusters.forEach(take);
   lists.push(shadows, streamShadows(streams));
   return lists;
+}
+
+function describeAbsent({ kind, namespace, name }: Absent): string {
+  return describeKey(resourceKey(kind, namespace, name));
 }
 
 function hinted(finding: Finding, suggestions: Suggestions): Finding {

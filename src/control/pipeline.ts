@@ -9,7 +9,7 @@
  */
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
-import { type Problem, withoutEchoes } from '../base/problem.ts';
+import type { Problem } from '../base/problem.ts';
 import type { Compiled } from '../compile/compile.ts';
 import type { ApplyResult } from '../ir/apply-result.ts';
 import { diffPlans } from '../ir/diff.ts';
@@ -132,7 +132,7 @@ export class Pipeline {
     const startMs = clock.nowMs();
     const compiled = await this.#compile(loaded);
     if ('reason' in compiled) return { kind: 'refused', reason: compiled.reason };
-    this.#setProblems(withoutEchoes(loaded.problems, compiled.problems));
+    this.#setProblems([...loaded.problems, ...compiled.problems]);
 
     const { bundle } = compiled;
     const before = this.#published;

@@ -4,14 +4,13 @@
  */
 import { join } from 'node:path';
 import type { CertificateProgress, Issued } from '../compile/acme.ts';
-import type { Compiled, Compiler } from '../compile/compile.ts';
+import type { Compiled } from '../compile/compile.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import { systemRandom } from '../base/random.ts';
 import type { Issuance } from '../acme/issuance.ts';
 import type { Outcome } from '../control/pipeline.ts';
 import type { WorkerMetrics } from '../observe/metrics.ts';
-import type { Resource } from '../resource/resource.ts';
 import type { Leadership } from '../store/leadership.ts';
 import type { Store, StoreStatus } from '../store/store.ts';
 
@@ -61,14 +60,14 @@ export class Issuing {
   }
 
   /** Compiles with what has been issued. Twice, where the first time shows that something is wanted that is here. */
-  async compile(compiler: Compiler, resources: readonly Resource[]): Promise<Compiled> {
-    const compiled = compiler.compile(resources, this.#issued());
+  async compile(compileWith: (issued: Issued | undefined) => Compiled): Promise<Compiled> {
+    const compiled = compileWith(this.#issued());
     if (this.#parts === undefined) {
       if (compiled.wishes.length === 0 || this.#broken !== undefined || this.#closed) return compiled;
       await this.#start();
     }
     const isOther = this.#parts?.issuance.want(compiled.wishes) === true;
-    return isOther ? compiler.compile(resources, this.#issued()) : compiled;
+    return isOther ? compileWith(this.#issued()) : compiled;
   }
 
   progressOf(secret: string): CertificateProgress | undefined {

@@ -12,7 +12,7 @@ import { type AdminServer, startAdmin } from '../api/admin/server.ts';
 import type { AdminView, ProblemReport, StatusList } from '../api/admin/view.ts';
 import { systemClock } from '../base/clock.ts';
 import type { Log, LogLevel } from '../base/log.ts';
-import { formatProblem } from '../base/problem.ts';
+import { formatProblem, unreadOf } from '../base/problem.ts';
 import { ownVersion } from '../cli/version.ts';
 import type { Compiled } from '../compile/compile.ts';
 import { Expiry } from '../control/expiry.ts';
@@ -134,8 +134,9 @@ export async function up(settings: UpSettings): Promise<Running> {
   );
   const stamper = new ConditionStamper(CLOCK, { bind, issuing });
   const pipeline: Pipeline = new Pipeline({
-    async compile({ resources }) {
-      const compiled = await issuing.compile(compiler, resources);
+    async compile({ resources, problems }) {
+      const unread = unreadOf(problems);
+      const compiled = await issuing.compile((issued) => compiler.compile(resources, issued, unread));
       return settings.relocation?.move(compiled) ?? compiled;
     },
     fleet,
