@@ -50,6 +50,7 @@ const NAMES: readonly Row[] = [
 ];
 
 const VALUES: readonly Row[] = [
+  ['a priority (RFC 9218)', get('Priority: u=1, i'), 'GET /a shop.test\npriority: u=1, i'],
   ['a value with NUL', get('x: 1\x002'), '400 request.malformed'],
   ['a value with CR', get('x: 1\r2'), '400 request.malformed'],
   ['a value with LF and a header', get('x: 1\nTransfer-Encoding: chunked'), '400 request.malformed'],

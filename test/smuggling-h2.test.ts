@@ -69,6 +69,7 @@ const NAMES: readonly Row[] = [
 ];
 
 const VALUES: readonly Row[] = [
+  ['a priority (RFC 9218)', withFields(['priority', 'u=1, i']), 'GET /a shop.test\npriority: u=1, i'],
   ['a value with CRLF and a second request', withFields(['x', `1\r\n\r\n${SECOND}`]), MALFORMED],
   ['a value with CRLF and a header', withFields(['x', '1\r\ntransfer-encoding: chunked']), MALFORMED],
   ['a value with CR', withFields(['x', '1\r2']), MALFORMED],

@@ -4,8 +4,11 @@ import { once } from 'node:events';
 import type http from 'node:http';
 import http2 from 'node:http2';
 import { test } from 'node:test';
+import { answerFor, Fault, FAULT_CODES } from '../base/fault.ts';
 import { cors } from '../filters/cors/filter.ts';
+import type { ServerStream } from '../http/stream.ts';
 import type { PlanRule } from '../ir/plan.ts';
+import { GrpcCall } from './grpc-call.ts';
 import { type Ask, call, message } from './testing/grpc-client.ts';
 import { clusterTo, Harness, LISTENER, routeOf, ruleTo, Upstream } from './testing/node-harness.ts';
 
@@ -375,4 +378,18 @@ test('grpc over HTTP/2: calls, gRPC-Web in both forms, faults, and a call that i
   assert.equal(cut.grpc, '');
   const bad = await callH2(proxy.port, 'application/grpc', message('hi', 9));
   assert.equal(bad.grpc, '13');
+});
+
+test('grpc: every fault of ours is an answer that is over with its head, with a status of gRPC and no more than its title', () => {
+  for (const code of FAULT_CODES) {
+    const grpcCall = new GrpcCall({} as ServerStream, 'grpc');
+    const { head, body } = grpcCall.faultAnswer(new Fault(code, '10.0.0.1 said no'), 'id-1');
+    const { grpc, title } = answerFor(code);
+    assert.ok(grpc >= 1 && grpc <= 16, `${code}: ${grpc}`);
+    assert.deepEqual([head.status, head.bodyLength, body.length], [200, 0, 0], code);
+    assert.equal(head.headers.get('content-type'), 'application/grpc');
+    assert.equal(head.headers.get('grpc-status'), String(grpc), code);
+    assert.equal(decodeURIComponent(head.headers.get('grpc-message')!), `${title} (${code})`);
+    assert.equal(head.headers.get('x-request-id'), 'id-1');
+  }
 });
