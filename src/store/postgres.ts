@@ -38,13 +38,14 @@ export interface Session extends Queries {
   close(): Promise<void>;
 }
 
-/** @param onEnd  called once when the session has ended, whoever ended it */
+/** @param onEnd  called once when the session has ended, whoever ended it; not for one that never began */
 export async function openSession(url: string, onEnd: (why: string) => void): Promise<Session> {
   const client = new pg.Client({ ...connectionOf(url), keepAlive: true });
   let why = 'the connection was closed';
   client.on('error', (error) => (why = error.message));
-  client.on('end', () => onEnd(why));
   await client.connect();
+  // The client ends too when the server refuses it, which whoever asked is told by the rejection.
+  client.on('end', () => onEnd(why));
   return { ...queriesOf(client), close: () => client.end() };
 }
 

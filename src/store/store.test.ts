@@ -10,7 +10,7 @@ import { silentLog } from '../base/log.ts';
 import type { Database } from './database.ts';
 import { migrate, STEPS } from './migrations.ts';
 import { openPglite } from './pglite.ts';
-import { openPostgres } from './postgres.ts';
+import { openPostgres, openSession, type Session } from './postgres.ts';
 import { Seal } from './seal.ts';
 import { Store, StoreAway, type StoreOptions, type StoreStatus } from './store.ts';
 import { Leadership } from './leadership.ts';
@@ -196,6 +196,33 @@ test('PostgreSQL that is killed is away and says so; back, it is open and one of
   assert.ok(first >= 0);
   for (const leadership of leaderships) await leadership.close();
   assert.deepEqual(leads, [false, false]);
+});
+
+test('a server that takes no more connections makes no leader; with room again it does', async () => {
+  await using watched = new Watched({ kind: 'postgres', url: server.url });
+  await watched.open();
+  const others: Session[] = [];
+  const ends: string[] = [];
+  const refusal = await (async () => {
+    // More than it was started with.
+    for (let i = 0; i < 50; i++) others.push(await openSession(server.url, (why) => ends.push(why)));
+  })().catch((error: unknown) => error);
+  assert.equal((refusal as { code?: string }).code, '53300');
+  assert.deepEqual(ends, [], 'a session that did not begin does not end');
+
+  const changes: boolean[] = [];
+  const led = Promise.withResolvers<void>();
+  const onChange = (leads: boolean): void => {
+    changes.push(leads);
+    if (leads) led.resolve();
+  };
+  const leadership = new Leadership({ store: watched.store, clock: systemClock, log: silentLog, onChange });
+  await new Promise((resolve) => systemClock.after(200, () => resolve(undefined)));
+  assert.deepEqual(changes, []);
+  await Promise.all(others.map((session) => session.close()));
+  await led.promise;
+  await leadership.close();
+  assert.deepEqual(changes, [true, false]);
 });
 
 test('a statement that is wrong is an error of its own: the store stays open', async () => {
