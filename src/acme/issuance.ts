@@ -310,8 +310,7 @@ export class Issuance {
       if (wish === undefined || holding === undefined || entry.running || entry.askAtMs > nowMs) continue;
       if (wish.issuer.renewBeforeMs !== undefined) continue;
       this.#asking = true;
-      const wallMs = (): number => clock.wallMs();
-      void askRenewalInfo(wish.issuer, holding.kept.chainPem, { userAgent, wallMs }).then(
+      void askRenewalInfo(wish.issuer, holding.kept.chainPem, { userAgent, clock }).then(
         ({ suggestion, askAgainMs }) => {
           this.#asking = false;
           if (entry.holding !== holding) return;

@@ -5,12 +5,14 @@ import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { makeCertificate } from '../net/testing/certificates.ts';
+import type { Clock } from '../base/clock.ts';
+import { ManualClock } from '../base/testing/manual-clock.ts';
 import { askRenewalInfo, certificateId, idOf } from './renewal-info.ts';
 
 const root = makeCertificate({ kind: 'ca', subject: 'Root' });
 const own = makeCertificate({ hosts: ['127.0.0.1'], issuer: root });
 const leaf = makeCertificate({ hosts: ['shop.test'], issuer: root });
-const NOW_MS = Date.parse('2027-01-01T00:00:00Z');
+const STILL = new ManualClock(Date.parse('2027-01-01T00:00:00Z'));
 const HOUR_MS = 3_600_000;
 
 test('certificateId: the example of RFC 9773 section 4.1', () => {
@@ -24,12 +26,16 @@ test('certificateId: the key of the issuer is found in the certificate', () => {
 });
 
 /** What is made of the answers of a server. */
-async function asked(answer: RequestListener, cas = [root.leafPem]): Promise<unknown> {
+async function asked(
+  answer: RequestListener,
+  cas = [root.leafPem],
+  { clock, pem }: { readonly clock: Clock; readonly pem: string } = { clock: STILL, pem: leaf.certificatePem },
+): Promise<unknown> {
   const server = createServer({ cert: own.certificatePem, key: own.privateKeyPem }, answer).listen(0, '127.0.0.1');
   await once(server, 'listening');
   try {
     const directory = `https://127.0.0.1:${(server.address() as AddressInfo).port}/dir`;
-    return await askRenewalInfo({ directory, cas }, leaf.certificatePem, { userAgent: 'test/1', wallMs: () => NOW_MS });
+    return await askRenewalInfo({ directory, cas }, pem, { userAgent: 'test/1', clock });
   } finally {
     server.closeAllConnections();
     server.close();
@@ -72,6 +78,11 @@ const ROWS: [rule: string, answer: RequestListener, want: unknown][] = [
   ['what is no window is none', serving('{"suggestedWindow":5}'), NOTHING],
   ['what is no JSON is none', serving('no'), NOTHING],
   ['an answer without end is none', serving(' '.repeat(100_000)), NOTHING],
+  [
+    'an answer that is cut short is none',
+    (_, response) => response.writeHead(200, { 'content-length': '100' }).write('{', () => response.destroy()),
+    NOTHING,
+  ],
   ['a server without ARI suggests nothing', (_, response) => response.end('{}'), NOTHING],
   ['one that fails suggests nothing', (_, response) => response.writeHead(500).end(), NOTHING],
 ];
@@ -83,4 +94,25 @@ for (const [rule, answer, want] of ROWS) {
 test('renewal info: a server that the bundle does not vouch for is not believed', async () => {
   const other = makeCertificate({ kind: 'ca', subject: 'Other' });
   assert.deepEqual(await asked(serving(WINDOW), [other.leafPem]), NOTHING);
+});
+
+test('renewal info: an answer that comes drop by drop is not waited for without end', async () => {
+  const clock = new ManualClock();
+  let drops = 0;
+  const answer: RequestListener = (_, response) => {
+    const drop = (): void => {
+      if (response.destroyed) return;
+      drops++;
+      clock.advance(1_000);
+      response.write(' ', () => setImmediate(drop));
+    };
+    drop();
+  };
+  assert.deepEqual(await asked(answer, [root.leafPem], { clock, pem: leaf.certificatePem }), NOTHING);
+  assert.ok(drops >= 30, `after ${drops} s`);
+  assert.equal(clock.pending, 0);
+});
+
+test('renewal info: what is no certificate is one that nothing is suggested for', async () => {
+  assert.deepEqual(await asked(serving(WINDOW), [root.leafPem], { clock: STILL, pem: 'no' }), NOTHING);
 });

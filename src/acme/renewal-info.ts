@@ -4,6 +4,7 @@
  */
 import { X509Certificate } from 'node:crypto';
 import { get } from 'node:https';
+import type { Clock } from '../base/clock.ts';
 import type { IssuerTerms } from '../compile/issuer.ts';
 import { readRetryAfter } from './retry-after.ts';
 
@@ -31,17 +32,18 @@ const ANSWER_MS_MAX = 30_000;
 export async function askRenewalInfo(
   { directory, cas }: Pick<IssuerTerms, 'directory' | 'cas'>,
   certificatePem: string,
-  { userAgent, wallMs }: { readonly userAgent: string; readonly wallMs: () => number },
+  { userAgent, clock }: { readonly userAgent: string; readonly clock: Clock },
 ): Promise<Answer> {
   const nothing: Answer = { suggestion: undefined, askAgainMs: ASK_MS };
-  const id = certificateId(certificatePem);
-  if (id === undefined) return nothing;
   try {
-    const { renewalInfo } = (await getJson(directory, { cas, userAgent })).body as { renewalInfo?: unknown };
+    const id = certificateId(certificatePem);
+    if (id === undefined) return nothing;
+    const how = { cas, userAgent, clock };
+    const { renewalInfo } = (await getJson(directory, how)).body as { renewalInfo?: unknown };
     if (typeof renewalInfo !== 'string' || !renewalInfo.startsWith('https://')) return nothing;
     // Some servers end it with the slash that is to come (RFC 9773 section 4.1).
-    const { body, retryAfter } = await getJson(`${renewalInfo.replace(/\/$/, '')}/${id}`, { cas, userAgent });
-    const waitMs = readRetryAfter(retryAfter, wallMs()) ?? ASK_MS;
+    const { body, retryAfter } = await getJson(`${renewalInfo.replace(/\/$/, '')}/${id}`, how);
+    const waitMs = readRetryAfter(retryAfter, clock.wallMs()) ?? ASK_MS;
     return { suggestion: suggestionIn(body), askAgainMs: Math.min(Math.max(waitMs, ASK_MS_MIN), ASK_MS_MAX) };
   } catch {
     return nothing;
@@ -83,33 +85,38 @@ function authorityKeyId(der: Buffer): Buffer | undefined {
   return der.subarray(start, start + length);
 }
 
-/** Servers refuse who does not say what they are (RFC 8555 section 6.1). */
-function getJson(
+interface How {
+  readonly cas: readonly string[];
+  /** Servers refuse who does not say what they are (RFC 8555 section 6.1). */
+  readonly userAgent: string;
+  readonly clock: Clock;
+}
+
+/** One answer, whole and in time: a server that sends it drop by drop would keep all others from being asked. */
+async function getJson(
   url: string,
-  { cas, userAgent }: { readonly cas: readonly string[]; readonly userAgent: string },
+  { cas, userAgent, clock }: How,
 ): Promise<{ readonly body: unknown; readonly retryAfter: unknown }> {
   const { promise, resolve, reject } = Promise.withResolvers<{ body: unknown; retryAfter: unknown }>();
   const trust = cas.length > 0 ? { ca: [...cas] } : {};
-  const call = get(
-    url,
-    { ...trust, headers: { 'user-agent': userAgent }, agent: false, timeout: ANSWER_MS_MAX },
-    (answer) => {
-      let text = '';
-      answer.setEncoding('utf8').on('data', (part: string) => {
-        text += part;
-        if (text.length > ANSWER_BYTES_MAX) call.destroy(new Error('The answer is too long'));
-      });
-      answer.on('end', () => {
-        if (answer.statusCode !== 200) return reject(new Error(`Status ${answer.statusCode}`));
-        try {
-          resolve({ body: JSON.parse(text), retryAfter: answer.headers['retry-after'] });
-        } catch (error) {
-          reject(error instanceof Error ? error : new Error(String(error)));
-        }
-      });
-    },
-  );
-  call.on('timeout', () => call.destroy(new Error('No answer in time')));
+  const call = get(url, { ...trust, headers: { 'user-agent': userAgent }, agent: false }, (answer) => {
+    let text = '';
+    answer.setEncoding('utf8').on('data', (part: string) => {
+      text += part;
+      if (text.length > ANSWER_BYTES_MAX) call.destroy(new Error('The answer is too long'));
+    });
+    // What is cut short is an error of the answer, not of the call.
+    answer.on('error', reject);
+    answer.on('end', () => {
+      if (answer.statusCode !== 200) return reject(new Error(`Status ${answer.statusCode}`));
+      try {
+        resolve({ body: JSON.parse(text), retryAfter: answer.headers['retry-after'] });
+      } catch (error) {
+        reject(error instanceof Error ? error : new Error(String(error)));
+      }
+    });
+  });
   call.on('error', reject);
-  return promise;
+  const cancel = clock.after(ANSWER_MS_MAX, () => call.destroy(new Error('No answer in time')));
+  return promise.finally(cancel);
 }

@@ -22,8 +22,6 @@ export interface PebbleOptions {
   readonly externalAccounts?: Readonly<Record<string, string>>;
   /** Share of good nonces that are refused, in percent. */
   readonly nonceReject?: number;
-  /** Share of valid authorizations that are used again, in percent. */
-  readonly authzReuse?: number;
 }
 
 export class Pebble implements AsyncDisposable {
@@ -80,21 +78,17 @@ export class Pebble implements AsyncDisposable {
 
   /** Starts it; what it knew before is forgotten, as it keeps everything in memory. */
   async resume(): Promise<void> {
-    const { names, nonceReject = 0, authzReuse = 0 } = this.#options;
+    const { names, nonceReject = 0 } = this.#options;
     const [, , dns, dnsManagement] = this.#ports;
     const dnsOnly = `-http01= -https01= -tlsalpn01= -management=${HOST}:${dnsManagement}`.split(' ');
     this.#spawn('pebble-challtestsrv', [`-dns01=${HOST}:${dns}`, `-defaultIPv4=${names}`, '-defaultIPv6=', ...dnsOnly]);
     this.#spawn('pebble', ['-config', join(this.#dir, 'config.json'), '-dnsserver', `${HOST}:${dns}`], {
       PEBBLE_VA_NOSLEEP: '1',
       PEBBLE_WFE_NONCEREJECT: String(nonceReject),
-      PEBBLE_AUTHZREUSE: String(authzReuse),
+      // Each order is validated anew.
+      PEBBLE_AUTHZREUSE: '0',
     });
     await this.#ready();
-  }
-
-  /** Everything that it said, for messages of failing tests and for what it counted. */
-  get output(): string {
-    return this.#said;
   }
 
   /** How often it said this. */
@@ -110,7 +104,7 @@ export class Pebble implements AsyncDisposable {
       (answer) => {
         let text = '';
         answer.setEncoding('utf8').on('data', (part: string) => (text += part));
-        answer.on('end', () => resolve(text));
+        answer.on('end', () => resolve(text)).on('error', reject);
       },
     );
     call.on('error', reject).end();
