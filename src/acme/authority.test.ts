@@ -2,16 +2,16 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
-import { createServer } from 'node:https';
+import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
+import type { TLSSocket } from 'node:tls';
 import type { IssuerTerms } from '../compile/issuer.ts';
 import { makeCertificate } from '../net/testing/certificates.ts';
 import { Authority } from './authority.ts';
 import { AcmeRefusal } from './refusal.ts';
 
 const root = makeCertificate({ kind: 'ca', subject: 'Root' });
-const own = makeCertificate({ hosts: ['127.0.0.1'], issuer: root });
 const NOW_MS = Date.parse('2027-01-01T00:00:00Z');
 
 interface Asked {
@@ -21,13 +21,44 @@ interface Asked {
   readonly agents: ReadonlySet<string | undefined>;
 }
 
-/** Signs in at a server that is good until an order is asked for, which `answer` deals with. */
-async function orderFrom(answer: RequestListener, terms: Partial<IssuerTerms> = {}): Promise<Asked> {
-  let orders = 0;
-  const agents = new Set<string | undefined>();
-  const serve = (request: IncomingMessage, response: ServerResponse): void => {
+/** A server that is good until an order is asked for, which `answer` deals with. */
+class AcmeServer implements Disposable {
+  readonly agents = new Set<string | undefined>();
+  readonly server: Server;
+  orders = 0;
+
+  constructor(answer: RequestListener) {
+    const own = makeCertificate({ hosts: ['127.0.0.1'], issuer: root });
+    const serve: RequestListener = (request, response) => this.#serve(request, response, answer);
+    this.server = createServer({ cert: own.certificatePem, key: own.privateKeyPem }, serve).listen(0, '127.0.0.1');
+  }
+
+  /** An authority that is this server. */
+  async authority(terms: Partial<IssuerTerms> = {}): Promise<Authority> {
+    if (!this.server.listening) await once(this.server, 'listening');
+    const directory = `https://127.0.0.1:${(this.server.address() as AddressInfo).port}/dir`;
+    return new Authority({
+      terms: {
+        directory,
+        cas: [root.leafPem],
+        email: undefined,
+        externalAccount: undefined,
+        termsAgreed: true,
+        ...terms,
+      } as IssuerTerms,
+      userAgent: 'fourways/test',
+      wallMs: () => NOW_MS,
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.server.closeAllConnections();
+    this.server.close();
+  }
+
+  #serve(request: IncomingMessage, response: ServerResponse, answer: RequestListener): void {
     const home = `https://${request.headers.host}`;
-    agents.add(request.headers['user-agent']);
+    this.agents.add(request.headers['user-agent']);
     response.setHeader('replay-nonce', 'nonce');
     if (request.url === '/dir') {
       response.end(
@@ -35,35 +66,21 @@ async function orderFrom(answer: RequestListener, terms: Partial<IssuerTerms> = 
       );
     } else if (request.url === '/account') response.writeHead(201, { location: `${home}/account/1` }).end('{}');
     else if (request.url === '/order') {
-      orders++;
+      this.orders++;
       answer(request, response as never);
     } else response.end();
-  };
-  const server = createServer({ cert: own.certificatePem, key: own.privateKeyPem }, serve).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const directory = `https://127.0.0.1:${(server.address() as AddressInfo).port}/dir`;
-  const authority = new Authority({
-    terms: {
-      directory,
-      cas: [root.leafPem],
-      email: undefined,
-      externalAccount: undefined,
-      termsAgreed: true,
-      ...terms,
-    } as IssuerTerms,
-    userAgent: 'fourways/test',
-    wallMs: () => NOW_MS,
-  });
-  try {
+  }
+}
+
+/** Signs in and asks for an order. */
+async function orderFrom(answer: RequestListener, terms: Partial<IssuerTerms> = {}): Promise<Asked> {
+  using server = new AcmeServer(answer);
+  using authority = await server.authority(terms);
+  const error = await (async () => {
     await authority.begin(undefined);
     await authority.order(['shop.test'], undefined);
-    return { error: undefined, orders, agents };
-  } catch (error) {
-    return { error, orders, agents };
-  } finally {
-    server.closeAllConnections();
-    server.close();
-  }
+  })().catch((caught: unknown) => caught);
+  return { error, orders: server.orders, agents: server.agents };
 }
 
 function problem(
@@ -146,8 +163,31 @@ test('authority: a server that the bundle does not vouch for is not spoken to', 
   assert.match(String(error), /certificate/);
 });
 
+test('authority: of two at one host, each counts by the roots of its own', async () => {
+  using server = new AcmeServer(problem(429, 'rateLimited'));
+  using one = await server.authority();
+  using two = await server.authority({ cas: [makeCertificate({ kind: 'ca', subject: 'Other' }).leafPem] });
+  using third = await server.authority({ cas: [] });
+  await one.begin(undefined);
+  await assert.rejects(two.begin(undefined), /certificate/);
+  await assert.rejects(third.begin(undefined), /certificate/);
+  await assert.rejects(one.order(['shop.test'], undefined), AcmeRefusal);
+});
+
+test('authority: its connections end with it', async () => {
+  using server = new AcmeServer(problem(429, 'rateLimited'));
+  const authority = await server.authority();
+  let socket!: TLSSocket;
+  server.server.on('secureConnection', (latest: TLSSocket) => (socket = latest));
+  await authority.begin(undefined);
+  assert.equal(socket.destroyed, false, 'kept for the next question');
+  const closed = once(socket, 'close');
+  authority[Symbol.dispose]();
+  await closed;
+});
+
 test('authority: one that nobody answers for is said in the words of the system', async () => {
   const terms = { directory: 'https://127.0.0.1:1/dir', cas: [], termsAgreed: true } as unknown as IssuerTerms;
-  const authority = new Authority({ terms, userAgent: 'fourways/test', wallMs: () => NOW_MS });
+  using authority = new Authority({ terms, userAgent: 'fourways/test', wallMs: () => NOW_MS });
   await assert.rejects(authority.begin(undefined), /ECONNREFUSED/);
 });

@@ -3,6 +3,7 @@
  * library speaks JWS, nonces and CSRs; when to ask again, for how long, and what an
  * error means is decided here and in order.ts.
  */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { Agent } from 'node:https';
 import acme from 'acme-client';
 import type { IssuerTerms } from '../compile/issuer.ts';
@@ -19,8 +20,8 @@ const ANSWER_MS_MAX = 30_000;
 
 const ERROR_PREFIX = 'urn:ietf:params:acme:error:';
 
-/** The library has one HTTP client for all servers, so what concerns one of them is found by where it is. */
-const agents = new Map<string, Agent>();
+/** The library has one HTTP client for all servers: what it does on behalf of an authority goes out by the agent of that one. */
+const agents = new AsyncLocalStorage<Agent | undefined>();
 /** Of answers that say when to ask again, by their body. */
 const retryAfter = new WeakMap<object, number>();
 let prepared = false;
@@ -38,7 +39,7 @@ function prepare(userAgent: string, wallMs: () => number): void {
   axios.defaults.maxRedirects = 0;
   axios.defaults.headers.common['User-Agent'] = userAgent;
   axios.interceptors.request.use((config) => {
-    const agent = agents.get(new URL(config.url!).host);
+    const agent = agents.getStore();
     if (agent !== undefined) config.httpsAgent = agent;
     return config;
   });
@@ -80,22 +81,30 @@ export interface AuthorityOptions {
   wallMs(): number;
 }
 
-export class Authority {
+/** For one order: its connections end with it. */
+export class Authority implements Disposable {
   readonly #terms: IssuerTerms;
+  readonly #agent: Agent | undefined;
   #client: acme.Client | undefined;
 
   constructor(options: AuthorityOptions) {
     this.#terms = options.terms;
     prepare(options.userAgent, () => options.wallMs());
-    const { cas, directory } = options.terms;
-    const { host } = new URL(directory);
+    const { cas } = options.terms;
     // Where the operator names the roots, no other counts.
-    if (cas.length > 0) agents.set(host, new Agent({ ca: [...cas], keepAlive: true }));
-    else agents.delete(host);
+    if (cas.length > 0) this.#agent = new Agent({ ca: [...cas], keepAlive: true });
+  }
+
+  [Symbol.dispose](): void {
+    this.#agent?.destroy();
   }
 
   /** Signs in, or makes an account. @returns the account as it is to be kept */
-  async begin(kept: Account | undefined): Promise<Account> {
+  begin(kept: Account | undefined): Promise<Account> {
+    return agents.run(this.#agent, () => this.#begin(kept));
+  }
+
+  async #begin(kept: Account | undefined): Promise<Account> {
     const { directory, email, externalAccount: binding, termsAgreed } = this.#terms;
     const key = kept?.key ?? (await acme.crypto.createPrivateEcdsaKey()).toString();
     const client = new acme.Client({
@@ -124,16 +133,16 @@ export class Authority {
   /** @param replaces  id of the certificate that this one is to follow (RFC 9773 section 5); undefined for none */
   order(hostnames: readonly string[], replaces: string | undefined): Promise<Order> {
     const identifiers = hostnames.map((value) => ({ type: 'dns', value }));
-    return this.#signedIn.createOrder({ identifiers, ...(replaces !== undefined && { replaces }) });
+    return this.#ask((client) => client.createOrder({ identifiers, ...(replaces !== undefined && { replaces }) }));
   }
 
   authorizations(order: Order): Promise<Authorization[]> {
-    return this.#signedIn.getAuthorizations(order);
+    return this.#ask((client) => client.getAuthorizations(order));
   }
 
   /** RFC 8555 section 8.1. */
   keyAuthorization(challenge: Challenge): Promise<string> {
-    return this.#signedIn.getChallengeKeyAuthorization(challenge);
+    return this.#ask((client) => client.getChallengeKeyAuthorization(challenge));
   }
 
   /** The certificate that answers tls-alpn-01 (RFC 8737 section 3), and its key. */
@@ -146,11 +155,11 @@ export class Authority {
   }
 
   async validate(challenge: Challenge): Promise<void> {
-    await this.#signedIn.completeChallenge(challenge);
+    await this.#ask((client) => client.completeChallenge(challenge));
   }
 
   reload(order: Order): Promise<Order> {
-    return this.#signedIn.getOrder(order);
+    return this.#ask((client) => client.getOrder(order));
   }
 
   /** @returns the order, and the new key of the certificate */
@@ -159,17 +168,18 @@ export class Authority {
     hostnames: readonly string[],
   ): Promise<{ readonly order: Order; readonly privateKeyPem: string }> {
     const [key, csr] = await acme.crypto.createCsr({ altNames: [...hostnames] }, await newKey(this.#terms.keyType));
-    return { order: await this.#signedIn.finalizeOrder(order, csr), privateKeyPem: key.toString() };
+    return { order: await this.#ask((client) => client.finalizeOrder(order, csr)), privateKeyPem: key.toString() };
   }
 
   /** PEM chain, leaf first. */
   certificate(order: Order): Promise<string> {
-    return this.#signedIn.getCertificate(order);
+    return this.#ask((client) => client.getCertificate(order));
   }
 
-  get #signedIn(): acme.Client {
-    if (this.#client === undefined) throw new RangeError('Cannot order: not signed in');
-    return this.#client;
+  #ask<T>(question: (client: acme.Client) => Promise<T>): Promise<T> {
+    const client = this.#client;
+    if (client === undefined) throw new RangeError('Cannot order: not signed in');
+    return agents.run(this.#agent, () => question(client));
   }
 }
 

@@ -339,10 +339,11 @@ export class Issuance {
     try {
       // Loaded with the first order: most starts find everything held.
       const [{ Authority }, { runOrder }] = await Promise.all([import('./authority.ts'), import('./order.ts')]);
+      using authority = new Authority({ terms: wish.issuer, userAgent, wallMs: () => clock.wallMs() });
       const pair = await runOrder({
         wish,
         favourite: this.#favouriteOf(entry, wish),
-        authority: new Authority({ terms: wish.issuer, userAgent, wallMs: () => clock.wallMs() }),
+        authority,
         account: await this.#records.account(account),
         replaces: this.#replacedBy(entry),
         clock,
