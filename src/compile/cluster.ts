@@ -8,11 +8,11 @@ import type {
   PlanEndpoint,
   UpstreamProtocol,
 } from '../ir/plan.ts';
-import { parseDuration } from '../resource/duration.ts';
+import { durationOr } from '../resource/duration.ts';
 import type { HealthCheck } from '../resource/kinds/backend-policy.ts';
 import type { UpstreamTLS } from '../resource/kinds/backend.ts';
 import { type Backend, type BackendPolicy, describe, keyOf, type Service } from '../resource/resource.ts';
-import { parseSize } from '../resource/size.ts';
+import { sizeOr } from '../resource/size.ts';
 import {
   backendTargetKeys,
   type BackendTarget,
@@ -230,11 +230,9 @@ function healthOf(asked: Asked, { spoken, stream, findings }: HealthWork): Pick<
   }
   // A call of gRPC needs HTTP/2: the same backend as others reach it over HTTP/1.1 is not asked.
   if (check.type === 'grpc' && spoken === 'http1') return {};
-  const ms = (text: string | undefined, otherwise: number): number =>
-    text === undefined ? otherwise : (parseDuration(text) ?? otherwise);
   const pace = {
-    intervalMs: ms(check.interval, HEALTH_PACE.intervalMs),
-    timeoutMs: ms(check.timeout, HEALTH_PACE.timeoutMs),
+    intervalMs: durationOr(check.interval, HEALTH_PACE.intervalMs),
+    timeoutMs: durationOr(check.timeout, HEALTH_PACE.timeoutMs),
     unhealthyAfter: check.unhealthyAfter ?? HEALTH_PACE.unhealthyAfter,
     healthyAfter: check.healthyAfter ?? HEALTH_PACE.healthyAfter,
   };
@@ -318,21 +316,15 @@ function serviceEndpoints(
 
 function clusterSettings(asked: Asked): PlanClusterSettings {
   const defaults = CLUSTER_SETTINGS;
-  const ms = (name: 'connectTimeout' | 'idleTimeout' | 'keepAlive', otherwise: number): number => {
-    const text = asked.get(name);
-    return text === undefined ? otherwise : (parseDuration(text) ?? otherwise);
-  };
-  const headerBytes = asked.get('headerBytesMax');
   const budgetPercent = asked.get('retryBudgetPercent');
   return {
-    connectMs: ms('connectTimeout', defaults.connectMs),
-    idleMs: ms('idleTimeout', defaults.idleMs),
-    keepAliveMs: ms('keepAlive', defaults.keepAliveMs),
+    connectMs: durationOr(asked.get('connectTimeout'), defaults.connectMs),
+    idleMs: durationOr(asked.get('idleTimeout'), defaults.idleMs),
+    keepAliveMs: durationOr(asked.get('keepAlive'), defaults.keepAliveMs),
     idleConnectionsMax: asked.get('idleConnectionsMax') ?? defaults.idleConnectionsMax,
     connectionsMax: asked.get('connectionsMax') ?? defaults.connectionsMax,
     queueMax: asked.get('queueMax') ?? defaults.queueMax,
-    headerBytesMax:
-      headerBytes === undefined ? defaults.headerBytesMax : (parseSize(headerBytes) ?? defaults.headerBytesMax),
+    headerBytesMax: sizeOr(asked.get('headerBytesMax'), defaults.headerBytesMax),
     connectRetries: asked.get('connectRetries') ?? defaults.connectRetries,
     retryBudget: budgetPercent === undefined ? defaults.retryBudget : budgetPercent / 100,
     http2: http2Settings(asked.get('http2'), defaults.http2),
@@ -345,11 +337,11 @@ const WINDOW_BYTES_MAX = 2 ** 30;
 
 function http2Settings(asked: BackendPolicy['spec']['http2'] = {}, defaults: PlanClusterHttp2): PlanClusterHttp2 {
   const { streamsMax = defaults.streamsMax, pingInterval, pingTimeout, windowBytes } = asked;
-  const window = windowBytes === undefined ? undefined : parseSize(windowBytes);
+  const window = sizeOr(windowBytes, defaults.windowBytes);
   return {
     streamsMax,
-    pingIntervalMs: pingInterval === undefined ? defaults.pingIntervalMs : parseDuration(pingInterval)!,
-    pingTimeoutMs: pingTimeout === undefined ? defaults.pingTimeoutMs : parseDuration(pingTimeout)!,
-    windowBytes: Math.min(WINDOW_BYTES_MAX, Math.max(WINDOW_BYTES_MIN, window ?? defaults.windowBytes)),
+    pingIntervalMs: durationOr(pingInterval, defaults.pingIntervalMs),
+    pingTimeoutMs: durationOr(pingTimeout, defaults.pingTimeoutMs),
+    windowBytes: Math.min(WINDOW_BYTES_MAX, Math.max(WINDOW_BYTES_MIN, window)),
   };
 }

@@ -4,10 +4,10 @@
  */
 import type { PlanGrpc, PlanMatch, PlanPathMatch, PlanRetry } from '../ir/plan.ts';
 import { GRPC_CODES, type GrpcCodeName } from '../base/grpc-codes.ts';
-import { parseDuration } from '../resource/duration.ts';
+import { durationOr, timeoutMs } from '../resource/duration.ts';
 import type { GRPCRouteMatch, GRPCRouteRule } from '../resource/kinds/grpc-route.ts';
 import type { PolicySpec } from '../resource/kinds/policy.ts';
-import { parseSize } from '../resource/size.ts';
+import { sizeOr } from '../resource/size.ts';
 import { GRPC, RETRY } from './defaults.ts';
 import { EVERY_PATH, firstFlaw, lowerNamed, type MatchFlaw, regexesOf } from './match.ts';
 import { composeSettings, type Level } from './policies.ts';
@@ -74,19 +74,14 @@ export function grpcSettings(rule: GRPCRouteRule, levels: readonly (Level | unde
   const asked = composeSettings(levels);
   const get = <K extends keyof GrpcPolicy>(name: K): GrpcPolicy[K] | undefined =>
     asked.get(`grpc/${name}`)?.value as GrpcPolicy[K] | undefined;
-  const bytes = (name: 'requestMessageBytesMax' | 'answerMessageBytesMax'): number => {
-    const value = get(name);
-    return value === undefined ? GRPC[name] : (parseSize(value) ?? GRPC[name]);
-  };
-  const timeout = get('timeout');
-  const requestMs = timeout === undefined ? 0 : (parseDuration(timeout) ?? 0);
+  const bytes = (name: 'requestMessageBytesMax' | 'answerMessageBytesMax'): number => sizeOr(get(name), GRPC[name]);
   return {
     grpc: {
       requestMessageBytesMax: bytes('requestMessageBytesMax'),
       answerMessageBytesMax: bytes('answerMessageBytesMax'),
       services: settled([...new Set(rule.matches.flatMap(({ method }) => exactService(method)))]),
     },
-    requestMs: requestMs === 0 ? undefined : requestMs,
+    requestMs: timeoutMs(get('timeout')),
     retry: retryOf(get('retry')),
   };
 }
@@ -100,7 +95,7 @@ function retryOf(retry: GrpcPolicy['retry']): PlanRetry | undefined {
   const { attempts, codes, backoff } = retry;
   return {
     attempts: attempts ?? RETRY.attempts,
-    backoffMs: backoff === undefined ? RETRY.backoffMs : (parseDuration(backoff) ?? RETRY.backoffMs),
+    backoffMs: durationOr(backoff, RETRY.backoffMs),
     codes: [],
     grpcCodes: codes.map((name: GrpcCodeName) => GRPC_CODES[name]),
   };

@@ -1,6 +1,6 @@
 /** AcmeIssuers with everything that they refer to. */
 import { nearest } from '../base/problem.ts';
-import { parseDuration } from '../resource/duration.ts';
+import { durationOr } from '../resource/duration.ts';
 import { type AcmeIssuer, describe, keyOf } from '../resource/resource.ts';
 import type { Finding } from './finding.ts';
 import type { Reason } from './listener.ts';
@@ -67,7 +67,7 @@ export function readIssuer(issuer: AcmeIssuer, look: Look): IssuerView {
     externalAccount: account === undefined || 'reason' in account ? undefined : account,
     cas,
     keyType,
-    renewBeforeMs: renewBefore === undefined ? undefined : parseDuration(renewBefore),
+    renewBeforeMs: durationOr(renewBefore, undefined),
   };
   // Ordering with half of what was said would be ordering from somebody else.
   return { issuer, terms: unresolved.length === 0 ? terms : undefined, unresolved: unresolved[0], findings };

@@ -6,7 +6,7 @@
  * knows which requests are meant.
  */
 import type { PlanBackend, PlanFilter, PlanGrpc, PlanMatch, PlanMirror, PlanRetry, PlanRule } from '../ir/plan.ts';
-import { parseDuration } from '../resource/duration.ts';
+import { durationOr, timeoutMs } from '../resource/duration.ts';
 import type { GRPCRouteRule } from '../resource/kinds/grpc-route.ts';
 import type { HTTPRequestMirrorFilter, HTTPRouteRule } from '../resource/kinds/http-route.ts';
 import { describe, type GRPCRoute, type HTTPRoute, keyOf } from '../resource/resource.ts';
@@ -270,12 +270,6 @@ function readTimeouts({ timeouts = {} }: HTTPRouteRule): PlanRule['timeouts'] {
   return { ...(requestMs !== undefined && { requestMs }), ...(backendRequestMs !== undefined && { backendRequestMs }) };
 }
 
-/** `0s` means none (GEP-1742). */
-function timeoutMs(text: string | undefined): number | undefined {
-  const ms = text === undefined ? 0 : parseDuration(text);
-  return ms === 0 ? undefined : ms;
-}
-
 function readRetry({ retry }: HTTPRouteRule, at: string, { route, findings }: RuleWork): PlanRetry | undefined {
   if (retry === undefined) return undefined;
   const attempts = retry.attempts ?? RETRY.attempts;
@@ -285,7 +279,7 @@ function readRetry({ retry }: HTTPRouteRule, at: string, { route, findings }: Ru
   }
   return {
     attempts: Math.min(attempts, RETRY_ATTEMPTS_MAX),
-    backoffMs: retry.backoff === undefined ? RETRY.backoffMs : (parseDuration(retry.backoff) ?? RETRY.backoffMs),
+    backoffMs: durationOr(retry.backoff, RETRY.backoffMs),
     codes: retry.codes,
   };
 }

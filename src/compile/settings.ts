@@ -9,7 +9,7 @@ import {
   type UdpLimits,
 } from '../base/limits.ts';
 import type { AccessLogPolicy, PlanListenerSettings, PlanProxyProtocol, TlsPolicy } from '../ir/plan.ts';
-import { parseDuration } from '../resource/duration.ts';
+import { durationOr } from '../resource/duration.ts';
 import type { PolicyProxyProtocol } from '../resource/kinds/policy.ts';
 import type { Policy } from '../resource/resource.ts';
 import { parseSize } from '../resource/size.ts';
@@ -73,7 +73,7 @@ function listenerSettings(asked: Asked): PlanListenerSettings {
 /** What was asked of tunnels: `idle` in the manifest, `idleMs` in the plan. */
 export function tunnelLimits(asked: Asked): Partial<TunnelLimits> {
   const ms = (field: string): number | undefined =>
-    parseDuration((asked.get(`tunnel/${field}`)?.value as string | undefined) ?? '');
+    durationOr(asked.get(`tunnel/${field}`)?.value as string | undefined, undefined);
   const [idleMs, maxMs, halfClosedMs] = [ms('idle'), ms('max'), ms('halfClosed')];
   return {
     ...(idleMs !== undefined && { idleMs }),
@@ -97,7 +97,7 @@ function accessLogPolicy(defaults: AccessLogPolicy, asked: Asked): AccessLogPoli
 function timeouts(asked: Asked): ConnectionTimeouts {
   const values = Object.entries(CONNECTION_TIMEOUTS).map(([name, ms]: [string, number]) => {
     const text = asked.get(`timeouts/${name.slice(0, -'Ms'.length)}`)?.value as string | undefined;
-    return [name, text === undefined ? ms : parseDuration(text)];
+    return [name, durationOr(text, ms)];
   });
   return Object.fromEntries(values) as unknown as ConnectionTimeouts;
 }
@@ -126,7 +126,7 @@ function udpLimits(asked: Asked): UdpLimits {
   const idle = asked.get('udp/idleTimeout')?.value as string | undefined;
   const sessionsMax = asked.get('udp/sessionsMax')?.value as number | undefined;
   return {
-    idleMs: idle === undefined ? UDP_LIMITS.idleMs : (parseDuration(idle) ?? UDP_LIMITS.idleMs),
+    idleMs: durationOr(idle, UDP_LIMITS.idleMs),
     sessionsMax: sessionsMax ?? UDP_LIMITS.sessionsMax,
   };
 }

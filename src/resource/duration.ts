@@ -14,3 +14,13 @@ export function parseDuration(text: string): number | undefined {
   }
   return sumMs;
 }
+
+/** A duration that may be absent. */
+export function durationOr<T>(text: string | undefined, otherwise: T): number | T {
+  return text === undefined ? otherwise : (parseDuration(text) ?? otherwise);
+}
+
+/** A time limit that may be absent: `0s` means none (GEP-1742). */
+export function timeoutMs(text: string | undefined): number | undefined {
+  return durationOr(text, 0) || undefined;
+}

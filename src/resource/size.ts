@@ -7,3 +7,8 @@ export function parseSize(size: number | string): number | undefined {
   if (found === null) return undefined;
   return Number(found[1]) * UNIT_BYTES[found[2] as keyof typeof UNIT_BYTES];
 }
+
+/** A size that may be absent. */
+export function sizeOr(size: number | string | undefined, otherwise: number): number {
+  return size === undefined ? otherwise : (parseSize(size) ?? otherwise);
+}
