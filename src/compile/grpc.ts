@@ -2,15 +2,15 @@
  * What is special about the rules of a GRPCRoute: service and method become
  * paths, and settings come from Policies, because the kind has no fields for them.
  */
-import type { PlanGrpc, PlanMatch, PlanPathMatch, PlanRetry } from '../ir/plan.ts';
+import type { PlanGrpc, PlanMatch, PlanPathMatch, PlanRetry, PlanRule } from '../ir/plan.ts';
 import { GRPC_CODES, type GrpcCodeName } from '../base/grpc-codes.ts';
-import { durationOr, timeoutMs } from '../resource/duration.ts';
+import { durationOr } from '../resource/duration.ts';
 import type { GRPCRouteMatch, GRPCRouteRule } from '../resource/kinds/grpc-route.ts';
 import type { PolicySpec } from '../resource/kinds/policy.ts';
 import { sizeOr } from '../resource/size.ts';
 import { GRPC, RETRY } from './defaults.ts';
 import { EVERY_PATH, firstFlaw, lowerNamed, type MatchFlaw, regexesOf } from './match.ts';
-import { composeSettings, type Level } from './policies.ts';
+import { type Asked, routeTimeouts } from './settings.ts';
 import { NONE, settled } from './settled.ts';
 
 export function lowerGrpcMatches({ matches }: Pick<GRPCRouteRule, 'matches'>): PlanMatch[] {
@@ -63,15 +63,14 @@ export function grpcMatchFlaw({ matches }: Pick<GRPCRouteRule, 'matches'>): Matc
 
 export interface GrpcSettings {
   readonly grpc: PlanGrpc;
-  readonly requestMs: number | undefined;
+  readonly timeouts: PlanRule['timeouts'];
   readonly retry: PlanRetry | undefined;
 }
 
 type GrpcPolicy = NonNullable<PolicySpec['grpc']>;
 
-/** @param levels  policies on the route and on the rule, the farthest first */
-export function grpcSettings(rule: GRPCRouteRule, levels: readonly (Level | undefined)[]): GrpcSettings {
-  const asked = composeSettings(levels);
+/** @param asked  by policies on the route and on the rule */
+export function grpcSettings(rule: GRPCRouteRule, asked: Asked): GrpcSettings {
   const get = <K extends keyof GrpcPolicy>(name: K): GrpcPolicy[K] | undefined =>
     asked.get(`grpc/${name}`)?.value as GrpcPolicy[K] | undefined;
   const bytes = (name: 'requestMessageBytesMax' | 'answerMessageBytesMax'): number => sizeOr(get(name), GRPC[name]);
@@ -81,7 +80,7 @@ export function grpcSettings(rule: GRPCRouteRule, levels: readonly (Level | unde
       answerMessageBytesMax: bytes('answerMessageBytesMax'),
       services: settled([...new Set(rule.matches.flatMap(({ method }) => exactService(method)))]),
     },
-    requestMs: timeoutMs(get('timeout')),
+    timeouts: routeTimeouts({ request: get('timeout') }),
     retry: retryOf(get('retry')),
   };
 }

@@ -9,9 +9,10 @@
  */
 import { canonicalJson } from '../base/canonical.ts';
 import { FILTER_CONFIGS } from '../filters/configs.ts';
-import { type BackendPolicy, describe, keyOf, type Policy } from '../resource/resource.ts';
+import { type BackendPolicy, describe, keyOf, type Policy, type Resource } from '../resource/resource.ts';
 import { error, type Finding } from './finding.ts';
 import { NONE } from './settled.ts';
+import { type Look, targetKey } from './tables.ts';
 
 /** A filter as somebody asked for it. */
 export interface AskedFilter {
@@ -154,6 +155,18 @@ export function composeFilters(levels: readonly (readonly AskedFilter[])[]): rea
 
 function rank({ filter }: AskedFilter): number {
   return RUNNING_ORDER.get(filter) ?? RUNNING_ORDER.size;
+}
+
+/** What policies on a route and on one rule of it come to, the farthest first. */
+export function routeLevels(
+  { kind, metadata: { namespace, name } }: Resource,
+  ruleName: string | undefined,
+  look: Look,
+): (Level | undefined)[] {
+  return [
+    look('levels', targetKey(kind, namespace, { name })),
+    ruleName === undefined ? undefined : look('levels', targetKey(kind, namespace, { name, sectionName: ruleName })),
+  ];
 }
 
 /** The settings that hold, by path: the closest target wins. `levels` from the farthest to the closest. */

@@ -6,7 +6,7 @@
  * knows which requests are meant.
  */
 import type { PlanBackend, PlanFilter, PlanGrpc, PlanMatch, PlanMirror, PlanRetry, PlanRule } from '../ir/plan.ts';
-import { durationOr, timeoutMs } from '../resource/duration.ts';
+import { durationOr } from '../resource/duration.ts';
 import type { GRPCRouteRule } from '../resource/kinds/grpc-route.ts';
 import type { HTTPRequestMirrorFilter, HTTPRouteRule } from '../resource/kinds/http-route.ts';
 import { describe, type GRPCRoute, type HTTPRoute, keyOf } from '../resource/resource.ts';
@@ -14,15 +14,15 @@ import { type BackendReference, type BackendTarget, backendTargetKeys, clusterKe
 import { type ClusterNeed, isTlsAsked, protocolAsked } from './cluster.ts';
 import { RETRY, RETRY_ATTEMPTS_MAX } from './defaults.ts';
 import { error, type Finding, placeOf, warning } from './finding.ts';
-import { grpcMatchFlaw, type GrpcSettings, grpcSettings, lowerGrpcMatches } from './grpc.ts';
+import { grpcMatchFlaw, grpcSettings, lowerGrpcMatches } from './grpc.ts';
 import type { Reason } from './listener.ts';
 import { lowerMatches, type MatchFlaw, matchFlaw } from './match.ts';
-import { type AskedFilter, composeFilters, composeSettings, type Level } from './policies.ts';
+import { type AskedFilter, composeFilters, composeSettings, routeLevels } from './policies.ts';
 import { brokenAt, type Reference, toReference } from './reference.ts';
 import { readFilters } from './rule-filter.ts';
 import { NONE, settled } from './settled.ts';
-import { tunnelLimits } from './settings.ts';
-import { type Look, targetKey } from './tables.ts';
+import { type Asked, routeTimeouts, tunnelLimits } from './settings.ts';
+import type { Look } from './tables.ts';
 
 /** Whether rules and filters carry the place where they were written. */
 export type Places = 'keep' | 'omit';
@@ -100,7 +100,7 @@ export interface ReadRule {
   readonly retry: PlanRetry | undefined;
   readonly grpc: PlanGrpc | undefined;
   /** What policies on the route ask of tunnels. */
-  readonly tunnel: NonNullable<PlanRule['tunnel']>;
+  readonly tunnel: PlanRule['tunnel'] | undefined;
 }
 
 type AnyRule = HTTPRouteRule | GRPCRouteRule;
@@ -120,13 +120,8 @@ export function readRule(rule: AnyRule, index: number, work: RuleWork): ReadRule
       at + badMatch.field,
     );
   }
-  const { namespace, name: routeName } = route.metadata;
-  const levels = [
-    look('levels', targetKey(route.kind, namespace, { name: routeName })),
-    rule.name === undefined
-      ? undefined
-      : look('levels', targetKey(route.kind, namespace, { name: routeName, sectionName: rule.name })),
-  ];
+  const levels = routeLevels(route, rule.name, look);
+  const asked = composeSettings(levels);
   return {
     index,
     name,
@@ -135,8 +130,8 @@ export function readRule(rule: AnyRule, index: number, work: RuleWork): ReadRule
     backends: rule.backendRefs.map((ref, i) => readBackend(ref, `${at}/backendRefs/${i}`, { name, work })),
     mirrors: own.mirrors.flatMap(({ filter, field }) => readMirror(filter, `${field}/requestMirror`, work) ?? []),
     refused,
-    ...kind.settings(levels, { at, work }),
-    tunnel: tunnelLimits(composeSettings(levels)),
+    ...kind.settings(asked, { at, work }),
+    tunnel: tunnelLimits(asked),
   };
 }
 
@@ -144,7 +139,7 @@ export function readRule(rule: AnyRule, index: number, work: RuleWork): ReadRule
 interface RuleKind {
   flaw(): MatchFlaw | undefined;
   matches(): PlanMatch[];
-  settings(levels: readonly (Level | undefined)[], place: RulePlace): Pick<ReadRule, 'timeouts' | 'retry' | 'grpc'>;
+  settings(asked: Asked, place: RulePlace): Pick<ReadRule, 'timeouts' | 'retry' | 'grpc'>;
 }
 
 interface RulePlace {
@@ -159,7 +154,7 @@ function readKind(rule: AnyRule, { kind }: MatchedRoute): RuleKind {
       flaw: () => matchFlaw(http),
       matches: () => lowerMatches(http),
       settings: (_, { at, work }) => ({
-        timeouts: readTimeouts(http),
+        timeouts: routeTimeouts(http.timeouts ?? {}),
         retry: readRetry(http, at, work),
         grpc: undefined,
       }),
@@ -169,12 +164,8 @@ function readKind(rule: AnyRule, { kind }: MatchedRoute): RuleKind {
   return {
     flaw: () => grpcMatchFlaw(grpc),
     matches: () => lowerGrpcMatches(grpc),
-    settings: (levels) => withTimeouts(grpcSettings(grpc, levels)),
+    settings: (asked) => grpcSettings(grpc, asked),
   };
-}
-
-function withTimeouts({ grpc, requestMs, retry }: GrpcSettings): Pick<ReadRule, 'timeouts' | 'retry' | 'grpc'> {
-  return { timeouts: requestMs === undefined ? NO_TIMEOUTS : { requestMs }, retry, grpc };
 }
 
 /** Why the rule answers 500 as a whole. Serving it without what it asks for would be worse. */
@@ -241,7 +232,7 @@ function findTarget(to: Reference, { port, field, work }: TargetWork): ReadTarge
   return { kind: 'found', target: found.target };
 }
 
-function backendReference(to: Reference, port: number | undefined): BackendReference {
+export function backendReference(to: Reference, port: number | undefined): BackendReference {
   return port === undefined ? to : { ...to, port };
 }
 
@@ -259,15 +250,6 @@ function readMirror(
     target: read.target,
     share: fraction === undefined ? 1 : Math.min(1, fraction.numerator / fraction.denominator),
   };
-}
-
-const NO_TIMEOUTS: PlanRule['timeouts'] = {};
-
-function readTimeouts({ timeouts = {} }: HTTPRouteRule): PlanRule['timeouts'] {
-  const requestMs = timeoutMs(timeouts.request);
-  const backendRequestMs = timeoutMs(timeouts.backendRequest);
-  if (requestMs === undefined && backendRequestMs === undefined) return NO_TIMEOUTS;
-  return { ...(requestMs !== undefined && { requestMs }), ...(backendRequestMs !== undefined && { backendRequestMs }) };
 }
 
 function readRetry({ retry }: HTTPRouteRule, at: string, { route, findings }: RuleWork): PlanRetry | undefined {
@@ -308,7 +290,7 @@ export function lowerRule(rule: ReadRule, treatment: Treatment, work: RuleWork):
     timeouts,
     ...(retry !== undefined && { retry }),
     ...kindOf(grpc),
-    ...(Object.keys(tunnel).length > 0 && { tunnel }),
+    ...(tunnel !== undefined && { tunnel }),
   });
 }
 

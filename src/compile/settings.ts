@@ -8,8 +8,8 @@ import {
   UDP_LIMITS,
   type UdpLimits,
 } from '../base/limits.ts';
-import type { AccessLogPolicy, PlanListenerSettings, PlanProxyProtocol, TlsPolicy } from '../ir/plan.ts';
-import { durationOr } from '../resource/duration.ts';
+import type { AccessLogPolicy, PlanListenerSettings, PlanProxyProtocol, PlanRule, TlsPolicy } from '../ir/plan.ts';
+import { durationOr, timeoutMs } from '../resource/duration.ts';
 import type { PolicyProxyProtocol } from '../resource/kinds/policy.ts';
 import type { Policy } from '../resource/resource.ts';
 import { parseSize } from '../resource/size.ts';
@@ -56,7 +56,7 @@ const NOTHING_ASKED: ListenerSettings = {
   portPolicies: [],
 };
 
-type Asked = ReadonlyMap<string, AskedSetting>;
+export type Asked = ReadonlyMap<string, AskedSetting>;
 
 function listenerSettings(asked: Asked): PlanListenerSettings {
   const { path, accessLog, tunnel } = LISTENER_SETTINGS;
@@ -70,16 +70,32 @@ function listenerSettings(asked: Asked): PlanListenerSettings {
   };
 }
 
-/** What was asked of tunnels: `idle` in the manifest, `idleMs` in the plan. */
-export function tunnelLimits(asked: Asked): Partial<TunnelLimits> {
+/** What was asked of tunnels, if anything: `idle` in the manifest, `idleMs` in the plan. */
+export function tunnelLimits(asked: Asked): Partial<TunnelLimits> | undefined {
   const ms = (field: string): number | undefined =>
     durationOr(asked.get(`tunnel/${field}`)?.value as string | undefined, undefined);
   const [idleMs, maxMs, halfClosedMs] = [ms('idle'), ms('max'), ms('halfClosed')];
+  if (idleMs === undefined && maxMs === undefined && halfClosedMs === undefined) return undefined;
   return {
     ...(idleMs !== undefined && { idleMs }),
     ...(maxMs !== undefined && { maxMs }),
     ...(halfClosedMs !== undefined && { halfClosedMs }),
   };
+}
+
+const NO_TIMEOUTS: PlanRule['timeouts'] = {};
+
+interface AskedTimeouts {
+  readonly request?: string | undefined;
+  readonly backendRequest?: string | undefined;
+}
+
+/** Limits of the requests of a rule. */
+export function routeTimeouts({ request, backendRequest }: AskedTimeouts): PlanRule['timeouts'] {
+  const requestMs = timeoutMs(request);
+  const backendRequestMs = timeoutMs(backendRequest);
+  if (requestMs === undefined && backendRequestMs === undefined) return NO_TIMEOUTS;
+  return { ...(requestMs !== undefined && { requestMs }), ...(backendRequestMs !== undefined && { backendRequestMs }) };
 }
 
 /** `samplePercent` in the manifest, a fraction in the plan; header names in lower case. */

@@ -2,16 +2,17 @@
 import type { PlanStream, PlanStreamBackend } from '../ir/plan.ts';
 import { describe, keyOf, type StreamRoute } from '../resource/resource.ts';
 import { type Attached, type Attachment, attachRoute } from './attach.ts';
-import { clusterKey, findBackend, type StreamProtocol } from './backend.ts';
+import { type BackendTarget, clusterKey, findBackend, type StreamProtocol } from './backend.ts';
 import { type ClusterNeed, isTlsAsked } from './cluster.ts';
 import { type Finding, warning } from './finding.ts';
 import type { Reason } from './listener.ts';
-import { composeSettings } from './policies.ts';
+import { composeSettings, routeLevels } from './policies.ts';
 import { brokenAt, toReference } from './reference.ts';
 import { planAttachments } from './route.ts';
+import { backendReference } from './rule.ts';
 import { settled } from './settled.ts';
 import { tunnelLimits } from './settings.ts';
-import { byAge, createdMs, type Look, targetKey } from './tables.ts';
+import { byAge, createdMs, type Look } from './tables.ts';
 
 export interface StreamResult {
   readonly route: StreamRoute;
@@ -25,7 +26,7 @@ export interface StreamResult {
 }
 
 type ReadBackend = { readonly weight: number } & (
-  | { readonly found: ReturnType<typeof findBackend> & { readonly broken?: undefined } }
+  | { readonly target: BackendTarget; readonly why?: undefined }
   | { readonly why: string }
 );
 
@@ -36,9 +37,8 @@ export function lowerStream(route: StreamRoute, look: Look): StreamResult {
   const transport = route.kind === 'UDPRoute' ? 'udp' : 'tcp';
   const rule = route.spec.rules[0]!;
   const backends = rule.backendRefs.map((ref, i): ReadBackend => {
-    const to = { ...toReference(ref, route), ...(ref.port !== undefined && { port: ref.port }) };
-    const found = findBackend(route, to, { look, transport });
-    if (found.broken === undefined) return { found, weight: ref.weight };
+    const found = findBackend(route, backendReference(toReference(ref, route), ref.port), { look, transport });
+    if (found.broken === undefined) return { target: found.target, weight: ref.weight };
     unresolved.push(found.broken);
     findings.push(brokenAt(route, `/spec/rules/0/backendRefs/${i}`, found.broken));
     return { why: found.broken.message, weight: ref.weight };
@@ -48,35 +48,34 @@ export function lowerStream(route: StreamRoute, look: Look): StreamResult {
     findings.push(warning('route.no-backend', route, { field: '/spec/rules/0/backendRefs', message }));
   }
 
-  const { namespace, name: routeName } = route.metadata;
-  const target = (section: { readonly sectionName?: string }): string =>
-    targetKey(route.kind, namespace, { name: routeName, ...section });
-  const levels = [
-    look('levels', target({})),
-    rule.name === undefined ? undefined : look('levels', target({ sectionName: rule.name })),
-  ];
-  const tunnel = tunnelLimits(composeSettings(levels));
+  const tunnel = tunnelLimits(composeSettings(routeLevels(route, rule.name, look)));
   const needs = new Map<string, ClusterNeed>();
-  const parts = groupsOf(attached, route.kind).flatMap(
-    ({ certificateOf, stream, attachments }, i): [string, PlanStream][] => {
-      const attach = planAttachments(attachments);
-      if (attach.length === 0) return [];
-      const planned = backends.map((backend): PlanStreamBackend => {
-        const { weight } = backend;
-        if ('why' in backend) return { weight, why: backend.why };
-        const { target } = backend.found;
-        const shown = stream === 'tcp' && isTlsAsked(target, look) ? certificateOf : undefined;
-        const variant = { certificateOf: shown, stream };
-        const key = clusterKey(target, variant);
-        needs.set(key, { key, target, ...variant });
-        return { weight, cluster: key };
-      });
-      const name = `${keyOf(route)}/${rule.name ?? 0}`;
-      const key = i === 0 ? keyOf(route) : `${keyOf(route)}@${attach[0]!.listener}`;
-      const limits = Object.keys(tunnel).length > 0 && { tunnel };
-      return [[key, { name, createdMs: createdMs(route), attach, backends: settled(planned), ...limits }]];
-    },
-  );
+  const parts: [string, PlanStream][] = [];
+  for (const { certificateOf, stream, attachments } of groupsOf(attached, route.kind)) {
+    const attach = planAttachments(attachments);
+    if (attach.length === 0) continue;
+    const planned = backends.map((backend): PlanStreamBackend => {
+      const { weight, why } = backend;
+      if (why !== undefined) return { weight, why };
+      const { target } = backend;
+      const shown = stream === 'tcp' && isTlsAsked(target, look) ? certificateOf : undefined;
+      const variant = { certificateOf: shown, stream };
+      const key = clusterKey(target, variant);
+      needs.set(key, { key, target, ...variant });
+      return { weight, cluster: key };
+    });
+    const key = parts.length === 0 ? keyOf(route) : `${keyOf(route)}@${attach[0]!.listener}`;
+    parts.push([
+      key,
+      {
+        name: `${keyOf(route)}/${rule.name ?? 0}`,
+        createdMs: createdMs(route),
+        attach,
+        backends: settled(planned),
+        ...(tunnel !== undefined && { tunnel }),
+      },
+    ]);
+  }
   return {
     route,
     attached,
@@ -117,19 +116,20 @@ export function streamShadows(results: readonly StreamResult[]): Finding[] {
   const first = new Map<string, StreamRoute>();
   const findings: Finding[] = [];
   for (const { route, parts } of results.toSorted((a, b) => byAge(a.route, b.route))) {
-    const lost = new Map<StreamRoute, string[]>();
+    // The first place that was lost to each: one is enough to say.
+    const lost = new Map<StreamRoute, string>();
     for (const [, { attach }] of parts) {
       for (const { listener, hosts } of attach) {
         for (const host of hosts) {
           const claim = `${listener} ${host}`;
           const winner = first.get(claim);
           if (winner === undefined) first.set(claim, route);
-          else if (winner !== route) lost.set(winner, [...(lost.get(winner) ?? []), said(listener, host)]);
+          else if (winner !== route && !lost.has(winner)) lost.set(winner, said(listener, host));
         }
       }
     }
-    for (const [winner, places] of lost) {
-      const message = `The route gets nothing of ${places[0]}: ${describe(winner)} has it and comes first`;
+    for (const [winner, place] of lost) {
+      const message = `The route gets nothing of ${place}: ${describe(winner)} has it and comes first`;
       findings.push(warning('route.shadowed', route, { field: '/spec/parentRefs', message, related: [keyOf(winner)] }));
     }
   }
