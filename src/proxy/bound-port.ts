@@ -53,6 +53,7 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
   #exchanges = 0;
   /** When the drain is over; undefined before it has begun. */
   #drainEndMs: number | undefined;
+  #listens = true;
   readonly #quiet = Promise.withResolvers<void>();
   readonly #warn: SeldomWarn;
 
@@ -104,16 +105,23 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
   }
 
   /**
-   * Accepts nothing more; idle connections close now, busy ones after their answer, tunnels when their sides have
-   * finished, and after `graceMs` all the same. Connections are left to `close`.
+   * Accepts nothing more than what the kernel has queued, which would be reset together with the listening socket.
+   * Idle connections close now, busy ones after their answer, tunnels when their sides have finished, and after
+   * `graceMs` all the same. Connections are left to `close`.
    */
   drain(graceMs: number): void {
     if (this.#drainEndMs !== undefined) return;
     this.#drainEndMs = this.runtime.wheel.readMs() + graceMs;
-    this.#server.close();
     for (const tunnel of this.#tunnels) tunnel.drain(graceMs);
     for (const conn of this.#conns) conn.drain();
-    if (this.#conns.size === 0) this.#quiet.resolve();
+    // Behind the accepts of this turn of the loop.
+    setImmediate(() => this.#stopListening());
+  }
+
+  #stopListening(): void {
+    this.#server.close();
+    this.#listens = false;
+    this.#checkQuiet();
   }
 
   /** Resolves when no connection is left in a drain. */
@@ -124,6 +132,7 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
   /** Ends everything now. */
   close(): void {
     this.drain(0);
+    this.#stopListening();
     for (const tunnel of this.#tunnels) tunnel.cut();
     for (const socket of this.#handshakes) socket.destroy();
     for (const conn of this.#conns) conn.destroy();
@@ -192,7 +201,7 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
         this.#begin({ socket, header });
       },
       onRefused: (refusal, detail) => {
-        this.#handshakes.delete(socket);
+        this.#leftBeforeServed(socket);
         this.metrics.proxyHeader(refusal);
         this.runtime.metrics.fault('proxy-protocol.refused');
         this.#say('A PROXY protocol header was refused', {
@@ -238,8 +247,8 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
           this.#serve({ socket: secured }, facts, secureFacts.alpn === 'h2' ? 'h2' : 'http/1.1');
         } else this.#pass({ socket: secured, intake: undefined, facts, listener }, header);
       },
-      onFailed: () => this.#handshakes.delete(socket),
-      onValidated: () => this.#handshakes.delete(socket),
+      onFailed: () => this.#leftBeforeServed(socket),
+      onValidated: () => this.#leftBeforeServed(socket),
     });
     // Whoever looked for a header has paused it.
     if (socket.isPaused()) socket.resume();
@@ -302,7 +311,16 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
   #onClosed(conn: ServerConn): void {
     if (!this.#conns.delete(conn)) return;
     this.metrics.connectionsOpen.add(-1);
-    if (this.#conns.size === 0 && this.#drainEndMs !== undefined) this.#quiet.resolve();
+    this.#checkQuiet();
+  }
+
+  #leftBeforeServed(socket: net.Socket): void {
+    this.#handshakes.delete(socket);
+    this.#checkQuiet();
+  }
+
+  #checkQuiet(): void {
+    if (!this.#listens && this.#conns.size === 0 && this.#handshakes.size === 0) this.#quiet.resolve();
   }
 }
 

@@ -327,3 +327,18 @@ test('the PROXY protocol tells an upstream who a client of TLS is, and whether t
     assert.equal(version, 'TLSv1.3');
   }
 });
+
+test('port-intake: a drain takes what the kernel has queued, waits for handshakes, and serves what they bring', async () => {
+  await using web = await listen(say('web'));
+  await using proxy = await mixed({ sealed: web.port, plain: web.port });
+  const socket = connect(proxy.port);
+  await once(socket, 'connect');
+  const drained = proxy.node.drain(5_000);
+  const secured = tls.connect({ socket, servername: 'web.test', ca: root.certificatePem });
+  await once(secured, 'secureConnect');
+  secured.write('GET / HTTP/1.1\r\nHost: web.test\r\n\r\n');
+  const [bytes] = (await once(secured, 'data')) as [Buffer];
+  assert.match(bytes.toString(), /^HTTP\/1\.1 200 OK\r\n[^]*connection: close[^]*web$/i);
+  secured.end();
+  await drained;
+});

@@ -49,7 +49,7 @@ const PIPELINE_BYTES_MAX = 64 * 1024;
 /** Body that is read and thrown away after an early answer, to keep the connection. Longer ones end it. */
 const DISCARD_BYTES_MAX = 256 * 1024;
 
-/** How long a connection that was just in use may still bring a request during a drain. */
+/** How long a connection that was just opened, or just in use, may still bring a request during a drain. */
 const DRAIN_GRACE_MS = 1_000;
 
 /** A FIN this soon after the request is a client that half-closes; later, it is one that went away. */
@@ -86,11 +86,12 @@ export class H1ServerConn implements ServerConn, ServerStream, BodySink {
   #peerEnded = false;
   #discarded = 0;
   #requestReadMs = 0;
-  #idleSinceMs = -DRAIN_GRACE_MS;
+  #idleSinceMs: number;
 
   constructor(options: ServerConnOptions) {
     this.#options = options;
     this.facts = options.facts;
+    this.#idleSinceMs = options.wheel.nowMs;
     this.#socket = options.socket;
     this.#writer = new WireWriter(options.socket);
     const { limits } = options;
@@ -510,8 +511,8 @@ export class H1ServerConn implements ServerConn, ServerStream, BodySink {
   }
 
   /**
-   * Starts nothing new: a busy connection closes after its answer; one that was busy a moment ago may still send a
-   * request, whose answer will say close, because a close now could meet that request on its way.
+   * Starts nothing new: a busy connection closes after its answer; one that was opened or busy a moment ago may still
+   * send a request, whose answer will say close, because a close now could meet that request on its way.
    */
   drain(): void {
     this.#draining = true;
