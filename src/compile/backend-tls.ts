@@ -35,7 +35,7 @@ export function readTrust(policy: BackendTLSPolicy, look: Look): TrustView {
       findings.push(brokenAt(policy, `/spec/validation/caCertificateRefs/${i}`, found.broken));
     }
   }
-  const options = readTlsOptions(policy.spec.options, { owner: policy, field: '/spec/options' }, findings);
+  const options = readTlsOptions(policy.spec.options, { owner: policy, field: '/spec/options', others: [] }, findings);
   const spoken = tlsPolicyOf([options.asked], findings);
   const notAccepted = trustFault(policy, { cas, findings, wellKnown }) ?? options.notAccepted ?? spoken.notAccepted;
   const state = notAccepted === undefined ? 'ok' : 'invalid';

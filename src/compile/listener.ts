@@ -278,7 +278,8 @@ function readTls(
   { settings, findings }: { readonly settings: ListenerSettings; readonly findings: Finding[] },
 ): TlsPolicyView {
   const field = `/spec/listeners/${index}/tls/options`;
-  const options = readTlsOptions(spec.tls?.options, { owner, field }, findings);
+  // The issuer is read with the certificates.
+  const options = readTlsOptions(spec.tls?.options, { owner, field, others: [ISSUER_OPTION] }, findings);
   const asked = endsTls(spec) ? [settings.tls, options.asked] : [];
   const { policy, notAccepted } = tlsPolicyOf(asked, findings);
   return { policy, notAccepted: options.notAccepted ?? notAccepted };

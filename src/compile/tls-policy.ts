@@ -2,7 +2,6 @@
 import { nearest } from '../base/problem.ts';
 import type { TlsPolicy } from '../ir/plan.ts';
 import type { Resource } from '../resource/resource.ts';
-import { ISSUER_OPTION } from './acme.ts';
 import { cipherFault, isGroup } from './certificate.ts';
 import { TLS_POLICY } from './defaults.ts';
 import { error, type Finding, warning } from './finding.ts';
@@ -115,23 +114,28 @@ export interface OptionsView {
   readonly notAccepted: Reason | undefined;
 }
 
-/** `options` of Gateway API. @param at  where they stand */
+/** Where options stand. */
+export interface OptionsPlace extends TlsPlace {
+  /** Names of options there that somebody else reads. */
+  readonly others: readonly string[];
+}
+
+/** `options` of Gateway API. */
 export function readTlsOptions(
   options: Readonly<Record<string, string>> | undefined,
-  at: TlsPlace,
+  at: OptionsPlace,
   findings: Finding[],
 ): OptionsView {
   const values: Partial<Record<keyof TlsPolicy, string>> = {};
   const places: Partial<Record<keyof TlsPolicy, TlsPlace>> = {};
   let notAccepted: Reason | undefined;
-  const { owner } = at;
+  const { owner, others } = at;
   for (const [name, text] of Object.entries(options ?? {})) {
     const field = `${at.field}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`;
-    // Read with the certificates (acme.ts).
-    if (name === ISSUER_OPTION) continue;
+    if (others.includes(name)) continue;
     const option = OPTIONS[name];
     if (option === undefined) {
-      findings.push(warning('tls.policy', owner, { field, message: unknownOption(name) }));
+      findings.push(warning('tls.policy', owner, { field, message: unknownOption(name, others) }));
       continue;
     }
     const isVersion = option === 'versionMin' || option === 'versionMax';
@@ -148,8 +152,8 @@ export function readTlsOptions(
   return { asked: { values: values as Partial<TlsPolicy>, places }, notAccepted };
 }
 
-function unknownOption(name: string): string {
-  const known = [...Object.keys(OPTIONS), ISSUER_OPTION];
+function unknownOption(name: string, others: readonly string[]): string {
+  const known = [...Object.keys(OPTIONS), ...others];
   const near = nearest(name, known);
   const hint = near === undefined ? `known are ${known.join(', ')}` : `did you mean "${near}"`;
   return `Unknown TLS option "${name}": ${hint}`;
