@@ -95,19 +95,20 @@ function emptyFault({ versionMin, versionMax, ciphers, curves }: TlsPolicy): Fau
 const TLS_13_GROUP = /MLKEM/i;
 
 const PREFIX = 'fourways.io/tls-';
-const OPTIONS: Readonly<Record<string, keyof TlsPolicy>> = {
-  [`${PREFIX}version-min`]: 'versionMin',
-  [`${PREFIX}version-max`]: 'versionMax',
-  [`${PREFIX}ciphers`]: 'ciphers',
-  [`${PREFIX}curves`]: 'curves',
-};
+const OPTIONS: ReadonlyMap<string, keyof TlsPolicy> = new Map([
+  [`${PREFIX}version-min`, 'versionMin'],
+  [`${PREFIX}version-max`, 'versionMax'],
+  [`${PREFIX}ciphers`, 'ciphers'],
+  [`${PREFIX}curves`, 'curves'],
+]);
 
-const VERSIONS: Readonly<Record<string, TlsPolicy['versionMin']>> = {
-  '1.2': 'TLSv1.2',
-  'TLSv1.2': 'TLSv1.2',
-  '1.3': 'TLSv1.3',
-  'TLSv1.3': 'TLSv1.3',
-};
+// Maps, not objects: those have a "constructor" by themselves.
+const VERSIONS: ReadonlyMap<string, TlsPolicy['versionMin']> = new Map([
+  ['1.2', 'TLSv1.2'],
+  ['TLSv1.2', 'TLSv1.2'],
+  ['1.3', 'TLSv1.3'],
+  ['TLSv1.3', 'TLSv1.3'],
+]);
 
 export interface OptionsView {
   readonly asked: AskedTls;
@@ -133,13 +134,13 @@ export function readTlsOptions(
   for (const [name, text] of Object.entries(options ?? {})) {
     const field = `${at.field}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`;
     if (others.includes(name)) continue;
-    const option = OPTIONS[name];
+    const option = OPTIONS.get(name);
     if (option === undefined) {
       findings.push(warning('tls.policy', owner, { field, message: unknownOption(name, others) }));
       continue;
     }
     const isVersion = option === 'versionMin' || option === 'versionMax';
-    const value = isVersion ? VERSIONS[text] : text;
+    const value = isVersion ? VERSIONS.get(text) : text;
     if (value === undefined) {
       const message = `Expected TLS version "1.2" or "1.3", got "${text}"`;
       findings.push(error('tls.policy', owner, { field, message }));
@@ -153,7 +154,7 @@ export function readTlsOptions(
 }
 
 function unknownOption(name: string, others: readonly string[]): string {
-  const known = [...Object.keys(OPTIONS), ...others];
+  const known = [...OPTIONS.keys(), ...others];
   const near = nearest(name, known);
   const hint = near === undefined ? `known are ${known.join(', ')}` : `did you mean "${near}"`;
   return `Unknown TLS option "${name}": ${hint}`;
