@@ -75,9 +75,9 @@ export class Issuance {
   readonly #options: IssuanceOptions;
   readonly #records: Records;
   readonly #replicas: Replicas;
-  /** One for each Secret that was ever wanted, or is kept. */
+  /** One for each Secret that is wanted, held or answered for, or whose failures are not to be repeated yet; the rest is swept. */
   readonly #entries = new Map<string, Entry>();
-  /** Issuers that asked to be left alone, and until when. */
+  /** Issuers that asked to be left alone, and until when; swept after that. */
   readonly #quietUntilMs = new Map<string, number>();
   readonly #stopBeat: () => void;
   #issued: Issued = { secrets: new Map(), challenges: [] };
@@ -160,6 +160,7 @@ export class Issuance {
     if (this.#leads && !this.#caughtUp) await this.#catchUp();
     else if (!this.#leads) await this.#follow();
     await this.#replicas.report();
+    await this.#sweep();
     if (!this.#leads || !this.#caughtUp) return;
     for (const entry of this.#entries.values()) if (entry.unsaved && !entry.running) await this.#save(entry);
     this.#startDue();
@@ -173,17 +174,22 @@ export class Issuance {
     await this.#records.withdrawAll();
     const holdings = await this.#records.load();
     const names = new Set(holdings.certificates.map(({ name }) => name));
-    const nowMs = this.#options.clock.wallMs();
     for (const entry of this.#entries.values())
       if (!names.has(entry.name) && entry.holding !== undefined) entry.unsaved = true;
     await this.#take(holdings);
     this.#caughtUp = true;
-    const over = [...this.#entries.values()].filter(
-      ({ wish, holding }) => wish === undefined && holding !== undefined && holding.pair.notAfterMs < nowMs,
-    );
+  }
+
+  /** Lets go of what nobody wants and nothing is left of; a follower of what it remembers only. */
+  async #sweep(): Promise<void> {
+    const nowMs = this.#options.clock.wallMs();
+    for (const [issuer, untilMs] of this.#quietUntilMs) if (untilMs <= nowMs) this.#quietUntilMs.delete(issuer);
+    const over = [...this.#entries.values()].filter((entry) => isOver(entry, nowMs));
     if (over.length === 0) return;
-    await this.#records.forget(over.map(({ name }) => name));
-    for (const { name } of over) this.#entries.delete(name);
+    if (this.#leads && this.#caughtUp) await this.#records.forget(over.map(({ name }) => name));
+    // One may have become wanted meanwhile.
+    for (const entry of over) if (isOver(entry, nowMs)) this.#entries.delete(entry.name);
+    this.#keep();
   }
 
   async #follow(): Promise<void> {
@@ -205,6 +211,8 @@ export class Issuance {
     }
     for (const one of progress) if (!this.#entryOf(one.name).running) this.#entryOf(one.name).progress = one;
     const bySecret = Map.groupBy(challenges, ({ secret }) => secret);
+    // Also for what this process does not want yet: its configuration may be read later than that of the leader.
+    for (const name of bySecret.keys()) this.#entryOf(name);
     for (const entry of this.#entries.values()) if (!entry.running) entry.challenges = bySecret.get(entry.name) ?? [];
     await this.#changed();
     this.#replicas.revision = revision;
@@ -459,6 +467,12 @@ export class Issuance {
 /** Not a failure: whoever leads now goes on. */
 class LeadLost extends Error {
   override readonly name = 'LeadLost';
+}
+
+/** A certificate that has not ended may be wanted again, and a wish that comes back must not be tried sooner for it. */
+function isOver({ wish, holding, progress, challenges, running }: Entry, nowMs: number): boolean {
+  if (wish !== undefined || running || challenges.length > 0) return false;
+  return (holding?.pair.notAfterMs ?? 0) < nowMs && (progress.nextMs ?? 0) <= nowMs;
 }
 
 function sameWish(a: CertificateWish, b: CertificateWish): boolean {
