@@ -8,6 +8,7 @@ import { after, describe, test } from 'node:test';
 import { systemClock } from '../base/clock.ts';
 import { silentLog } from '../base/log.ts';
 import type { Database } from './database.ts';
+import { lockFolder } from './folder-lock.ts';
 import { migrate, STEPS } from './migrations.ts';
 import { openPglite } from './pglite.ts';
 import { openPostgres, openSession, type Session } from './postgres.ts';
@@ -152,6 +153,16 @@ test('PGlite keeps on disk what was written, and its folder has one user', async
   assert.deepEqual(await second.store.query('select name, progress from acme_progress'), [
     { name: 'a', progress: 'b' },
   ]);
+});
+
+test('a store that is closed while it opens lets its folder go', async () => {
+  const dir = join(scratch, 'early');
+  const { store, said } = new Watched({ kind: 'embedded', dir });
+  await store.close();
+  assert.deepEqual(said, []);
+  const lock = await lockFolder(dir);
+  assert.ok(lock !== undefined);
+  await lock.release();
 });
 
 test('another state key does not open the state', async () => {

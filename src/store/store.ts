@@ -54,7 +54,7 @@ export class Store implements Queries {
   #database: Database | undefined;
   #lock: FolderLock | undefined;
   #status: StoreStatus;
-  #working = false;
+  #looking: Promise<void> | undefined;
   #closed = false;
   readonly #stopLooking: () => void;
 
@@ -62,15 +62,14 @@ export class Store implements Queries {
     this.#options = options;
     this.seal = options.seal;
     this.#status = { state: 'away', reason: 'it is being opened', name: placeName(options.place) };
-    const everyMs = RETRY_MS;
     let sinceLookMs = 0;
-    this.#stopLooking = options.clock.every(everyMs, () => {
-      sinceLookMs += everyMs;
+    this.#stopLooking = options.clock.every(RETRY_MS, () => {
+      sinceLookMs += RETRY_MS;
       if (this.#status.state === 'open' && sinceLookMs < LOOK_MS) return;
       sinceLookMs = 0;
-      void this.#look();
+      this.#look();
     });
-    void this.#look();
+    this.#look();
   }
 
   get status(): StoreStatus {
@@ -102,6 +101,8 @@ export class Store implements Queries {
   async close(): Promise<void> {
     this.#closed = true;
     this.#stopLooking();
+    // One that is opening takes the folder, which has to be let go.
+    await this.#looking;
     await this.#database?.close().catch(() => undefined);
     await this.#lock?.release();
     this.#database = undefined;
@@ -124,16 +125,11 @@ export class Store implements Queries {
     }
   }
 
-  async #look(): Promise<void> {
-    if (this.#working || this.#closed) return;
-    this.#working = true;
-    try {
-      await this.#open();
-    } catch (error) {
-      this.#setAway(reasonOf(error));
-    } finally {
-      this.#working = false;
-    }
+  #look(): void {
+    if (this.#closed) return;
+    this.#looking ??= this.#open()
+      .catch((error: unknown) => this.#setAway(reasonOf(error)))
+      .finally(() => (this.#looking = undefined));
   }
 
   async #open(): Promise<void> {
@@ -142,6 +138,7 @@ export class Store implements Queries {
       const database = await this.#load();
       if (database === undefined) return this.#setAway('another Fourways uses its folder');
       this.#database = database;
+      if (this.#closed) return;
     }
     if (this.#status.state === 'open') {
       // The embedded one lives in this process: asking it would only keep its thread alive.
@@ -165,7 +162,8 @@ export class Store implements Queries {
       return openPostgres(place.url, (why) => this.#setAway(why));
     }
     if (place.dir !== undefined) {
-      this.#lock = await lockFolder(place.dir);
+      // What was to come after it may have failed before.
+      this.#lock ??= await lockFolder(place.dir);
       if (this.#lock === undefined) return undefined;
     }
     const { openPglite } = await import('./pglite.ts');
