@@ -30,3 +30,16 @@ export function numberOf(row: Row, column: string): number {
   if (typeof value !== 'number') throw new TypeError(`Cannot read column "${column}": it is ${typeof value}`);
   return value;
 }
+
+/** On a connection that nobody else uses meanwhile. */
+export async function inTransaction<T>(queries: Queries, work: (inside: Queries) => Promise<T>): Promise<T> {
+  await queries.query('begin');
+  try {
+    const done = await work(queries);
+    await queries.query('commit');
+    return done;
+  } catch (error) {
+    await queries.query('rollback').catch(() => undefined);
+    throw error;
+  }
+}

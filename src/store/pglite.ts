@@ -4,7 +4,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../base/clock.ts';
-import type { Database, Queries, Row, Value } from './database.ts';
+import { type Database, inTransaction, type Row, type Value } from './database.ts';
 
 export interface ThreadQuestion {
   readonly id: number;
@@ -65,7 +65,11 @@ export function openPglite({ dir, clock }: PgliteOptions): Database {
   return {
     name,
     query: (sql, values) => inTurn(() => current().ask(sql, values)),
-    transaction: (work) => inTurn(() => transactionOn(current(), work)),
+    transaction: (work) =>
+      inTurn(() => {
+        const thread = current();
+        return inTransaction({ query: (sql, values) => thread.ask(sql, values) }, work);
+      }),
     async close() {
       const done = turn.then(close);
       turn = done.catch(() => undefined);
@@ -73,19 +77,6 @@ export function openPglite({ dir, clock }: PgliteOptions): Database {
       cancelIdle?.();
     },
   };
-}
-
-async function transactionOn<T>(thread: PgliteThread, work: (inside: Queries) => Promise<T>): Promise<T> {
-  const inside: Queries = { query: (sql, values) => thread.ask(sql, values) };
-  await inside.query('begin');
-  try {
-    const done = await work(inside);
-    await inside.query('commit');
-    return done;
-  } catch (error) {
-    await inside.query('rollback').catch(() => undefined);
-    throw error;
-  }
 }
 
 interface Waiting {

@@ -1,6 +1,6 @@
 /** PostgreSQL, for state that several processes share. */
 import pg from 'pg';
-import type { Database, Queries, Row, Value } from './database.ts';
+import { type Database, inTransaction, type Queries, type Row, type Value } from './database.ts';
 
 /** Connections of one process. The state is small and asked rarely: one works, one is for whoever waits. */
 const CONNECTIONS_MAX = 2;
@@ -60,18 +60,6 @@ function connectionOf(url: string): pg.ClientConfig {
 
 function queriesOf(client: pg.ClientBase): Queries {
   return { query: async (sql, values) => rowsOf(await client.query(sql, [...(values ?? [])])) };
-}
-
-async function inTransaction<T>(queries: Queries, work: (inside: Queries) => Promise<T>): Promise<T> {
-  await queries.query('begin');
-  try {
-    const done = await work(queries);
-    await queries.query('commit');
-    return done;
-  } catch (error) {
-    await queries.query('rollback').catch(() => undefined);
-    throw error;
-  }
 }
 
 function rowsOf({ rows }: { readonly rows: readonly Readonly<Record<string, unknown>>[] }): readonly Row[] {
