@@ -8,9 +8,11 @@ import { describe, describeKey, keyOf } from '../resource/resource.ts';
 import { type AcmeChallenge, type AcmeRequest, type CertificateWish, generatedFor } from './acme.ts';
 import { error, type Finding } from './finding.ts';
 import { type GatewayPassResult, listenerKey } from './gateway-pass.ts';
+import { gatewayOf } from './gateways.ts';
 import { covers } from './hostname.ts';
 import type { ChallengeType } from './issuer.ts';
 import type { ListenerBase } from './listener.ts';
+import { challengeKey } from './secret.ts';
 
 /** Names of one certificate: what well-known authorities sign. */
 const HOSTNAMES_MAX = 100;
@@ -110,7 +112,7 @@ interface Door {
 
 function httpDoors({ gateways, sets, ports }: GatewayPassResult): Door[] {
   return [...gateways, ...sets].flatMap((base) => {
-    const { addresses } = 'set' in base ? base.gateway : base;
+    const { addresses } = gatewayOf(base);
     return base.listeners.flatMap((listener) => {
       if (listener.spec.protocol !== 'HTTP' || ports.verdicts.get(listener)?.served !== true) return [];
       return addresses.map((address, i) => ({
@@ -144,7 +146,7 @@ function challengeRoutes(challenges: readonly AcmeChallenge[], doors: readonly D
     return [...Map.groupBy(own, ({ hostname }) => hostname)].flatMap(([hostname, answers]): [string, PlanRoute][] => {
       const attach = doorsFor(hostname, doors).map(({ listener }) => ({ listener, hosts: [hostname] }));
       if (attach.length === 0) return [];
-      const key = `AcmeChallenge/${secret.slice('Secret/'.length)}/${hostname}`;
+      const key = challengeKey({ secret, hostname });
       const rules = answers.map(({ token, keyAuthorization }, i) => ({
         name: `${key}/${i}`,
         matches: [{ path: { kind: 'exact' as const, value: WELL_KNOWN + token }, headers: [], query: [] }],

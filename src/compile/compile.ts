@@ -127,11 +127,12 @@ export class Compiler {
     unread: ReadonlySet<string> = NOBODY,
   ): Compiled {
     const { controllerName } = this.#options;
-    const inventory = takeInventory(resources, issued, this.#inventory);
+    const inventory = takeInventory(resources, issued.secrets, this.#inventory);
     this.#inventory = inventory;
     this.#readPolicies(inventory);
-    const gateways = this.#gatewayPass.run(inventory, this.#options.wallMs());
-    const acme = readAcme(gateways, issued.challenges);
+    const { challenges } = issued;
+    const gateways = this.#gatewayPass.run(inventory, { challenges, nowMs: this.#options.wallMs() });
+    const acme = readAcme(gateways, challenges);
     const targets = this.#readTargets(inventory);
     const routes = this.#lowerRoutes(inventory);
     const streams = this.#lowerStreams(inventory);

@@ -6,12 +6,14 @@ import { canonicalJson } from '../base/canonical.ts';
 import { portKey } from '../ir/key.ts';
 import type { PlanListener, PlanPort, PlanSecret } from '../ir/plan.ts';
 import { type Gateway, type GatewayClass, keyOf, type ListenerSet, resourceKey } from '../resource/resource.ts';
+import type { AcmeChallenge } from './acme.ts';
 import { certificateFindings } from './certificate-check.ts';
 import { error, type Finding } from './finding.ts';
 import {
   classFault,
   classOf,
   type GatewayBase,
+  gatewayOf,
   type ListenerView,
   type ParentView,
   readGateway,
@@ -22,8 +24,8 @@ import { endsTls, type ListenerBase } from './listener.ts';
 import { Memo } from './memo.ts';
 import { type Candidate, type PortsResult, sharePorts, type SharedPort, transportOf } from './ports.ts';
 import { brokenAt, isGatewayKind, missing, type Reference } from './reference.ts';
-import { nameAlpnChallenge, nameSecret, type NamedSecret } from './secret.ts';
-import { alpnKey, byAge, type CompileTables, findObject, type Inventory, type Look, lookIn } from './tables.ts';
+import { type AlpnChallenge, challengeKey, nameAlpnChallenge, nameSecret, type NamedSecret } from './secret.ts';
+import { byAge, type CompileTables, findObject, type Inventory, type Look, lookIn } from './tables.ts';
 
 export interface GatewayPassOptions {
   readonly controllerName: string;
@@ -42,6 +44,12 @@ export interface GatewayPassResult {
   readonly findings: readonly Finding[];
 }
 
+export interface GatewayPassInput {
+  /** Validations that run. */
+  readonly challenges: readonly AcmeChallenge[];
+  readonly nowMs: number;
+}
+
 export class GatewayPass {
   readonly #options: GatewayPassOptions;
   readonly #gateways = new Memo<CompileTables, GatewayBase>();
@@ -56,7 +64,7 @@ export class GatewayPass {
   }
 
   /** Fills `tables.parents`. */
-  run({ tables, byKind }: Inventory, nowMs: number): GatewayPassResult {
+  run({ tables, byKind }: Inventory, { challenges, nowMs }: GatewayPassInput): GatewayPassResult {
     for (const memo of [this.#gateways, this.#sets, this.#views, this.#ports, this.#listeners]) memo.begin(tables);
     const look = lookIn(tables);
     const findings: Finding[] = [];
@@ -78,7 +86,7 @@ export class GatewayPass {
         ...listeners.flatMap((listener) => [...listener.findings, ...certificateFindings(listener, nowMs)]),
       );
     }
-    return { gateways, sets, classes, ports, ...this.#plan([...gateways, ...sets], ports, tables), findings };
+    return { gateways, sets, classes, ports, ...this.#plan([...gateways, ...sets], ports, challenges), findings };
   }
 
   #readGateways(
@@ -122,7 +130,7 @@ export class GatewayPass {
 
   #addView(base: GatewayBase | SetBase, { ports, tables }: { ports: PortsResult; tables: CompileTables }): void {
     const owner = 'set' in base ? base.set : base.gateway;
-    const gateway = 'set' in base ? base.gateway : base;
+    const gateway = gatewayOf(base);
     const key = keyOf(owner);
     const served = base.listeners.map((listener) => ports.verdicts.get(listener)?.served === true);
     const view = this.#views.get(key, [base, gateway, ...served], () => {
@@ -143,7 +151,7 @@ export class GatewayPass {
   #plan(
     bases: readonly (GatewayBase | SetBase)[],
     { ports, verdicts }: PortsResult,
-    tables: CompileTables,
+    challenges: readonly AcmeChallenge[],
   ): Pick<GatewayPassResult, 'planPorts' | 'planListeners' | 'secrets'> {
     const planPorts: Record<string, PlanPort> = {};
     for (const [key, shared] of ports) {
@@ -155,11 +163,12 @@ export class GatewayPass {
     }
     const planListeners: Record<string, PlanListener> = {};
     const secrets: Record<string, PlanSecret> = {};
+    const alpn = alpnChallenges(challenges);
     for (const base of bases) {
-      const { addresses } = 'set' in base ? base.gateway : base;
+      const { addresses } = gatewayOf(base);
       for (const listener of base.listeners) {
         if (verdicts.get(listener)?.served !== true) continue;
-        const challenge = challengeOf(listener, tables);
+        const challenge = challengeOf(listener, alpn);
         if (challenge !== undefined) secrets[challenge.ref.secret] = challenge.secret;
         for (const [i, address] of addresses.entries()) {
           const key = listenerKey(listener, address, i);
@@ -252,9 +261,15 @@ function planPort(
   };
 }
 
+/** By {@link challengeKey}. */
+function alpnChallenges(challenges: readonly AcmeChallenge[]): ReadonlyMap<string, AlpnChallenge> {
+  const alpn = challenges.filter((challenge) => challenge.kind === 'tls-alpn-01');
+  return new Map(alpn.map((challenge) => [challengeKey(challenge), challenge]));
+}
+
 /** What answers tls-alpn-01 on a listener; undefined while no validation runs. */
-function challengeOf({ acme }: ListenerBase, { alpnChallenges }: CompileTables): NamedSecret | undefined {
-  const challenge = acme === undefined ? undefined : alpnChallenges.get(alpnKey(acme));
+function challengeOf({ acme }: ListenerBase, challenges: ReadonlyMap<string, AlpnChallenge>): NamedSecret | undefined {
+  const challenge = acme === undefined ? undefined : challenges.get(challengeKey(acme));
   return challenge === undefined ? undefined : nameAlpnChallenge(challenge);
 }
 

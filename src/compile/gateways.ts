@@ -40,6 +40,11 @@ export interface SetBase {
   readonly findings: readonly Finding[];
 }
 
+/** The Gateway whose addresses the listeners are bound to. */
+export function gatewayOf(base: GatewayBase | SetBase): GatewayBase {
+  return 'set' in base ? base.gateway : base;
+}
+
 /** A listener as routes see it. */
 export interface ListenerView {
   readonly name: string;

@@ -55,6 +55,22 @@ test('Memo: a key that one compile did not ask for is forgotten', () => {
   assert.equal(compile(memo, services), true);
 });
 
+test('Memo: more tables than there are bits share them, and every change is seen', () => {
+  const names = Array.from({ length: 40 }, (_, i) => `table${i}`);
+  const tablesWith = (changed: string): Tables =>
+    Object.fromEntries(names.map((name) => [name, new Map([['web', name === changed ? {} : web]])]));
+  for (const looked of names) {
+    for (const changed of names) {
+      const memo = new Memo<Tables, object>();
+      for (const tables of [tablesWith(''), tablesWith(changed)]) {
+        memo.begin(tables);
+        memo.get('a', [], (look) => ({ found: look(looked, 'web') }));
+      }
+      assert.equal(memo.made === 1, looked === changed, `${looked} was looked into, ${changed} changed`);
+    }
+  }
+});
+
 test('groupBy: a group of the same items is the same array', () => {
   const items = [
     { key: 'a', n: 1 },

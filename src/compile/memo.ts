@@ -42,6 +42,7 @@ export class Memo<T extends Tables, V, K = string> {
   begin(tables: T): void {
     this.#before = this.#now;
     this.#now = new Map();
+    // A shift counts modulo 32: more tables share bits, which costs looks at look-ups, and never a wrong result.
     this.#bits = new Map(Object.keys(tables).map((name, i) => [name, 1 << i]));
     this.#changed = 0;
     for (const [name, bit] of this.#bits) {

@@ -2,8 +2,8 @@
 import type { PlanSecret, PlanSecretRef } from '../ir/plan.ts';
 import { hashSecret } from '../ir/version.ts';
 import { keyOf, type Secret } from '../resource/resource.ts';
+import type { AcmeChallenge } from './acme.ts';
 import type { KeyPair } from './certificate.ts';
-import type { AlpnChallenge } from './tables.ts';
 
 export interface NamedSecret {
   readonly ref: PlanSecretRef;
@@ -22,16 +22,22 @@ export function nameSecret({ secret, pair }: { readonly secret: Secret; readonly
   return fresh;
 }
 
+export type AlpnChallenge = Extract<AcmeChallenge, { readonly kind: 'tls-alpn-01' }>;
+
+/** Names what answers the validation of one host name: `AcmeChallenge/shop/tls/shop.test`. */
+export function challengeKey({ secret, hostname }: { readonly secret: string; readonly hostname: string }): string {
+  return `AcmeChallenge/${secret.slice('Secret/'.length)}/${hostname}`;
+}
+
 const challenges = new WeakMap<AlpnChallenge, NamedSecret>();
 
 /** The certificate that answers a validation: a secret of its own beside that of the listener. */
 export function nameAlpnChallenge(challenge: AlpnChallenge): NamedSecret {
   const known = challenges.get(challenge);
   if (known !== undefined) return known;
-  const { certificatePem, privateKeyPem, secret, hostname } = challenge;
+  const { certificatePem, privateKeyPem } = challenge;
   const value: PlanSecret = { certificatePem, privateKeyPem };
-  const key = `AcmeChallenge/${secret.slice('Secret/'.length)}/${hostname}`;
-  const fresh: NamedSecret = { ref: { secret: key, hash: hashSecret(value) }, secret: value };
+  const fresh: NamedSecret = { ref: { secret: challengeKey(challenge), hash: hashSecret(value) }, secret: value };
   challenges.set(challenge, fresh);
   return fresh;
 }

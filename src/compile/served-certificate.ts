@@ -4,6 +4,7 @@ import { describe, keyOf } from '../resource/resource.ts';
 import { type Validity, validityOf } from './certificate-check.ts';
 import { placeOf } from './finding.ts';
 import type { Found } from './found.ts';
+import { gatewayOf } from './gateways.ts';
 import type { ListenerBase } from './listener.ts';
 
 export interface ServedCertificate {
@@ -30,7 +31,7 @@ export type CertificateState = Validity | 'awaited';
 
 export function servedCertificates({ gateways: { gateways, sets, ports } }: Found, nowMs: number): ServedCertificate[] {
   return [...gateways, ...sets].flatMap((base) => {
-    const { addresses } = 'set' in base ? base.gateway : base;
+    const { addresses } = gatewayOf(base);
     return base.listeners.flatMap((listener) =>
       ports.verdicts.get(listener)?.served === true ? certificatesOf(listener, { addresses, nowMs }) : [],
     );

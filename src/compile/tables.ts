@@ -14,7 +14,6 @@ import {
   type ResourceOf,
   type Secret,
 } from '../resource/resource.ts';
-import type { AcmeChallenge, Issued } from './acme.ts';
 import type { TrustView } from './backend-tls.ts';
 import type { BackendLevel } from './cluster.ts';
 import { error, type Finding } from './finding.ts';
@@ -62,15 +61,7 @@ type PassTables = {
 type IssuedTables = {
   /** By {@link resourceKey}. */
   readonly issued: ReadonlyMap<string, Secret>;
-  /** Certificates that answer tls-alpn-01, by {@link alpnKey}. */
-  readonly alpnChallenges: ReadonlyMap<string, AlpnChallenge>;
 };
-
-export type AlpnChallenge = Extract<AcmeChallenge, { readonly kind: 'tls-alpn-01' }>;
-
-export function alpnKey({ secret, hostname }: { readonly secret: string; readonly hostname: string }): string {
-  return `${secret}#${hostname}`;
-}
 
 // Aliases, not interfaces: only those fit the index of `Tables`.
 export type CompileTables = KindTables & GroupTables & PassTables & IssuedTables;
@@ -134,7 +125,7 @@ export interface Inventory {
 /** Kinds whose resources did not change keep their lists and tables, down to the same objects. */
 export function takeInventory(
   resources: readonly Resource[],
-  { secrets, challenges }: Issued,
+  issued: ReadonlyMap<string, Secret>,
   before: Inventory | undefined,
 ): Inventory {
   const given = new Map<ResourceKind, Resource[]>(KINDS.map((kind) => [kind, []]));
@@ -163,13 +154,8 @@ export function takeInventory(
     rivals: new Map(),
     issuers: new Map(),
   };
-  const alpn = challenges.filter((challenge) => challenge.kind === 'tls-alpn-01');
-  const issuedTables: IssuedTables = {
-    issued: secrets,
-    alpnChallenges: new Map(alpn.map((challenge) => [alpnKey(challenge), challenge])),
-  };
   return {
-    tables: { ...(tables as unknown as KindTables), ...groups(byKind, before), ...passTables, ...issuedTables },
+    tables: { ...(tables as unknown as KindTables), ...groups(byKind, before), ...passTables, issued },
     byKind,
     findings,
     given,
