@@ -1,4 +1,5 @@
 /** The admin API of a running Fourways, read by commands. */
+import { portKey } from '../ir/key.ts';
 import { CommandFailure, type Io, type Option } from './command.ts';
 import { readHostPort } from './values.ts';
 
@@ -23,7 +24,7 @@ const READABLE: ReadonlySet<number> = new Set([200, 503]);
  */
 export async function readAdmin(io: Io, admin: string, path: string): Promise<unknown> {
   const { host, port } = readHostPort('--admin', admin);
-  const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}${path}`;
+  const url = `http://${portKey(host, port)}${path}`;
   const { status, body } = await io.get(url).catch((error: unknown) => {
     throw new CommandFailure(`Cannot reach ${url}: ${reasonOf(error)}. Is "fourways up" running there?`);
   });

@@ -4,7 +4,7 @@ import { portKey } from '../ir/key.ts';
 import type { PlanFilter, PlanRetry } from '../ir/plan.ts';
 import type { BackendVerdict, CandidateVerdict, Decision, ListenerVerdict, RuleVerdict } from './decision.ts';
 import { paint, type Palette } from './paint.ts';
-import { percentText, placeText } from './plan-text.ts';
+import { percentText, placeText, shareOf } from './plan-text.ts';
 
 /** Losers of one kind that are named; the rest is counted. */
 const SHOWN_MAX = 12;
@@ -130,7 +130,7 @@ function backendLines(backend: BackendVerdict, { palette, cwd }: TextOptions): s
     ...filterLines(filters, cwd),
     ...endpoints.map(
       ({ address, port, weight: own }) =>
-        `  endpoint ${portKey(address, port)} gets ${percentText(total === 0 ? 0 : own / total)}`,
+        `  endpoint ${portKey(address, port)} gets ${percentText(shareOf(own, total))}`,
     ),
     ...(endpoints.length === 0 && invalid === undefined ? [paint(palette, 'red', '  no endpoint: answers 503')] : []),
   ];

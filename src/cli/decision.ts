@@ -16,7 +16,7 @@ import { checkQuery, normalisePath } from '../http/path.ts';
 import type { Plan, PlanBackend, PlanEndpoint, PlanFilter, PlanListener, PlanRule } from '../ir/plan.ts';
 import { PortListeners } from '../proxy/listener-table.ts';
 import { type Explained, RouteTables } from '../proxy/route-table.ts';
-import { matchText } from './plan-text.ts';
+import { matchText, shareOf } from './plan-text.ts';
 
 /** The request that is asked about. */
 export interface Question {
@@ -215,7 +215,7 @@ function outcomeOf(
 }
 
 /** `start`, `default/start`, `Gateway/default/start` and `Gateway/default/start/http` all name `Gateway/default/start/http`. */
-function isAsked(key: string, listener: string | undefined): boolean {
+export function isAsked(key: string, listener: string | undefined): boolean {
   return listener === undefined || `/${key}/`.includes(`/${listener}/`);
 }
 
@@ -291,14 +291,20 @@ function ruleVerdict(plan: Plan, rule: PlanRule): RuleVerdict {
 }
 
 function backendVerdict(plan: Plan, { target, weight, filters }: PlanBackend, total: number): BackendVerdict {
-  const common = { weight, share: total === 0 ? 0 : weight / total, filters };
-  if (target.kind === 'invalid') {
-    return { ...common, cluster: undefined, endpoints: [], tls: undefined, invalid: target.why };
-  }
-  const cluster = plan.clusters[target.cluster];
+  const common = { weight, share: shareOf(weight, total), filters };
+  if (target.kind === 'invalid') return { ...common, ...INVALID, invalid: target.why };
+  return { ...common, ...clusterVerdict(plan, target.cluster) };
+}
+
+type ClusterVerdict = Pick<BackendVerdict, 'cluster' | 'endpoints' | 'tls' | 'invalid'>;
+
+/** A backend without a cluster. */
+export const INVALID = { cluster: undefined, endpoints: [], tls: undefined } as const satisfies Partial<ClusterVerdict>;
+
+export function clusterVerdict({ clusters }: Plan, key: string): ClusterVerdict {
+  const cluster = clusters[key];
   return {
-    ...common,
-    cluster: target.cluster,
+    cluster: key,
     endpoints: cluster?.endpoints ?? [],
     tls: cluster?.tls?.serverName,
     invalid: cluster?.tls?.state === 'invalid' ? 'its TLS policy is broken' : undefined,

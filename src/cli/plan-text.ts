@@ -42,6 +42,11 @@ export function backendsText(backends: readonly BackendShare[]): string {
     .join(', ');
 }
 
+/** 0 to 1. Where every weight is 0, nobody gets anything. */
+export function shareOf(weight: number, total: number): number {
+  return total === 0 ? 0 : weight / total;
+}
+
 /** `33.3%`. @param share  0 to 1 */
 export function percentText(share: number): string {
   return `${Math.round(share * 1000) / 10}%`;

@@ -91,9 +91,7 @@ function streamRows(plan: Plan): Row[] {
         // `TLS`, `TCP` or `UDP`: there is nothing else that could match.
         const match = (view.stream?.kind ?? 'tcp').toUpperCase();
         const shares = backends.map((backend): BackendShare =>
-          'cluster' in backend
-            ? { cluster: backend.cluster, weight: backend.weight }
-            : { invalid: backend.why, weight: backend.weight },
+          'cluster' in backend ? backend : { invalid: backend.why, weight: backend.weight },
         );
         return hosts.map((host): Row => ({
           listener,

@@ -1,4 +1,5 @@
 /** The files that `fourways init` writes: one small configuration in each of the three forms. All three say the same. */
+import { portKey } from '../ir/key.ts';
 
 export interface Starter {
   /** The service that requests go to. */
@@ -14,7 +15,7 @@ export interface Starter {
 export type StarterFile = [name: string, text: string];
 
 function urlOf({ scheme, host, port }: Starter): string {
-  return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  return `${scheme}://${portKey(host, port)}`;
 }
 
 export function shortFormFiles(starter: Starter): StarterFile[] {

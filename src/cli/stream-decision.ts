@@ -1,10 +1,11 @@
 /** What would become of a connection or datagram below HTTP: the same tables as in the proxy, nothing is sent. */
 import { portKey } from '../ir/key.ts';
-import type { Plan, PlanEndpoint, PlanListener, PlanStream } from '../ir/plan.ts';
+import type { Plan, PlanListener, PlanStream } from '../ir/plan.ts';
 import { PortListeners } from '../proxy/listener-table.ts';
 import { HostMap } from '../proxy/host-map.ts';
 import { compareStreams } from '../proxy/stream-table.ts';
-import { percentText } from './plan-text.ts';
+import { type BackendVerdict, clusterVerdict, INVALID, isAsked } from './decision.ts';
+import { percentText, shareOf } from './plan-text.ts';
 
 export interface StreamQuestion {
   readonly protocol: 'tcp' | 'tls' | 'udp';
@@ -23,16 +24,7 @@ export interface StreamDecision {
   readonly tls: 'none' | 'passed on' | 'ends here';
   /** Routes of the listener for this name, the one that counts first. */
   readonly routes: readonly string[];
-  readonly backends: readonly {
-    readonly cluster: string | undefined;
-    readonly invalid: string | undefined;
-    readonly weight: number;
-    /** 0 to 1. */
-    readonly share: number;
-    readonly tls: string | undefined;
-    readonly proxyProtocol: string | undefined;
-    readonly endpoints: readonly PlanEndpoint[];
-  }[];
+  readonly backends: readonly (Omit<BackendVerdict, 'filters'> & { readonly proxyProtocol: string | undefined })[];
   /** Why it is closed instead. */
   readonly refused: string | undefined;
 }
@@ -70,8 +62,7 @@ function isMeant(
   [key, view]: [string, PlanListener],
 ): boolean {
   const bound = plan.ports[view.port]!;
-  const named = listener === undefined || `/${key}/`.includes(`/${listener}/`);
-  return named && bound.protocol === protocol && (bound.port === port || view.publicPort === port);
+  return isAsked(key, listener) && bound.protocol === protocol && (bound.port === port || view.publicPort === port);
 }
 
 /** Those of the most specific name that takes `host`, the one that counts first. */
@@ -89,17 +80,10 @@ function routesFor(plan: Plan, listener: string, host: string): [string, PlanStr
 function backendsOf(plan: Plan, { backends }: PlanStream): StreamDecision['backends'] {
   const total = backends.reduce((sum, { weight }) => sum + weight, 0);
   return backends.map((backend) => {
-    const cluster = 'cluster' in backend ? plan.clusters[backend.cluster] : undefined;
-    return {
-      cluster: 'cluster' in backend ? backend.cluster : undefined,
-      invalid:
-        'why' in backend ? backend.why : cluster?.tls?.state === 'invalid' ? 'its TLS policy is broken' : undefined,
-      weight: backend.weight,
-      share: total === 0 ? 0 : backend.weight / total,
-      tls: cluster?.tls?.serverName,
-      proxyProtocol: cluster?.proxyProtocol,
-      endpoints: cluster?.endpoints ?? [],
-    };
+    const common = { weight: backend.weight, share: shareOf(backend.weight, total) };
+    if ('why' in backend) return { ...common, ...INVALID, invalid: backend.why, proxyProtocol: undefined };
+    const { proxyProtocol } = plan.clusters[backend.cluster] ?? {};
+    return { ...common, ...clusterVerdict(plan, backend.cluster), proxyProtocol };
   });
 }
 

@@ -3,7 +3,6 @@
  * of their names can be proved, and what answers the validations that run.
  */
 import type { PlanRoute } from '../ir/plan.ts';
-import { portKey } from '../ir/key.ts';
 import { describe, describeKey, keyOf } from '../resource/resource.ts';
 import { type AcmeChallenge, type AcmeRequest, type CertificateWish, generatedFor } from './acme.ts';
 import { error, type Finding } from './finding.ts';
@@ -12,6 +11,7 @@ import { gatewayOf } from './gateways.ts';
 import { covers } from './hostname.ts';
 import type { ChallengeType } from './issuer.ts';
 import type { ListenerBase } from './listener.ts';
+import { listenerPort } from './ports.ts';
 import { challengeKey } from './secret.ts';
 
 /** Names of one certificate: what well-known authorities sign. */
@@ -116,7 +116,7 @@ function httpDoors({ gateways, sets, ports }: GatewayPassResult): Door[] {
     return base.listeners.flatMap((listener) => {
       if (listener.spec.protocol !== 'HTTP' || ports.verdicts.get(listener)?.served !== true) return [];
       return addresses.map((address, i) => ({
-        port: portKey(address, listener.spec.port),
+        port: listenerPort(listener.spec, address),
         hostname: listener.hostname,
         listener: listenerKey(listener, address, i),
       }));

@@ -3,7 +3,6 @@
  * served on which ports, and what routes see of them.
  */
 import { canonicalJson } from '../base/canonical.ts';
-import { portKey } from '../ir/key.ts';
 import type { PlanListener, PlanPort, PlanSecret } from '../ir/plan.ts';
 import { type Gateway, type GatewayClass, keyOf, type ListenerSet, resourceKey } from '../resource/resource.ts';
 import type { AcmeChallenge } from './acme.ts';
@@ -22,7 +21,7 @@ import {
 } from './gateways.ts';
 import { endsTls, type ListenerBase } from './listener.ts';
 import { Memo } from './memo.ts';
-import { type Candidate, type PortsResult, sharePorts, type SharedPort, transportOf } from './ports.ts';
+import { type Candidate, listenerPort, type PortsResult, sharePorts, type SharedPort } from './ports.ts';
 import { brokenAt, isGatewayKind, missing, type Reference } from './reference.ts';
 import { type AlpnChallenge, challengeKey, nameAlpnChallenge, nameSecret, type NamedSecret } from './secret.ts';
 import { byAge, type CompileTables, findObject, type Inventory, type Look, lookIn } from './tables.ts';
@@ -172,7 +171,7 @@ export class GatewayPass {
         if (challenge !== undefined) secrets[challenge.ref.secret] = challenge.secret;
         for (const [i, address] of addresses.entries()) {
           const key = listenerKey(listener, address, i);
-          const port = portKey(address, listener.spec.port, transportOf(listener.spec));
+          const port = listenerPort(listener.spec, address);
           planListeners[key] = this.#listeners.get(key, [listener, port, challenge], () =>
             planListener(listener, port, challenge),
           );

@@ -37,9 +37,9 @@ export interface PortsResult {
   readonly findings: readonly Finding[];
 }
 
-/** UDP has port numbers of its own. */
-export function transportOf({ protocol }: { readonly protocol: string }): 'tcp' | 'udp' {
-  return protocol === 'UDP' ? 'udp' : 'tcp';
+/** Key in the plan of the port that a listener has on an address. */
+export function listenerPort({ port, protocol }: ListenerBase['spec'], address: string): string {
+  return portKey(address, port, protocol === 'UDP' ? 'udp' : 'tcp');
 }
 
 /** Listeners of one family share a port: HTTPS and TLS are told apart by server name, before anything is decrypted. */
@@ -117,7 +117,7 @@ interface Conflict extends Reason {
 /** Takes the place of a listener on each of its ports, all or none. */
 function claim({ listener, addresses }: Candidate, groups: Map<string, Group>): Conflict | undefined {
   const { port, protocol } = listener.spec;
-  const keys = addresses.map((address) => portKey(address, port, transportOf(listener.spec)));
+  const keys = addresses.map((address) => listenerPort(listener.spec, address));
   for (const key of keys) {
     const group = groups.get(key);
     const conflict = group === undefined ? undefined : conflictIn(group, listener);

@@ -1,11 +1,11 @@
 /** Every certificate of the plan, as an operator asks for it: where it is served, whose it is, and where it came from. */
-import { portKey } from '../ir/key.ts';
 import { describe, keyOf } from '../resource/resource.ts';
 import { type Validity, validityOf } from './certificate-check.ts';
 import { placeOf } from './finding.ts';
 import type { Found } from './found.ts';
 import { gatewayOf } from './gateways.ts';
 import type { ListenerBase } from './listener.ts';
+import { listenerPort } from './ports.ts';
 
 export interface ServedCertificate {
   /** Key of its Secret. */
@@ -47,7 +47,7 @@ function certificatesOf(
     owner: describe(owner),
     listener: spec.name,
     hostname,
-    ports: addresses.map((address) => portKey(address, spec.port)),
+    ports: addresses.map((address) => listenerPort(spec, address)),
   };
   const served = certificates.map(({ secret, pair }): ServedCertificate => {
     const key = keyOf(secret);

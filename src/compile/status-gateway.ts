@@ -1,12 +1,11 @@
 /** Statuses of Gateways and ListenerSets and of their listeners. */
-import { portKey } from '../ir/key.ts';
 import type { PortFailure } from '../ir/port-state.ts';
 import { GATEWAY_GROUP } from '../resource/fields.ts';
 import type { Gateway, ListenerSet } from '../resource/resource.ts';
 import type { Found } from './found.ts';
 import { type Draft, fails, holds, holdsUnless } from './condition.ts';
 import { DEFAULT_ADDRESS, type GatewayBase, type SetBase } from './gateways.ts';
-import { transportOf } from './ports.ts';
+import { listenerPort } from './ports.ts';
 import { certificateConditions, isAwaiting } from './status-certificate.ts';
 import type { ListenerBase, Reason } from './listener.ts';
 import { type StatusWork, subjectOf } from './status-item.ts';
@@ -148,7 +147,7 @@ function socketsOf({ spec }: ListenerBase, { gateway, work }: EntryParts): Socke
   let pending = false;
   let failure: PortFailure | undefined;
   for (const address of gateway.addresses) {
-    const state = work.runtime.ports[portKey(address, spec.port, transportOf(spec))];
+    const state = work.runtime.ports[listenerPort(spec, address)];
     if (state === undefined) pending = true;
     else if (state.state === 'failed' && (failure === undefined || isAddressFault(state))) failure = state;
   }
@@ -217,8 +216,6 @@ function addressesOf(
   const ports = entries.filter((entry) => entry.valid).map(({ listener }) => listener.spec);
   if (ports.length === 0) return [];
   return addresses
-    .filter((address) =>
-      ports.every((spec) => runtime.ports[portKey(address, spec.port, transportOf(spec))]?.state === 'bound'),
-    )
+    .filter((address) => ports.every((spec) => runtime.ports[listenerPort(spec, address)]?.state === 'bound'))
     .map((address) => ({ type: 'IPAddress', value: address === DEFAULT_ADDRESS ? runtime.bind : address }));
 }
