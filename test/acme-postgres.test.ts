@@ -6,16 +6,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { openPostgres } from '../src/store/postgres.ts';
 import { PostgresServer } from '../src/store/testing/postgres-server.ts';
-import {
-  conditionOf,
-  freeDoors,
-  handshake,
-  reportOf,
-  type Site,
-  until,
-  untilCertificates,
-  writeSite,
-} from './client/acme.ts';
+import { conditionOf, freeDoors, handshake, reportOf, type Site, untilCertificates, writeSite } from './client/acme.ts';
 import { DOOR_HOST, Fourways, freePort } from './client/fourways.ts';
 import { Load } from './client/load.ts';
 import { answering, ok, type Origin, startOrigin } from './client/origin.ts';
@@ -58,21 +49,19 @@ test('two control planes: one orders, the other answers and serves; PostgreSQL m
   writeSite(nearSite);
 
   await using leader = await start(farSite.dir);
-  await until(async () => (await leader.adminText('/metrics')).includes('fourways_acme_leader 1'), 'a leader', leader);
-  await until(
+  await leader.until(async () => (await leader.adminText('/metrics')).includes('fourways_acme_leader 1'), 'a leader');
+  await leader.until(
     async () => (await conditionOf(leader, 'https-0', 'fourways.io/CertificateValid')).includes('OrderFailed'),
     'no authority',
-    leader,
   );
   await using follower = await start(nearSite.dir, 2);
-  await until(async () => (await reportOf(follower)).store?.state === 'open', 'the store of the follower', follower);
+  await follower.until(async () => (await reportOf(follower)).store?.state === 'open', 'the store of the follower');
   assert.equal((await reportOf(follower)).orders, false);
   // A process is waited for from its first report on.
   const database = openPostgres(postgres.url, () => undefined);
-  await until(
+  await follower.until(
     async () => (await database.query('select id from acme_replica')).length === 2,
     'both to report',
-    follower,
   );
   await database.close();
 
@@ -92,18 +81,16 @@ test('two control planes: one orders, the other answers and serves; PostgreSQL m
   await withoutPostgres([leader, follower], near.https);
 
   // The leader ends without a word; what the other one wants next, it orders itself.
-  await until(
+  await leader.until(
     async () => (await Promise.all([leader, follower].map(reportOf))).filter(({ orders }) => orders).length === 1,
     'one leader again',
-    leader,
   );
   await leader.stop('SIGKILL');
-  await until(async () => (await reportOf(follower)).orders, 'the other one to lead', follower);
+  await follower.until(async () => (await reportOf(follower)).orders, 'the other one to lead');
   writeSite({ ...nearSite, issuers: { pebble: { challenges: ['http-01'], keyType: 'rsa-2048' } } });
-  await until(
+  await follower.until(
     async () => (await handshake(near.https, 'shop.test', root)).publicKey.asymmetricKeyType === 'rsa',
     'a new key',
-    follower,
   );
   assert.equal(pebble.count('orders in the db'), 2);
 });
@@ -122,7 +109,7 @@ async function withoutPostgres(programs: readonly Fourways[], port: number): Pro
   await load.more(20);
   await postgres.kill();
   for (const program of programs) {
-    await until(async () => (await reportOf(program)).store?.state === 'away', 'the loss to be said', program);
+    await program.until(async () => (await reportOf(program)).store?.state === 'away', 'the loss to be said');
     assert.equal((await reportOf(program)).orders, false);
     assert.match(await program.adminText('/metrics'), /^fourways_store_open 0$/m);
     assert.match(program.output(), /The store is away: .*; what was known before goes on being served/);
@@ -131,7 +118,7 @@ async function withoutPostgres(programs: readonly Fourways[], port: number): Pro
   await load.more(100);
   await postgres.resume();
   for (const program of programs) {
-    await until(async () => (await reportOf(program)).store?.state === 'open', 'the store to be back', program);
+    await program.until(async () => (await reportOf(program)).store?.state === 'open', 'the store to be back');
   }
   await load.more(50);
   await load.stop();
@@ -171,7 +158,7 @@ test('terms, external accounts, several names, and another challenge where the f
   writeSite(site);
   await using program = await start(site.dir);
   const say = (): Promise<string> => conditionOf(program, 'https-0', 'fourways.io/CertificateValid');
-  await until(async () => (await say()).includes('OrderFailed'), 'the terms to be asked for', program);
+  await program.until(async () => (await say()).includes('OrderFailed'), 'the terms to be asked for');
   assert.match(await say(), /has terms of service: read \S+ and set termsAgreed of the AcmeIssuer/);
   assert.match(
     await conditionOf(program, 'https-0', 'Programmed'),

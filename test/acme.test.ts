@@ -13,7 +13,6 @@ import {
   handshake,
   reportOf,
   type Site,
-  until,
   untilCertificates,
   writeSite,
 } from './client/acme.ts';
@@ -102,9 +101,9 @@ test('by each challenge, whatever is routed; kept over a restart with the accoun
     // Served from the first moment on, before the database is open.
     const root = await pebble.root();
     assert.equal((await handshake(doors.https, 'http.test', root)).serialNumber, serials[0]);
-    await until(async () => (await again.adminText('/metrics')).includes('fourways_acme_leader 1'), 'the store', again);
+    await again.until(async () => (await again.adminText('/metrics')).includes('fourways_acme_leader 1'), 'the store');
     writeSite({ ...site, ordered: [...site.ordered, { hostname: 'third.test', issuer: 'by-http' }] });
-    await until(async () => (await reportOf(again)).certificates.length === 3, 'the third listener', again);
+    await again.until(async () => (await reportOf(again)).certificates.length === 3, 'the third listener');
     const rows = await untilCertificates(again, ({ state }) => state === 'valid', 'a third certificate');
     assert.deepEqual(
       rows.slice(0, 2).map(({ serial }) => serial),
@@ -156,10 +155,10 @@ test('renewed under load without a failed request; with the authority away the o
       return undefined;
     },
   });
-  await until(() => seen.size >= 3 || load.failures.length > 0, 'two renewals', program);
+  await program.until(() => seen.size >= 3 || load.failures.length > 0, 'two renewals');
   await pebble.stop();
   const say = (): Promise<string> => conditionOf(program, 'https-0', 'fourways.io/CertificateValid');
-  await until(async () => (await say()).includes('RenewalFailed'), 'a renewal to fail', program);
+  await program.until(async () => (await say()).includes('RenewalFailed'), 'a renewal to fail');
   assert.match(await say(), /RenewalFailed: Valid until \S+; it could not be renewed: .*; next attempt at /);
   const metrics = await program.adminText('/metrics');
   assert.match(metrics, /^fourways_acme_orders_total\{issuer="AcmeIssuer\/default\/pebble",result="failed"\} [1-9]/m);
@@ -168,10 +167,9 @@ test('renewed under load without a failed request; with the authority away the o
     /^fourways_certificate_expiry_timestamp_seconds\{secret="default\/acme-pebble-shop.test"\} \d+$/m,
   );
   // Nothing is edited: that it has ended is said because the time has come.
-  await until(
+  await program.until(
     async () => (await say()).startsWith('False RenewalFailed: Expired at'),
     'the end of the certificate',
-    program,
   );
   const problems = await program.adminText('/problems');
   assert.match(problems, /certificate\.expiry/);
@@ -182,10 +180,9 @@ test('renewed under load without a failed request; with the authority away the o
   // Back, without the account that it knew: whoever edits the issuer is not kept waiting.
   await pebble.resume();
   writeSite({ ...site, issuers: { pebble: { challenges: ['tls-alpn-01', 'http-01'] } } });
-  await until(
+  await program.until(
     async () => (await say()).startsWith('True Valid'),
     'a certificate from the authority that is back',
-    program,
   );
 });
 

@@ -7,11 +7,10 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { DOOR_HOST, Fourways, freePort, pause } from './client/fourways.ts';
+import { DOOR_HOST, Fourways, freePort } from './client/fourways.ts';
 
 const CLIENTS = 40;
 const BAD_HEADERS = 30;
-const WAIT_MS_MAX = 10_000;
 
 const dir = mkdtempSync(join(tmpdir(), 'fourways-udp-workers-'));
 const upstream = dgram.createSocket('udp4');
@@ -59,14 +58,6 @@ async function figure(name: string, labels = ''): Promise<number> {
   return own.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
 }
 
-async function until(holds: () => Promise<boolean>, what: string): Promise<void> {
-  const endMs = performance.now() + WAIT_MS_MAX;
-  while (!(await holds())) {
-    if (performance.now() > endMs) throw new Error(`Waited ${WAIT_MS_MAX} ms for ${what}:\n${program.output()}`);
-    await pause(5);
-  }
-}
-
 test('sessions stay with their worker and their socket over an edit, and the counters of both add up', async () => {
   const clients = Array.from({ length: CLIENTS }, () => dgram.createSocket('udp4'));
   const askAll = (): Promise<unknown> =>
@@ -79,7 +70,7 @@ test('sessions stay with their worker and their socket over an edit, and the cou
     );
   await askAll();
   write('second');
-  await until(async () => (await program.adminText('/plan')).includes('second'), 'the edit');
+  await program.until(async () => (await program.adminText('/plan')).includes('second'), 'the edit is served');
   await askAll();
   await askAll();
   assert.equal(heardFrom.size, CLIENTS);
@@ -107,9 +98,9 @@ test('headers of the PROXY protocol that are refused are all counted, and said n
       await once(socket.resume(), 'close');
     }),
   );
-  await until(
+  await program.until(
     async () => (await figure('fourways_proxy_protocol_total', '"malformed"')) === BAD_HEADERS,
-    'all to be counted',
+    'all are counted',
   );
   const lines = program
     .output()

@@ -69,6 +69,14 @@ function closing(socket: WebSocket): Promise<{ code: number; reason: string; was
   });
 }
 
+function untilAnswered(status: number, what: string): Promise<void> {
+  return program.until(async () => {
+    const answer = await fetch(`http://${DOOR_HOST}:${ports.kept}/chat`);
+    await answer.body?.cancel();
+    return answer.status === status;
+  }, what);
+}
+
 const GOING_AWAY = { code: 1_001, reason: 'going away', wasClean: true };
 
 test(`${EDITS} edits, the route and the endpoint of the conversation taken away: not a message is lost`, async () => {
@@ -86,15 +94,14 @@ test(`${EDITS} edits, the route and the endpoint of the conversation taken away:
     writeService(1 + i);
     await program.adminText('/status');
   }
-  // Served now: nothing leads to the service any more.
-  while ((await fetch(`http://${DOOR_HOST}:${ports.kept}/chat`)).status !== 404) await program.adminText('/status');
+  await untilAnswered(404, 'nothing leads to the service any more');
   editing = false;
   await Promise.all(talks);
   assert.ok(said > EDITS);
   for (const socket of sockets) assert.equal(await answerTo(socket, 'still here'), 'chat: still here');
   writeRoute('chat', 'kept', '/');
   writeService(chat.port);
-  while ((await fetch(`http://${DOOR_HOST}:${ports.kept}/chat`)).status !== 200) await program.adminText('/status');
+  await untilAnswered(200, 'the service is back');
   for (const socket of sockets) {
     const closed = closing(socket);
     socket.close(1_000);

@@ -14,7 +14,7 @@ import { after, before, test } from 'node:test';
 import tls from 'node:tls';
 import { type Service, startService } from '../examples/services/service.ts';
 import { makeCertificate } from '../src/net/testing/certificates.ts';
-import { DOOR_HOST, Fourways, freePort, pause } from './client/fourways.ts';
+import { DOOR_HOST, Fourways, freePort } from './client/fourways.ts';
 import { EchoServer } from './client/grpc.ts';
 import { gateway, type Manifest, service } from './client/manifests.ts';
 import {
@@ -258,11 +258,7 @@ function write({ mark, version = 0, backends = [0, 1], extra: hasExtra = false }
 
 /** What `/plan` names is applied on every worker. */
 async function untilServed(mark: string): Promise<void> {
-  const endMs = performance.now() + APPLY_MS_MAX;
-  while (!(await program.adminText('/plan')).includes(mark)) {
-    if (performance.now() > endMs) throw new Error(`Waited ${APPLY_MS_MAX} ms for ${mark}:\n${program.output()}`);
-    await pause(2);
-  }
+  await program.until(async () => (await program.adminText('/plan')).includes(mark), mark, APPLY_MS_MAX);
 }
 
 function echo(socket: net.Socket): void {

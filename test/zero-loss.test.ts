@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { TLSSocket } from 'node:tls';
 import { makeCertificate } from '../src/net/testing/certificates.ts';
-import { DOOR_HOST, Fourways, freePort, pause, type StatusItem } from './client/fourways.ts';
+import { DOOR_HOST, Fourways, freePort, type StatusItem } from './client/fourways.ts';
 import { Load } from './client/load.ts';
 import {
   gateway,
@@ -281,10 +281,6 @@ async function untilStatus(holds: (items: readonly StatusItem[]) => boolean, wha
   await until(async () => holds(await program.status()), what);
 }
 
-async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const endMs = performance.now() + APPLY_MS_MAX;
-  while (!(await holds())) {
-    if (performance.now() > endMs) throw new Error(`Waited ${APPLY_MS_MAX} ms for ${what}:\n${program.output()}`);
-    await pause(2);
-  }
+function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  return program.until(holds, what, APPLY_MS_MAX);
 }

@@ -1,15 +1,11 @@
 /** A gateway that orders certificates, for tests: its manifests, and what it says of them. */
 import type { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { join } from 'node:path';
 import tls from 'node:tls';
 import type { CertificateReport, CertificateRow } from '../../src/api/admin/view.ts';
-import { DOOR_HOST, type Fourways, freePort, pause } from './fourways.ts';
+import { DOOR_HOST, type Fourways, freePort } from './fourways.ts';
 import { gatewayClass, httpRoute, type Manifest, prefixRule, service, writeManifests } from './manifests.ts';
 import type { Pebble } from './pebble.ts';
-
-/** A loaded machine takes its time over a database that is made. */
-export const WAIT_MS_MAX = 120_000;
 
 export interface Doors {
   readonly http: number;
@@ -99,23 +95,15 @@ export async function untilCertificates(
   holds: (row: CertificateRow) => boolean,
   what: string,
 ): Promise<readonly CertificateRow[]> {
-  const endMs = performance.now() + WAIT_MS_MAX;
-  for (;;) {
-    const { certificates } = await reportOf(program);
-    if (certificates.length > 0 && certificates.every(holds)) return certificates;
-    if (performance.now() > endMs) {
-      throw new Error(`Waited in vain: ${what}\n${JSON.stringify(certificates, null, 1)}\n${program.output()}`);
-    }
-    await pause(100);
-  }
-}
-
-export async function until(holds: () => boolean | Promise<boolean>, what: string, program: Fourways): Promise<void> {
-  const endMs = performance.now() + WAIT_MS_MAX;
-  while (!(await holds())) {
-    if (performance.now() > endMs) throw new Error(`Waited in vain: ${what}\n${program.output()}`);
-    await pause(100);
-  }
+  let rows: readonly CertificateRow[] = [];
+  const all = async (): Promise<boolean> => {
+    rows = (await reportOf(program)).certificates;
+    return rows.length > 0 && rows.every(holds);
+  };
+  await program.until(all, what).catch((cause: unknown) => {
+    throw new Error(JSON.stringify(rows, null, 1), { cause });
+  });
+  return rows;
 }
 
 /** The condition of a listener by its type, as `status reason: message`. */
@@ -147,9 +135,4 @@ export async function handshake(port: number, servername: string, ca: string): P
   } finally {
     socket.destroy();
   }
-}
-
-/** Where `up` is told to keep its state. */
-export function dataOf(dir: string): string {
-  return join(dir, '..', 'data');
 }

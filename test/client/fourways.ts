@@ -10,6 +10,10 @@ import { fileURLToPath } from 'node:url';
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const NODE = process.execPath;
 const READY_MS_MAX = 60_000;
+/** A loaded machine takes its time over a database that is made. */
+const WAIT_MS_MAX = 120_000;
+/** Between two looks: soon at first, and not to keep a machine busy that works on it. */
+const LOOK_MS = { first: 2, last: 100 };
 
 /** `built` is the package as users install it; `source` what a clone runs. */
 export type Entry = 'source' | 'built';
@@ -126,6 +130,16 @@ export class Fourways {
       await pause(10);
     }
     throw new Error(`Fourways was not ready after ${READY_MS_MAX} ms:\n${this.output()}`);
+  }
+
+  /** Waits until `holds` says so, for as long as the program lives. @throws {Error} with its output, when it takes too long */
+  async until(holds: () => boolean | Promise<boolean>, what: string, waitMsMax = WAIT_MS_MAX): Promise<void> {
+    const endMs = performance.now() + waitMsMax;
+    for (let lookMs = LOOK_MS.first; !(await holds()); lookMs = Math.min(lookMs * 2, LOOK_MS.last)) {
+      if (this.#over) throw new Error(`Fourways ended before: ${what}\n${this.output()}`);
+      if (performance.now() > endMs) throw new Error(`Waited ${waitMsMax} ms in vain: ${what}\n${this.output()}`);
+      await pause(lookMs);
+    }
   }
 
   async adminText(path: string): Promise<string> {
