@@ -8,7 +8,8 @@ import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { seededRandom } from '../base/random.ts';
 import { FRAME } from '../http/h2/frame.ts';
-import { block, type Fields, frame, GET, POST, RawClient } from '../http/h2/testing/raw-client.ts';
+import { block, type Fields, frame } from '../http/h2/testing/frames.ts';
+import { GET, POST, RawClient } from '../http/h2/testing/raw-client.ts';
 import type { PlanListener } from '../ir/plan.ts';
 import { clusterTo, Harness, LISTENER, request, routeOf, ruleTo, Upstream } from './testing/node-harness.ts';
 

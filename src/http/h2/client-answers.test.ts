@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import type { UpstreamRequest } from '../stream.ts';
 import { FLAG, FRAME } from './frame.ts';
 import { type Asked, TestClient } from './testing/ask.ts';
-import { block, frame, type RawConn, RawServer } from './testing/raw-server.ts';
+import { block, frame } from './testing/frames.ts';
+import { type RawConn, RawServer } from './testing/raw-server.ts';
 
 const { END_STREAM, END_HEADERS } = FLAG;
 const OK: readonly [string, string] = [':status', '200'];

@@ -15,7 +15,7 @@ import { H2ClientConn, STREAMS_BEFORE_SETTINGS } from './client-conn.ts';
 import { FLAG, FRAME, SETTING } from './frame.ts';
 import { below } from './hpack/testing/lists.ts';
 import { GET } from './testing/ask.ts';
-import { block, frame, words } from './testing/raw-server.ts';
+import { block, frame, words } from './testing/frames.ts';
 
 const { values } = parseArgs({
   options: { seconds: { type: 'string', default: '10' }, seed: { type: 'string', default: String(Date.now() % 1e9) } },

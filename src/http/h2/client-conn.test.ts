@@ -4,7 +4,8 @@ import { Headers } from '../headers.ts';
 import type { UpstreamRequest } from '../stream.ts';
 import { FLAG, FRAME, SETTING } from './frame.ts';
 import { TestClient } from './testing/ask.ts';
-import { block, frame, literal, type RawConn, RawServer, words } from './testing/raw-server.ts';
+import { block, frame, words } from './testing/frames.ts';
+import { type RawConn, RawServer } from './testing/raw-server.ts';
 
 const { END_STREAM, END_HEADERS } = FLAG;
 const OK: readonly [string, string] = [':status', '200'];
@@ -43,8 +44,12 @@ const BROKEN: readonly [rule: string, answer: (conn: RawConn) => void, goAway: R
     (conn) => okThen(conn, () => conn.send(frame(FRAME.WINDOW_UPDATE, 0, 0, words(0)))),
     /^PROTOCOL_ERROR/,
   ],
-  ['a setting that cannot be', (conn) => conn.settings(SETTING.INITIAL_WINDOW_SIZE, 0x80000000), /^FLOW_CONTROL_ERROR/],
-  ['push that is offered', (conn) => conn.settings(SETTING.ENABLE_PUSH, 1), /^PROTOCOL_ERROR/],
+  [
+    'a setting that cannot be',
+    (conn) => conn.settings([SETTING.INITIAL_WINDOW_SIZE, 0x80000000]),
+    /^FLOW_CONTROL_ERROR/,
+  ],
+  ['push that is offered', (conn) => conn.settings([SETTING.ENABLE_PUSH, 1]), /^PROTOCOL_ERROR/],
 ];
 
 function okThen(conn: RawConn, then: () => void): void {
@@ -59,7 +64,7 @@ function push(conn: RawConn): void {
 
 function endlessBlock(conn: RawConn): void {
   conn.send(frame(FRAME.HEADERS, 0, 1, block([OK])));
-  for (let i = 0; i < 200; i++) conn.send(frame(FRAME.CONTINUATION, 0, 1, literal('a', 'b'.repeat(1_000))));
+  for (let i = 0; i < 200; i++) conn.send(frame(FRAME.CONTINUATION, 0, 1, block([['a', 'b'.repeat(1_000)]])));
 }
 
 test('H2ClientConn: a broken connection gets GOAWAY with the right code, and all its requests a fault', async (t) => {
@@ -164,7 +169,7 @@ test('H2ClientConn: a body goes as far as windows let it, and is asked for again
   await using server = await RawServer.start();
   using client = await TestClient.to(server.port);
   const conn = await server.conn(0);
-  conn.settings(SETTING.INITIAL_WINDOW_SIZE, 10);
+  conn.settings([SETTING.INITIAL_WINDOW_SIZE, 10]);
   const first = client.ask();
   await conn.request(1);
   conn.headers(1, [OK], END_STREAM);
@@ -242,7 +247,7 @@ test('H2ClientConn: the limit of the upstream counts as soon as it is known, and
   assert.equal(client.conn.room, 100);
   const asked = client.ask();
   await conn.request(1);
-  conn.settings(SETTING.MAX_CONCURRENT_STREAMS, 3);
+  conn.settings([SETTING.MAX_CONCURRENT_STREAMS, 3]);
   conn.headers(1, [OK], END_STREAM);
   await asked.done;
   assert.equal(client.conn.room, 3);

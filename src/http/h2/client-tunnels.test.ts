@@ -26,7 +26,7 @@ test('H2ClientConn: a WebSocket is an extended CONNECT, sent when the upstream h
   const plain = client.ask();
   await conn.request(1);
   assert.equal(conn.came.filter(({ type }) => type === FRAME.HEADERS).length, 1);
-  conn.settings(SETTING.ENABLE_CONNECT_PROTOCOL, 1);
+  conn.settings([SETTING.ENABLE_CONNECT_PROTOCOL, 1]);
   const { fields, flags } = await conn.request(3);
   assert.equal(flags & END_STREAM, 0);
   assert.deepEqual(fields, ['CONNECT', 'http', 'a.test', '/chat', 'websocket', 'sec-websocket-version: 13']);
@@ -65,7 +65,7 @@ test('H2ClientConn: a tunnel is reset either way, and told of it once', async ()
     await using server = await RawServer.start();
     using client = await TestClient.to(server.port);
     const conn = await server.conn(0);
-    conn.settings(SETTING.ENABLE_CONNECT_PROTOCOL, 1);
+    conn.settings([SETTING.ENABLE_CONNECT_PROTOCOL, 1]);
     const asked = client.ask(SOCKET);
     await conn.request(1);
     conn.headers(1, [OK]);
@@ -109,7 +109,7 @@ test('H2ClientConn: a WebSocket that the upstream does not offer is a fault; one
   assert.deepEqual(await early.done, [fault]);
   assert.deepEqual(await client.ask(SOCKET).done, [fault]);
   assert.equal(client.conn.streams, 0);
-  conn.settings(SETTING.ENABLE_CONNECT_PROTOCOL, 1);
+  conn.settings([SETTING.ENABLE_CONNECT_PROTOCOL, 1]);
   const plain = client.ask();
   await conn.request(1);
   conn.headers(1, [OK], END_STREAM);

@@ -5,7 +5,8 @@ import { EchoSink } from '../testing/echo-sink.ts';
 import { QUIET_EVENTS } from '../testing/quiet-events.ts';
 import { FLAG, FRAME, PREFACE, SETTING } from './frame.ts';
 import { H2Port } from './testing/h2-port.ts';
-import { block, type Fields, frame, GET, POST, RawClient, settings, uint32 } from './testing/raw-client.ts';
+import { block, type Fields, frame, settings, words } from './testing/frames.ts';
+import { GET, POST, RawClient } from './testing/raw-client.ts';
 
 const PING8 = Buffer.alloc(8);
 const END_ALL = FLAG.END_HEADERS | FLAG.END_STREAM;
@@ -37,18 +38,18 @@ const CONNECTION_ROWS: [rule: string, wire: Buffer[], want: string][] = [
     'PROTOCOL_ERROR',
   ],
   ['5.1: DATA on an idle stream', [frame(FRAME.DATA, 1, 1, PING8)], 'PROTOCOL_ERROR'],
-  ['5.1: RST_STREAM on an idle stream', [frame(FRAME.RST_STREAM, 0, 1, uint32(8))], 'PROTOCOL_ERROR'],
-  ['5.1: WINDOW_UPDATE on an idle stream', [frame(FRAME.WINDOW_UPDATE, 0, 1, uint32(8))], 'PROTOCOL_ERROR'],
+  ['5.1: RST_STREAM on an idle stream', [frame(FRAME.RST_STREAM, 0, 1, words(8))], 'PROTOCOL_ERROR'],
+  ['5.1: WINDOW_UPDATE on an idle stream', [frame(FRAME.WINDOW_UPDATE, 0, 1, words(8))], 'PROTOCOL_ERROR'],
   ['5.1: CONTINUATION on an idle stream', [frame(FRAME.CONTINUATION, 4, 1, block(GET))], 'PROTOCOL_ERROR'],
   ['5.1: DATA on a closed stream', [GET_1, frame(FRAME.DATA, 1, 1, PING8)], 'STREAM_CLOSED'],
   ['5.1: HEADERS on a closed stream', [GET_1, GET_1], 'STREAM_CLOSED'],
   ['5.1: CONTINUATION behind a whole block', [GET_1, frame(FRAME.CONTINUATION, 4, 1, block(GET))], 'PROTOCOL_ERROR'],
   [
     '5.1: DATA after RST_STREAM',
-    [OPEN_1, frame(FRAME.RST_STREAM, 0, 1, uint32(8)), frame(FRAME.DATA, 1, 1, PING8)],
+    [OPEN_1, frame(FRAME.RST_STREAM, 0, 1, words(8)), frame(FRAME.DATA, 1, 1, PING8)],
     'STREAM_CLOSED',
   ],
-  ['5.1: HEADERS after RST_STREAM', [OPEN_1, frame(FRAME.RST_STREAM, 0, 1, uint32(8)), GET_1], 'STREAM_CLOSED'],
+  ['5.1: HEADERS after RST_STREAM', [OPEN_1, frame(FRAME.RST_STREAM, 0, 1, words(8)), GET_1], 'STREAM_CLOSED'],
   ['5.1.1: an even id', [headers(2)], 'PROTOCOL_ERROR'],
   ['5.1.1: an id below those before', [headers(5), headers(3)], 'PROTOCOL_ERROR'],
   ['6.1: DATA on stream 0', [frame(FRAME.DATA, 1, 0, PING8)], 'PROTOCOL_ERROR'],
@@ -68,7 +69,7 @@ const CONNECTION_ROWS: [rule: string, wire: Buffer[], want: string][] = [
   ['6.2: HEADERS too short for padding', [frame(FRAME.HEADERS, END_ALL | FLAG.PADDED, 1)], 'FRAME_SIZE_ERROR'],
   ['6.3: PRIORITY on stream 0', [frame(FRAME.PRIORITY, 0, 0, bytes(0, 0, 0, 1, 9))], 'PROTOCOL_ERROR'],
   ['6.3: PRIORITY of another length', [GET_1, frame(FRAME.PRIORITY, 0, 1, bytes(0, 0, 0, 1))], 'FRAME_SIZE_ERROR'],
-  ['6.4: RST_STREAM on stream 0', [frame(FRAME.RST_STREAM, 0, 0, uint32(8))], 'PROTOCOL_ERROR'],
+  ['6.4: RST_STREAM on stream 0', [frame(FRAME.RST_STREAM, 0, 0, words(8))], 'PROTOCOL_ERROR'],
   ['6.4: RST_STREAM of another length', [OPEN_1, frame(FRAME.RST_STREAM, 0, 1, bytes(0, 0, 8))], 'FRAME_SIZE_ERROR'],
   ['6.5: SETTINGS on a stream', [frame(FRAME.SETTINGS, 0, 1)], 'PROTOCOL_ERROR'],
   ['6.5: SETTINGS of another length', [frame(FRAME.SETTINGS, 0, 0, bytes(0, 3, 0))], 'FRAME_SIZE_ERROR'],
@@ -80,23 +81,23 @@ const CONNECTION_ROWS: [rule: string, wire: Buffer[], want: string][] = [
   ['8441 3: ENABLE_CONNECT_PROTOCOL taken back', [settings([8, 1]), settings([8, 0])], 'PROTOCOL_ERROR'],
   [
     '6.6: PUSH_PROMISE from a client',
-    [GET_1, frame(FRAME.PUSH_PROMISE, 4, 1, Buffer.concat([uint32(2), block(GET)]))],
+    [GET_1, frame(FRAME.PUSH_PROMISE, 4, 1, Buffer.concat([words(2), block(GET)]))],
     'PROTOCOL_ERROR',
   ],
   ['6.7: PING on a stream', [frame(FRAME.PING, 0, 1, PING8)], 'PROTOCOL_ERROR'],
   ['6.7: PING of another length', [frame(FRAME.PING, 0, 0, bytes(1))], 'FRAME_SIZE_ERROR'],
   ['6.8: GOAWAY on a stream', [frame(FRAME.GOAWAY, 0, 1, PING8)], 'PROTOCOL_ERROR'],
   ['6.8: GOAWAY that is too short', [frame(FRAME.GOAWAY, 0, 0, bytes(0, 0, 0, 0))], 'FRAME_SIZE_ERROR'],
-  ['6.9: WINDOW_UPDATE of 0 for the connection', [frame(FRAME.WINDOW_UPDATE, 0, 0, uint32(0))], 'PROTOCOL_ERROR'],
+  ['6.9: WINDOW_UPDATE of 0 for the connection', [frame(FRAME.WINDOW_UPDATE, 0, 0, words(0))], 'PROTOCOL_ERROR'],
   ['6.9: WINDOW_UPDATE of another length', [frame(FRAME.WINDOW_UPDATE, 0, 0, bytes(0, 0, 1))], 'FRAME_SIZE_ERROR'],
-  ['6.9.1: the connection above 2^31-1', [frame(FRAME.WINDOW_UPDATE, 0, 0, uint32(0x7fffffff))], 'FLOW_CONTROL_ERROR'],
+  ['6.9.1: the connection above 2^31-1', [frame(FRAME.WINDOW_UPDATE, 0, 0, words(0x7fffffff))], 'FLOW_CONTROL_ERROR'],
   ['6.10: CONTINUATION without a block', [frame(FRAME.CONTINUATION, 4, 0, block(GET))], 'PROTOCOL_ERROR'],
   [
     '6.10: CONTINUATION behind DATA',
     [OPEN_1, frame(FRAME.DATA, 0, 1, PING8), frame(FRAME.CONTINUATION, 4, 1)],
     'PROTOCOL_ERROR',
   ],
-  ['9218 7.1: PRIORITY_UPDATE on a stream', [frame(FRAME.PRIORITY_UPDATE, 0, 1, uint32(1))], 'PROTOCOL_ERROR'],
+  ['9218 7.1: PRIORITY_UPDATE on a stream', [frame(FRAME.PRIORITY_UPDATE, 0, 1, words(1))], 'PROTOCOL_ERROR'],
   ['9218 7.1: PRIORITY_UPDATE too short', [frame(FRAME.PRIORITY_UPDATE, 0, 0, bytes(0, 1))], 'FRAME_SIZE_ERROR'],
 ];
 
@@ -129,10 +130,10 @@ const withField = (...fields: Fields): Fields => [...GET, ...fields];
 
 const STREAM_ROWS: [rule: string, wire: Buffer[], want: string][] = [
   ['5.1: DATA when the request has ended', [headers(1, GET, FLAG.END_HEADERS), frame(FRAME.DATA, 1, 1)], '200'],
-  ['6.9: WINDOW_UPDATE of 0', [OPEN_1, frame(FRAME.WINDOW_UPDATE, 0, 1, uint32(0))], 'RST_STREAM PROTOCOL_ERROR'],
+  ['6.9: WINDOW_UPDATE of 0', [OPEN_1, frame(FRAME.WINDOW_UPDATE, 0, 1, words(0))], 'RST_STREAM PROTOCOL_ERROR'],
   [
     '6.9.1: a stream above 2^31-1',
-    [OPEN_1, frame(FRAME.WINDOW_UPDATE, 0, 1, uint32(0x7fffffff))],
+    [OPEN_1, frame(FRAME.WINDOW_UPDATE, 0, 1, words(0x7fffffff))],
     'RST_STREAM FLOW_CONTROL_ERROR',
   ],
   [
@@ -260,9 +261,9 @@ test('connection: unknown frames, flags, settings and error codes are passed ove
     frame(0x42, 0xff, 7, PING8),
     settings([0x99, 7], [SETTING.MAX_FRAME_SIZE, 0xffffff]),
     frame(FRAME.PRIORITY, 0, 9, bytes(0, 0, 0, 1, 9)),
-    frame(FRAME.PRIORITY_UPDATE, 0, 0, Buffer.concat([uint32(9), Buffer.from('u=1')])),
+    frame(FRAME.PRIORITY_UPDATE, 0, 0, Buffer.concat([words(9), Buffer.from('u=1')])),
     OPEN_1,
-    frame(FRAME.RST_STREAM, 0, 1, uint32(0x99)),
+    frame(FRAME.RST_STREAM, 0, 1, words(0x99)),
     frame(
       FRAME.HEADERS,
       END_ALL | FLAG.PADDED | FLAG.PRIORITY | 0x50,

@@ -10,7 +10,8 @@ import type { RequestSink, ServerStreamEvents } from '../stream.ts';
 import { FLAG, FRAME, SETTING } from './frame.ts';
 import { QUIET_EVENTS } from '../testing/quiet-events.ts';
 import { H2Port } from './testing/h2-port.ts';
-import { block, type Fields, frame, GET, POST, RawClient, settings, uint32 } from './testing/raw-client.ts';
+import { block, type Fields, frame, settings, words } from './testing/frames.ts';
+import { GET, POST, RawClient } from './testing/raw-client.ts';
 
 const PING8 = Buffer.alloc(8);
 const ACK = frame(FRAME.SETTINGS, FLAG.ACK, 0);
@@ -70,7 +71,7 @@ const FLOODS: Readonly<Record<string, Flood>> = {
   'rapid reset (CVE-2023-44487)': {
     reason: 'rapid-reset',
     frames: (n) =>
-      Buffer.concat([frame(FRAME.HEADERS, 5, idOf(n), SLOW_BLOCK), frame(FRAME.RST_STREAM, 0, idOf(n), uint32(8))]),
+      Buffer.concat([frame(FRAME.HEADERS, 5, idOf(n), SLOW_BLOCK), frame(FRAME.RST_STREAM, 0, idOf(n), words(8))]),
     framesMax: 600,
   },
   'made you reset (CVE-2025-8671): windows that are too large': {
@@ -78,14 +79,14 @@ const FLOODS: Readonly<Record<string, Flood>> = {
     frames: (n) =>
       Buffer.concat([
         frame(FRAME.HEADERS, 5, idOf(n), SLOW_BLOCK),
-        frame(FRAME.WINDOW_UPDATE, 0, idOf(n), uint32(0x7fffffff)),
+        frame(FRAME.WINDOW_UPDATE, 0, idOf(n), words(0x7fffffff)),
       ]),
     framesMax: 600,
   },
   'made you reset: WINDOW_UPDATE of 0': {
     reason: 'provoked-reset',
     frames: (n) =>
-      Buffer.concat([frame(FRAME.HEADERS, 5, idOf(n), SLOW_BLOCK), frame(FRAME.WINDOW_UPDATE, 0, idOf(n), uint32(0))]),
+      Buffer.concat([frame(FRAME.HEADERS, 5, idOf(n), SLOW_BLOCK), frame(FRAME.WINDOW_UPDATE, 0, idOf(n), words(0))]),
     framesMax: 600,
   },
   'made you reset: frames on half-closed streams': {
@@ -139,13 +140,13 @@ const FLOODS: Readonly<Record<string, Flood>> = {
   },
   WINDOW_UPDATE: {
     reason: 'window-update',
-    frames: () => frame(FRAME.WINDOW_UPDATE, 0, 0, uint32(1)),
+    frames: () => frame(FRAME.WINDOW_UPDATE, 0, 0, words(1)),
     framesMax: 4_000,
   },
   'windows of one byte': {
     reason: 'window-update',
     before: Buffer.concat([settings([SETTING.INITIAL_WINDOW_SIZE, 1]), frame(FRAME.HEADERS, 5, 1, block(LARGE_GET))]),
-    frames: () => frame(FRAME.WINDOW_UPDATE, 0, 1, uint32(1)),
+    frames: () => frame(FRAME.WINDOW_UPDATE, 0, 1, words(1)),
     framesMax: 4_000,
   },
   PRIORITY: {
@@ -155,19 +156,19 @@ const FLOODS: Readonly<Record<string, Flood>> = {
   },
   PRIORITY_UPDATE: {
     reason: 'priority',
-    frames: () => frame(FRAME.PRIORITY_UPDATE, 0, 0, uint32(1)),
+    frames: () => frame(FRAME.PRIORITY_UPDATE, 0, 0, words(1)),
     framesMax: 4_000,
   },
   'unknown frames': { reason: 'unknown-frame', frames: () => frame(0x42, 0, 0, NO_BYTES), framesMax: 2_000 },
   'RST_STREAM for closed streams': {
     reason: 'closed-stream',
     before: get(1),
-    frames: () => frame(FRAME.RST_STREAM, 0, 1, uint32(8)),
+    frames: () => frame(FRAME.RST_STREAM, 0, 1, words(8)),
     framesMax: 2_000,
   },
   'HEADERS for streams that were reset': {
     reason: 'closed-stream',
-    before: Buffer.concat([get(1, 4), frame(FRAME.WINDOW_UPDATE, 0, 1, uint32(0))]),
+    before: Buffer.concat([get(1, 4), frame(FRAME.WINDOW_UPDATE, 0, 1, words(0))]),
     frames: () => get(1),
     framesMax: 2_000,
   },
@@ -219,7 +220,7 @@ test('flood: what a client may do without useful work is bounded, and fills agai
   let id = 1;
   for (let page = 0; page < 3; page++) {
     for (let i = 0; i < 50; i++, id += 2) {
-      client.send(frame(FRAME.HEADERS, 5, id, SLOW_BLOCK), frame(FRAME.RST_STREAM, 0, id, uint32(8)));
+      client.send(frame(FRAME.HEADERS, 5, id, SLOW_BLOCK), frame(FRAME.RST_STREAM, 0, id, words(8)));
     }
     assert.ok(await client.settled());
     for (let i = 0; i < 50; i++, id += 2) {
@@ -236,7 +237,7 @@ test('flood: a client that cancels all of its 128 requests at once is left alone
   await using client = await RawClient.connect(port.port);
   client.send(ACK);
   for (let i = 0; i < 128; i++) client.send(frame(FRAME.HEADERS, 5, idOf(i), SLOW_BLOCK));
-  for (let i = 0; i < 128; i++) client.send(frame(FRAME.RST_STREAM, 0, idOf(i), uint32(8)));
+  for (let i = 0; i < 128; i++) client.send(frame(FRAME.RST_STREAM, 0, idOf(i), words(8)));
   assert.ok(await client.settled());
   client.headers(idOf(128), GET);
   assert.equal(await client.answer(idOf(128)), '200 ok');
@@ -262,7 +263,7 @@ test('flood: a WINDOW_UPDATE or two and a PING for each small frame are no flood
     if (i % 100 !== 99) continue;
     const before = client.of(FRAME.PING).length;
     for (let k = 0; k < 100; k++) {
-      client.send(frame(FRAME.WINDOW_UPDATE, 0, 1, uint32(2)), frame(FRAME.WINDOW_UPDATE, 0, 0, uint32(2)));
+      client.send(frame(FRAME.WINDOW_UPDATE, 0, 1, words(2)), frame(FRAME.WINDOW_UPDATE, 0, 0, words(2)));
     }
     client.send(frame(FRAME.PING, 0, 0, PING8));
     await client.until(() => client.of(FRAME.PING).length > before);
@@ -300,7 +301,7 @@ test('memory: answers that nobody reads are held up to the watermarks, and end w
   client.send(
     ACK,
     settings([SETTING.INITIAL_WINDOW_SIZE, 0x7fffffff]),
-    frame(FRAME.WINDOW_UPDATE, 0, 0, uint32(0x7fff0000)),
+    frame(FRAME.WINDOW_UPDATE, 0, 0, words(0x7fff0000)),
   );
   client.socket.pause();
   for (let i = 0; i < 128; i++) client.headers(idOf(i), GET);
@@ -329,7 +330,7 @@ test('memory: a drip of a few bytes does not keep a stream', async () => {
   client.send(ACK, settings([SETTING.INITIAL_WINDOW_SIZE, 100]));
   client.headers(1, LARGE_GET);
   while (client.of(FRAME.RST_STREAM, 1).length === 0) {
-    client.send(frame(FRAME.WINDOW_UPDATE, 0, 1, uint32(1)));
+    client.send(frame(FRAME.WINDOW_UPDATE, 0, 1, words(1)));
     await client.settled();
     await new Promise((resolve) => setTimeout(resolve, 10));
   }

@@ -12,7 +12,8 @@ import { Headers } from '../headers.ts';
 import type { RequestSink, ServerStream, ServerStreamEvents } from '../stream.ts';
 import { FLAG, FRAME, PREFACE } from './frame.ts';
 import { H2ServerConn } from './server-conn.ts';
-import { block, type Fields, frame, GET, POST, settings, uint32 } from './testing/raw-client.ts';
+import { block, type Fields, frame, settings, words } from './testing/frames.ts';
+import { GET, POST } from './testing/raw-client.ts';
 
 const { values } = parseArgs({
   options: { seconds: { type: 'string', default: '10' }, seed: { type: 'string', default: String(Date.now() % 1e9) } },
@@ -63,11 +64,11 @@ function randomFrame(random: Random, kind: number, ids: { next(): number; last()
     case 5:
       return frame(FRAME.DATA, oneOf(random, [0, 0, 1, 8, 9]), id, bytesOf(random, below(random, 40)));
     case 6:
-      return frame(FRAME.RST_STREAM, 0, id, uint32(below(random, 16)));
+      return frame(FRAME.RST_STREAM, 0, id, words(below(random, 16)));
     case 7:
       return settings([below(random, 12), oneOf(random, NUMBERS)]);
     case 8:
-      return frame(FRAME.WINDOW_UPDATE, 0, random.unit() < 0.5 ? 0 : id, uint32(oneOf(random, NUMBERS)));
+      return frame(FRAME.WINDOW_UPDATE, 0, random.unit() < 0.5 ? 0 : id, words(oneOf(random, NUMBERS)));
     case 9:
       return frame(FRAME.PING, below(random, 2), 0, Buffer.alloc(8));
     case 10:

@@ -10,7 +10,8 @@ import { QUIET_EVENTS } from '../testing/quiet-events.ts';
 import type { Tunnel } from '../tunnel.ts';
 import { FLAG, FRAME, SETTING } from './frame.ts';
 import { H2Port } from './testing/h2-port.ts';
-import { block, type Fields, frame, GET, POST, RawClient, settings, uint32 } from './testing/raw-client.ts';
+import { block, type Fields, frame, settings, words } from './testing/frames.ts';
+import { GET, POST, RawClient } from './testing/raw-client.ts';
 
 const ACK = frame(FRAME.SETTINGS, FLAG.ACK, 0);
 
@@ -395,10 +396,10 @@ test('server-conn: a long answer does not hold up a short one when there is room
   await client.until(() => received() === 65_535);
   client.headers(3, GET);
   await client.settled();
-  client.send(frame(FRAME.WINDOW_UPDATE, 0, 0, uint32(40_000)));
+  client.send(frame(FRAME.WINDOW_UPDATE, 0, 0, words(40_000)));
   assert.equal(await client.answer(3), '200 short');
   assert.ok(received() <= 65_535 + 40_000);
-  client.send(frame(FRAME.WINDOW_UPDATE, 0, 0, uint32(large.length)));
+  client.send(frame(FRAME.WINDOW_UPDATE, 0, 0, words(large.length)));
   assert.equal((await client.answer(1)).length, '200 '.length + large.length);
 });
 
@@ -409,10 +410,10 @@ test('server-conn: a smaller window holds for streams that are open, and may bec
   client.send(ACK, settings([SETTING.INITIAL_WINDOW_SIZE, 1_000]));
   client.headers(1, GET);
   await client.until(() => received() === 1_000);
-  client.send(settings([SETTING.INITIAL_WINDOW_SIZE, 100]), frame(FRAME.WINDOW_UPDATE, 0, 1, uint32(900)));
+  client.send(settings([SETTING.INITIAL_WINDOW_SIZE, 100]), frame(FRAME.WINDOW_UPDATE, 0, 1, words(900)));
   await client.settled();
   assert.equal(received(), 1_000);
-  client.send(frame(FRAME.WINDOW_UPDATE, 0, 1, uint32(1)));
+  client.send(frame(FRAME.WINDOW_UPDATE, 0, 1, words(1)));
   await client.until(() => received() === 1_001);
   client.send(settings([SETTING.INITIAL_WINDOW_SIZE, 10_000]));
   assert.equal(await client.answer(1), `200 ${'x'.repeat(3_000)}`);

@@ -3,6 +3,7 @@ import net from 'node:net';
 import { FLAG, FRAME, FRAME_BYTES_MAX, type FrameHeader, FrameReader, h2ErrorName, PREFACE } from '../frame.ts';
 import { HpackDecoder } from '../hpack/decoder.ts';
 import { HpackEncoder } from '../hpack/encoder.ts';
+import { block, type Fields, frame, settings } from './frames.ts';
 
 export interface Frame {
   readonly type: number;
@@ -10,8 +11,6 @@ export interface Frame {
   readonly streamId: number;
   readonly payload: Buffer;
 }
-
-export type Fields = readonly (readonly [name: string, value: string])[];
 
 export const GET: Fields = [
   [':method', 'GET'],
@@ -23,49 +22,6 @@ export const GET: Fields = [
 export const POST: Fields = [[':method', 'POST'], ...GET.slice(1)];
 
 const NAMES = Object.fromEntries(Object.entries(FRAME).map(([name, type]) => [type, name]));
-
-/** One frame as bytes. */
-export function frame(type: number, flags: number, streamId: number, payload: Uint8Array = Buffer.alloc(0)): Buffer {
-  const bytes = Buffer.alloc(9 + payload.length);
-  bytes.writeUIntBE(payload.length, 0, 3);
-  bytes[3] = type;
-  bytes[4] = flags;
-  bytes.writeUInt32BE(streamId, 5);
-  bytes.set(payload, 9);
-  return bytes;
-}
-
-/** A number in 4 bytes: error codes, window increments. */
-export function uint32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(value);
-  return bytes;
-}
-
-export function settings(...pairs: readonly (readonly [id: number, value: number])[]): Buffer {
-  const payload = Buffer.alloc(pairs.length * 6);
-  pairs.forEach(([id, value], i) => {
-    payload.writeUInt16BE(id, i * 6);
-    payload.writeUInt32BE(value, i * 6 + 2);
-  });
-  return frame(FRAME.SETTINGS, 0, 0, payload);
-}
-
-/** Fields as they are, in no table, valid or not. */
-export function block(fields: Fields): Buffer {
-  const pieces: Buffer[] = [];
-  for (const [name, value] of fields) pieces.push(Buffer.from([0]), literal(name), literal(value));
-  return Buffer.concat(pieces);
-}
-
-function literal(text: string): Buffer {
-  const bytes = Buffer.from(text, 'latin1');
-  if (bytes.length < 127) return Buffer.concat([Buffer.from([bytes.length]), bytes]);
-  const length = [127];
-  let rest = bytes.length - 127;
-  for (; rest >= 128; rest >>= 7) length.push((rest & 127) | 128);
-  return Buffer.concat([Buffer.from([...length, rest]), bytes]);
-}
 
 export class RawClient implements AsyncDisposable {
   readonly frames: Frame[] = [];

@@ -1,9 +1,10 @@
 /** A server that sends whatever frames a test wants, valid or not, and tells what it was sent. */
 import { once } from 'node:events';
 import net from 'node:net';
-import { FLAG, FRAME, FRAME_HEADER_BYTES, FrameReader, H2_ERROR, PREFACE } from '../frame.ts';
+import { FLAG, FRAME, FrameReader, H2_ERROR, PREFACE } from '../frame.ts';
 import { HpackDecoder } from '../hpack/decoder.ts';
 import { HpackEncoder } from '../hpack/encoder.ts';
+import { type Fields, frame, type Setting, settings, words } from './frames.ts';
 
 export interface Came {
   readonly type: number;
@@ -12,43 +13,6 @@ export interface Came {
   readonly payload: Buffer;
   /** Of HEADERS: pseudo-headers and lines, each `name: value`. */
   readonly fields: readonly string[];
-}
-
-export type Fields = readonly (readonly [name: string, value: string])[];
-
-/** One frame as bytes. */
-export function frame(type: number, flags: number, id: number, payload: Uint8Array = Buffer.alloc(0)): Buffer {
-  const bytes = Buffer.alloc(FRAME_HEADER_BYTES + payload.length);
-  bytes.writeUIntBE(payload.length, 0, 3);
-  bytes[3] = type;
-  bytes[4] = flags;
-  bytes.writeUInt32BE(id, 5);
-  bytes.set(payload, FRAME_HEADER_BYTES);
-  return bytes;
-}
-
-/** Four bytes each. */
-export function words(...values: readonly number[]): Buffer {
-  const bytes = Buffer.alloc(values.length * 4);
-  values.forEach((value, i) => bytes.writeUInt32BE(value, i * 4));
-  return bytes;
-}
-
-/** One literal field without a table, whatever its bytes: what an encoder of ours would refuse. */
-export function literal(name: string, value: string): Buffer {
-  const text = (of: string): Buffer => {
-    const bytes = Buffer.from(of, 'latin1');
-    if (bytes.length < 127) return Buffer.concat([Buffer.of(bytes.length), bytes]);
-    const rest: number[] = [];
-    let left = bytes.length - 127;
-    for (; left >= 128; left >>>= 7) rest.push((left & 127) | 128);
-    return Buffer.concat([Buffer.of(127, ...rest, left), bytes]);
-  };
-  return Buffer.concat([Buffer.of(0), text(name), text(value)]);
-}
-
-export function block(fields: Fields): Buffer {
-  return Buffer.concat(fields.map(([name, value]) => literal(name, value)));
 }
 
 /** One connection, as the server sees it. */
@@ -88,14 +52,8 @@ export class RawConn {
     if (!this.socket.destroyed) this.socket.write(Buffer.concat(frames));
   }
 
-  /** @param values  identifier, value, identifier, value … */
-  settings(...values: readonly number[]): void {
-    const payload = Buffer.alloc(values.length * 3);
-    for (let i = 0; i < values.length; i += 2) {
-      payload.writeUInt16BE(values[i]!, i * 3);
-      payload.writeUInt32BE(values[i + 1]!, i * 3 + 2);
-    }
-    this.send(frame(FRAME.SETTINGS, 0, 0, payload), frame(FRAME.SETTINGS, FLAG.ACK, 0));
+  settings(...pairs: readonly Setting[]): void {
+    this.send(settings(...pairs), frame(FRAME.SETTINGS, FLAG.ACK, 0));
   }
 
   headers(id: number, fields: Fields, flags = 0): void {
