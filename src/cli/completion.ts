@@ -60,7 +60,7 @@ const SCRIPTS: Readonly<Record<Shell, (commands: readonly Completable[]) => stri
 };
 
 /** Completes commands, options, choices of options and words; files everywhere else. */
-export function bashScript(commands: readonly Completable[]): string {
+function bashScript(commands: readonly Completable[]): string {
   const cases = commands.flatMap(({ name, options, words }) => [
     `    ${name})`,
     `      options=${quote(
@@ -103,7 +103,7 @@ export function bashScript(commands: readonly Completable[]): string {
   ].join('\n');
 }
 
-export function zshScript(commands: readonly Completable[]): string {
+function zshScript(commands: readonly Completable[]): string {
   const described = commands.map(({ name, summary }) => `    ${quote(`${name}:${summary.replaceAll(':', '\\:')}`)}`);
   const cases = commands.flatMap(({ name, options, words }) => [
     `    ${name})`,
@@ -143,7 +143,7 @@ function zshOption(name: string, { type, description, multiple, value = 'VALUE',
   return `${multiple === true ? '*' : ''}--${name}[${text}]${argument}`;
 }
 
-export function fishScript(commands: readonly Completable[]): string {
+function fishScript(commands: readonly Completable[]): string {
   const lines = commands.flatMap(({ name, summary, options, words }) => {
     const within = `-n ${quote(`__fish_seen_subcommand_from ${name}`)}`;
     return [

@@ -1,3 +1,4 @@
+import { ADMIN_DEFAULT } from './admin.ts';
 import { type Arguments, CommandFailure, defineCommand, type Options, UsageError } from './command.ts';
 import { decide, type Question } from './decision.ts';
 import { decisionText } from './decision-text.ts';
@@ -44,7 +45,10 @@ export const explain = defineCommand({
     const { config, admin, all, json } = args.values;
     const stream = readStreamQuestion(args);
     const question = stream === undefined ? readQuestion(args) : undefined;
-    const plan = await readPlan({ path: config, admin: admin ?? (config === undefined ? DEFAULT : undefined) }, io);
+    const plan = await readPlan(
+      { path: config, admin: admin ?? (config === undefined ? ADMIN_DEFAULT : undefined) },
+      io,
+    );
     if (question === undefined) {
       const decided = decideStream(plan, stream!);
       io.out(json === true ? JSON.stringify(decided) : streamDecisionText(decided));
@@ -65,8 +69,6 @@ export const explain = defineCommand({
     return decision.rule === undefined ? 1 : 0;
   },
 });
-
-const DEFAULT = '127.0.0.1:9900';
 
 /** One word with a scheme below HTTP. */
 function readStreamQuestion({ values, positionals }: Arguments<typeof OPTIONS>): StreamQuestion | undefined {

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import type { LogLevel } from '../base/log.ts';
+import { ADMIN_DEFAULT } from './admin.ts';
 import { type Arguments, defineCommand, type Options, type UpOptions, UsageError } from './command.ts';
 import { DRAIN_MS, TICKET_KEYS_MS, TICKET_KEYS_MS_MAX, TICKET_KEYS_MS_MIN } from '../base/limits.ts';
 import { onePath, readCount, readDuration, readHostPort } from './values.ts';
@@ -19,7 +20,7 @@ const OPTIONS = {
   admin: {
     type: 'string',
     value: 'HOST:PORT',
-    description: 'Where the admin API listens; default 127.0.0.1:9900, port 0 takes a free one',
+    description: `Where the admin API listens; default ${ADMIN_DEFAULT}, port 0 takes a free one`,
   },
   workers: { type: 'string', value: 'N', description: 'Worker threads that serve traffic; default one for each core' },
   data: {
@@ -65,7 +66,7 @@ export const up = defineCommand({
 });
 
 function readUp({ values, positionals }: Arguments<typeof OPTIONS>, cwd: string): UpOptions {
-  const { bind, admin = '127.0.0.1:9900', workers, data, drain, takeover = false, json = false } = values;
+  const { bind, admin = ADMIN_DEFAULT, workers, data, drain, takeover = false, json = false } = values;
   const { 'ticket-keys': ticketKeys } = values;
   if (bind !== undefined && isIP(bind) === 0) {
     throw new UsageError(`Option --bind is "${bind}": must be an IP address, for example 0.0.0.0 or ::1`);

@@ -15,7 +15,7 @@ import {
   type Secret,
 } from '../resource/resource.ts';
 import { error, type Finding, warning } from './finding.ts';
-import type { ChallengeType, IssuerTerms } from './issuer.ts';
+import type { ChallengeType, IssuerTerms, IssuerView } from './issuer.ts';
 import type { ListenerInput, Reason } from './listener.ts';
 import { brokenAt, type Broken, isGranted, missing, notGranted, toReference } from './reference.ts';
 import { type Look, lookUp } from './tables.ts';
@@ -79,10 +79,10 @@ export interface AcmeRequest {
   readonly field: string;
 }
 
-export interface AcmeReading {
-  readonly request?: AcmeRequest;
-  readonly unresolved?: Reason;
-}
+/** The request of a listener, or why there is none. */
+export type AcmeReading =
+  | { readonly request: AcmeRequest; readonly unresolved?: undefined }
+  | { readonly request?: undefined; readonly unresolved: Reason };
 
 /** For the log and for `owner` of a filter: who asked for what is served for a certificate. */
 export function generatedFor(secret: string): string {
@@ -92,21 +92,20 @@ export function generatedFor(secret: string): string {
 interface RequestWork {
   readonly look: Look;
   readonly findings: Finding[];
+  /** Value of the option. */
+  readonly option: string;
   /** Key of the Secret that its certificateRefs name and that the operator has not written. */
   readonly named: string | undefined;
 }
 
-/** The request of a listener, or why there is none. */
-export function readAcmeRequest(input: ListenerInput, { look, findings, named }: RequestWork): AcmeReading {
+export function readAcmeRequest(input: ListenerInput, { look, findings, option, named }: RequestWork): AcmeReading {
   const { owner, spec, index } = input;
-  const value = spec.tls?.options?.[ISSUER_OPTION];
-  if (value === undefined) return {};
-  const field = `/spec/listeners/${index}/tls/options/${ISSUER_OPTION.replace('/', '~1')}`;
+  const field = optionField(index);
   const refuse = (code: string, at: string, message: string): AcmeReading => {
     findings.push(error(code, owner, { field: at, message }));
     return { unresolved: { reason: 'InvalidCertificateRef', message } };
   };
-  const found = resolveIssuer(input, value, look);
+  const found = resolveIssuer(input, option, look);
   if ('broken' in found) {
     findings.push(brokenAt(owner, field, found.broken));
     return { unresolved: found.broken };
@@ -140,6 +139,10 @@ export function readAcmeRequest(input: ListenerInput, { look, findings, named }:
   return { request: { secret, hostname: spec.hostname, issuer, terms, field } };
 }
 
+function optionField(index: number): string {
+  return `/spec/listeners/${index}/tls/options/${ISSUER_OPTION.replace('/', '~1')}`;
+}
+
 /** What a listener waits for. */
 export function awaited({ secret, hostname, issuer }: AcmeRequest): Reason {
   const message = `${describeKey(secret)} with the certificate for "${hostname}" is not here yet: it is ordered from ${describe(issuer)}`;
@@ -148,9 +151,8 @@ export function awaited({ secret, hostname, issuer }: AcmeRequest): Reason {
 
 /** An option beside certificates that are all there orders nothing. */
 export function unusedOption({ owner, spec, index }: ListenerInput): Finding {
-  const field = `/spec/listeners/${index}/tls/options/${ISSUER_OPTION.replace('/', '~1')}`;
   const message = `Nothing is ordered for listener "${spec.name}": every Secret of its certificateRefs exists. Remove the option, or the certificateRefs`;
-  return warning('acme.unused', owner, { field, message });
+  return warning('acme.unused', owner, { field: optionField(index), message });
 }
 
 /** Longest name of an object. */
@@ -162,13 +164,8 @@ function generatedName({ metadata }: AcmeIssuer, hostname: string): string {
   return name.length <= NAME_CHARS_MAX ? name : `acme-${hostname}`.slice(0, NAME_CHARS_MAX);
 }
 
-type FoundIssuer =
-  | { readonly broken: Broken }
-  | { readonly issuer: AcmeIssuer; readonly terms: IssuerTerms; readonly unresolved?: undefined }
-  | { readonly issuer: AcmeIssuer; readonly terms?: undefined; readonly unresolved: Reason };
-
 /** `NAME` in the namespace of the listener's owner, or `NAMESPACE/NAME`, which needs a ReferenceGrant there. */
-function resolveIssuer({ owner }: ListenerInput, value: string, look: Look): FoundIssuer {
+function resolveIssuer({ owner }: ListenerInput, value: string, look: Look): IssuerView | { readonly broken: Broken } {
   const slash = value.indexOf('/');
   const named = {
     group: OWN_GROUP,
@@ -180,10 +177,5 @@ function resolveIssuer({ owner }: ListenerInput, value: string, look: Look): Fou
   if (!isGranted(owner, to, look)) return { broken: notGranted(owner, to) };
   const issuer = lookUp(look, 'AcmeIssuer', to);
   if (issuer === undefined) return { broken: missing(to, 'InvalidCertificateRef') };
-  const { terms, unresolved } = look('issuers', keyOf(issuer))!;
-  if (terms !== undefined) return { issuer, terms };
-  return {
-    issuer,
-    unresolved: unresolved ?? { reason: 'InvalidCertificateRef', message: `${describe(issuer)} is not valid` },
-  };
+  return look('issuers', keyOf(issuer))!;
 }

@@ -14,7 +14,7 @@ import type {
 } from '../ir/plan.ts';
 
 /** What clients may speak where nobody said anything, the favourite first. */
-export const HTTP_ALPN_DEFAULT: readonly HttpVersion[] = ['h2', 'http/1.1'];
+const HTTP_ALPN_DEFAULT: readonly HttpVersion[] = ['h2', 'http/1.1'];
 
 /** Strict where two servers could read a request differently, and nothing else changed. */
 export const LISTENER_SETTINGS: PlanListenerSettings = {

@@ -17,7 +17,7 @@ import { nameSecret, type NamedSecret } from './secret.ts';
 export const DEFAULT_ADDRESS = '*';
 
 /** Name of the class that needs no GatewayClass where there is none at all. */
-export const IMPLIED_CLASS = 'fourways';
+const IMPLIED_CLASS = 'fourways';
 
 export interface GatewayBase {
   readonly gateway: Gateway;

@@ -31,13 +31,11 @@ export interface ExternalAccount {
   readonly macKey: string;
 }
 
-export interface IssuerView {
-  readonly issuer: AcmeIssuer;
-  /** Undefined when the issuer cannot be used. */
-  readonly terms: IssuerTerms | undefined;
-  readonly unresolved: Reason | undefined;
-  readonly findings: readonly Finding[];
-}
+/** An issuer with its terms, or why it cannot be used. */
+export type IssuerView = { readonly issuer: AcmeIssuer; readonly findings: readonly Finding[] } & (
+  | { readonly terms: IssuerTerms; readonly unresolved: undefined }
+  | { readonly terms: undefined; readonly unresolved: Reason }
+);
 
 export function readIssuer(issuer: AcmeIssuer, look: Look): IssuerView {
   const { caCertificateRefs, renewBefore, challenges, directory, email, termsAgreed, keyType } = issuer.spec;
@@ -70,7 +68,9 @@ export function readIssuer(issuer: AcmeIssuer, look: Look): IssuerView {
     renewBeforeMs: durationOr(renewBefore, undefined),
   };
   // Ordering with half of what was said would be ordering from somebody else.
-  return { issuer, terms: unresolved.length === 0 ? terms : undefined, unresolved: unresolved[0], findings };
+  const [first] = unresolved;
+  const outcome = first === undefined ? { terms, unresolved: undefined } : { terms: undefined, unresolved: first };
+  return { issuer, findings, ...outcome };
 }
 
 const MAC_KEY = 'key';

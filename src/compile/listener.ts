@@ -125,18 +125,10 @@ function levelsOf({ owner, gateway, spec }: ListenerInput, look: Look): (Level |
 }
 
 function protocolFault({ owner, spec, index }: ListenerInput, findings: Finding[]): Reason | undefined {
-  const field = `/spec/listeners/${index}`;
-  if (KINDS_BY_PROTOCOL[spec.protocol] === undefined) {
-    const message = `Protocol "${spec.protocol}" is not served: use ${listed(Object.keys(KINDS_BY_PROTOCOL))}`;
-    findings.push(error('listener.protocol', owner, { field: `${field}/protocol`, message }));
-    return { reason: 'UnsupportedProtocol', message };
-  }
-  if (spec.protocol === 'HTTPS' && spec.tls?.mode === 'Passthrough') {
-    const message = 'TLS of an HTTPS listener ends here: mode must be Terminate';
-    findings.push(error('listener.tls', owner, { field: `${field}/tls/mode`, message }));
-    return { reason: 'UnsupportedValue', message };
-  }
-  return undefined;
+  if (KINDS_BY_PROTOCOL[spec.protocol] !== undefined) return undefined;
+  const message = `Protocol "${spec.protocol}" is not served: use ${listed(Object.keys(KINDS_BY_PROTOCOL))}`;
+  findings.push(error('listener.protocol', owner, { field: `/spec/listeners/${index}/protocol`, message }));
+  return { reason: 'UnsupportedProtocol', message };
 }
 
 function listed(words: readonly string[]): string {
@@ -195,7 +187,7 @@ function readCertificates(input: ListenerInput, work: Work): CertificateReading 
       unresolved ??= found.broken;
     }
   }
-  if (ordered !== undefined) return withOrdered(input, { ...work, named: ordered.key, certificates, unresolved });
+  if (ordered !== undefined) return withOrdered(input, { ...work, ...ordered, certificates, unresolved });
   if (refs.length === 0) {
     const message = 'A listener where TLS ends needs a certificate: name a Secret in tls.certificateRefs';
     work.findings.push(error('listener.tls', owner, { field: `/spec/listeners/${index}`, message }));
@@ -205,26 +197,30 @@ function readCertificates(input: ListenerInput, work: Work): CertificateReading 
 }
 
 interface Ordered {
+  /** Value of the option that orders it. */
+  readonly option: string;
   /** Of the reference that names it; undefined when none does. */
   readonly index: number | undefined;
-  readonly key: string | undefined;
+  /** Its key, when a reference names it. */
+  readonly named: string | undefined;
 }
 
 /** The Secret that is to be ordered: the first that is named and that the operator has not written, or an unnamed one. */
 function orderedSecret({ owner, spec }: ListenerInput, look: Look): Ordered | undefined {
-  if (spec.tls?.options?.[ISSUER_OPTION] === undefined) return undefined;
-  const refs = spec.tls.certificateRefs.map((ref) => toReference(ref, owner));
-  if (refs.length === 0) return { index: undefined, key: undefined };
+  const { tls } = spec;
+  const option = tls?.options?.[ISSUER_OPTION];
+  if (tls === undefined || option === undefined) return undefined;
+  const refs = tls.certificateRefs.map((ref) => toReference(ref, owner));
+  if (refs.length === 0) return { option, index: undefined, named: undefined };
   const index = refs.findIndex(
     (to) => to.kind === 'Secret' && to.group === '' && lookUp(look, 'Secret', to) === undefined,
   );
   if (index < 0) return undefined;
   const { namespace, name } = refs[index]!;
-  return { index, key: resourceKey('Secret', namespace, name) };
+  return { option, index, named: resourceKey('Secret', namespace, name) };
 }
 
-interface OrderedWork extends Work {
-  readonly named: string | undefined;
+interface OrderedWork extends Work, Ordered {
   readonly certificates: Certificate[];
   readonly unresolved: Reason | undefined;
 }
@@ -232,7 +228,7 @@ interface OrderedWork extends Work {
 function withOrdered(input: ListenerInput, work: OrderedWork): CertificateReading {
   const { certificates } = work;
   const { request, unresolved: refused } = readAcmeRequest(input, work);
-  if (request === undefined) return { certificates, unresolved: work.unresolved ?? refused! };
+  if (request === undefined) return { certificates, unresolved: work.unresolved ?? refused };
   const issued = issuedKeyPair(request.secret, work.look);
   if (issued !== undefined) certificates.push({ ...issued, field: request.field });
   const unresolved = work.unresolved ?? (issued === undefined ? awaited(request) : undefined);

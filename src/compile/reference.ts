@@ -25,7 +25,7 @@ export interface Broken {
 
 export type Resolved<T> = { readonly ok: T; readonly broken?: undefined } | { readonly broken: Broken };
 
-export function groupOf({ apiVersion }: Resource): string {
+function groupOf({ apiVersion }: Resource): string {
   const slash = apiVersion.indexOf('/');
   return slash < 0 ? '' : apiVersion.slice(0, slash);
 }

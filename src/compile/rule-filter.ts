@@ -13,7 +13,7 @@ import type { AskedFilter } from './policies.ts';
 
 /** Why a filter cannot be run. Its rule answers 500: a filter is never skipped (Gateway API, `HTTPRouteFilter`). */
 export interface FilterFlaw {
-  readonly reason: 'UnsupportedValue' | 'IncompatibleFilters';
+  readonly reason: 'UnsupportedValue';
   /** JSON pointer of the filter. */
   readonly field: string;
   readonly message: string;
@@ -32,7 +32,7 @@ export function readFilters(
 ): RuleFilters {
   const asked: AskedFilter[] = [];
   const mirrors: { filter: HTTPRequestMirrorFilter; field: string }[] = [];
-  let flaw = incompatible(filters, at);
+  let flaw: FilterFlaw | undefined;
   for (const [i, filter] of filters.entries()) {
     const field = `${at}/${i}`;
     const ask = (name: string, config: unknown): void => void asked.push({ filter: name, config, owner, field });
@@ -77,13 +77,6 @@ export function readFilters(
 
 function unsupported(field: string, message: string): FilterFlaw {
   return { reason: 'UnsupportedValue', field, message };
-}
-
-function incompatible(filters: readonly HTTPRouteFilter[], at: string): FilterFlaw | undefined {
-  const rewrite = filters.findIndex(({ type }) => type === 'URLRewrite');
-  if (rewrite < 0 || !filters.some(({ type }) => type === 'RequestRedirect')) return undefined;
-  const message = 'URLRewrite and RequestRedirect cannot be in one rule: a redirect sends nothing on';
-  return { reason: 'IncompatibleFilters', field: `${at}/${rewrite}`, message };
 }
 
 function changes({ set, add, remove }: HTTPHeaderFilter): Changes {

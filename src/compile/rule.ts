@@ -60,7 +60,7 @@ export function flawText({ message, effect }: RuleFlaw): string {
 /** Something of a rule that is not supported. */
 export interface RuleFlaw extends Reason {
   readonly rule: string;
-  readonly reason: 'UnsupportedValue' | 'IncompatibleFilters';
+  readonly reason: 'UnsupportedValue';
   readonly effect: FlawEffect;
 }
 
