@@ -2,6 +2,7 @@
 import type { Clock } from '../base/clock.ts';
 import type { WorkerMetrics } from '../observe/metrics.ts';
 import type { Compiled } from '../compile/compile.ts';
+import { withoutKind } from '../resource/resource.ts';
 
 /** No timer runs longer: clocks of machines are set, and timers of Node have 31 bits of milliseconds. */
 const LOOK_MS_MAX = 12 * 3_600_000;
@@ -50,7 +51,7 @@ export class Expiry {
     const secrets = new Set<string>();
     for (const { secret, notAfterMs } of served) {
       if (notAfterMs === undefined) continue;
-      const name = secret.slice('Secret/'.length);
+      const name = withoutKind(secret);
       secrets.add(name);
       metrics.gauge('fourways_certificate_expiry_timestamp_seconds', [name]).set(notAfterMs / 1_000);
     }

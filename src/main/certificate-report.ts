@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import type { CertificateReport, CertificateRow } from '../api/admin/view.ts';
 import type { Compiled } from '../compile/compile.ts';
 import type { ServedCertificate } from '../compile/served-certificate.ts';
+import { withoutKind } from '../resource/resource.ts';
 import type { Issuing } from './issuing.ts';
 
 /** What `fourways certs` shows, gathered from the compile that is served and from what orders. */
@@ -35,7 +36,7 @@ function rowOf(served: ServedCertificate, issuing: Issuing): CertificateRow {
     listener,
     hostname,
     ports,
-    secret: secret.slice('Secret/'.length),
+    secret: withoutKind(secret),
     state,
     names: [...(leaf?.subjectAltName ?? '').matchAll(/(?:^|, )DNS:([^,"\s]+)/g)].map((found) => found[1]!),
     ...(leaf !== undefined && { issuer: leaf.issuer.replaceAll('\n', ', '), serial: leaf.serialNumber }),

@@ -19,6 +19,9 @@ export const TARGET_GROUPS: Readonly<Record<string, string>> = {
 const LABEL = '[a-z0-9](?:[-a-z0-9]*[a-z0-9])?';
 const SUBDOMAIN = `${LABEL}(?:\\.${LABEL})*`;
 
+/** Host name in lower case, or `*.` and one. */
+export const HOSTNAME_PATTERN = `^(?:\\*\\.)?${SUBDOMAIN}$`;
+
 type StringSchema = ReturnType<typeof Type.String>;
 
 interface Said {
@@ -71,12 +74,11 @@ export function sectionName(said: Said): StringSchema {
   });
 }
 
-/** Host name, or `*.` and a host name. */
 export function hostname(said: Said): StringSchema {
   return Type.String({
     minLength: 1,
     maxLength: 253,
-    pattern: `^(?:\\*\\.)?${SUBDOMAIN}$`,
+    pattern: HOSTNAME_PATTERN,
     expected: 'a lower-case host name such as "shop.test" or "*.shop.test"',
     ...said,
   });

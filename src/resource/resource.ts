@@ -132,6 +132,11 @@ export function keyOf({ kind, metadata: { namespace, name } }: Resource): string
   return resourceKey(kind, namespace, name);
 }
 
+/** `shop/tls` of `Secret/shop/tls`, where the kind goes without saying. */
+export function withoutKind(key: string): string {
+  return key.slice(key.indexOf('/') + 1);
+}
+
 /** For messages: `HTTPRoute shop/web`, `GatewayClass fourways`. */
 export function describe({ kind, metadata: { namespace, name } }: Resource): string {
   return describeKey(resourceKey(kind, namespace, name));

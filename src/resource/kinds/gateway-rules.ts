@@ -1,5 +1,6 @@
 /** The rules of Gateway and ListenerSet that their CRDs say in CEL. Conflicts between listeners are the compiler's. */
 import { isIP } from 'node:net';
+import { HOSTNAME_PATTERN } from '../fields.ts';
 import type { Finding } from '../kind.ts';
 import { finding } from '../rules.ts';
 import type { GatewaySpec, Listener } from './gateway.ts';
@@ -38,7 +39,7 @@ function oneListenerRules({ name, protocol, hostname, tls }: Listener, pointer: 
   return findings;
 }
 
-const HOSTNAME = /^(?:\*\.)?[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*$/;
+const HOSTNAME = new RegExp(HOSTNAME_PATTERN);
 
 function addressRules(addresses: GatewaySpec['addresses']): Finding[] {
   const seen = new Map<string, number>();

@@ -1,4 +1,5 @@
 /** `match` of a route in the short form. */
+import { HOSTNAME_PATTERN } from '../../resource/fields.ts';
 import { error, nameFrom, type ShortFinding } from './draft.ts';
 import { isFinding } from './expansion.ts';
 import type { Match, MatchObject, Route } from './schema.ts';
@@ -14,6 +15,8 @@ export interface ReadMatch {
   readonly pointer: string;
   readonly pathPointer: string;
 }
+
+const HOST = new RegExp(HOSTNAME_PATTERN);
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'];
 
@@ -40,7 +43,7 @@ function readText(text: string, pointer: string): MatchObject | ShortFinding {
   if (method !== undefined && !METHODS.includes(method)) {
     return error(pointer, 'field.value', `Expected a method such as "GET", got "${method}"`);
   }
-  if (host !== '' && !/^(?:\*\.)?[a-z0-9](?:[-.a-z0-9]*[a-z0-9])?$/.test(host)) {
+  if (host !== '' && !HOST.test(host)) {
     const hint = host.includes(':') ? 'the port is that of "listen"' : `a path begins with "/"`;
     return error(pointer, 'field.value', `Expected a lower-case host name before the path, got "${host}": ${hint}`);
   }

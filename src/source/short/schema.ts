@@ -4,7 +4,7 @@
  * same schema types `defineConfig` (main/config.ts), and therefore has no
  * defaults: what may be left out is `Type.Optional`.
  */
-import { duration, headerName, portNumber } from '../../resource/fields.ts';
+import { duration, headerName, HOSTNAME_PATTERN, portNumber } from '../../resource/fields.ts';
 import { BackendPolicySpec } from '../../resource/kinds/backend-policy.ts';
 import { ListenerSettings, PolicySpec } from '../../resource/kinds/policy.ts';
 import { type Static, type TSchema, Type } from '../../schema/schema.ts';
@@ -44,7 +44,7 @@ const listenText = Type.String({
 });
 
 const Host = Type.String({
-  pattern: '^(?:\\*\\.)?[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*$',
+  pattern: HOSTNAME_PATTERN,
   maxLength: 253,
   expected: 'a lower-case host name such as "shop.test" or "*.shop.test"',
 });
