@@ -6,9 +6,17 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { openPostgres } from '../src/store/postgres.ts';
 import { PostgresServer } from '../src/store/testing/postgres-server.ts';
-import { conditionOf, freeDoors, handshake, reportOf, type Site, untilCertificates, writeSite } from './client/acme.ts';
+import {
+  conditionOf,
+  freeDoors,
+  handshake,
+  loadOn,
+  reportOf,
+  type Site,
+  untilCertificates,
+  writeSite,
+} from './client/acme.ts';
 import { DOOR_HOST, Fourways, freePort } from './client/fourways.ts';
-import { Load } from './client/load.ts';
 import { answering, ok, type Origin, startOrigin } from './client/origin.ts';
 import { Pebble } from './client/pebble.ts';
 
@@ -97,15 +105,7 @@ test('two control planes: one orders, the other answers and serves; PostgreSQL m
 
 /** PostgreSQL is killed and comes back, with load on one of them. */
 async function withoutPostgres(programs: readonly Fourways[], port: number): Promise<void> {
-  const load = new Load({
-    target: { host: DOOR_HOST, port, tls: { rejectUnauthorized: false, servername: 'shop.test' } },
-    host: 'shop.test',
-    path: '/',
-    connections: 6,
-    gapMs: 5,
-    renewEvery: 10,
-    judge: ({ status }) => (status === 200 ? undefined : `Status ${status}`),
-  });
+  const load = loadOn(port);
   await load.more(20);
   await postgres.kill();
   for (const program of programs) {

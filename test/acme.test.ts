@@ -11,13 +11,13 @@ import {
   type Doors,
   freeDoors,
   handshake,
+  loadOn,
   reportOf,
   type Site,
   untilCertificates,
   writeSite,
 } from './client/acme.ts';
 import { DOOR_HOST, Fourways } from './client/fourways.ts';
-import { Load } from './client/load.ts';
 import { answering, ok, type Origin, startOrigin } from './client/origin.ts';
 import { Pebble } from './client/pebble.ts';
 
@@ -142,18 +142,9 @@ test('renewed under load without a failed request; with the authority away the o
   await using program = await Fourways.start({ config: site.dir, workers: 2 });
   await untilCertificates(program, ({ state }) => state !== 'awaited', 'the first certificate');
   const seen = new Set<string>();
-  const load = new Load({
-    target: { host: DOOR_HOST, port: doors.https, tls: { rejectUnauthorized: false, servername: 'shop.test' } },
-    host: 'shop.test',
-    path: '/',
-    connections: 6,
-    gapMs: 5,
-    renewEvery: 10,
-    judge: ({ status }) => (status === 200 ? undefined : `Status ${status}`),
-    onOpen(client) {
-      seen.add((client.socket as TLSSocket).getPeerX509Certificate()!.serialNumber);
-      return undefined;
-    },
+  const load = loadOn(doors.https, (client) => {
+    seen.add((client.socket as TLSSocket).getPeerX509Certificate()!.serialNumber);
+    return undefined;
   });
   await program.until(() => seen.size >= 3 || load.failures.length > 0, 'two renewals');
   await pebble.stop();

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { type Random, seededRandom } from '../src/base/random.ts';
 import { attemptH1, proxyTo, type WireName, WIRES } from './client/pairing.ts';
 import { attemptH2, data, END_STREAM, headers } from './client/raw-h2.ts';
-import { recordH1, recordH2 } from './client/recorder.ts';
+import { record } from './client/recorder.ts';
 
 const REQUESTS = 250;
 const SEED = 20_260_101;
@@ -150,7 +150,7 @@ async function send(client: WireName, port: number, sent: Sent, random: Random):
 for (const client of WIRES) {
   for (const wire of WIRES) {
     test(`${REQUESTS} random requests, ${client} to ${wire}: the backend reads what was sent, or nothing`, async () => {
-      await using upstream = wire === 'h1' ? await recordH1() : await recordH2();
+      await using upstream = await record(wire);
       await using proxy = await proxyTo({ wire, port: upstream.port });
       const random = seededRandom(SEED, 1, 2, 3);
       let refused = 0;

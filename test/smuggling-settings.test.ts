@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { attemptH1, proxyTo, type WireName, WIRES } from './client/pairing.ts';
 import { attemptH2, END_STREAM, headers } from './client/raw-h2.ts';
-import { recordH1, recordH2 } from './client/recorder.ts';
+import { record } from './client/recorder.ts';
 
 function attempt(client: WireName, port: number): Promise<string> {
   if (client === 'h1') {
@@ -24,7 +24,7 @@ for (const client of WIRES) {
   for (const wire of WIRES) {
     for (const [underscoreNames, answer, seen] of ROWS) {
       test(`underscoreNames: ${underscoreNames}, ${client} to ${wire}`, async () => {
-        await using upstream = wire === 'h1' ? await recordH1() : await recordH2();
+        await using upstream = await record(wire);
         await using proxy = await proxyTo({ wire, port: upstream.port }, { underscoreNames });
         assert.equal(await attempt(client, proxy.port), answer);
         assert.deepEqual(upstream.take(), seen);

@@ -56,11 +56,13 @@ async function open(port: number): Promise<WebSocket> {
 }
 
 function answerTo(socket: WebSocket, text: string): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    socket.addEventListener('message', ({ data }) => resolve(data), { once: true });
-    socket.addEventListener('close', ({ code }) => reject(new Error(`Closed with ${code}`)), { once: true });
-    socket.send(text);
-  });
+  const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+  const heard = new AbortController();
+  const once = { once: true, signal: heard.signal };
+  socket.addEventListener('message', ({ data }) => resolve(data), once);
+  socket.addEventListener('close', ({ code }) => reject(new Error(`Closed with ${code}`)), once);
+  socket.send(text);
+  return promise.finally(() => heard.abort());
 }
 
 function closing(socket: WebSocket): Promise<{ code: number; reason: string; wasClean: boolean }> {

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import tls from 'node:tls';
 import type { CertificateReport, CertificateRow } from '../../src/api/admin/view.ts';
 import { DOOR_HOST, type Fourways, freePort } from './fourways.ts';
+import { Load, type LoadOptions } from './load.ts';
 import { gatewayClass, httpRoute, type Manifest, prefixRule, service, writeManifests } from './manifests.ts';
 import type { Pebble } from './pebble.ts';
 
@@ -135,4 +136,17 @@ export async function handshake(port: number, servername: string, ca: string): P
   } finally {
     socket.destroy();
   }
+}
+
+/** Steady load on shop.test with many a handshake, whatever the certificate. */
+export function loadOn(port: number, onOpen?: LoadOptions['onOpen']): Load {
+  return new Load({
+    target: { host: DOOR_HOST, port, tls: { rejectUnauthorized: false, servername: 'shop.test' } },
+    host: 'shop.test',
+    path: '/',
+    connections: 6,
+    gapMs: 5,
+    renewEvery: 10,
+    ...(onOpen !== undefined && { onOpen }),
+  });
 }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Harness } from '../../src/proxy/testing/node-harness.ts';
 import { attemptH1, proxyTo, type WireName, WIRES } from './pairing.ts';
-import { recordH1, recordH2, type Recorder } from './recorder.ts';
+import { record, type Recorder } from './recorder.ts';
 
 /** `want`: what the client is told, or what the backend reads. Where the two backends see it differently, one for each. */
 export type AttemptRow<A> = readonly [what: string, attempt: A, want: string | Readonly<Record<WireName, string>>];
@@ -21,7 +21,7 @@ export function testAttempts<A>(
     let proxy: Harness;
 
     before(async () => {
-      upstream = wire === 'h1' ? await recordH1() : await recordH2();
+      upstream = await record(wire);
       proxy = await proxyTo({ wire, port: upstream.port });
     });
 

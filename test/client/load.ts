@@ -16,8 +16,8 @@ export interface LoadOptions {
   readonly gapMs: number;
   /** A connection is opened anew after so many requests; 0 for never. */
   readonly renewEvery: number;
-  /** Looks at an answer; what it returns is a failure. `startedMs` is when the request was sent. */
-  readonly judge: (answer: RawResponse, startedMs: number) => string | undefined;
+  /** Looks at an answer; what it returns is a failure. `startedMs` is when the request was sent. Without it: 200 is right. */
+  readonly judge?: (answer: RawResponse, startedMs: number) => string | undefined;
   /** Looks at a connection that was just opened. */
   readonly onOpen?: (client: RawClient, openedMs: number) => string | undefined;
 }
@@ -105,7 +105,7 @@ export class Load {
   }
 
   async #request(client: RawClient): Promise<'more' | 'last'> {
-    const { host, path, judge } = this.#options;
+    const { host, path, judge = is200 } = this.#options;
     const startedMs = performance.now();
     try {
       const answer = await client.exchange(get(path, host));
@@ -123,6 +123,10 @@ export class Load {
   #fail(what: string): void {
     if (this.#failures.length < 20) this.#failures.push(what);
   }
+}
+
+function is200({ status }: RawResponse): string | undefined {
+  return status === 200 ? undefined : `Status ${status}`;
 }
 
 /** Most open files that a process may have, as the system says. */

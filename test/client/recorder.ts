@@ -12,9 +12,9 @@
  */
 import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
-import type { Field } from './message.ts';
-import { readRequestBody, readRequestHead } from './message.ts';
+import { type Field, readRequestBody, readRequestHead } from './message.ts';
 import { ok, startOrigin } from './origin.ts';
+import type { WireName } from './pairing.ts';
 
 export interface Recorder extends AsyncDisposable {
   readonly port: number;
@@ -67,8 +67,13 @@ function requestOf(head: string, body: string, trailers: readonly Field[]): stri
   return rest.length === 0 ? head : `${head}\n\n${rest.join('\n')}`;
 }
 
+/** A backend of this wire. */
+export function record(wire: WireName): Promise<Recorder> {
+  return wire === 'h1' ? recordH1() : recordH2();
+}
+
 /** A backend of HTTP/1.1. Bytes that are no request are written down as `garbage`. */
-export async function recordH1(): Promise<Recorder> {
+async function recordH1(): Promise<Recorder> {
   let seen: string[] = [];
   const origin = await startOrigin(async (connection) => {
     connection.patienceMs = 120_000;
@@ -98,7 +103,7 @@ export async function recordH1(): Promise<Recorder> {
 }
 
 /** A backend of HTTP/2 that takes extended CONNECT, and ends what it is given at once. */
-export async function recordH2(): Promise<Recorder> {
+async function recordH2(): Promise<Recorder> {
   const seen: string[] = [];
   const sessions = new Set<http2.ServerHttp2Session>();
   const server = http2.createServer({ settings: { enableConnectProtocol: true } });
