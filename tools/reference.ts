@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { answerFor, FAULT_CODES } from '../src/base/fault.ts';
 import { COMMANDS } from '../src/cli/commands.ts';
 import { optionTerm, optionText } from '../src/cli/help.ts';
-import { FILTER_CONFIGS } from '../src/filters/configs.ts';
+import { FILTERS } from '../src/filters/list.ts';
 import { METRIC_NAMES, metricDef } from '../src/observe/metric-list.ts';
 import { apiVersionOf, type Kind } from '../src/resource/kind.ts';
 import { KINDS } from '../src/resource/kinds/list.ts';
@@ -152,7 +152,7 @@ function kindPage(kind: Kind): string {
 }
 
 function filterPages(): Page[] {
-  return Object.entries(FILTER_CONFIGS).map(([name, config]) => {
+  return FILTERS.map(({ name, config }) => {
     const folder = name.replaceAll(/[A-Z]/g, (capital) => `-${capital.toLowerCase()}`);
     const doc = join(ROOT, 'src/filters', folder, 'doc.md');
     return [

@@ -13,7 +13,7 @@ export type Blame = 'client' | 'policy' | 'gateway' | 'dependency' | 'upstream';
 /** When a second attempt is allowed. `reused` means only if the connection came from the pool. */
 export type Retry = 'never' | 'reused' | 'always';
 
-interface Row {
+export interface FaultRow {
   readonly blame: Blame;
   readonly retry: Retry;
   /** HTTP status of our answer; 0 when no answer can be given any more. */
@@ -372,6 +372,23 @@ const FAULTS = {
     title: 'The tunnel was open for too long',
     advice: 'tunnel.max of a Policy on the route or the listener ran out.',
   },
+  'authentication.missing': {
+    blame: 'client',
+    retry: 'never',
+    status: 401,
+    grpc: 16,
+    title: 'Credentials are needed',
+    advice:
+      'The request had no credentials of any method that the policies on its route ask for; WWW-Authenticate names them.',
+  },
+  'upstream.answer-too-large': {
+    blame: 'upstream',
+    retry: 'never',
+    status: 502,
+    grpc: 8,
+    title: 'The answer of the upstream is too large',
+    advice: 'A filter has to read the whole answer and it is longer than the filter may hold: see its bound.',
+  },
   'filter.failed': {
     blame: 'gateway',
     retry: 'never',
@@ -404,35 +421,62 @@ const FAULTS = {
     title: 'The gateway failed',
     advice: 'A defect in Fourways. The log has a stack; please report it.',
   },
-} as const satisfies Record<string, Row>;
+} as const satisfies Record<string, FaultRow>;
 
 export type FaultCode = keyof typeof FAULTS;
 
 export const FAULT_CODES = Object.keys(FAULTS) as readonly FaultCode[];
 
+/** A row with its code. Those of the table above have a {@link FaultCode}; filters declare their own. */
+export interface FaultKind extends FaultRow {
+  readonly code: string;
+}
+
+/** Kinds of faults by code, from their rows. */
+export function faultKinds<C extends string>(rows: Readonly<Record<C, FaultRow>>): Readonly<Record<C, FaultKind>> {
+  const kinds = Object.entries<FaultRow>(rows).map(([code, row]) => [code, { code, ...row }] as const);
+  return Object.fromEntries(kinds) as Record<C, FaultKind>;
+}
+
+const KINDS: Readonly<Record<FaultCode, FaultKind>> = faultKinds(FAULTS);
+
+/** What a fault adds to its answer. The client sees it: nothing secret, nothing of the upstream. */
+export interface FaultExtras {
+  /** Header lines: WWW-Authenticate, Retry-After. */
+  readonly headers?: readonly (readonly [name: string, value: string])[];
+  /** Members of the problem besides the usual ones (RFC 9457 section 3.2). */
+  readonly members?: Readonly<Record<string, unknown>>;
+}
+
 export class Fault {
-  readonly code: FaultCode;
+  readonly kind: FaultKind;
   /** For the log only. May hold addresses and header names; must never hold a header value, query or body. */
   readonly detail: string;
+  readonly extras: FaultExtras | undefined;
 
   /** Not an `Error`: a fault is expected, and a stack costs 2 µs. */
-  constructor(code: FaultCode, detail: string) {
-    this.code = code;
+  constructor(kind: FaultCode | FaultKind, detail: string, extras?: FaultExtras) {
+    this.kind = typeof kind === 'string' ? KINDS[kind] : kind;
     this.detail = detail;
+    this.extras = extras;
+  }
+
+  get code(): string {
+    return this.kind.code;
   }
 
   get blame(): Blame {
-    return FAULTS[this.code].blame;
+    return this.kind.blame;
   }
 
   /** Whether one more attempt is allowed, given where this attempt's connection came from. */
   mayRetry(connection: 'fresh' | 'reused'): boolean {
-    const retry: Retry = FAULTS[this.code].retry;
+    const { retry } = this.kind;
     return retry === 'always' || (retry === 'reused' && connection === 'reused');
   }
 }
 
-/** The row of a fault: the only place where a fault becomes a status. */
-export function answerFor(code: FaultCode): Row {
-  return FAULTS[code];
+/** The row of a code: the only place where a fault becomes a status. */
+export function answerFor(code: FaultCode): FaultKind {
+  return KINDS[code];
 }

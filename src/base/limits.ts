@@ -145,3 +145,6 @@ export const METRIC_SERIES_MAX = 10_000;
 
 /** One manifest file. Larger files are a mistake or an attack. */
 export const MANIFEST_FILE_BYTES_MAX = 64 * 1024 * 1024;
+
+/** Memory that all workers share for exact counts of filters. Pages that are not used cost nothing. */
+export const FILTER_CELLS_BYTES = 8 * 1024 * 1024;

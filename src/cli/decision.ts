@@ -5,7 +5,7 @@
  *
  * Its shape is what `fourways explain --json` prints.
  */
-import { answerFor, type FaultCode } from '../base/fault.ts';
+import { Fault, type FaultCode } from '../base/fault.ts';
 import { CONNECTION_LIMITS } from '../base/limits.ts';
 import type { Position } from '../base/problem.ts';
 import { parseAuthority } from '../http/authority.ts';
@@ -96,7 +96,7 @@ export interface BackendVerdict {
 }
 
 export interface FaultVerdict {
-  readonly code: FaultCode;
+  readonly code: string;
   readonly status: number;
   readonly title: string;
   readonly detail: string;
@@ -140,7 +140,7 @@ function readHead({ method, scheme, authority, target, headers }: Question): Hea
   parsed.reset(text);
   const limits = { headersMax: CONNECTION_LIMITS.headersMax };
   const fault = parseRequestHead(text, { start: 0, end: text.length - 2 }, { facts, headers: parsed, limits });
-  if (fault !== undefined) return { fault: faultOf(fault.code, fault.detail) };
+  if (fault !== undefined) return { fault: faultVerdict(fault) };
   const parsedAuthority = parseAuthority(authority);
   if (parsedAuthority === undefined)
     return { fault: faultOf('request.host-invalid', 'Host is not a host name or address') };
@@ -162,7 +162,10 @@ function readHead({ method, scheme, authority, target, headers }: Question): Hea
 }
 
 function faultOf(code: FaultCode, detail: string): FaultVerdict {
-  const { status, title } = answerFor(code);
+  return faultVerdict(new Fault(code, detail));
+}
+
+function faultVerdict({ kind: { code, status, title }, detail }: Fault): FaultVerdict {
   return { code, status, title, detail };
 }
 

@@ -149,7 +149,7 @@ test('acme: a tls-alpn-01 certificate goes beside the listener, its key never in
   const before = compile();
   const { plan, secrets } = compile({ secrets: new Map(), challenges: [challenge] }).bundle;
   const ref = plan.listeners['Gateway/shop/edge/https']!.tls!.acme!.challenge!;
-  assert.equal(secrets[ref.secret]!.privateKeyPem, privateKeyPem);
+  assert.deepEqual(secrets[ref.secret], { certificatePem, privateKeyPem });
   assert.ok(!JSON.stringify(plan).includes('PRIVATE KEY'));
   assert.equal(compile().bundle.plan.version, before.bundle.plan.version, 'withdrawn, the plan is as before');
 });

@@ -8,7 +8,8 @@
  *   and for security filters, which all run: they can only narrow.
  */
 import { canonicalJson } from '../base/canonical.ts';
-import { FILTER_CONFIGS } from '../filters/configs.ts';
+import type { Composition } from '../filter/declaration.ts';
+import { FILTERS, FILTERS_BY_NAME } from '../filters/list.ts';
 import { type BackendPolicy, describe, keyOf, type Policy, type Resource } from '../resource/resource.ts';
 import { error, type Finding } from './finding.ts';
 import { NONE } from './settled.ts';
@@ -39,30 +40,12 @@ export interface Level {
   readonly findings: readonly Finding[];
 }
 
-/**
- * What becomes of a filter that is asked for more than once.
- *
- * - `closest`: the closest target counts. For what can only be said once.
- * - `adds`: all targets count, the farthest runs first, so that the closest has the last word.
- * - `narrows`: all run, also those of one target. For security filters: each may refuse, none may widen
- *   what another one allows. A filter that is not listed is one of these, because the other way round a
- *   forgotten line would let requests in.
- */
-type Composition = 'closest' | 'adds' | 'narrows';
-
-const COMPOSITION: ReadonlyMap<string, Composition> = new Map([
-  ['cors', 'closest'],
-  ['rewrite', 'closest'],
-  ['headers', 'adds'],
-  ['redirect', 'closest'],
-  ['directResponse', 'closest'],
-]);
-
+/** A filter that is not known narrows: the other way round, a plan of a newer compiler could let requests in. */
 function compositionOf(filter: string): Composition {
-  return COMPOSITION.get(filter) ?? 'narrows';
+  return FILTERS_BY_NAME.get(filter)?.composition ?? 'narrows';
 }
 
-const RUNNING_ORDER: ReadonlyMap<string, number> = new Map(Object.keys(FILTER_CONFIGS).map((name, i) => [name, i]));
+const RUNNING_ORDER: ReadonlyMap<string, number> = new Map(FILTERS.map(({ name }, i) => [name, i]));
 
 /** @param policies  those on one target, the first one to count first */
 export function levelOf(policies: readonly Policy[]): Level {

@@ -1,14 +1,17 @@
 /**
- * The contract between the proxy and a filter. A filter imports this file,
- * `http/`, `base/` and its own folder; nothing else.
+ * The contract between the proxy and a filter. A filter imports this room,
+ * `http/`, `base/`, `expr/` and its own folder; nothing else.
+ *
+ * A filter is a folder: `config.ts` declares it (declaration.ts), `filter.ts`
+ * runs it and is loaded with the first plan that names it.
  */
 import type { Fault } from '../base/fault.ts';
+import type { Headers } from '../http/headers.ts';
 import type { RequestHead, ResponseHead } from '../http/message.ts';
+import type { ClientFacts } from '../http/stream.ts';
 import type { Static, TSchema } from '../schema/schema.ts';
-
-/** When a filter runs. The order of this list is the order on the wire. */
-export const PHASES = ['admit', 'authenticate', 'authorise', 'limit', 'transform', 'answer'] as const;
-export type Phase = (typeof PHASES)[number];
+import type { Env } from './env.ts';
+import type { Identity } from './identity.ts';
 
 /** One request and its answer, from head to log line. The same object for every hook. */
 export interface Exchange {
@@ -17,10 +20,21 @@ export interface Exchange {
   readonly rule: ExchangeRule;
   /** Address of the client, after trusted hops. */
   readonly clientIp: string;
+  /** The connection: peer, TLS, verified certificate. */
+  readonly client: ClientFacts;
   readonly requestId: string;
   /** Port that the listener has in the configuration (what a client believes it talks to). */
   readonly listenerPort: number;
+  /** Who is asking, once a filter of phase `authenticate` has found out. */
+  readonly identity: Identity | undefined;
+  /**
+   * Writes a word of this filter into the access log: `cache=hit`. At most {@link NOTES_MAX} an exchange; never a
+   * secret, and nothing that a client chose without a bound.
+   */
+  note(name: string, value: string): void;
 }
+
+export const NOTES_MAX = 16;
 
 export interface ExchangeRule {
   readonly name: string;
@@ -38,43 +52,94 @@ export interface Reply {
   readonly status: number;
   readonly reason: string;
   readonly headers: readonly (readonly [name: string, value: string])[];
-  readonly body: string;
+  /** Left out of the answer to HEAD, while its length is said. */
+  readonly body: string | Buffer;
 }
 
 /** `undefined` goes on; a `Reply` answers; a `Fault` fails the exchange. Nothing is thrown. */
 export type Verdict = Reply | Fault | undefined;
 
-/** What the proxy lends to a filter. Every effect a filter can have is on this list. */
-export interface Env {
-  /** Monotonic milliseconds. Tests pass a clock they move by hand. */
-  nowMs(): number;
-  /** Adds one to a counter of this filter. */
-  count(metric: string): void;
+/** Asks for the whole body: the body hook of the filter is called when it is here, and nothing goes on before. */
+export const WHOLE_BODY = 'whole-body';
+
+/** What a hook at a head may say besides. A stage changes the body while it streams. */
+export type BodyWish = typeof WHOLE_BODY | BodyStage;
+
+/** `undefined` leaves the body as it is; a `Buffer` is the new one. */
+export type BodyVerdict = Reply | Fault | Buffer | undefined;
+
+/** How much of a body a filter may hold. */
+export interface BodyBound {
+  readonly bytesMax: number;
+  /**
+   * Of a body that is longer. `refuse`: 413 for a request, 502 for an answer. `pass`: it is sent on unseen, as if the
+   * filter were not there; the body hook is not called.
+   */
+  readonly beyond: 'refuse' | 'pass';
 }
 
-/** A filter bound to one rule. Hooks that are absent cost nothing: the chain is built without them. */
+/**
+ * A filter bound to one rule. Hooks that are absent cost nothing: the chain is
+ * built without them. A hook may return a promise where its type says so, and
+ * should where it must wait only: a promise costs more than most filters.
+ */
 export interface Filter {
   /** The head of the request is complete; its body is still on its way. May change the request. */
-  onRequest?(x: Exchange, match: RouteMatch): Verdict | Promise<Verdict>;
-  /** The head of the answer is here, from upstream or made by us. May change it. */
-  onResponse?(x: Exchange, response: ResponseHead): void;
+  onRequest?(x: Exchange, match: RouteMatch): Verdict | BodyWish | Promise<Verdict | BodyWish>;
+  /** The body that `onRequest` asked for. Its length and framing follow what is returned. */
+  onRequestBody?(x: Exchange, body: Buffer): BodyVerdict | Promise<BodyVerdict>;
+  readonly requestBound?: BodyBound;
+  /**
+   * The head of the answer is here, from upstream or made by us. May change it. Not called for 1xx.
+   * A `Fault` or `Reply` is sent instead of the answer, whose body is dropped; the filters that are still to come see it.
+   */
+  onResponse?(x: Exchange, response: ResponseHead): Verdict | BodyWish | void;
+  /** The body that `onResponse` asked for; the head is held back until then, and may still be changed. */
+  onResponseBody?(x: Exchange, response: ResponseHead, body: Buffer): BodyVerdict | Promise<BodyVerdict>;
+  readonly responseBound?: BodyBound;
+  /** Who is asking, of phase `authenticate` only, instead of `onRequest`. See identity.ts. */
+  authenticate?(x: Exchange): Authentication | Promise<Authentication>;
+  /** Value of WWW-Authenticate for whoever came without credentials (RFC 9110 section 11.6.1). */
+  readonly challenge?: string;
   /** Last hook, always runs, cannot change the answer. */
   onEnd?(x: Exchange): void;
   /** Called once when the snapshot that owns this filter is retired. */
   close?(): void;
 }
 
-export interface FilterDef<S extends TSchema = TSchema> {
-  readonly name: string;
-  readonly phase: Phase;
-  readonly config: S;
-  /** `stable`, or `beta`: may change between minor versions. */
-  readonly status: 'stable' | 'beta';
-  /** Called once per rule and snapshot. Do here what need not be done per request. */
-  make(config: Static<S>, env: Env): Filter;
+/** `absent`: no credentials of this method. A `Fault`: there are some, and they are not good. */
+export type Authentication = Identity | Fault | Reply | 'absent';
+
+/**
+ * Changes a body while it streams: takes pieces in, gives pieces out. One per
+ * body. Whoever makes one takes care of what the head says of the length
+ * (`bodyLength`, Content-Length) and of the coding.
+ */
+export interface BodyStage {
+  /** Called once, before everything else. */
+  start(out: BodyOut): void;
+  /** The bytes are lent for this call. @returns false when enough is waiting here: stop until `out.resume` is called */
+  write(bytes: Buffer): boolean;
+  /** Nothing more comes. `out.end` is called when the last piece is out. */
+  end(): void;
+  /** What is behind takes more again, after `out.bytes` was false. */
+  resume(): void;
+  /** The exchange is over or the other side cannot take more: everything is to be let go, and nothing is given out. */
+  abort(): void;
 }
 
-/** Names the types; returns its argument. */
-export function defineFilter<S extends TSchema>(def: FilterDef<S>): FilterDef<S> {
-  return def;
+export interface BodyOut {
+  /** The bytes are the taker's from now on. @returns false when enough is waiting behind: `write` should say so, too */
+  bytes(bytes: Buffer): boolean;
+  end(trailers?: Headers): void;
+  /** The body cannot be completed. */
+  fail(fault: Fault): void;
+  /** More can be written again, after `write` was false. */
+  resume(): void;
+}
+
+/** What filter.ts exports by the name of the filter. */
+export interface FilterCode<S extends TSchema = TSchema> {
+  /** Called once per rule and snapshot. Do here what need not be done per request. May throw: the plan is refused. */
+  make(config: Static<S>, env: Env): Filter;
 }

@@ -1,12 +1,12 @@
-import type { FilterDef } from '../filter/filter.ts';
-import { cors } from './cors/filter.ts';
-import { directResponse } from './direct-response/filter.ts';
-import { headers } from './headers/filter.ts';
-import { redirect } from './redirect/filter.ts';
-import { rewrite } from './rewrite/filter.ts';
+import type { FilterDeclaration } from '../filter/declaration.ts';
+import { cors } from './cors/config.ts';
+import { directResponse } from './direct-response/config.ts';
+import { headers } from './headers/config.ts';
+import { redirect } from './redirect/config.ts';
+import { rewrite } from './rewrite/config.ts';
 
 /** Every filter, in the order in which requests meet them; answers meet them the other way round. */
-export const FILTERS: readonly FilterDef[] = [
+export const FILTERS: readonly FilterDeclaration[] = [
   // ---- admit: before anybody knows who is asking. Preflights carry no credentials.
   cors,
   // ---- transform: what goes upstream. Headers after the rewrite, so that a Host of the operator's wins.
@@ -16,3 +16,7 @@ export const FILTERS: readonly FilterDef[] = [
   redirect,
   directResponse,
 ];
+
+export const FILTERS_BY_NAME: ReadonlyMap<string, FilterDeclaration> = new Map(
+  FILTERS.map((filter) => [filter.name, filter]),
+);

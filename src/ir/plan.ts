@@ -25,7 +25,14 @@ export interface Plan {
 /** Values of secrets by key (`Secret/shop/tls`). Never logged, never in /plan. */
 export type PlanSecrets = Readonly<Record<string, PlanSecret>>;
 
-export interface PlanSecret {
+export type PlanSecret = PlanKeyPair | PlanValue;
+
+/** One value of a Secret that a filter refers to, by `Secret/shop/redis#password`. */
+export interface PlanValue {
+  readonly value: string;
+}
+
+export interface PlanKeyPair {
   /** PEM chain, leaf first. */
   readonly certificatePem: string;
   readonly privateKeyPem: string;
@@ -253,7 +260,19 @@ export interface PlanFilter {
   readonly config: unknown;
   /** Who asked for it: `HTTPRoute shop/web` or `Policy shop/limits`. */
   readonly owner: string;
+  /** It decides, what it decides is logged and counted, and the request goes on. */
+  readonly audit?: true;
+  /** Filters of phase `authenticate` with the same one are alternatives: one that is content is enough. */
+  readonly alternative?: string;
+  /** Who is asking where no credentials came; with `alternative`. */
+  readonly anonymous?: PlanConsumer;
   readonly at?: Position;
+}
+
+export interface PlanConsumer {
+  readonly name: string;
+  readonly groups: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
 }
 
 export interface PlanBackend {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { test } from 'node:test';
-import { FILTER_CONFIGS } from '../filters/configs.ts';
+import { FILTERS } from '../filters/list.ts';
 import type { Problem } from '../base/problem.ts';
 import { TempFolder } from '../source/testing/temp-folder.ts';
 import { names, pathOf, route, Watched } from '../source/testing/watched.ts';
@@ -35,7 +35,7 @@ test('Filters: every filter has its type', () => {
     redirect: true,
     directResponse: true,
   };
-  assert.deepEqual(Object.keys(all).toSorted(), Object.keys(FILTER_CONFIGS).toSorted());
+  assert.deepEqual(Object.keys(all).toSorted(), FILTERS.map(({ name }) => name).toSorted());
 });
 
 test('a module expands like a short form, beside manifests', async () => {

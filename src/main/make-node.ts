@@ -10,6 +10,7 @@ import { type SeriesEvent, WorkerMetrics } from '../observe/metrics.ts';
 import { TrafficMetrics } from '../observe/traffic-metrics.ts';
 import type { Node } from '../proxy/node-types.ts';
 import { ProxyNode } from '../proxy/node.ts';
+import { filterLoans } from './filter-loans.ts';
 import type { WorkerSettings } from './worker-protocol.ts';
 
 /** What a proxy says to the process around it. */
@@ -50,6 +51,7 @@ export function makeNode(settings: WorkerSettings, { log, announce, writeLines }
     }),
     resolver: new Resolver({ clock: systemClock, random, log, onLookUp: (result) => lookUps[result].add(1) }),
     filters: FILTERS,
+    loans: filterLoans({ cells: settings.cells, redis: undefined }),
     bind: settings.bind,
     drainMs: settings.drainMs,
     reusePort: settings.reusePort,

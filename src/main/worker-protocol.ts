@@ -21,6 +21,8 @@ export interface WorkerSettings {
   /** Keys for TLS session tickets, and those before them. */
   readonly ticketKeys: { readonly current: Uint8Array; readonly previous: Uint8Array | undefined };
   readonly logLevel: LogLevel;
+  /** Where filters of all workers count together. */
+  readonly cells: SharedArrayBuffer;
 }
 
 /** What a worker may be asked for, with the answer of each. */

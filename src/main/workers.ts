@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { totalmem } from 'node:os';
 import type { WorkerOptions } from 'node:worker_threads';
 import type { Clock } from '../base/clock.ts';
+import { FILTER_CELLS_BYTES } from '../base/limits.ts';
 import type { Log, LogLevel } from '../base/log.ts';
 import type { Member } from '../control/member.ts';
 import { TICKET_KEY_BYTES } from '../net/ticket-keys.ts';
@@ -49,6 +50,7 @@ export class Workers {
   readonly #members = new Set<RotatingMember>();
   readonly #makeLocal: ((settings: WorkerSettings, onSeries: Parameters<MakeLocal>[1]) => RotatingMember) | undefined;
   readonly #stopRotation: () => void;
+  readonly #cells = new SharedArrayBuffer(FILTER_CELLS_BYTES);
   #ticketKeys: WorkerSettings['ticketKeys'] = { current: randomBytes(TICKET_KEY_BYTES), previous: undefined };
 
   private constructor(options: WorkersOptions, makeLocal: MakeLocal | undefined) {
@@ -66,7 +68,8 @@ export class Workers {
   start(worker: number): Member {
     const { bind, drainMs, logLevel, metering, log, writeLines } = this.#options;
     const { slab, onSeries, leave } = metering.desk();
-    const settings = { worker, bind, drainMs, reusePort: true, slab, ticketKeys: this.#ticketKeys, logLevel };
+    const shared = { ticketKeys: this.#ticketKeys, cells: this.#cells };
+    const settings = { worker, bind, drainMs, reusePort: true, slab, logLevel, ...shared };
     const member =
       this.#makeLocal?.(settings, onSeries) ??
       new ThreadMember({ worker, url: WORKER_URL, thread: this.#thread(settings), log, onSeries, writeLines });

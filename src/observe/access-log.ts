@@ -47,6 +47,10 @@ export interface AccessEntry {
   /** `ADDRESS:PORT` of the last attempt; empty when there was none. */
   readonly endpoint: string;
   readonly attempts: number;
+  /** Who was asking, as a filter found out: method, subject, name of the consumer. */
+  readonly identity?: LoggedIdentity | undefined;
+  /** Words of filters, by name. */
+  readonly notes?: ReadonlyMap<string, string> | undefined;
   /** Key of the listener in the plan. */
   readonly listener: string;
   readonly clientIp: string;
@@ -64,6 +68,12 @@ export interface AccessEntry {
   /** Of the request as it came; undefined when its head could not be read. */
   readonly headers: Headers | undefined;
   readonly marks: Marks;
+}
+
+export interface LoggedIdentity {
+  readonly methods: readonly string[];
+  readonly subject: string;
+  readonly consumer: { readonly name: string } | undefined;
 }
 
 export interface AccessLogOptions {
@@ -193,6 +203,8 @@ export class AccessLog {
     line += `,"listener":${names.quote(entry.listener)}`;
     line += `,"client_ip":${quote(entry.clientIp, 64)}`;
     if (entry.proxyIp !== '') line += `,"proxy_ip":${quote(entry.proxyIp, 64)}`;
+    if (entry.identity !== undefined) line += identityFields(entry.identity);
+    if (entry.notes !== undefined) line += notesField(entry.notes);
     line += `,"bytes_in":${integer(entry.bytesIn)},"bytes_out":${integer(entry.bytesOut)}`;
     line += gate.headerFields(entry.headers);
     if (entry.tlsVersion !== '') {
@@ -414,4 +426,17 @@ class Stamp {
     }
     return `${this.#text}${THOUSANDTHS[whole - second * 1_000]}Z`;
   }
+}
+
+const SUBJECT_CHARS_MAX = 256;
+const NOTE_CHARS_MAX = 256;
+
+function identityFields({ methods, subject, consumer }: LoggedIdentity): string {
+  const known = `,"auth_method":${quote(methods.join('+'), 64)},"subject":${quote(subject, SUBJECT_CHARS_MAX)}`;
+  return consumer === undefined ? known : `${known},"consumer":${quote(consumer.name, SUBJECT_CHARS_MAX)}`;
+}
+
+function notesField(notes: ReadonlyMap<string, string>): string {
+  const said = [...notes].map(([name, value]) => `${quote(name, 64)}:${quote(value, NOTE_CHARS_MAX)}`);
+  return `,"filters":{${said.join(',')}}`;
 }

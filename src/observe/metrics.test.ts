@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { answerFor } from '../base/fault.ts';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
@@ -59,7 +60,7 @@ function runTests(): void {
       traffic.rule('r').end('GET', 200, 30_000);
       traffic.rule('r').bodies(10, 20);
       traffic.port('*:80').connectionsOpen.add(1);
-      traffic.fault('route.none');
+      traffic.fault(answerFor('route.none'));
       traffic.cluster('c').attemptEnded(204, 2);
       traffic.cluster('c').attemptEnded(0, 2);
     }

@@ -2,7 +2,7 @@
  * What the data plane counts, resolved beforehand: one object for each port,
  * rule and cluster, and one for faults. Nothing here builds a string per request.
  */
-import { answerFor, FAULT_CODES, type FaultCode } from '../base/fault.ts';
+import { answerFor, FAULT_CODES, type FaultKind } from '../base/fault.ts';
 import type { Counter, Gauge, Histogram, WorkerMetrics } from './metrics.ts';
 import { ownedBy } from './owner.ts';
 import { DatagramMetrics, StreamMetrics } from './stream-metrics.ts';
@@ -288,15 +288,13 @@ export class TrafficMetrics {
   readonly #clusters = new Map<string, ClusterMetrics>();
   readonly #streams = new Map<string, StreamMetrics>();
   readonly #datagrams = new Map<string, DatagramMetrics>();
-  readonly #faults = new Map<FaultCode, Counter>();
+  readonly #faults = new Map<string, Counter>();
   readonly #filterEvents = new Map<string, Counter>();
 
   constructor(metrics: WorkerMetrics) {
     this.metrics = metrics;
     this.unrouted = new RuleMetrics(metrics, '');
-    for (const code of FAULT_CODES) {
-      this.#faults.set(code, metrics.counter('fourways_faults_total', [code, answerFor(code).blame]));
-    }
+    for (const code of FAULT_CODES) this.#faultCounter(answerFor(code));
   }
 
   /** The same object for the same key, for as long as it is not retired. */
@@ -323,8 +321,12 @@ export class TrafficMetrics {
     return getOrAdd(this.#datagrams, port, () => new DatagramMetrics(this.metrics, port));
   }
 
-  fault(code: FaultCode): void {
-    this.#faults.get(code)!.add(1);
+  fault(kind: FaultKind): void {
+    this.#faultCounter(kind).add(1);
+  }
+
+  #faultCounter({ code, blame }: FaultKind): Counter {
+    return getOrAdd(this.#faults, code, () => this.metrics.counter('fourways_faults_total', [code, blame]));
   }
 
   /** A counter of a filter: `filter` and `event` are names that its code chose, never from a request. */

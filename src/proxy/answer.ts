@@ -2,7 +2,7 @@
  * Answers that are made here: problems (RFC 9457) for faults, replies of filters.
  * A problem says code, status and request id; nothing of the upstream leaks.
  */
-import { answerFor, type Fault } from '../base/fault.ts';
+import type { Fault, FaultExtras } from '../base/fault.ts';
 import type { Reply } from '../filter/filter.ts';
 import { Headers } from '../http/headers.ts';
 import type { ResponseHead } from '../http/message.ts';
@@ -56,12 +56,16 @@ const REASONS: Readonly<Record<number, string>> = {
   505: 'HTTP Version Not Supported',
 };
 
+const NO_LINES: Reply['headers'] = [];
+const NO_EXTRAS: FaultExtras = {};
+
 export function problemAnswer(fault: Fault, facts: ProblemFacts): OwnAnswer {
-  const { status, title, blame } = answerFor(fault.code);
+  const { status, title, blame } = fault.kind;
   const { requestId, planVersion } = facts;
   const form = preferredForm(facts.accept);
-  const text = FORMS[form].write({ status, title, code: fault.code, blame, requestId, planVersion });
-  const answer = ownAnswer(status, [['content-type', FORMS[form].type]], text);
+  const { headers = NO_LINES, members } = fault.extras ?? NO_EXTRAS;
+  const text = FORMS[form].write({ status, title, code: fault.code, blame, requestId, planVersion }, members);
+  const answer = ownAnswer(status, [['content-type', FORMS[form].type], ...headers], text);
   answer.head.headers.add('x-request-id', requestId);
   answer.head.headers.add('cache-control', 'no-store');
   if (fault.code === 'request.connect-refused') {
@@ -76,8 +80,8 @@ export function replyAnswer(reply: Reply): OwnAnswer {
   return ownAnswer(reply.status, reply.headers, reply.body);
 }
 
-function ownAnswer(status: number, fields: Reply['headers'], text: string): OwnAnswer {
-  const body = Buffer.from(text);
+function ownAnswer(status: number, fields: Reply['headers'], content: Reply['body']): OwnAnswer {
+  const body = typeof content === 'string' ? Buffer.from(content) : content;
   const headers = Headers.of(fields);
   headers.add('server', 'fourways');
   return { head: { status, reason: REASONS[status] ?? '', headers, bodyLength: body.length }, body };
@@ -95,9 +99,9 @@ interface ProblemFields {
 const FORMS = {
   json: {
     type: 'application/problem+json',
-    write({ status, title, code, blame, requestId, planVersion }: ProblemFields): string {
+    write({ status, title, code, blame, requestId, planVersion }: ProblemFields, members?: object): string {
       const type = `https://fourways.io/faults#${code}`;
-      return `${JSON.stringify({ type, title, status, code, blame, hop: 'gateway', requestId, planVersion })}\n`;
+      return `${JSON.stringify({ type, title, status, code, blame, hop: 'gateway', requestId, planVersion, ...members })}\n`;
     },
   },
   text: {

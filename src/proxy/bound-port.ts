@@ -4,7 +4,7 @@
  */
 import net from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Fault } from '../base/fault.ts';
+import { answerFor, type Fault } from '../base/fault.ts';
 import type { TunnelLimits } from '../base/limits.ts';
 import type { H2ConnectionError } from '../http/h2/frame.ts';
 import { type ClientWire, serveConn } from '../http/serve-conn.ts';
@@ -203,7 +203,7 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
       onRefused: (refusal, detail) => {
         this.#leftBeforeServed(socket);
         this.metrics.proxyHeader(refusal);
-        this.runtime.metrics.fault('proxy-protocol.refused');
+        this.runtime.metrics.fault(answerFor('proxy-protocol.refused'));
         this.#say('A PROXY protocol header was refused', {
           client: plainIp(socket.remoteAddress),
           reason: refusal,

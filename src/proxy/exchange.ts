@@ -11,12 +11,24 @@
  */
 import { Fault } from '../base/fault.ts';
 import { Timed } from '../base/timers.ts';
-import type { Exchange as FilterExchange, Filter, RouteMatch, Verdict } from '../filter/filter.ts';
+import {
+  type BodyBound,
+  type BodyVerdict,
+  type BodyWish,
+  type Exchange as FilterExchange,
+  NOTES_MAX,
+  type Reply,
+  type RouteMatch,
+  type Verdict,
+  WHOLE_BODY,
+} from '../filter/filter.ts';
+import type { Identity } from '../filter/identity.ts';
 import type { Headers } from '../http/headers.ts';
 import type { RequestHead, ResponseHead } from '../http/message.ts';
 import { checkQuery, normalisePath } from '../http/path.ts';
 import { SEEN_TE_TRAILERS, SEEN_UNDERSCORE } from '../http/seen.ts';
 import type {
+  ClientFacts,
   ClientStream,
   ClientStreamEvents,
   ServerStream,
@@ -24,25 +36,33 @@ import type {
   UpstreamRequest,
 } from '../http/stream.ts';
 import type { Tunnel } from '../http/tunnel.ts';
+import { AnswerPath, type AnswerOwner } from './answer-path.ts';
 import { type OwnAnswer, problemAnswer, replyAnswer } from './answer.ts';
+import { filterFailed, type Link } from './chain.ts';
 import type { Cluster } from './cluster/cluster.ts';
 import { type GrpcCall, grpcCallOf, isRetried, refusalOf, wholeMsOf } from './grpc-call.ts';
 import { dropUnderscoreNames, entryOf, markAnswer, markRequest, RequestMarks } from './marks.ts';
 import { startMirrors, type Mirror } from './mirror.ts';
 import { RequestBody } from './request-body.ts';
 import type { ListenerView, LivePort } from './runtime.ts';
-import { filterFailed, type Rule, type RuleBackend } from './rule.ts';
+import { type KeptBody, RequestPath } from './request-path.ts';
+import type { Rule, RuleBackend } from './rule.ts';
 import { type Circumstances, SecondAttempts } from './second-attempts.ts';
 import type { Endpoint } from './upstream/endpoint.ts';
 import type { ConnWaiter } from './upstream/pool.ts';
 
 type Stage = 'request' | 'waiting' | 'sent' | 'answering' | 'tunnel' | 'done';
 
+const NO_LINKS: readonly Link[] = [];
 const NO_MATCH: RouteMatch = { matchedPath: undefined };
 
-export class Exchange implements FilterExchange, ServerStreamEvents, ClientStreamEvents, ConnWaiter {
+/** A filter that says nothing of a bound may hold this much of a request. */
+const REQUEST_BOUND: BodyBound = { bytesMax: 1024 * 1024, beyond: 'refuse' };
+
+export class Exchange implements FilterExchange, ServerStreamEvents, ClientStreamEvents, ConnWaiter, AnswerOwner {
   readonly request: RequestHead;
   clientIp: string;
+  identity: Identity | undefined;
   requestId = '';
   listenerPort = 0;
   readonly times = new RequestMarks();
@@ -58,8 +78,12 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
   #backend: RuleBackend | undefined;
   #pathAsked: string;
   #timer: Timed | undefined;
+  #notes: Map<string, string> | undefined;
 
   readonly #body = new RequestBody();
+  /** The ways of both bodies through filters that want them; undefined where none does. */
+  #requestPath: RequestPath | undefined;
+  #answerPath: AnswerPath | undefined;
   #mirrors: readonly Mirror[] | undefined;
 
   // the attempt
@@ -95,8 +119,17 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     return this.#rule!;
   }
 
+  get client(): ClientFacts {
+    return this.#stream.facts;
+  }
+
   get upgrade(): string | undefined {
     return this.request.upgrade;
+  }
+
+  note(name: string, value: string): void {
+    this.#notes ??= new Map();
+    if (this.#notes.size < NOTES_MAX || this.#notes.has(name)) this.#notes.set(name, value);
   }
 
   // --- from head to route ------------------------------------------------------------------------------------------
@@ -177,36 +210,90 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
 
   /** First the filters of the rule, then those of the chosen backend. Leaves the turn only for a real promise. */
   #runRequestFilters(of: 'rule' | 'backend', from: number): void {
-    const filters: readonly Filter[] = (of === 'rule' ? this.#rule! : this.#backend!).chain.onRequest;
-    for (let i = from; i < filters.length; i++) {
-      let verdict: Verdict | Promise<Verdict>;
+    const links = (of === 'rule' ? this.#rule! : this.#backend!).chain.onRequest;
+    for (let i = from; i < links.length; i++) {
+      const link = links[i]!;
+      let said: Verdict | BodyWish | Promise<Verdict | BodyWish>;
       try {
-        verdict = filters[i]!.onRequest!(this, this.#match);
+        said = link.filter.onRequest!(this, this.#match);
       } catch (error) {
-        return this.#fail(filterFailed(error));
+        return this.#fail(filterFailed(link.name, error));
       }
-      if (verdict === undefined) continue;
-      if (verdict instanceof Promise) {
-        verdict.then(
-          (late) => {
-            if (this.#stage !== 'request') return;
-            if (late === undefined) this.#runRequestFilters(of, i + 1);
-            else this.#settle(late);
-            this.#stream.flush();
-          },
-          (error: unknown) => this.#fail(filterFailed(error)),
-        );
-        return;
-      }
-      return this.#settle(verdict);
+      if (said === undefined) continue;
+      const goOn = (): void => this.#runRequestFilters(of, i + 1);
+      if (said instanceof Promise) return this.#await(said, link, goOn);
+      return this.#heed(said, link, goOn);
     }
-    if (of === 'rule') this.#chooseBackend();
-    else this.#firstAttempt(this.#backend!.cluster!);
+    if (of === 'rule') return this.#chooseBackend();
+    this.#requestPath?.open();
+    // What was held may have been too much, or a stage may have failed on it.
+    if (this.#stage === 'request') this.#firstAttempt(this.#backend!.cluster!);
+  }
+
+  #await<T extends Verdict | BodyWish | Buffer>(said: Promise<T>, link: Link, goOn: (body?: Buffer) => void): void {
+    said.then(
+      (late) => {
+        if (this.#stage !== 'request') return;
+        this.#heed(late, link, goOn);
+        this.#stream.flush();
+      },
+      (error: unknown) => this.#fail(filterFailed(link.name, error)),
+    );
+  }
+
+  /** What a filter has said, of a head or of a body. */
+  #heed(said: Verdict | BodyWish | Buffer, link: Link, goOn: (body?: Buffer) => void): void {
+    if (said === undefined) return goOn();
+    if (Buffer.isBuffer(said)) return goOn(said);
+    if (said === WHOLE_BODY) return this.#holdRequest(link, goOn);
+    if (said instanceof Fault || 'kind' in said) return this.#settle(said);
+    this.#pathOfRequest().attach(said);
+    goOn();
+  }
+
+  #holdRequest(link: Link, goOn: () => void): void {
+    const bound = link.filter.requestBound ?? REQUEST_BOUND;
+    this.#stream.sendContinue();
+    this.#pathOfRequest().hold(bound, {
+      onWhole: (body) => {
+        let said: BodyVerdict | Promise<BodyVerdict>;
+        try {
+          said = link.filter.onRequestBody!(this, body);
+        } catch (error) {
+          return this.#fail(filterFailed(link.name, error));
+        }
+        const next = (changed?: Buffer): void => {
+          this.request.bodyLength = (changed ?? body).length;
+          this.#requestPath!.decide(changed);
+          goOn();
+        };
+        if (said instanceof Promise) this.#await(said, link, next);
+        else this.#heed(said, link, next);
+      },
+      onTooLong: (beyond) => {
+        if (beyond === 'pass') return goOn();
+        const detail = `The body is longer than the ${bound.bytesMax} bytes that filter "${link.name}" may hold`;
+        this.#fail(new Fault('request.body-too-large', detail));
+      },
+    });
+    this.#resumeBody();
+  }
+
+  #pathOfRequest(): RequestPath {
+    return (this.#requestPath ??= new RequestPath(
+      {
+        onPipeBytes: (bytes) => this.#passRequestBody(bytes),
+        onPipeEnd: (trailers) => this.#endRequestBody(trailers),
+        onPipeFault: (fault) => this.onRequestFault(fault),
+        onPipeWritable: () => this.#resumeBody(),
+      },
+      (): KeptBody => this.#body.takeBack(),
+    ));
   }
 
   #settle(verdict: NonNullable<Verdict>): void {
     if (verdict instanceof Fault) this.#fail(verdict);
-    else this.#answerHere(this.#grpc?.replyAnswer(verdict) ?? replyAnswer(verdict));
+    else this.#answerHere(this.#reply(verdict));
   }
 
   #chooseBackend(): void {
@@ -322,6 +409,12 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     this.#bytesIn += received.length;
     const bytes = this.#grpc === undefined ? received : this.#grpc.requestBody(received);
     if (bytes instanceof Fault) return this.onRequestFault(bytes);
+    if (this.#requestPath?.isOpen !== true) this.#passRequestBody(bytes);
+    else if (!this.#requestPath.write(bytes)) this.#pauseBody();
+  }
+
+  /** @returns false when enough is waiting */
+  #passRequestBody(bytes: Buffer): boolean {
     if (this.#mirrors !== undefined) for (const mirror of this.#mirrors) mirror.body(bytes);
     const conn = this.#conn;
     const body = this.#body;
@@ -333,11 +426,17 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
       }
     }
     if (conn !== undefined && !conn.sendBody(bytes)) this.#pauseBody();
+    return !body.paused;
   }
 
   onRequestEnd(trailers: Headers | undefined): void {
     const fault = this.#grpc?.requestEnd();
     if (fault !== undefined) return this.onRequestFault(fault);
+    if (this.#requestPath?.isOpen === true) this.#requestPath.end(trailers);
+    else this.#endRequestBody(trailers);
+  }
+
+  #endRequestBody(trailers: Headers | undefined): void {
     this.#body.end(trailers);
     this.#conn?.sendEnd(trailers);
     if (this.#mirrors !== undefined) for (const mirror of this.#mirrors) mirror.end(trailers);
@@ -373,7 +472,8 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
   #resumeBody(): void {
     if (!this.#body.paused) return;
     this.#body.paused = false;
-    this.#stream.resumeBody();
+    this.#requestPath?.resume();
+    if (!this.#body.paused) this.#stream.resumeBody();
   }
 
   // --- the answer --------------------------------------------------------------------------------------------------
@@ -393,30 +493,67 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     this.#body.forget();
     markAnswer(head, this.#conn!.answerSeen, this.#listener!, this.#port.runtime);
     this.#grpc?.readAnswer(head);
-    this.#sendHead(head);
+    this.#filterAnswer(head);
   }
 
   onAnswerBody(bytes: Buffer): void {
-    this.#bytesOut += bytes.length;
-    const flows = this.#stream.sendBody(bytes);
-    if (this.#grpc?.answerFault !== undefined) return this.onRequestFault(this.#grpc.answerFault);
+    const flows = this.#answerPath === undefined ? this.onPipeBytes(bytes) : this.#answerPath.write(bytes);
     if (flows || this.#answerPaused || this.#conn === undefined) return;
     this.#answerPaused = true;
     this.#conn.pauseAnswer();
   }
 
   onClientWritable(): void {
-    if (!this.#answerPaused) return;
-    this.#answerPaused = false;
-    this.#conn?.resumeAnswer();
+    if (this.#answerPath === undefined) this.onPipeWritable();
+    else this.#answerPath.resume();
   }
 
   onAnswerEnd(trailers: Headers | undefined): void {
     if (this.#stage !== 'answering') return;
     this.#conn = undefined;
     this.#endAttempt(this.#status);
+    if (this.#answerPath === undefined) this.onPipeEnd(trailers);
+    else this.#answerPath.end(trailers);
+  }
+
+  // --- the answer behind its filters, and behind the way of its body through them where there is one (AnswerOwner)
+
+  onFilteredHead(head: ResponseHead): void {
+    this.#status = head.status;
+    this.#stream.sendHead(head);
+  }
+
+  onPipeBytes(bytes: Buffer): boolean {
+    this.#bytesOut += bytes.length;
+    const flows = this.#stream.sendBody(bytes);
+    if (this.#grpc?.answerFault !== undefined) this.onRequestFault(this.#grpc.answerFault);
+    return flows;
+  }
+
+  onPipeEnd(trailers: Headers | undefined): void {
     this.#stream.sendEnd(trailers);
     this.#finish();
+    if (this.#answerPath !== undefined) this.#stream.flush();
+  }
+
+  onPipeFault(fault: Fault): void {
+    this.onRequestFault(fault);
+  }
+
+  onPipeWritable(): void {
+    if (!this.#answerPaused) return;
+    this.#answerPaused = false;
+    this.#conn?.resumeAnswer();
+  }
+
+  onReplaced(verdict: Fault | Reply): OwnAnswer {
+    this.#dropAttempt();
+    if (verdict instanceof Fault) this.#fault = verdict;
+    return this.#own(verdict instanceof Fault ? this.#problem(verdict) : this.#reply(verdict));
+  }
+
+  onFilterFailed(fault: Fault): void {
+    this.#port.runtime.log.error('A filter failed on an answer', { rule: this.#rule?.name, error: fault.detail });
   }
 
   onAnswerIdle(): void {
@@ -431,7 +568,7 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     if (this.#timer !== undefined) this.#port.runtime.wheel.disarm(this.#timer);
     this.times.answeredMs = this.#port.runtime.wheel.readMs();
     this.#status = head.status;
-    this.#runResponseFilters(head);
+    this.#filterSwitch(head);
     const protocol = this.request.upgrade === 'websocket' ? 'websocket' : 'other';
     const limits = { ...this.#listener!.plan.settings.tunnel, ...this.#rule!.plan.tunnel };
     const sides = { client: this.#stream.switchProtocols(head), upstream, protocol } as const;
@@ -443,50 +580,97 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     });
   }
 
-  #sendHead(head: ResponseHead): void {
-    this.#runResponseFilters(head);
-    this.#status = head.status;
-    this.#stream.sendHead(head);
+  /** The first filter that has a wish for the body makes a way for it; all others are met here. */
+  #filterAnswer(head: ResponseHead): void {
+    const ofBackend = this.#backend?.chain.onResponse ?? NO_LINKS;
+    const ofRule = this.#rule?.chain.onResponse ?? NO_LINKS;
+    for (let i = 0; i < ofBackend.length + ofRule.length; i++) {
+      const link = i < ofBackend.length ? ofBackend[i]! : ofRule[i - ofBackend.length]!;
+      const said = this.#askAnswer(link, head);
+      if (said === undefined) continue;
+      this.#answerPath = new AnswerPath(this, this, { links: [...ofBackend, ...ofRule], head });
+      return this.#answerPath.begin(said, i);
+    }
+    this.onFilteredHead(head);
   }
 
-  #runResponseFilters(head: ResponseHead): void {
-    const filters = this.#backend?.chain.onResponse;
+  #askAnswer({ name, filter }: Link, head: ResponseHead): Verdict | BodyWish {
     try {
-      if (filters !== undefined) for (const filter of filters) filter.onResponse!(this, head);
-      if (this.#rule !== undefined) for (const filter of this.#rule.chain.onResponse) filter.onResponse!(this, head);
+      return filter.onResponse!(this, head) ?? undefined;
     } catch (error) {
-      this.#port.runtime.log.error('A filter failed on an answer', { rule: this.#rule?.name, error: String(error) });
+      const fault = filterFailed(name, error);
+      this.onFilterFailed(fault);
+      // On the answer to a failure it is passed by: there must be an end.
+      return this.#fault === undefined ? fault : undefined;
     }
   }
 
-  #answerHere({ head, body }: OwnAnswer): void {
+  /** Switched protocols have no body that could be wished for, and no other answer that could be given. */
+  #filterSwitch(head: ResponseHead): void {
+    const ofBackend = this.#backend?.chain.onResponse ?? NO_LINKS;
+    for (const { name, filter } of [...ofBackend, ...this.#rule!.chain.onResponse]) {
+      try {
+        filter.onResponse!(this, head);
+      } catch (error) {
+        this.onFilterFailed(filterFailed(name, error));
+      }
+    }
+  }
+
+  #answerHere(answer: OwnAnswer): void {
     this.#dropAttempt();
     this.#stage = 'answering';
     this.times.answeredMs = this.#port.runtime.wheel.readMs();
-    head.headers.add('date', this.#port.runtime.dateValue());
-    if (this.#listener?.plan.settings.serverHeader === 'remove') head.headers.delete('server');
-    this.#sendHead(head);
-    // A filter made the head longer or shorter, never the body.
-    if (body.length > 0) this.#stream.sendBody(body);
-    this.#bytesOut += body.length;
-    this.#stream.sendEnd(undefined);
-    this.#finish();
+    const { head, body } = this.#own(answer);
+    this.#filterAnswer(head);
+    const path = this.#answerPath;
+    if (path === undefined) {
+      // A filter made the head longer or shorter, never the body.
+      if (body.length > 0) this.onPipeBytes(body);
+      return this.onPipeEnd(undefined);
+    }
+    if (path.isReplaced) return;
+    if (body.length > 0) path.write(body);
+    path.end(undefined);
+  }
+
+  #own(answer: OwnAnswer): OwnAnswer {
+    const { headers } = answer.head;
+    headers.add('date', this.#port.runtime.dateValue());
+    if (this.#listener?.plan.settings.serverHeader === 'remove') headers.delete('server');
+    return answer;
+  }
+
+  #reply(reply: Reply): OwnAnswer {
+    return this.#grpc?.replyAnswer(reply) ?? replyAnswer(reply);
+  }
+
+  #problem(fault: Fault): OwnAnswer {
+    this.requestId ||= this.#port.runtime.traceIds.traceId();
+    const { requestId } = this;
+    const { planVersion } = this.#port;
+    const facts = { requestId, planVersion, accept: this.request.headers.get('accept') };
+    return this.#grpc?.faultAnswer(fault, requestId) ?? problemAnswer(fault, facts);
   }
 
   #fail(fault: Fault): void {
     if (this.#stage === 'done') return;
     this.#fault = fault;
+    this.#letPathsGo();
     this.#dropAttempt();
     if (fault.blame === 'client' && !this.#body.ended && fault.code !== 'route.none') this.#stream.closeAfterAnswer();
-    this.requestId ||= this.#port.runtime.traceIds.traceId();
-    const { requestId } = this;
-    const { planVersion } = this.#port;
-    const facts = { requestId, planVersion, accept: this.request.headers.get('accept') };
-    this.#answerHere(this.#grpc?.faultAnswer(fault, requestId) ?? problemAnswer(fault, facts));
+    this.#answerHere(this.#problem(fault));
+  }
+
+  #letPathsGo(): void {
+    this.#requestPath?.abort();
+    this.#answerPath?.abort();
+    this.#answerPath = undefined;
   }
 
   /** The answer has begun and cannot be completed: the client must be able to tell. */
   #breakOff(fault: Fault): void {
+    if (this.#answerPath?.headSent === false) return this.#fail(fault);
     this.#fault = fault;
     if (this.#grpc?.endBy(fault) !== true) this.#stream.cut();
     this.#finish();
@@ -542,6 +726,7 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
   #finish(): void {
     if (this.#stage === 'done') return;
     this.#stage = 'done';
+    this.#letPathsGo();
     const { runtime } = this.#port;
     if (this.#timer !== undefined) runtime.wheel.disarm(this.#timer);
     this.#disarmAttempt();
@@ -550,16 +735,22 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     const metrics = rule?.metrics ?? runtime.metrics.unrouted;
     metrics.end(this.request.method, this.#status, this.times.endMs - this.times.startMs);
     if (rule !== undefined) {
-      for (const filter of rule.chain.onEnd) filter.onEnd!(this);
+      this.#tellEnd(rule);
       if (this.#grpc !== undefined) metrics.grpc(this.#grpc.endedWith(this.#fault), this.#match.matchedPath);
       if (this.#bytesIn > 0 || this.#bytesOut > 0) metrics.bodies(this.#bytesIn, this.#bytesOut);
       rule.end();
     }
-    if (this.#fault !== undefined) runtime.metrics.fault(this.#fault.code);
+    if (this.#fault !== undefined) runtime.metrics.fault(this.#fault.kind);
     const gate = this.#listener?.gate;
     if (gate !== undefined && gate.wants(this.#status, this.#fault)) this.#log();
     this.#mirrors = undefined;
     this.#port.exchangeEnded();
+  }
+
+  #tellEnd(rule: Rule): void {
+    for (const filter of rule.chain.onEnd) filter.onEnd!(this);
+    const ofBackend = this.#backend?.chain.onEnd;
+    if (ofBackend !== undefined) for (const filter of ofBackend) filter.onEnd!(this);
   }
 
   #log(): void {
@@ -572,6 +763,8 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
       cluster: this.#backend?.cluster?.key ?? '',
       endpoint: this.#endpoint?.name ?? '',
       attempts: this.#attempts,
+      identity: this.identity,
+      notes: this.#notes,
       listener: key,
       bytesIn: this.#bytesIn,
       bytesOut: this.#bytesOut,

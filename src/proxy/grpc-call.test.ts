@@ -5,7 +5,7 @@ import type http from 'node:http';
 import http2 from 'node:http2';
 import { test } from 'node:test';
 import { answerFor, Fault, FAULT_CODES } from '../base/fault.ts';
-import { cors } from '../filters/cors/filter.ts';
+import { cors } from '../filters/cors/config.ts';
 import type { ServerStream } from '../http/stream.ts';
 import type { PlanRule } from '../ir/plan.ts';
 import { GrpcCall } from './grpc-call.ts';

@@ -4,7 +4,7 @@
  * (an upstream's answer, a fault, a reply of a filter, a cut) reaches the client
  * in the form that its call has: trailers, trailers-only, or gRPC-Web.
  */
-import { answerFor, Fault } from '../base/fault.ts';
+import { Fault } from '../base/fault.ts';
 import { GRPC_CODES } from '../base/grpc-codes.ts';
 import type { Reply } from '../filter/filter.ts';
 import { MessageMeter, type MeterVerdict } from '../http/grpc/message-meter.ts';
@@ -224,7 +224,7 @@ export class GrpcCall implements ServerStream {
 
   /** A fault before the answer began: an answer that is over with its head. */
   faultAnswer(fault: Fault, requestId: string): OwnAnswer {
-    const { grpc, title } = answerFor(fault.code);
+    const { grpc, title } = fault.kind;
     return this.ownAnswer(grpc, `${title} (${fault.code})`, [['x-request-id', requestId]]);
   }
 
@@ -250,7 +250,7 @@ export class GrpcCall implements ServerStream {
   endBy(fault: Fault): boolean {
     const meter = this.#answerMeter;
     const between = meter !== undefined && (this.answerFault === undefined ? meter.atBoundary : meter.boundary >= 0);
-    const { grpc, title, status } = answerFor(fault.code);
+    const { grpc, title, status } = fault.kind;
     if (this.#head === 'swallow') {
       this.sendEnd(undefined);
       return true;
@@ -264,7 +264,7 @@ export class GrpcCall implements ServerStream {
 
   /** The status that log and metrics name; -1 when the upstream gave none. */
   endedWith(fault: Fault | undefined): number {
-    return this.status >= 0 || fault === undefined ? this.status : answerFor(fault.code).grpc;
+    return this.status >= 0 || fault === undefined ? this.status : fault.kind.grpc;
   }
 
   // --- the client's side, as it is ---------------------------------------------------------------------------------

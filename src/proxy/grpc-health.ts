@@ -152,7 +152,7 @@ class HealthCall implements ServerStreamEvents {
   #refuse(fault: Fault): void {
     this.#call.closeAfterAnswer();
     this.#answer(this.#call.faultAnswer(fault, this.#port.runtime.traceIds.traceId()));
-    this.#port.runtime.metrics.fault(fault.code);
+    this.#port.runtime.metrics.fault(fault.kind);
   }
 
   #answer({ head }: OwnAnswer): void {

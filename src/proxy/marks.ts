@@ -78,6 +78,8 @@ type Told = Pick<
   | 'cluster'
   | 'endpoint'
   | 'attempts'
+  | 'identity'
+  | 'notes'
   | 'listener'
   | 'bytesIn'
   | 'bytesOut'

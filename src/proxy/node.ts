@@ -7,10 +7,13 @@ import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { TimerWheel } from '../base/timers.ts';
-import type { FilterDef } from '../filter/filter.ts';
+import type { FilterDeclaration } from '../filter/declaration.ts';
+import type { FilterCode } from '../filter/filter.ts';
 import type { ApplyResult } from '../ir/apply-result.ts';
 import type { NodeStats } from '../ir/node-stats.ts';
-import type { PlanDelta, PlanSecret } from '../ir/plan.ts';
+import type { PlanDelta, PlanKeyPair, PlanSecret } from '../ir/plan.ts';
+import type { ChainEnv } from './chain.ts';
+import { filterEnv, type FilterLoans, type FilterSurroundings } from './filter-env.ts';
 import type { PortRefusals, PortState, PortStates } from '../ir/port-state.ts';
 import type { Resolver } from '../net/dns.ts';
 import type { TicketKeys } from '../net/ticket-keys.ts';
@@ -38,7 +41,9 @@ export interface ProxyNodeOptions {
   readonly metrics: TrafficMetrics;
   readonly accessLog: AccessLog;
   readonly resolver: Resolver;
-  readonly filters: readonly FilterDef[];
+  readonly filters: readonly FilterDeclaration[];
+  /** What filters may use of the process. */
+  readonly loans: FilterLoans;
   /** Address for ports of the plan that name none (`*`). */
   readonly bind: string;
   /** How long ports that leave the plan may still serve what runs there. */
@@ -55,6 +60,7 @@ export class ProxyNode implements Node {
   readonly #clusterEnv: ClusterEnv;
   readonly #clusters = new Map<string, Cluster>();
   readonly #secrets = new Map<string, PlanSecret>();
+  readonly #codes = new Map<string, FilterCode>();
   readonly #bound = new Map<string, BoundPort | UdpPort>();
   /** Ports that have left the plan and still serve what began before. Bounded: each ends within `drainMs`. */
   readonly #leaving = new Set<ListeningPort>();
@@ -74,7 +80,6 @@ export class ProxyNode implements Node {
       log,
       metrics,
       accessLog,
-      filters: new Map(options.filters.map((def) => [def.name, def])),
       traceIds: new TraceIds(random),
       dateValue: dateValues(clock),
     };
@@ -85,7 +90,7 @@ export class ProxyNode implements Node {
       log: options.log,
       random,
       connectorFor: (key, plan) =>
-        connectorFor({ key, plan, wheel, contexts, secretOf: (name) => this.#secrets.get(name) }),
+        connectorFor({ key, plan, wheel, contexts, secretOf: (name) => this.#keyPair(name) }),
       countersFor: (key) => countersFor(key, metrics),
     };
   }
@@ -97,6 +102,7 @@ export class ProxyNode implements Node {
     const { resolver, clock } = this.#options;
     const release = await firstAddresses(Object.values(delta.set.clusters), resolver, clock);
     try {
+      await this.#loadFilters(delta);
       this.#swap(delta);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
@@ -105,6 +111,32 @@ export class ProxyNode implements Node {
       release();
     }
     return { kind: 'ack', version: delta.to, ports: await this.#bindAll(refused) };
+  }
+
+  /** Code of filters that a plan names for the first time; a name that is not known is found by the swap. */
+  async #loadFilters(delta: PlanDelta): Promise<void> {
+    const names = new Set<string>();
+    for (const { rules } of Object.values(delta.set.routes)) {
+      for (const { filters, backends } of rules) {
+        for (const { filter } of filters) names.add(filter);
+        for (const backend of backends) for (const { filter } of backend.filters) names.add(filter);
+      }
+    }
+    for (const declaration of this.#options.filters) {
+      const { name } = declaration;
+      if (names.has(name) && !this.#codes.has(name)) this.#codes.set(name, await declaration.load());
+    }
+  }
+
+  #keyPair(key: string): PlanKeyPair | undefined {
+    const secret = this.#secrets.get(key);
+    return secret !== undefined && 'privateKeyPem' in secret ? secret : undefined;
+  }
+
+  #surroundings(cluster: (key: string) => Cluster): FilterSurroundings {
+    const { clock, log, metrics, loans } = this.#options;
+    const { wheel } = this.#runtime;
+    return { clock, wheel, log, metrics, loans, cluster, secretOf: (key) => this.#secrets.get(key) };
   }
 
   rebind(refused: PortRefusals = {}): Promise<PortStates> {
@@ -148,9 +180,16 @@ export class ProxyNode implements Node {
       for (const [key, plan] of Object.entries(delta.set.clusters)) {
         if (!this.#clusters.has(key)) added.set(key, new Cluster(key, plan, this.#clusterEnv));
       }
-      const env = { filters: this.#runtime.filters, metrics: this.#options.metrics, cluster: clusterOf };
+      const env = {
+        metrics: this.#options.metrics,
+        cluster: clusterOf,
+        chainEnv: (rule: string): ChainEnv => ({
+          filters: this.#codes,
+          envOf: (planned) => filterEnv(rule, planned, this.#surroundings(clusterOf)),
+        }),
+      };
       const change = this.#snapshot.with(delta, {
-        makeRule: (plan) => new Rule(plan, { ...env, nowMs: () => this.#runtime.wheel.nowMs }),
+        makeRule: (plan) => new Rule(plan, env),
         makeStream: (plan) => new StreamTarget(plan, env),
         makeGate: (plan) => this.#options.accessLog.gate(plan.settings.accessLog),
       });
@@ -274,8 +313,8 @@ export class ProxyNode implements Node {
               hostname: plan.hostname,
               tls: plan.tls,
               alpn: plan.stream === undefined ? plan.settings.httpVersions : [],
-              secrets: plan.tls.certificates.flatMap(({ secret }) => this.#secrets.get(secret) ?? []),
-              challenge: this.#secrets.get(plan.tls.acme?.challenge?.secret ?? ''),
+              secrets: plan.tls.certificates.flatMap(({ secret }) => this.#keyPair(secret) ?? []),
+              challenge: this.#keyPair(plan.tls.acme?.challenge?.secret ?? ''),
             },
           ],
     );

@@ -4,6 +4,7 @@ import type { Headers } from '../http/headers.ts';
 import type { ClientStream } from '../http/stream.ts';
 import { dropHeadNames } from '../http/trailer-names.ts';
 import { owned } from '../net/read-buffer.ts';
+import type { KeptBody } from './request-path.ts';
 
 export class RequestBody {
   /** The whole body so far is here: an attempt may be repeated. */
@@ -37,6 +38,16 @@ export class RequestBody {
     if (trailers !== undefined) dropHeadNames(trailers);
     this.ended = true;
     this.trailers = trailers;
+  }
+
+  /** What has come goes back to where it comes from, as if it had not come yet. */
+  takeBack(): KeptBody {
+    const kept = { pieces: this.pieces, ended: this.ended, trailers: this.trailers };
+    this.#pieces = undefined;
+    this.#bytes = 0;
+    this.ended = false;
+    this.trailers = undefined;
+    return kept;
   }
 
   /** Kept pieces go; what is sent from now on is sent once. */

@@ -1,26 +1,16 @@
 /** One rule of the plan, ready to serve: filters made, clusters found. Kept as long as its part of the plan is the same. */
-import { Fault, type FaultCode } from '../base/fault.ts';
-import type { Env, Filter, FilterDef } from '../filter/filter.ts';
-import type { PlanBackend, PlanFilter, PlanRule } from '../ir/plan.ts';
+import type { FaultCode } from '../base/fault.ts';
+import type { PlanBackend, PlanRule } from '../ir/plan.ts';
 import type { RuleMetrics, TrafficMetrics } from '../observe/traffic-metrics.ts';
+import { type ChainEnv, type FilterChain, makeChain } from './chain.ts';
 import type { Cluster } from './cluster/cluster.ts';
 import { pickShare } from './cluster/pick.ts';
 
 export interface RuleEnv {
-  readonly filters: ReadonlyMap<string, FilterDef>;
   readonly metrics: TrafficMetrics;
-  nowMs(): number;
+  chainEnv(rule: string): ChainEnv;
   /** @throws {Error} on a key that is not in the plan: the plan is refused */
   cluster(key: string): Cluster;
-}
-
-/** Filters in running order, split by hook so that absent hooks cost nothing. */
-export interface FilterChain {
-  readonly onRequest: readonly Filter[];
-  /** In reverse order: what saw the request last sees the answer first. */
-  readonly onResponse: readonly Filter[];
-  readonly onEnd: readonly Filter[];
-  readonly all: readonly Filter[];
 }
 
 export interface RuleBackend {
@@ -49,13 +39,14 @@ export class Rule {
   #running = 0;
   #retired = false;
 
-  /** @throws {Error} when the plan names a filter or cluster that is not there */
+  /** @throws {Error} when the plan names a filter or cluster that is not there, or a filter cannot be made */
   constructor(plan: PlanRule, env: RuleEnv) {
     this.name = plan.name;
     this.plan = plan;
     this.metrics = env.metrics.rule(plan.name);
-    this.chain = makeChain(plan.filters, env);
-    this.#backends = plan.backends.map((backend) => makeBackend(backend, env));
+    const chainEnv = env.chainEnv(plan.name);
+    this.chain = makeChain(plan.filters, chainEnv);
+    this.#backends = plan.backends.map((backend) => makeBackend(backend, env, chainEnv));
     this.mirrors = plan.mirrors.map(({ cluster, share }) => ({ cluster: env.cluster(cluster), share, owed: 0 }));
   }
 
@@ -84,41 +75,15 @@ export class Rule {
   }
 
   #close(): void {
-    for (const filter of this.chain.all) filter.close?.();
-    for (const { chain } of this.#backends) for (const filter of chain.all) filter.close?.();
+    this.chain.close();
+    for (const { chain } of this.#backends) chain.close();
   }
 }
 
-const EMPTY_CHAIN: FilterChain = { onRequest: [], onResponse: [], onEnd: [], all: [] };
-
-function makeChain(planned: readonly PlanFilter[], env: RuleEnv): FilterChain {
-  if (planned.length === 0) return EMPTY_CHAIN;
-  const all = planned.map(({ filter: name, config }) => {
-    const def = env.filters.get(name);
-    if (def === undefined) throw new Error(`Plan names filter "${name}", which this proxy does not have`);
-    const lent: Env = {
-      nowMs: () => env.nowMs(),
-      count: (event) => env.metrics.filterEvent(name, event).add(1),
-    };
-    return def.make(config as never, lent);
-  });
-  return {
-    all,
-    onRequest: all.filter((filter) => filter.onRequest !== undefined),
-    onResponse: all.filter((filter) => filter.onResponse !== undefined).toReversed(),
-    onEnd: all.filter((filter) => filter.onEnd !== undefined),
-  };
-}
-
-function makeBackend({ target, weight, filters }: PlanBackend, env: RuleEnv): RuleBackend {
-  const chain = makeChain(filters, env);
+function makeBackend({ target, weight, filters }: PlanBackend, env: RuleEnv, chainEnv: ChainEnv): RuleBackend {
+  const chain = makeChain(filters, chainEnv);
   if (target.kind === 'invalid') {
     return { cluster: undefined, fault: target.code, why: target.why, weight, credit: 0, chain };
   }
   return { cluster: env.cluster(target.cluster), fault: 'route.backend-invalid', why: '', weight, credit: 0, chain };
-}
-
-/** What a filter threw, without what it may have said of the request. */
-export function filterFailed(error: unknown): Fault {
-  return new Fault('filter.failed', error instanceof Error ? `${error.name} in a filter` : 'A filter threw');
 }

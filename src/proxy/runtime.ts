@@ -7,7 +7,6 @@ import type { TimerWheel } from '../base/timers.ts';
 import type { Forwarding } from '../http/forwarded.ts';
 import type { ClientWire } from '../http/serve-conn.ts';
 import type { TunnelSides } from '../http/tunnel.ts';
-import type { FilterDef } from '../filter/filter.ts';
 import type { AccessLog, LogGate } from '../observe/access-log.ts';
 import type { PortMetrics, TrafficMetrics } from '../observe/traffic-metrics.ts';
 import type { PlanListener, PlanPort } from '../ir/plan.ts';
@@ -24,7 +23,6 @@ export interface Runtime {
   readonly wheel: TimerWheel;
   readonly random: Random;
   readonly log: Log;
-  readonly filters: ReadonlyMap<string, FilterDef>;
   readonly metrics: TrafficMetrics;
   readonly accessLog: AccessLog;
   readonly traceIds: TraceIds;

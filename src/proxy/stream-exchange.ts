@@ -9,7 +9,7 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
-import { Fault, type FaultCode } from '../base/fault.ts';
+import { Fault } from '../base/fault.ts';
 import type { Random } from '../base/random.ts';
 import { SocketTunnel } from '../http/socket-tunnel.ts';
 import type { ClientFacts, ServerConn } from '../http/stream.ts';
@@ -178,7 +178,7 @@ export class StreamExchange implements ServerConn {
       metrics.bytesOut.add(bytesFromUpstream);
       metrics.ended(endOf(fault, this.#connectedMs > 0));
     }
-    if (fault !== undefined) runtime.metrics.fault(fault.code);
+    if (fault !== undefined) runtime.metrics.fault(fault.kind);
     this.#log({ bytesFromClient, bytesFromUpstream, fault });
     this.#port.exchangeEnded();
     this.#onClosed(this);
@@ -217,7 +217,7 @@ export class StreamExchange implements ServerConn {
 }
 
 /** Of faults that end a tunnel; everything else ends a connection before it has one. */
-const ENDS: Partial<Record<FaultCode, StreamEnd>> = {
+const ENDS: Readonly<Record<string, StreamEnd>> = {
   'request.aborted': 'client',
   'upstream.closed': 'upstream',
   'tunnel.idle': 'limit',

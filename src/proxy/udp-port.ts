@@ -231,7 +231,7 @@ class UdpSession {
     target.metrics.ended(end);
     target.metrics.bytesIn.add(this.#bytesIn);
     target.metrics.bytesOut.add(this.#bytesOut);
-    if (fault !== undefined) port.runtime.metrics.fault(fault.code);
+    if (fault !== undefined) port.runtime.metrics.fault(fault.kind);
     this.#log(fault);
     port.forget(key);
   }

@@ -3,7 +3,7 @@
  * loopback address unless told otherwise, without CORS. See docs/guide/operating.md.
  */
 import { createServer, type Server, type Socket } from 'node:net';
-import { answerFor, type Fault } from '../../base/fault.ts';
+import type { Fault } from '../../base/fault.ts';
 import type { Clock } from '../../base/clock.ts';
 import {
   CONNECTION_LIMITS,
@@ -111,7 +111,7 @@ export class AdminServer implements RequestSink {
   }
 
   onRefused(stream: ServerStream, fault: Fault): void {
-    const { status, title } = answerFor(fault.code);
+    const { status, title } = fault.kind;
     sendProblem(new AnswerStream(stream, this.#options.clock), { status, detail: title });
   }
 

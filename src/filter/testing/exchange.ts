@@ -1,7 +1,12 @@
 /** Exchanges for tests of filters, from plain values. */
+import { randomBytes } from 'node:crypto';
+import { FILTER_CELLS_BYTES } from '../../base/limits.ts';
 import { Headers } from '../../http/headers.ts';
 import type { ResponseHead } from '../../http/message.ts';
-import type { Env, Exchange } from '../filter.ts';
+import type { ClientFacts } from '../../http/stream.ts';
+import type { Env } from '../env.ts';
+import type { Exchange } from '../filter.ts';
+import type { Identity } from '../identity.ts';
 
 type Fields = Readonly<Record<string, string | readonly string[]>>;
 
@@ -16,17 +21,29 @@ export interface ExchangeValues {
   readonly rule?: string;
   /** Left out: the port of the URL, or the default port of its scheme. */
   readonly listenerPort?: number;
+  /** Bytes of body that the head announces; default 0, -1 for not known. */
+  readonly bodyLength?: number;
+  readonly identity?: Identity;
+  /** What is known of the connection, where it differs. */
+  readonly client?: Partial<ClientFacts>;
+}
+
+/** An exchange that shows what filters have said. */
+export interface TestExchange extends Exchange {
+  identity: Identity | undefined;
+  readonly notes: Map<string, string>;
 }
 
 const DEFAULT_PORTS = { http: 80, https: 443 } as const;
 
 /** A request as a filter sees it. `makeExchange({ url: 'https://shop.test/a?b=c', headers: { origin: '…' } })` */
-export function makeExchange(values: ExchangeValues = {}): Exchange {
+export function makeExchange(values: ExchangeValues = {}): TestExchange {
   const { url = 'http://shop.test/', method = 'GET', headers = {}, clientIp = '192.0.2.1', rule = 'test' } = values;
   const parts = /^(https?):\/\/([^/?]*)([^?]*)(\?.*)?$/.exec(url);
   if (parts === null) throw new Error(`Cannot read "${url}" as an address`);
   const scheme = parts[1] as 'http' | 'https';
   const authority = parts[2]!;
+  const notes = new Map<string, string>();
   const port = /:(\d+)$/.exec(authority)?.[1];
   return {
     request: {
@@ -37,12 +54,24 @@ export function makeExchange(values: ExchangeValues = {}): Exchange {
       path: parts[3] === '' ? '/' : parts[3]!,
       query: parts[4] ?? '',
       headers: Headers.of(fieldsOf(headers)),
-      bodyLength: 0,
+      bodyLength: values.bodyLength ?? 0,
       upgrade: undefined,
       expectContinue: false,
     },
     rule: { name: rule },
     clientIp,
+    client: {
+      peerIp: clientIp,
+      peerPort: 40_000,
+      scheme,
+      serverName: '',
+      tlsVersion: '',
+      tlsCipher: '',
+      ...values.client,
+    },
+    identity: values.identity,
+    notes,
+    note: (name, value) => void notes.set(name, value),
     requestId: values.requestId ?? '0123456789abcdef',
     listenerPort: values.listenerPort ?? (port === undefined ? DEFAULT_PORTS[scheme] : Number(port)),
   };
@@ -63,19 +92,57 @@ export function linesOf(headers: Headers): string[] {
 export interface TestEnv extends Env {
   /** What was counted. */
   readonly counts: Map<string, number>;
-  /** Moves the clock on. */
+  /** What was said to the operator. */
+  readonly warnings: string[];
+  /** Moves both clocks on, and runs what was due. */
   advance(ms: number): void;
 }
 
-export function makeEnv(): TestEnv {
+/** Epoch time at which test environments begin: 2026-01-01. */
+export const TEST_WALL_MS = Date.UTC(2026, 0, 1);
+
+/** Everything that a filter may use, made by hand; `parts` replace what a test has of its own. */
+export function makeEnv(parts: Partial<Env> = {}): TestEnv {
   let nowMs = 0;
   const counts = new Map<string, number>();
+  const warnings: string[] = [];
+  const timers = new Set<{ readonly dueMs: number; readonly run: () => void }>();
   return {
     counts,
+    warnings,
     nowMs: () => nowMs,
-    count: (metric) => void counts.set(metric, (counts.get(metric) ?? 0) + 1),
-    advance: (ms) => void (nowMs += ms),
+    wallMs: () => TEST_WALL_MS + nowMs,
+    randomBytes,
+    after(delayMs, run) {
+      const timer = { dueMs: nowMs + delayMs, run };
+      timers.add(timer);
+      return () => void timers.delete(timer);
+    },
+    count: (event, count = 1) => void counts.set(event, (counts.get(event) ?? 0) + count),
+    warn: (message) => void warnings.push(message),
+    secret: ({ secret }) => absent(`secret ${secret}`),
+    readFile: ({ file }) => absent(`file ${file}`),
+    watchFile: () => () => undefined,
+    upstream: ({ cluster }) => absent(`upstream ${cluster}`),
+    fetch: (url) => absent(`answer of ${url}`),
+    cells: new SharedArrayBuffer(FILTER_CELLS_BYTES),
+    redis: undefined,
+    owner: 'Policy test/test',
+    rule: 'HTTPRoute/test/test/0',
+    advance(ms) {
+      nowMs += ms;
+      for (const timer of timers) {
+        if (timer.dueMs > nowMs) continue;
+        timers.delete(timer);
+        timer.run();
+      }
+    },
+    ...parts,
   };
+}
+
+function absent(what: string): never {
+  throw new Error(`The test has no ${what}`);
 }
 
 function* fieldsOf(fields: Fields): Generator<[string, string]> {

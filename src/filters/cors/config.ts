@@ -1,3 +1,4 @@
+import { declareFilter } from '../../filter/declaration.ts';
 import { type Static, Type } from '../../schema/schema.ts';
 
 /** A header name or a method: a token (RFC 9110 section 5.6.2), or `*`, which is one. */
@@ -53,3 +54,16 @@ export const CorsConfig = Type.Object(
   { additionalProperties: false, description: 'Lets scripts of other origins call this route (Fetch standard, CORS).' },
 );
 export type CorsConfig = Static<typeof CorsConfig>;
+
+export const cors = declareFilter({
+  name: 'cors',
+  phase: 'admit',
+  config: CorsConfig,
+  composition: 'closest',
+  decides: 'no',
+  events: {
+    preflight: 'Preflights that were answered.',
+    origin_refused: 'Requests of an origin that is not allowed.',
+  },
+  load: async () => (await import('./filter.ts')).code,
+});

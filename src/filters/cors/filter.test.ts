@@ -4,13 +4,13 @@ import type { Filter, Reply } from '../../filter/filter.ts';
 import { linesOf, makeEnv, makeExchange, makeResponse } from '../../filter/testing/exchange.ts';
 import { check } from '../../schema/schema.ts';
 import { CorsConfig } from './config.ts';
-import { cors } from './filter.ts';
+import { code } from './filter.ts';
 import { originTest } from './origin.ts';
 
 function make(config: object): Filter {
   const checked = check(CorsConfig, config);
   assert.deepEqual(checked.issues, []);
-  return cors.make(checked.value!, makeEnv());
+  return code.make(checked.value!, makeEnv());
 }
 
 const MATCH = { matchedPath: '/' };
@@ -209,7 +209,7 @@ test('cors: the answer to a preflight is not changed on its way out', () => {
 
 test('cors: what is refused is counted', () => {
   const env = makeEnv();
-  const filter = cors.make(check(CorsConfig, FULL).value!, env);
+  const filter = code.make(check(CorsConfig, FULL).value!, env);
   filter.onRequest!(makeExchange({ headers: { origin: 'https://evil.test' } }), MATCH);
   assert.deepEqual([...env.counts], [['origin_refused', 1]]);
 });

@@ -1,6 +1,6 @@
-import { defineFilter, type Exchange, type Reply } from '../../filter/filter.ts';
+import type { FilterCode, Exchange, Reply } from '../../filter/filter.ts';
 import type { Headers } from '../../http/headers.ts';
-import { CorsConfig } from './config.ts';
+import type { CorsConfig } from './config.ts';
 import { originTest } from './origin.ts';
 
 /** What the filter says itself; the upstream's own word on it is taken out. */
@@ -24,12 +24,7 @@ type Decision = { readonly allowOrigin: string | undefined } | 'preflight';
  *
  * @see https://fetch.spec.whatwg.org/#http-cors-protocol and Gateway API, HTTPCORSFilter
  */
-export const cors = defineFilter({
-  name: 'cors',
-  phase: 'admit',
-  config: CorsConfig,
-  status: 'stable',
-
+export const code: FilterCode<typeof CorsConfig> = {
   make(config, env) {
     const isAllowed = originTest(config.allowOrigins);
     const always = config.allowOrigins.includes('*') && !config.allowCredentials;
@@ -76,7 +71,7 @@ export const cors = defineFilter({
       },
     };
   },
-});
+};
 
 function answer(headers: readonly Line[]): Reply {
   return { kind: 'reply', status: 204, reason: 'cors-preflight', headers, body: '' };

@@ -1,3 +1,4 @@
+import { declareFilter } from '../../filter/declaration.ts';
 import { Field } from '../../filter/fields.ts';
 import { type Static, Type } from '../../schema/schema.ts';
 
@@ -18,3 +19,12 @@ export const DirectResponseConfig = Type.Object(
   { additionalProperties: false, description: 'Answers without asking an upstream.' },
 );
 export type DirectResponseConfig = Static<typeof DirectResponseConfig>;
+
+export const directResponse = declareFilter({
+  name: 'directResponse',
+  phase: 'answer',
+  config: DirectResponseConfig,
+  composition: 'closest',
+  decides: 'no',
+  load: async () => (await import('./filter.ts')).code,
+});

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { makeEnv, makeExchange } from '../../filter/testing/exchange.ts';
 import { check } from '../../schema/schema.ts';
 import { DirectResponseConfig } from './config.ts';
-import { directResponse } from './filter.ts';
+import { code } from './filter.ts';
 
 const ROWS: [rule: string, config: object, status: number, headers: (readonly string[])[], body: string][] = [
   ['a status alone', { status: 404 }, 404, [], ''],
@@ -40,7 +40,7 @@ for (const [rule, config, status, headers, body] of ROWS) {
   test(`directResponse: ${rule}`, () => {
     const checked = check(DirectResponseConfig, config);
     assert.deepEqual(checked.issues, []);
-    const reply = directResponse.make(checked.value!, makeEnv()).onRequest!(makeExchange(), { matchedPath: '/' });
+    const reply = code.make(checked.value!, makeEnv()).onRequest!(makeExchange(), { matchedPath: '/' });
     assert.deepEqual(reply, { kind: 'reply', status, reason: 'direct-response', headers, body });
   });
 }

@@ -1,15 +1,10 @@
-import { defineFilter, type Reply } from '../../filter/filter.ts';
-import { DirectResponseConfig } from './config.ts';
+import type { FilterCode, Reply } from '../../filter/filter.ts';
+import type { DirectResponseConfig } from './config.ts';
 
 /** RFC 9110 section 6.4.1 and 15.3.6: answers that never have a body. */
 const WITHOUT_BODY: ReadonlySet<number> = new Set([204, 205, 304]);
 
-export const directResponse = defineFilter({
-  name: 'directResponse',
-  phase: 'answer',
-  config: DirectResponseConfig,
-  status: 'stable',
-
+export const code: FilterCode<typeof DirectResponseConfig> = {
   make({ status, body, contentType, headers }) {
     const text = WITHOUT_BODY.has(status) ? '' : body;
     const fields = headers.map(({ name, value }) => [name, value] as const);
@@ -23,4 +18,4 @@ export const directResponse = defineFilter({
     };
     return { onRequest: () => reply };
   },
-});
+};

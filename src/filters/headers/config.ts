@@ -1,3 +1,4 @@
+import { declareFilter } from '../../filter/declaration.ts';
 import { Field, FieldName } from '../../filter/fields.ts';
 import { type Static, Type } from '../../schema/schema.ts';
 
@@ -27,3 +28,12 @@ export const HeadersConfig = Type.Object(
   { additionalProperties: false, description: 'Sets, adds and removes header fields of requests and answers.' },
 );
 export type HeadersConfig = Static<typeof HeadersConfig>;
+
+export const headers = declareFilter({
+  name: 'headers',
+  phase: 'transform',
+  config: HeadersConfig,
+  composition: 'adds',
+  decides: 'no',
+  load: async () => (await import('./filter.ts')).code,
+});

@@ -4,12 +4,12 @@ import type { Filter } from '../../filter/filter.ts';
 import { linesOf, makeEnv, makeExchange, makeResponse } from '../../filter/testing/exchange.ts';
 import { check } from '../../schema/schema.ts';
 import { type Changes, HeadersConfig } from './config.ts';
-import { headers } from './filter.ts';
+import { code } from './filter.ts';
 
 function make(config: object): Filter {
   const checked = check(HeadersConfig, config);
   assert.deepEqual(checked.issues, []);
-  return headers.make(checked.value!, makeEnv());
+  return code.make(checked.value!, makeEnv());
 }
 
 const field = (name: string, value: string): { name: string; value: string } => ({ name, value });
@@ -77,6 +77,6 @@ test('headers: framing is out of reach, by schema and without it', () => {
   };
   assert.equal(check(HeadersConfig, { request: changes }).issues.length, 3);
   const x = makeExchange({ headers: { connection: 'close' } });
-  headers.make({ request: changes }, makeEnv()).onRequest!(x, { matchedPath: '/' });
+  code.make({ request: changes }, makeEnv()).onRequest!(x, { matchedPath: '/' });
   assert.deepEqual(linesOf(x.request.headers), ['connection: close', 'a: 1']);
 });

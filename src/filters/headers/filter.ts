@@ -1,8 +1,8 @@
 import { FORBIDDEN_FIELDS } from '../../filter/fields.ts';
-import { defineFilter, type Filter } from '../../filter/filter.ts';
+import type { FilterCode, Filter } from '../../filter/filter.ts';
 import { parseAuthority } from '../../http/authority.ts';
 import type { Headers } from '../../http/headers.ts';
-import { type Changes, HeadersConfig } from './config.ts';
+import type { Changes, HeadersConfig } from './config.ts';
 
 /**
  * Sets, adds and removes fields. A request is changed before it goes upstream,
@@ -10,12 +10,7 @@ import { type Changes, HeadersConfig } from './config.ts';
  *
  * @see Gateway API, HTTPHeaderFilter
  */
-export const headers = defineFilter({
-  name: 'headers',
-  phase: 'transform',
-  config: HeadersConfig,
-  status: 'stable',
-
+export const code: FilterCode<typeof HeadersConfig> = {
   make({ request, response }) {
     const filter: Filter = {};
     if (request !== undefined) {
@@ -35,7 +30,7 @@ export const headers = defineFilter({
     }
     return filter;
   },
-});
+};
 
 type Edit = (headers: Headers) => void;
 

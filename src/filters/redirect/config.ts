@@ -1,3 +1,4 @@
+import { declareFilter } from '../../filter/declaration.ts';
 import { Hostname, PathReplacement } from '../../filter/address.ts';
 import { type Static, Type } from '../../schema/schema.ts';
 
@@ -26,3 +27,12 @@ export const RedirectConfig = Type.Object(
   { additionalProperties: false, description: 'Answers with a redirect. The query is kept.' },
 );
 export type RedirectConfig = Static<typeof RedirectConfig>;
+
+export const redirect = declareFilter({
+  name: 'redirect',
+  phase: 'answer',
+  config: RedirectConfig,
+  composition: 'closest',
+  decides: 'no',
+  load: async () => (await import('./filter.ts')).code,
+});

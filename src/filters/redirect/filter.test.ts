@@ -4,7 +4,7 @@ import type { Reply } from '../../filter/filter.ts';
 import { makeEnv, makeExchange } from '../../filter/testing/exchange.ts';
 import { check } from '../../schema/schema.ts';
 import { RedirectConfig } from './config.ts';
-import { redirect } from './filter.ts';
+import { code } from './filter.ts';
 
 interface Row {
   readonly rule: string;
@@ -109,7 +109,7 @@ for (const { rule, config, url, listenerPort, matchedPath, want } of ROWS) {
     const checked = check(RedirectConfig, config);
     assert.deepEqual(checked.issues, []);
     const x = makeExchange({ ...(url !== undefined && { url }), ...(listenerPort !== undefined && { listenerPort }) });
-    const reply = redirect.make(checked.value!, makeEnv()).onRequest!(x, { matchedPath }) as Reply;
+    const reply = code.make(checked.value!, makeEnv()).onRequest!(x, { matchedPath }) as Reply;
     assert.deepEqual(reply.headers, [['location', want]]);
     assert.equal(reply.status, 302);
   });
@@ -118,7 +118,7 @@ for (const { rule, config, url, listenerPort, matchedPath, want } of ROWS) {
 for (const statusCode of [301, 302, 303, 307, 308]) {
   test(`redirect: status ${statusCode}`, () => {
     const checked = check(RedirectConfig, { statusCode });
-    const reply = redirect.make(checked.value!, makeEnv()).onRequest!(makeExchange(), { matchedPath: '/' }) as Reply;
+    const reply = code.make(checked.value!, makeEnv()).onRequest!(makeExchange(), { matchedPath: '/' }) as Reply;
     assert.equal(reply.status, statusCode);
     assert.equal(reply.body, '');
   });

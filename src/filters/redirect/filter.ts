@@ -1,16 +1,11 @@
 import { replacePath } from '../../filter/address.ts';
-import { defineFilter, type Exchange, type RouteMatch } from '../../filter/filter.ts';
-import { RedirectConfig } from './config.ts';
+import type { FilterCode, Exchange, RouteMatch } from '../../filter/filter.ts';
+import type { RedirectConfig } from './config.ts';
 
 const DEFAULT_PORTS = { http: 80, https: 443 } as const;
 
 /** @see Gateway API, HTTPRequestRedirectFilter (which port is written, and when none is) */
-export const redirect = defineFilter({
-  name: 'redirect',
-  phase: 'answer',
-  config: RedirectConfig,
-  status: 'stable',
-
+export const code: FilterCode<typeof RedirectConfig> = {
   make({ scheme, hostname, port, path, statusCode }) {
     const locationOf = ({ request, listenerPort }: Exchange, { matchedPath }: RouteMatch): string => {
       const target = (path === undefined ? request.path : replacePath(request.path, matchedPath, path)) + request.query;
@@ -33,4 +28,4 @@ export const redirect = defineFilter({
       }),
     };
   },
-});
+};

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { makeEnv, makeExchange } from '../../filter/testing/exchange.ts';
 import { check } from '../../schema/schema.ts';
 import { RewriteConfig } from './config.ts';
-import { rewrite } from './filter.ts';
+import { code } from './filter.ts';
 
 const ROWS: [rule: string, config: object, path: string, matched: string | undefined, want: string][] = [
   ['nothing', {}, '/a?q', '/a', 'shop.test /a?q'],
@@ -27,7 +27,7 @@ for (const [rule, config, path, matchedPath, want] of ROWS) {
     const checked = check(RewriteConfig, config);
     assert.deepEqual(checked.issues, []);
     const x = makeExchange({ url: `http://shop.test${path}` });
-    assert.equal(rewrite.make(checked.value!, makeEnv()).onRequest!(x, { matchedPath }), undefined);
+    assert.equal(code.make(checked.value!, makeEnv()).onRequest!(x, { matchedPath }), undefined);
     const { authority, host, path: after, query } = x.request;
     assert.equal(`${authority} ${after}${query}`, want);
     assert.equal(host, 'shop.test', 'what was routed by stays');

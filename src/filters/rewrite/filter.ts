@@ -1,14 +1,9 @@
 import { replacePath } from '../../filter/address.ts';
-import { defineFilter } from '../../filter/filter.ts';
-import { RewriteConfig } from './config.ts';
+import type { FilterCode } from '../../filter/filter.ts';
+import type { RewriteConfig } from './config.ts';
 
 /** @see Gateway API, HTTPURLRewriteFilter */
-export const rewrite = defineFilter({
-  name: 'rewrite',
-  phase: 'transform',
-  config: RewriteConfig,
-  status: 'stable',
-
+export const code: FilterCode<typeof RewriteConfig> = {
   make({ hostname, path }) {
     return {
       onRequest({ request }, { matchedPath }) {
@@ -18,4 +13,4 @@ export const rewrite = defineFilter({
       },
     };
   },
-});
+};

@@ -10,7 +10,7 @@ const LIMITS = { headersMax: 10 };
 function parse(
   read: typeof parseRequestHead,
   text: string,
-): { code: FaultCode | undefined; facts: HeadFacts; headers: Headers } {
+): { code: string | undefined; facts: HeadFacts; headers: Headers } {
   const facts = emptyFacts();
   const headers = new Headers();
   const end = text.indexOf('\r\n\r\n') + 2;

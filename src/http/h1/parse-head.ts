@@ -214,7 +214,7 @@ class FieldFault extends Fault {
   }
 
   asTrailer(): Fault {
-    return new Fault(this.code, `Trailer section: ${this.detail}`);
+    return new Fault(this.kind, `Trailer section: ${this.detail}`);
   }
 }
 

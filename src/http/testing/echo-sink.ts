@@ -1,6 +1,5 @@
 /** A request sink for tests: answers each request with what it read of it. */
 import type { Fault } from '../../base/fault.ts';
-import { answerFor } from '../../base/fault.ts';
 import { Headers } from '../headers.ts';
 import type { ResponseHead } from '../message.ts';
 import type { RequestSink, ServerStream, ServerStreamEvents } from '../stream.ts';
@@ -34,7 +33,7 @@ export class EchoSink implements RequestSink {
   onRefused(stream: ServerStream, fault: Fault): void {
     this.events.push(`refused ${fault.code}`);
     const head: ResponseHead = {
-      status: answerFor(fault.code).status,
+      status: fault.kind.status,
       reason: 'Refused',
       headers: new Headers(),
       bodyLength: 0,

@@ -4,7 +4,11 @@ import type net from 'node:net';
 import { systemClock } from '../../base/clock.ts';
 import { forwardingLog, silentLog } from '../../base/log.ts';
 import { systemRandom } from '../../base/random.ts';
-import type { FilterDef } from '../../filter/filter.ts';
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { FILTER_CELLS_BYTES } from '../../base/limits.ts';
+import type { FilterDeclaration } from '../../filter/declaration.ts';
+import type { FilterLoans } from '../filter-env.ts';
 import type { PlanCluster, PlanDelta, PlanListener, PlanPort, PlanRoute, PlanRule } from '../../ir/plan.ts';
 import { CLUSTER, HTTP_LISTENER, HTTP_PORT } from '../../ir/testing/plans.ts';
 import { Resolver } from '../../net/dns.ts';
@@ -52,6 +56,15 @@ export function routeOf(...rules: readonly PlanRule[]): PlanRoute {
   return { createdMs: 1, attach: [{ listener: 'l', hosts: ['*'] }], rules };
 }
 
+const LOANS: FilterLoans = {
+  fetch: (url, init) => fetch(url, init),
+  cells: new SharedArrayBuffer(FILTER_CELLS_BYTES),
+  redis: undefined,
+  randomBytes,
+  readFile: (path) => readFileSync(path),
+  watchFile: () => () => undefined,
+};
+
 const NOTHING = { ports: [], listeners: [], routes: [], streams: [], clusters: [], secrets: [] };
 
 export class Harness implements AsyncDisposable {
@@ -65,7 +78,7 @@ export class Harness implements AsyncDisposable {
   readonly #accessLog: AccessLog;
   readonly #resolver: Resolver;
 
-  constructor(filters: readonly FilterDef[] = [], drainMs: number = 5_000) {
+  constructor(filters: readonly FilterDeclaration[] = [], drainMs: number = 5_000) {
     const random = systemRandom();
     const slab = allocateSlab(1_000);
     this.metrics.join('1', slab);
@@ -85,6 +98,7 @@ export class Harness implements AsyncDisposable {
       accessLog: this.#accessLog,
       resolver: this.#resolver,
       filters,
+      loans: LOANS,
       bind: '127.0.0.1',
       drainMs,
       reusePort: false,

@@ -1,7 +1,7 @@
 /** The connector of one cluster: plain TCP, or TLS on top of it, as its plan says. */
 import { Fault } from '../../base/fault.ts';
 import type { TimerWheel } from '../../base/timers.ts';
-import type { PlanCluster, PlanSecret } from '../../ir/plan.ts';
+import type { PlanCluster, PlanKeyPair } from '../../ir/plan.ts';
 import { type ClientContexts, UpstreamTls } from '../../net/tls-client.ts';
 import { type Secure, SocketConnector } from './connector.ts';
 import type { Connector } from './pool.ts';
@@ -11,7 +11,7 @@ export interface ClusterConnectorOptions {
   readonly plan: PlanCluster;
   readonly wheel: TimerWheel;
   readonly contexts: ClientContexts;
-  secretOf(name: string): PlanSecret | undefined;
+  secretOf(name: string): PlanKeyPair | undefined;
 }
 
 export function connectorFor(options: ClusterConnectorOptions): Connector {

@@ -6,7 +6,7 @@ import {
   TUNNEL_LIMITS,
   UDP_LIMITS,
 } from '../../base/limits.ts';
-import { FILTER_CONFIGS } from '../../filters/configs.ts';
+import { FILTERS } from '../../filters/list.ts';
 import { duration, groupName, headerName, objectName, sectionName, size } from '../fields.ts';
 import { tlsPolicyFields } from './tls-policy-fields.ts';
 import type { JsonSchema } from '../../schema/json-schema.ts';
@@ -240,7 +240,7 @@ export type ListenerSettings = Static<typeof ListenerSettings>;
  */
 function filterFields(): Record<string, TSchema> {
   return Object.fromEntries(
-    Object.entries(FILTER_CONFIGS).map(([name, config]) => {
+    FILTERS.map(({ name, config }) => {
       const { default: _, ...schema } = config as JsonSchema;
       return [name, Type.Optional({ ...schema, onNull: {} })];
     }),

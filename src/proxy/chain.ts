@@ -1,0 +1,104 @@
+/** The filters of a rule or a backend, made from the plan and split by hook, so that absent hooks cost nothing. */
+import { Fault } from '../base/fault.ts';
+import type { Env } from '../filter/env.ts';
+import type { Exchange, Filter, FilterCode, Verdict } from '../filter/filter.ts';
+import type { PlanFilter } from '../ir/plan.ts';
+import { Audited } from './audited.ts';
+import { Authenticator, type Method } from './authenticator.ts';
+
+/** One filter of a chain, by the name that logs and faults say. */
+export interface Link {
+  readonly name: string;
+  readonly filter: Filter;
+}
+
+export interface FilterChain {
+  readonly onRequest: readonly Link[];
+  /** In reverse order: what saw the request last sees the answer first. */
+  readonly onResponse: readonly Link[];
+  readonly onEnd: readonly Filter[];
+  close(): void;
+}
+
+export interface ChainEnv {
+  /** Code that was loaded, by filter name. */
+  readonly filters: ReadonlyMap<string, FilterCode>;
+  envOf(planned: PlanFilter): Env;
+}
+
+const EMPTY_CHAIN: FilterChain = { onRequest: [], onResponse: [], onEnd: [], close: () => undefined };
+
+/** @throws {Error} when the plan names a filter that is not there, or one cannot be made: the plan is refused */
+export function makeChain(planned: readonly PlanFilter[], env: ChainEnv): FilterChain {
+  if (planned.length === 0) return EMPTY_CHAIN;
+  const made: Filter[] = [];
+  try {
+    return chainOf(links(planned, env, made), made);
+  } catch (error) {
+    for (const filter of made) filter.close?.();
+    throw error;
+  }
+}
+
+function chainOf(all: readonly Link[], made: readonly Filter[]): FilterChain {
+  return {
+    onRequest: all.filter(({ filter }) => filter.onRequest !== undefined),
+    onResponse: all.filter(({ filter }) => filter.onResponse !== undefined).toReversed(),
+    onEnd: all.map(({ filter }) => filter).filter((filter) => filter.onEnd !== undefined),
+    close: () => {
+      for (const filter of made) filter.close?.();
+    },
+  };
+}
+
+/** Alternatives become one link, at the place of the first of them. */
+function links(planned: readonly PlanFilter[], env: ChainEnv, made: Filter[]): Link[] {
+  const all: Link[] = [];
+  const groups = new Map<string, Method[]>();
+  for (const part of planned) {
+    const code = env.filters.get(part.filter);
+    if (code === undefined) throw new Error(`Plan names filter "${part.filter}", which this proxy does not have`);
+    const lent = env.envOf(part);
+    const filter = code.make(part.config as never, lent);
+    made.push(filter);
+    if (filter.authenticate === undefined) {
+      all.push({ name: part.filter, filter: part.audit === true ? new Audited(part.filter, filter, lent) : filter });
+      continue;
+    }
+    const method: Method = { name: part.filter, filter };
+    const group = part.alternative === undefined ? undefined : groups.get(part.alternative);
+    if (group !== undefined) {
+      group.push(method);
+      continue;
+    }
+    const methods = [method];
+    if (part.alternative !== undefined) groups.set(part.alternative, methods);
+    const authenticator = new Authenticator(methods, part.anonymous);
+    all.push({
+      name: part.filter,
+      filter: part.audit === true ? new Audited(part.filter, authenticator, lent) : authenticator,
+    });
+    // What an authenticating filter does besides.
+    if (filter.onResponse !== undefined || filter.onEnd !== undefined) {
+      all.push({ name: part.filter, filter: besides(filter) });
+    }
+  }
+  return all;
+}
+
+function besides(filter: Filter): Filter {
+  return {
+    ...(filter.onResponse !== undefined && { onResponse: (x, head) => filter.onResponse!(x, head) }),
+    ...(filter.onEnd !== undefined && { onEnd: (x: Exchange) => filter.onEnd!(x) }),
+  };
+}
+
+/** What a filter threw, without what it may have said of the request. */
+export function filterFailed(name: string, error: unknown): Fault {
+  return new Fault('filter.failed', `Filter "${name}" failed: ${error instanceof Error ? error.name : 'it threw'}`);
+}
+
+/** What a verdict comes to in logs: never a value of the request. */
+export function verdictText(verdict: NonNullable<Verdict>): string {
+  return verdict instanceof Fault ? verdict.code : `${verdict.status} ${verdict.reason}`;
+}

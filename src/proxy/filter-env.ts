@@ -1,0 +1,70 @@
+/** What a filter of one rule is lent. */
+import type { Clock } from '../base/clock.ts';
+import type { Log } from '../base/log.ts';
+import type { TimerWheel } from '../base/timers.ts';
+import type { Env, Redis } from '../filter/env.ts';
+import type { PlanFilter, PlanSecret } from '../ir/plan.ts';
+import type { TrafficMetrics } from '../observe/traffic-metrics.ts';
+import type { Cluster } from './cluster/cluster.ts';
+import { SeldomWarn } from './seldom-warn.ts';
+import { askUpstream } from './upstream-question.ts';
+
+/** What comes from the process around the proxy. */
+export interface FilterLoans {
+  readonly fetch: typeof fetch;
+  readonly cells: SharedArrayBuffer;
+  readonly redis: Redis | undefined;
+  /** Cryptographically strong. */
+  randomBytes(count: number): Buffer;
+  /** @throws {Error} when it cannot be read */
+  readFile(path: string): Buffer;
+  /** Calls when the file may have changed. @returns how to stop */
+  watchFile(path: string, onChange: () => void): () => void;
+}
+
+/** What the node knows. */
+export interface FilterSurroundings {
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  readonly log: Log;
+  readonly metrics: TrafficMetrics;
+  readonly loans: FilterLoans;
+  secretOf(key: string): PlanSecret | undefined;
+  /** @throws {Error} on a key that is not in the plan: the plan is refused */
+  cluster(key: string): Cluster;
+}
+
+/** Counters by event are found once: names of metrics are put together only then. */
+export function filterEnv(rule: string, { filter, owner }: PlanFilter, around: FilterSurroundings): Env {
+  const { clock, wheel, log, metrics, loans } = around;
+  const warning = new SeldomWarn({ wheel, log });
+  const counters = new Map<string, { add(count: number): void }>();
+  return {
+    nowMs: () => wheel.nowMs,
+    wallMs: () => clock.wallMs(),
+    randomBytes: (count) => loans.randomBytes(count),
+    after: (delayMs, run) => clock.after(delayMs, run),
+    count: (event, count = 1) => {
+      let counter = counters.get(event);
+      if (counter === undefined) counters.set(event, (counter = metrics.filterEvent(filter, event)));
+      counter.add(count);
+    },
+    warn: (message, fields) => warning.warn(message, { filter, owner, rule, ...fields }),
+    secret: ({ secret: key }) => {
+      const secret = around.secretOf(key);
+      if (secret === undefined || !('value' in secret)) throw new Error(`Plan does not hold the secret "${key}"`);
+      return secret.value;
+    },
+    readFile: ({ file }) => loans.readFile(file),
+    watchFile: ({ file }, onChange) => loans.watchFile(file, onChange),
+    upstream: ({ cluster: key }) => {
+      const cluster = around.cluster(key);
+      return { ask: (question) => askUpstream(cluster, question, clock) };
+    },
+    fetch: (url, init) => loans.fetch(url, init),
+    cells: loans.cells,
+    redis: loans.redis,
+    owner,
+    rule,
+  };
+}

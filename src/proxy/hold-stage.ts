@@ -1,0 +1,76 @@
+/** Holds a body back until it is whole and somebody has decided what becomes of it. */
+import type { BodyBound, BodyOut, BodyStage } from '../filter/filter.ts';
+import { owned } from '../net/read-buffer.ts';
+
+export interface HoldEvents {
+  /** All of it is here. `release` is to follow. */
+  onWhole(body: Buffer): void;
+  /** There is more than may be held. `release` is to follow where that is passed on. */
+  onTooLong(beyond: BodyBound['beyond']): void;
+}
+
+export class HoldStage implements BodyStage {
+  readonly #bound: BodyBound;
+  readonly #events: HoldEvents;
+  #out: BodyOut | undefined;
+  #pieces: Buffer[] = [];
+  #bytes = 0;
+  #state: 'holding' | 'decided' | 'passing' | 'over' = 'holding';
+  #ended = false;
+
+  constructor(bound: BodyBound, events: HoldEvents) {
+    this.#bound = bound;
+    this.#events = events;
+  }
+
+  start(out: BodyOut): void {
+    this.#out = out;
+  }
+
+  write(bytes: Buffer): boolean {
+    if (this.#state === 'passing') return this.#out!.bytes(owned(bytes));
+    if (this.#state === 'over') return true;
+    this.#pieces.push(owned(bytes));
+    this.#bytes += bytes.length;
+    if (this.#state === 'holding' && this.#bytes > this.#bound.bytesMax) {
+      this.#state = 'decided';
+      this.#events.onTooLong(this.#bound.beyond);
+    }
+    // What was too long waits for its release without growing.
+    return this.#flows();
+  }
+
+  /** In a method, because what was told may have released it. */
+  #flows(): boolean {
+    return this.#state === 'holding' || this.#state === 'passing';
+  }
+
+  end(): void {
+    this.#ended = true;
+    if (this.#state === 'passing') this.#out!.end();
+    if (this.#state !== 'holding') return;
+    this.#state = 'decided';
+    this.#events.onWhole(this.#pieces.length === 1 ? this.#pieces[0]! : Buffer.concat(this.#pieces));
+  }
+
+  resume(): void {
+    this.#out!.resume();
+  }
+
+  /** Gives out what was held, or `body` instead. */
+  release(body: Buffer | undefined): void {
+    if (this.#state !== 'decided') return;
+    this.#state = 'passing';
+    const pieces = body === undefined ? this.#pieces : [body];
+    this.#pieces = [];
+    let flows = true;
+    for (const piece of pieces) if (piece.length > 0) flows = this.#out!.bytes(piece);
+    if (this.#ended) this.#out!.end();
+    else if (flows) this.#out!.resume();
+  }
+
+  abort(): void {
+    this.#state = 'over';
+    this.#pieces = [];
+  }
+}
