@@ -19,7 +19,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   filters: ['base', 'schema', 'http', 'filter'],
   proxy: ['base', 'net', 'http', 'ir', 'observe', 'filter'],
   resource: ['base', 'schema', 'filters/list.ts', 'filters/*/config.ts'],
-  compile: ['base', 'schema', 'ir', 'resource', 'filter/declaration.ts', 'filters/list.ts', 'filters/*/config.ts'],
+  compile: ['base', 'schema', 'ir', 'resource', 'filter', 'filters/list.ts', 'filters/*/config.ts'],
   source: ['base', 'schema', 'net', 'http', 'resource'],
   acme: ['base', 'observe', 'store', 'resource', 'compile'],
   control: ['base', 'ir', 'observe', 'resource', 'compile', 'source'],

@@ -18,6 +18,7 @@ export function assemble(
   for (const { parts } of streams)
     for (const [key, part] of parts) planStreams[key] = kept(before?.plan.streams[key], part);
   const secrets: Record<string, PlanSecret> = { ...gateways.secrets };
+  for (const { values } of routes) for (const [key, value] of values) secrets[key] = value;
   for (const result of clusters.values()) for (const { ref, secret } of result.secrets) secrets[ref.secret] = secret;
   const parts: PlanParts = {
     ports: keptAll(before?.plan.ports, gateways.planPorts),

@@ -169,7 +169,7 @@ export class Compiler {
     for (const [key, policies] of tables.policies) {
       tables.levels.set(
         key,
-        this.#levels.get(key, [policies], () => levelOf(policies)),
+        this.#levels.get(key, [policies], (look) => levelOf(policies, look)),
       );
     }
     for (const [key, policies] of tables.backendPolicies) {

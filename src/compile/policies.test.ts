@@ -69,7 +69,7 @@ const LEVELS: [rule: string, policies: Policy[], want: string[], losers: string[
 
 for (const [rule, policies, want, losers] of LEVELS) {
   test(`levelOf: ${rule}`, () => {
-    const level = levelOf(policies);
+    const level = levelOf(policies, () => undefined);
     assert.deepEqual(named(level.filters), want);
     assert.deepEqual(
       level.losers.map((loser) => loser.policy.metadata.name),

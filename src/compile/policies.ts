@@ -8,10 +8,13 @@
  *   and for security filters, which all run: they can only narrow.
  */
 import { canonicalJson } from '../base/canonical.ts';
+import { pointerOf } from '../schema/compile.ts';
 import type { Composition } from '../filter/declaration.ts';
 import { FILTERS, FILTERS_BY_NAME } from '../filters/list.ts';
 import { type BackendPolicy, describe, keyOf, type Policy, type Resource } from '../resource/resource.ts';
+import { type FilterReferences, filterReferences } from './filter-references.ts';
 import { error, type Finding } from './finding.ts';
+import { brokenAt } from './reference.ts';
 import { NONE } from './settled.ts';
 import { type Look, targetKey } from './tables.ts';
 
@@ -23,6 +26,7 @@ export interface AskedFilter {
   readonly owner: string;
   readonly policy?: Policy;
   readonly field: string;
+  readonly references?: FilterReferences | undefined;
 }
 
 /** One setting of a listener, `limits/headersMax`, of gRPC, `grpc/timeout`, or of tunnels, `tunnel/idle`. */
@@ -48,7 +52,7 @@ function compositionOf(filter: string): Composition {
 const RUNNING_ORDER: ReadonlyMap<string, number> = new Map(FILTERS.map(({ name }, i) => [name, i]));
 
 /** @param policies  those on one target, the first one to count first */
-export function levelOf(policies: readonly Policy[]): Level {
+export function levelOf(policies: readonly Policy[], look: Look): Level {
   const claims = new Claims<Policy>();
   const filters: AskedFilter[] = [];
   const settings: AskedSetting[] = [];
@@ -58,7 +62,11 @@ export function levelOf(policies: readonly Policy[]): Level {
       const field = `/spec/filters/${filter}`;
       const isTaken =
         compositionOf(filter) !== 'narrows' && !claims.take(policy, { what: `filter "${filter}"`, field }, config);
-      if (!isTaken) filters.push({ filter, config, owner: describe(policy), policy, field });
+      if (isTaken) continue;
+      const references = filterReferences({ filter, config, policy }, look);
+      for (const { path, why } of references?.broken ?? [])
+        claims.findings.push(brokenAt(policy, field + pointerOf(path), why));
+      filters.push({ filter, config, owner: describe(policy), policy, field, references });
     }
     for (const { path, value } of settingsOf(policy)) {
       const isOwn = OWN_PARTS.test(path);

@@ -1,5 +1,5 @@
 /** Routes: one HTTPRoute or GRPCRoute becomes one part of the plan, attached to its listeners. */
-import type { PlanAttachment, PlanRoute } from '../ir/plan.ts';
+import type { PlanAttachment, PlanRoute, PlanValue } from '../ir/plan.ts';
 import { keyOf } from '../resource/resource.ts';
 import { type Attached, type Attachment, attachRoute } from './attach.ts';
 import type { ClusterNeed } from './cluster.ts';
@@ -25,6 +25,7 @@ export interface RouteResult {
   /** Parts of the plan by key: one, or one for each way in which its Gateways treat it. */
   readonly parts: readonly (readonly [key: string, part: PlanRoute])[];
   readonly needs: readonly ClusterNeed[];
+  readonly values: ReadonlyMap<string, PlanValue>;
   /** The first reference that leads nowhere. */
   readonly unresolved: Reason | undefined;
   readonly flaws: readonly RuleFlaw[];
@@ -42,6 +43,7 @@ export function lowerRoute(route: MatchedRoute, look: Look, places: Places = 'om
     unresolved: [],
     flaws: [],
     needs: new Map(),
+    values: new Map(),
   };
   const rules = route.spec.rules.map((rule, index) => readRule(rule, index, work));
   const parts: [string, PlanRoute][] = [];
@@ -64,6 +66,7 @@ export function lowerRoute(route: MatchedRoute, look: Look, places: Places = 'om
     attached,
     parts,
     needs: settled([...work.needs.values()]),
+    values: work.values,
     unresolved: work.unresolved[0],
     flaws: settled(work.flaws),
     findings: settled(work.findings),

@@ -5,11 +5,22 @@
  * so; only one whose matches cannot be read is left out, because then nobody
  * knows which requests are meant.
  */
-import type { PlanBackend, PlanFilter, PlanGrpc, PlanMatch, PlanMirror, PlanRetry, PlanRule } from '../ir/plan.ts';
+import type {
+  PlanBackend,
+  PlanFilter,
+  PlanGrpc,
+  PlanMatch,
+  PlanMirror,
+  PlanRetry,
+  PlanRule,
+  PlanValue,
+} from '../ir/plan.ts';
+import { FILTERS_BY_NAME } from '../filters/list.ts';
+import { withClusters } from './filter-references.ts';
 import { durationOr } from '../resource/duration.ts';
 import type { GRPCRouteRule } from '../resource/kinds/grpc-route.ts';
 import type { HTTPRequestMirrorFilter, HTTPRouteRule } from '../resource/kinds/http-route.ts';
-import { describe, type GRPCRoute, type HTTPRoute, keyOf } from '../resource/resource.ts';
+import { describe, type GRPCRoute, type HTTPRoute, keyOf, type Policy } from '../resource/resource.ts';
 import { type BackendReference, type BackendTarget, backendTargetKeys, clusterKey, findBackend } from './backend.ts';
 import { type ClusterNeed, isTlsAsked, protocolAsked } from './cluster.ts';
 import { RETRY, RETRY_ATTEMPTS_MAX } from './defaults.ts';
@@ -38,6 +49,8 @@ export interface RuleWork {
   readonly unresolved: Reason[];
   readonly flaws: RuleFlaw[];
   readonly needs: Map<string, ClusterNeed>;
+  /** Values of Secrets that filters refer to, by key in the plan. */
+  readonly values: Map<string, PlanValue>;
 }
 
 /** What becomes of a rule with a flaw. */
@@ -270,19 +283,20 @@ function readRetry({ retry }: HTTPRouteRule, at: string, { route, findings }: Ru
 const ANSWERING = new Set(['redirect', 'directResponse']);
 
 export function lowerRule(rule: ReadRule, treatment: Treatment, work: RuleWork): PlanRule | undefined {
-  const { name, matches, refused, timeouts, retry, grpc, tunnel } = rule;
+  const { name, matches, timeouts, retry, grpc, tunnel } = rule;
   if (matches === undefined) return undefined;
+  const filters = composeFilters([...treatment.filters, ...rule.filters]);
+  const refused = rule.refused ?? brokenFilter(filters);
   if (refused !== undefined) {
     const backends = [refusal('route.filter-invalid', refused)];
     return placed(rule, work, { name, matches, filters: NONE, backends, mirrors: NONE, timeouts, ...kindOf(grpc) });
   }
-  const filters = composeFilters([...treatment.filters, ...rule.filters]);
   const backends = rule.backends.map((backend) => lowerBackend(backend, treatment, work));
   const answers = filters.some(({ filter }) => ANSWERING.has(filter));
   return placed(rule, work, {
     name,
     matches,
-    filters: settled(filters.map((filter) => lowerFilter(filter, work))),
+    filters: settled(filters.map((filter) => lowerFilter(filter, treatment, work))),
     backends: settled(answers ? backends : withFallback(backends)),
     mirrors: settled(
       rule.mirrors.map(({ target, share }): PlanMirror => ({ cluster: need(target, treatment, work), share })),
@@ -318,10 +332,13 @@ function lowerBackend({ target, weight, filters }: ReadBackend, treatment: Treat
   const levels = backendTargetKeys(target.target)
     .map((key) => work.look('levels', key)?.filters ?? [])
     .toReversed();
+  const composed = composeFilters([...levels, filters]);
+  const broken = brokenFilter(composed);
+  if (broken !== undefined) return { ...refusal('route.filter-invalid', broken), weight };
   return {
     target: { kind: 'cluster', cluster: need(target.target, treatment, work) },
     weight,
-    filters: settled(composeFilters([...levels, filters]).map((filter) => lowerFilter(filter, work))),
+    filters: settled(composed.map((filter) => lowerFilter(filter, treatment, work))),
   };
 }
 
@@ -338,7 +355,40 @@ function need(target: BackendTarget, treatment: Treatment, { needs, look }: Rule
   return key;
 }
 
-function lowerFilter({ filter, config, owner, policy, field }: AskedFilter, { route, places }: RuleWork): PlanFilter {
-  const lowered: PlanFilter = { filter, config, owner };
+function lowerFilter(asked: AskedFilter, treatment: Treatment, work: RuleWork): PlanFilter {
+  const { filter, owner, policy, field, references } = asked;
+  const { route, places, values } = work;
+  for (const { key, secret } of references?.values ?? []) values.set(key, secret);
+  const lowered: PlanFilter = {
+    filter,
+    config:
+      references === undefined ? asked.config : withClusters(references, (target) => need(target, treatment, work)),
+    owner,
+    ...(policy !== undefined && planMode(policy, filter)),
+  };
   return places === 'omit' ? lowered : { ...lowered, at: placeOf(policy ?? route, field) };
+}
+
+/** How a policy wants its filters to act: audited, and which of them are alternatives. */
+function planMode({ spec, metadata }: Policy, filter: string): Pick<PlanFilter, 'audit' | 'alternative' | 'anonymous'> {
+  const { mode, authentication } = spec;
+  const audit = mode === 'audit' ? ({ audit: true } as const) : {};
+  if (authentication === undefined || FILTERS_BY_NAME.get(filter)?.phase !== 'authenticate') return audit;
+  const { require, anonymous } = authentication;
+  return {
+    ...audit,
+    ...((require === 'any' || anonymous !== undefined) && { alternative: `${metadata.namespace}/${metadata.name}` }),
+    ...(anonymous !== undefined && {
+      anonymous: { name: anonymous.consumer, groups: anonymous.groups, labels: anonymous.labels },
+    }),
+  };
+}
+
+/** Why filters cannot run: serving without them could let requests in. */
+function brokenFilter(filters: readonly AskedFilter[]): string | undefined {
+  for (const { filter, owner, references } of filters) {
+    const why = references?.broken[0]?.why;
+    if (why !== undefined) return `Filter "${filter}" of ${owner} cannot run: ${why.message}`;
+  }
+  return undefined;
 }

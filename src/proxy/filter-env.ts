@@ -11,7 +11,7 @@ import { askUpstream } from './upstream-question.ts';
 
 /** What comes from the process around the proxy. */
 export interface FilterLoans {
-  readonly fetch: typeof fetch;
+  readonly fetch: Env['fetch'];
   readonly cells: SharedArrayBuffer;
   readonly redis: Redis | undefined;
   /** Cryptographically strong. */

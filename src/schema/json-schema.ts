@@ -1,4 +1,4 @@
-/** The part of JSON Schema (2020-12) that this room speaks, plus four words of our own. */
+/** The part of JSON Schema (2020-12) that this room speaks, plus words of our own. */
 export interface JsonSchema {
   readonly type?: JsonType;
   readonly const?: string | number | boolean;
@@ -40,6 +40,8 @@ export interface JsonSchema {
   readonly onNull?: unknown;
   /** Ours: the fields of list items that tell them apart; two items with the same ones are a mistake. */
   readonly uniqueBy?: readonly string[];
+  /** Ours: the value names something that the compiler looks up and puts in its place (filter/references.ts). */
+  readonly refersTo?: 'secret' | 'backend' | 'file';
 }
 
 export type JsonType = 'string' | 'number' | 'integer' | 'boolean' | 'object' | 'array' | 'null';
@@ -76,4 +78,5 @@ export const KEYWORDS: ReadonlySet<string> = new Set<keyof JsonSchema>([
   'secret',
   'onNull',
   'uniqueBy',
+  'refersTo',
 ]);

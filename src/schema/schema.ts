@@ -88,7 +88,7 @@ export function check<S extends TSchema>(schema: S, value: unknown): Checked<Sta
   return issues.length === 0 ? { value: filled as Static<S>, issues: [] } : { value: undefined, issues };
 }
 
-const OUR_WORDS: ReadonlySet<string> = new Set(['expected', 'onNull', 'uniqueBy']);
+const OUR_WORDS: ReadonlySet<string> = new Set(['expected', 'onNull', 'uniqueBy', 'refersTo']);
 
 /** The schema as plain JSON Schema, for docs and editors: without our own words. */
 export function jsonSchemaOf(schema: TSchema): object {

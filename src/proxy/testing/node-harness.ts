@@ -57,7 +57,7 @@ export function routeOf(...rules: readonly PlanRule[]): PlanRoute {
 }
 
 const LOANS: FilterLoans = {
-  fetch: (url, init) => fetch(url, init),
+  fetch: (url, init) => globalThis.fetch(url, init),
   cells: new SharedArrayBuffer(FILTER_CELLS_BYTES),
   redis: undefined,
   randomBytes,

@@ -2,6 +2,7 @@
 import { isIP } from 'node:net';
 import { isCidr } from '../../base/cidr.ts';
 import { parseDuration } from '../duration.ts';
+import { FILTERS_BY_NAME } from '../../filters/list.ts';
 import { TARGET_GROUPS } from '../fields.ts';
 import type { Finding } from '../kind.ts';
 import { distinctReferences, finding, isAddress } from '../rules.ts';
@@ -22,6 +23,7 @@ export function policyRules({ spec }: { readonly spec: PolicySpec }): Finding[] 
     findings.push(finding(`/spec/targetRefs/${i}/kind`, message));
   });
   if (tunnel !== undefined) findings.push(...tunnelRules(targetRefs));
+  findings.push(...filterRules(spec));
   targetRefs.forEach(({ kind }, i) => {
     if (Object.keys(filters).length === 0 || (kind !== 'TCPRoute' && kind !== 'TLSRoute')) return;
     const message = `Expected no filters for a ${kind}: nothing is read of what passes`;
@@ -39,6 +41,29 @@ export function policyRules({ spec }: { readonly spec: PolicySpec }): Finding[] 
     ...rangeRules(listener.trustedHops?.cidrs, '/spec/listener/trustedHops/cidrs'),
     ...proxyProtocolRules(listener.proxyProtocol),
   ];
+}
+
+/** What the declarations of the filters say, and whether the modes of the policy have a meaning for them. */
+function filterRules({ filters = {}, mode, authentication }: PolicySpec): Finding[] {
+  const findings: Finding[] = [];
+  let authenticates = false;
+  for (const [name, config] of Object.entries(filters)) {
+    const declaration = FILTERS_BY_NAME.get(name);
+    if (declaration === undefined || config === undefined) continue;
+    const at = `/spec/filters/${name}`;
+    for (const { pointer, message } of declaration.check(config as never))
+      findings.push(finding(at + pointer, message));
+    if (declaration.phase === 'authenticate') authenticates = true;
+    if (mode === 'audit' && declaration.decides === 'no') {
+      findings.push(
+        finding(at, `Expected a filter that decides, got "${name}": with mode "audit" it would do nothing`),
+      );
+    }
+  }
+  if (authentication !== undefined && !authenticates) {
+    findings.push(finding('/spec/authentication', 'Policy has no filter that authenticates: expected one in filters'));
+  }
+  return findings;
 }
 
 function rangeRules(ranges: readonly string[] = [], pointer: string): Finding[] {

@@ -319,10 +319,49 @@ const Tunnel = Type.Object(
   },
 );
 
+const Authentication = Type.Object(
+  {
+    require: Type.Enum(['all', 'any'], {
+      default: 'all',
+      description:
+        '`all`: each of the authenticating filters of this policy must be content. `any`: one is enough, tried in running order; credentials of several are no mistake.',
+    }),
+    anonymous: Type.Optional(
+      Type.Object(
+        {
+          consumer: objectName({ description: 'Name of the consumer.', default: 'anonymous' }),
+          groups: Type.Array(Type.String({ minLength: 1, maxLength: 253 }), {
+            maxItems: 64,
+            default: [],
+            description: 'Groups of the consumer.',
+          }),
+          labels: Type.Record(Type.String({ pattern: '^.{1,253}$' }), Type.String({ maxLength: 253 }), {
+            maxProperties: 64,
+            default: {},
+            description: 'Labels of the consumer.',
+          }),
+        },
+        {
+          ...strict,
+          onNull: {},
+          description:
+            'Who a request without any credentials is. Credentials that are not good are refused all the same. Implies `require: any`.',
+        },
+      ),
+    ),
+  },
+  { ...strict, description: 'How the authenticating filters of this policy act together.' },
+);
+
 export const PolicySpec = Type.Object(
   {
     targetRefs: Type.Array(PolicyTargetRef, { minItems: 1, maxItems: 16, description: 'What the policy is for.' }),
+    mode: choice(
+      ['enforce', 'audit'],
+      '`audit`: filters decide, what they decide is logged and counted, and every request goes on. Only for filters that decide. Default: `enforce`.',
+    ),
     filters: Type.Optional(Filters),
+    authentication: Type.Optional(Authentication),
     listener: Type.Optional(ListenerSettings),
     grpc: Type.Optional(Grpc),
     tunnel: Type.Optional(Tunnel),
