@@ -97,7 +97,11 @@ export interface Filter {
   /** The body that `onResponse` asked for; the head is held back until then, and may still be changed. */
   onResponseBody?(x: Exchange, response: ResponseHead, body: Buffer): BodyVerdict | Promise<BodyVerdict>;
   readonly responseBound?: BodyBound;
-  /** Who is asking, of phase `authenticate` only, instead of `onRequest`. See identity.ts. */
+  /**
+   * Who is asking, of phase `authenticate` only. See identity.ts. Not called where an alternative was content before;
+   * `onRequest` of such a filter is called all the same, after all of that phase were asked: there it takes out
+   * credentials, and headers that it vouches for.
+   */
   authenticate?(x: Exchange): Authentication | Promise<Authentication>;
   /** Value of WWW-Authenticate for whoever came without credentials (RFC 9110 section 11.6.1). */
   readonly challenge?: string;

@@ -51,9 +51,13 @@ function chainOf(all: readonly Link[], made: readonly Filter[]): FilterChain {
   };
 }
 
-/** Alternatives become one link, at the place of the first of them. */
+/**
+ * Alternatives become one link, at the place of the first of them. What authenticating filters do to a request comes
+ * after all of them have been asked: one may take out what another has still to read.
+ */
 function links(planned: readonly PlanFilter[], env: ChainEnv, made: Filter[]): Link[] {
   const all: Link[] = [];
+  let afterwards: Link[] = [];
   const groups = new Map<string, Method[]>();
   for (const part of planned) {
     const code = env.filters.get(part.filter);
@@ -62,8 +66,16 @@ function links(planned: readonly PlanFilter[], env: ChainEnv, made: Filter[]): L
     const filter = code.make(part.config as never, lent);
     made.push(filter);
     if (filter.authenticate === undefined) {
-      all.push({ name: part.filter, filter: part.audit === true ? new Audited(part.filter, filter, lent) : filter });
+      all.push(...afterwards, {
+        name: part.filter,
+        filter: part.audit === true ? new Audited(part.filter, filter, lent) : filter,
+      });
+      afterwards = [];
       continue;
+    }
+    if (filter.onRequest !== undefined || filter.onResponse !== undefined || filter.onEnd !== undefined) {
+      const rest = besides(filter);
+      afterwards.push({ name: part.filter, filter: part.audit === true ? new Audited(part.filter, rest, lent) : rest });
     }
     const method: Method = { name: part.filter, filter };
     const group = part.alternative === undefined ? undefined : groups.get(part.alternative);
@@ -78,16 +90,14 @@ function links(planned: readonly PlanFilter[], env: ChainEnv, made: Filter[]): L
       name: part.filter,
       filter: part.audit === true ? new Audited(part.filter, authenticator, lent) : authenticator,
     });
-    // What an authenticating filter does besides.
-    if (filter.onResponse !== undefined || filter.onEnd !== undefined) {
-      all.push({ name: part.filter, filter: besides(filter) });
-    }
   }
-  return all;
+  return [...all, ...afterwards];
 }
 
+/** What an authenticating filter does besides saying who is asking. */
 function besides(filter: Filter): Filter {
   return {
+    ...(filter.onRequest !== undefined && { onRequest: (x, match) => filter.onRequest!(x, match) }),
     ...(filter.onResponse !== undefined && { onResponse: (x, head) => filter.onResponse!(x, head) }),
     ...(filter.onEnd !== undefined && { onEnd: (x: Exchange) => filter.onEnd!(x) }),
   };
