@@ -8,7 +8,7 @@ import type {
   PlanEndpoint,
   UpstreamProtocol,
 } from '../ir/plan.ts';
-import { durationOr } from '../resource/duration.ts';
+import { durationOr } from '../base/duration.ts';
 import type { HealthCheck } from '../resource/kinds/backend-policy.ts';
 import type { UpstreamTLS } from '../resource/kinds/backend.ts';
 import { type Backend, type BackendPolicy, describe, keyOf, type Service } from '../resource/resource.ts';

@@ -4,7 +4,7 @@
  */
 import type { PlanGrpc, PlanMatch, PlanPathMatch, PlanRetry, PlanRule } from '../ir/plan.ts';
 import { GRPC_CODES, type GrpcCodeName } from '../base/grpc-codes.ts';
-import { durationOr } from '../resource/duration.ts';
+import { durationOr } from '../base/duration.ts';
 import type { GRPCRouteMatch, GRPCRouteRule } from '../resource/kinds/grpc-route.ts';
 import type { PolicySpec } from '../resource/kinds/policy.ts';
 import { sizeOr } from '../resource/size.ts';

@@ -1,6 +1,6 @@
 /** AcmeIssuers with everything that they refer to. */
 import { nearest } from '../base/problem.ts';
-import { durationOr } from '../resource/duration.ts';
+import { durationOr } from '../base/duration.ts';
 import { type AcmeIssuer, describe, keyOf } from '../resource/resource.ts';
 import type { Finding } from './finding.ts';
 import type { Reason } from './listener.ts';

@@ -17,7 +17,7 @@ import type {
 } from '../ir/plan.ts';
 import { FILTERS_BY_NAME } from '../filters/list.ts';
 import { withClusters } from './filter-references.ts';
-import { durationOr } from '../resource/duration.ts';
+import { durationOr } from '../base/duration.ts';
 import type { GRPCRouteRule } from '../resource/kinds/grpc-route.ts';
 import type { HTTPRequestMirrorFilter, HTTPRouteRule } from '../resource/kinds/http-route.ts';
 import { describe, type GRPCRoute, type HTTPRoute, keyOf, type Policy } from '../resource/resource.ts';

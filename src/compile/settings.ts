@@ -9,7 +9,7 @@ import {
   type UdpLimits,
 } from '../base/limits.ts';
 import type { AccessLogPolicy, PlanListenerSettings, PlanProxyProtocol, PlanRule, TlsPolicy } from '../ir/plan.ts';
-import { durationOr, timeoutMs } from '../resource/duration.ts';
+import { durationOr, timeoutMs } from '../base/duration.ts';
 import type { PolicyProxyProtocol } from '../resource/kinds/policy.ts';
 import type { Policy } from '../resource/resource.ts';
 import { parseSize } from '../resource/size.ts';

@@ -43,3 +43,13 @@ export const FieldValue = Type.String({
 });
 
 export const Field = Type.Object({ name: FieldName, value: FieldValue }, { additionalProperties: false });
+
+/** A duration of Gateway API (GEP-2257) for a filter, which reads it with `parseDuration` of base/duration.ts. */
+export function durationField(said: { readonly description: string; readonly default?: string }): typeof Duration {
+  return { ...Duration, ...said };
+}
+
+const Duration = Type.String({
+  pattern: '^(?:[0-9]{1,5}(?:h|m|s|ms)){1,4}$',
+  expected: 'a duration such as "10s", "1m30s" or "500ms"',
+});

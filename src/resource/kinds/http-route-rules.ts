@@ -1,5 +1,5 @@
 /** The rules of HTTPRoute and GRPCRoute that their CRDs say in CEL. */
-import { parseDuration } from '../duration.ts';
+import { parseDuration } from '../../base/duration.ts';
 import { PATH_CHARACTERS } from '../fields.ts';
 import type { Finding } from '../kind.ts';
 import { distinctReferences, finding, servicePort } from '../rules.ts';

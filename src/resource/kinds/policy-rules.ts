@@ -1,7 +1,7 @@
 /** Rules of our own kinds and of BackendTLSPolicy. */
 import { isIP } from 'node:net';
 import { isCidr } from '../../base/cidr.ts';
-import { parseDuration } from '../duration.ts';
+import { parseDuration } from '../../base/duration.ts';
 import { FILTERS_BY_NAME } from '../../filters/list.ts';
 import { TARGET_GROUPS } from '../fields.ts';
 import type { Finding } from '../kind.ts';

@@ -1,5 +1,5 @@
 /** Filters of the short form as filters of an HTTPRoute. */
-import { parseDuration } from '../../resource/duration.ts';
+import { parseDuration } from '../../base/duration.ts';
 import type { Cors, HeaderChanges, Redirect, Rewrite } from './schema.ts';
 
 export function readCors(cors: Cors): CorsFilter | undefined {
