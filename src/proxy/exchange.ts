@@ -12,15 +12,12 @@
 import { Fault } from '../base/fault.ts';
 import { Timed } from '../base/timers.ts';
 import {
-  type BodyBound,
-  type BodyVerdict,
   type BodyWish,
   type Exchange as FilterExchange,
   NOTES_MAX,
   type Reply,
   type RouteMatch,
   type Verdict,
-  WHOLE_BODY,
 } from '../filter/filter.ts';
 import type { Identity } from '../filter/identity.ts';
 import type { Headers } from '../http/headers.ts';
@@ -45,7 +42,8 @@ import { dropUnderscoreNames, entryOf, markAnswer, markRequest, RequestMarks } f
 import { startMirrors, type Mirror } from './mirror.ts';
 import { RequestBody } from './request-body.ts';
 import type { ListenerView, LivePort } from './runtime.ts';
-import { type KeptBody, RequestPath } from './request-path.ts';
+import type { KeptBody } from './request-path.ts';
+import { RequestWalk, type WalkOwner } from './request-walk.ts';
 import type { Rule, RuleBackend } from './rule.ts';
 import { type Circumstances, SecondAttempts } from './second-attempts.ts';
 import type { Endpoint } from './upstream/endpoint.ts';
@@ -56,10 +54,9 @@ type Stage = 'request' | 'waiting' | 'sent' | 'answering' | 'tunnel' | 'done';
 const NO_LINKS: readonly Link[] = [];
 const NO_MATCH: RouteMatch = { matchedPath: undefined };
 
-/** A filter that says nothing of a bound may hold this much of a request. */
-const REQUEST_BOUND: BodyBound = { bytesMax: 1024 * 1024, beyond: 'refuse' };
-
-export class Exchange implements FilterExchange, ServerStreamEvents, ClientStreamEvents, ConnWaiter, AnswerOwner {
+export class Exchange
+  implements FilterExchange, ServerStreamEvents, ClientStreamEvents, ConnWaiter, WalkOwner, AnswerOwner
+{
   readonly request: RequestHead;
   clientIp: string;
   identity: Identity | undefined;
@@ -81,8 +78,8 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
   #notes: Map<string, string> | undefined;
 
   readonly #body = new RequestBody();
-  /** The ways of both bodies through filters that want them; undefined where none does. */
-  #requestPath: RequestPath | undefined;
+  /** Filters that had more to say than nothing, and the ways of both bodies through those that want them. */
+  #walk: RequestWalk | undefined;
   #answerPath: AnswerPath | undefined;
   #mirrors: readonly Mirror[] | undefined;
 
@@ -137,11 +134,11 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
   begin(): void {
     this.#openGrpc();
     const fault = this.#chooseListener() ?? this.#readPath() ?? this.#chooseRule();
-    if (fault !== undefined) return this.#fail(fault);
+    if (fault !== undefined) return this.fail(fault);
     const rule = this.#rule!;
     rule.begin();
     const refused = refusalOf(this.#grpc, rule.plan, this.request);
-    if (refused !== undefined) return this.#fail(refused);
+    if (refused !== undefined) return this.fail(refused);
     const wholeMs = wholeMsOf(this.#grpc, rule.plan, this.#port.view.plan.timeouts.exchangeMs);
     if (wholeMs !== undefined) this.#armWhole(wholeMs);
     this.#runRequestFilters('rule', 0);
@@ -158,7 +155,7 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     const listeners = this.#port.view.listeners;
     this.#listener = listeners.find(this.#stream.facts.serverName) ?? listeners.find('*');
     this.#body.ended = true;
-    this.#fail(fault);
+    this.fail(fault);
   }
 
   #chooseListener(): Fault | undefined {
@@ -217,91 +214,48 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
       try {
         said = link.filter.onRequest!(this, this.#match);
       } catch (error) {
-        return this.#fail(filterFailed(link.name, error));
+        return this.fail(filterFailed(link.name, error));
       }
       if (said === undefined) continue;
-      const goOn = (): void => this.#runRequestFilters(of, i + 1);
-      if (said instanceof Promise) return this.#await(said, link, goOn);
-      return this.#heed(said, link, goOn);
+      this.#walk ??= new RequestWalk(this);
+      return this.#walk.take(said, link, () => this.#runRequestFilters(of, i + 1));
     }
     if (of === 'rule') return this.#chooseBackend();
-    this.#requestPath?.open();
+    this.#walk?.open();
     // What was held may have been too much, or a stage may have failed on it.
-    if (this.#stage === 'request') this.#firstAttempt(this.#backend!.cluster!);
+    if (this.isAsking) this.#firstAttempt(this.#backend!.cluster!);
   }
 
-  #await<T extends Verdict | BodyWish | Buffer>(said: Promise<T>, link: Link, goOn: (body?: Buffer) => void): void {
-    said.then(
-      (late) => {
-        if (this.#stage !== 'request') return;
-        this.#heed(late, link, goOn);
-        this.#stream.flush();
-      },
-      (error: unknown) => this.#fail(filterFailed(link.name, error)),
-    );
+  // --- what a filter of a request may cause (WalkOwner)
+
+  get isAsking(): boolean {
+    return this.#stage === 'request';
   }
 
-  /** What a filter has said, of a head or of a body. */
-  #heed(said: Verdict | BodyWish | Buffer, link: Link, goOn: (body?: Buffer) => void): void {
-    if (said === undefined) return goOn();
-    if (Buffer.isBuffer(said)) return goOn(said);
-    if (said === WHOLE_BODY) return this.#holdRequest(link, goOn);
-    if (said instanceof Fault || 'kind' in said) return this.#settle(said);
-    this.#pathOfRequest().attach(said);
-    goOn();
+  flush(): void {
+    this.#stream.flush();
   }
 
-  #holdRequest(link: Link, goOn: () => void): void {
-    const bound = link.filter.requestBound ?? REQUEST_BOUND;
+  askForBody(): void {
     this.#stream.sendContinue();
-    this.#pathOfRequest().hold(bound, {
-      onWhole: (body) => {
-        let said: BodyVerdict | Promise<BodyVerdict>;
-        try {
-          said = link.filter.onRequestBody!(this, body);
-        } catch (error) {
-          return this.#fail(filterFailed(link.name, error));
-        }
-        const next = (changed?: Buffer): void => {
-          this.request.bodyLength = (changed ?? body).length;
-          this.#requestPath!.decide(changed);
-          goOn();
-        };
-        if (said instanceof Promise) this.#await(said, link, next);
-        else this.#heed(said, link, next);
-      },
-      onTooLong: (beyond) => {
-        if (beyond === 'pass') return goOn();
-        const detail = `The body is longer than the ${bound.bytesMax} bytes that filter "${link.name}" may hold`;
-        this.#fail(new Fault('request.body-too-large', detail));
-      },
-    });
-    this.#resumeBody();
+    this.resumeBody();
   }
 
-  #pathOfRequest(): RequestPath {
-    return (this.#requestPath ??= new RequestPath(
-      {
-        onPipeBytes: (bytes) => this.#passRequestBody(bytes),
-        onPipeEnd: (trailers) => this.#endRequestBody(trailers),
-        onPipeFault: (fault) => this.onRequestFault(fault),
-        onPipeWritable: () => this.#resumeBody(),
-      },
-      (): KeptBody => this.#body.takeBack(),
-    ));
+  takeKept(): KeptBody {
+    return this.#body.takeBack();
   }
 
-  #settle(verdict: NonNullable<Verdict>): void {
-    if (verdict instanceof Fault) this.#fail(verdict);
+  settle(verdict: Fault | Reply): void {
+    if (verdict instanceof Fault) this.fail(verdict);
     else this.#answerHere(this.#reply(verdict));
   }
 
   #chooseBackend(): void {
     const rule = this.#rule!;
     const backend = rule.pickBackend();
-    if (backend === undefined) return this.#fail(new Fault('route.backend-invalid', 'No backend has any weight'));
+    if (backend === undefined) return this.fail(new Fault('route.backend-invalid', 'No backend has any weight'));
     this.#backend = backend;
-    if (backend.cluster === undefined) return this.#fail(new Fault(backend.fault, backend.why));
+    if (backend.cluster === undefined) return this.fail(new Fault(backend.fault, backend.why));
     this.#runRequestFilters('backend', 0);
   }
 
@@ -322,7 +276,7 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
   #attempt(how: 'any' | 'fresh'): void {
     const cluster = this.#backend!.cluster!;
     const endpoint = cluster.pick(this.#endpoint);
-    if (endpoint instanceof Fault) return this.#fail(endpoint);
+    if (endpoint instanceof Fault) return this.fail(endpoint);
     this.#endpoint = endpoint;
     this.#attempts++;
     this.times.attemptMs = this.#attempts === 1 ? this.times.filteredMs : this.#port.runtime.wheel.readMs();
@@ -347,7 +301,7 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     this.#grpc?.beforeAttempt(connectedMs);
     conn.sendHead(this.#upstreamRequest());
     this.#body.sendTo(conn);
-    this.#resumeBody();
+    this.resumeBody();
     conn.flush();
   }
 
@@ -370,7 +324,7 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     if (again === 'later') return this.#retryLater();
     if (again !== 'no') return this.#attempt(again);
     const exhausted = fault.code === 'upstream.closed' && this.#again.retries > 0;
-    this.#fail(exhausted ? new Fault('upstream.retries-exhausted', fault.detail) : fault);
+    this.fail(exhausted ? new Fault('upstream.retries-exhausted', fault.detail) : fault);
   }
 
   #circumstances(): Circumstances {
@@ -409,12 +363,13 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     this.#bytesIn += received.length;
     const bytes = this.#grpc === undefined ? received : this.#grpc.requestBody(received);
     if (bytes instanceof Fault) return this.onRequestFault(bytes);
-    if (this.#requestPath?.isOpen !== true) this.#passRequestBody(bytes);
-    else if (!this.#requestPath.write(bytes)) this.#pauseBody();
+    const path = this.#walk?.openPath;
+    if (path === undefined) this.passRequestBody(bytes);
+    else if (!path.write(bytes)) this.#pauseBody();
   }
 
   /** @returns false when enough is waiting */
-  #passRequestBody(bytes: Buffer): boolean {
+  passRequestBody(bytes: Buffer): boolean {
     if (this.#mirrors !== undefined) for (const mirror of this.#mirrors) mirror.body(bytes);
     const conn = this.#conn;
     const body = this.#body;
@@ -432,11 +387,12 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
   onRequestEnd(trailers: Headers | undefined): void {
     const fault = this.#grpc?.requestEnd();
     if (fault !== undefined) return this.onRequestFault(fault);
-    if (this.#requestPath?.isOpen === true) this.#requestPath.end(trailers);
-    else this.#endRequestBody(trailers);
+    const path = this.#walk?.openPath;
+    if (path === undefined) this.endRequestBody(trailers);
+    else path.end(trailers);
   }
 
-  #endRequestBody(trailers: Headers | undefined): void {
+  endRequestBody(trailers: Headers | undefined): void {
     this.#body.end(trailers);
     this.#conn?.sendEnd(trailers);
     if (this.#mirrors !== undefined) for (const mirror of this.#mirrors) mirror.end(trailers);
@@ -448,13 +404,13 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
   }
 
   onUpstreamWritable(): void {
-    this.#resumeBody();
+    this.resumeBody();
   }
 
   onRequestFault(fault: Fault): void {
     this.#dropAttempt();
     if (this.#stage === 'answering') this.#breakOff(fault);
-    else this.#fail(fault);
+    else this.fail(fault);
   }
 
   onClientGone(): void {
@@ -469,10 +425,10 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     this.#stream.pauseBody();
   }
 
-  #resumeBody(): void {
+  resumeBody(): void {
     if (!this.#body.paused) return;
     this.#body.paused = false;
-    this.#requestPath?.resume();
+    this.#walk?.openPath?.resume();
     if (!this.#body.paused) this.#stream.resumeBody();
   }
 
@@ -653,7 +609,7 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
     return this.#grpc?.faultAnswer(fault, requestId) ?? problemAnswer(fault, facts);
   }
 
-  #fail(fault: Fault): void {
+  fail(fault: Fault): void {
     if (this.#stage === 'done') return;
     this.#fault = fault;
     this.#letPathsGo();
@@ -663,14 +619,14 @@ export class Exchange implements FilterExchange, ServerStreamEvents, ClientStrea
   }
 
   #letPathsGo(): void {
-    this.#requestPath?.abort();
+    this.#walk?.abort();
     this.#answerPath?.abort();
     this.#answerPath = undefined;
   }
 
   /** The answer has begun and cannot be completed: the client must be able to tell. */
   #breakOff(fault: Fault): void {
-    if (this.#answerPath?.headSent === false) return this.#fail(fault);
+    if (this.#answerPath?.headSent === false) return this.fail(fault);
     this.#fault = fault;
     if (this.#grpc?.endBy(fault) !== true) this.#stream.cut();
     this.#finish();
