@@ -78,6 +78,15 @@ export interface BodyBound {
   readonly beyond: 'refuse' | 'pass';
 }
 
+/** For requests also `part`: the hook is called with the first `bytesMax` bytes, and may not change the body. */
+export interface RequestBound {
+  readonly bytesMax: number;
+  readonly beyond: BodyBound['beyond'] | 'part';
+}
+
+/** Whether a hook sees all of a body. */
+export type BodyExtent = 'whole' | 'part';
+
 /**
  * A filter bound to one rule. Hooks that are absent cost nothing: the chain is
  * built without them. A hook may return a promise where its type says so, and
@@ -87,8 +96,8 @@ export interface Filter {
   /** The head of the request is complete; its body is still on its way. May change the request. */
   onRequest?(x: Exchange, match: RouteMatch): Verdict | BodyWish | Promise<Verdict | BodyWish>;
   /** The body that `onRequest` asked for. Its length and framing follow what is returned. */
-  onRequestBody?(x: Exchange, body: Buffer): BodyVerdict | Promise<BodyVerdict>;
-  readonly requestBound?: BodyBound;
+  onRequestBody?(x: Exchange, body: Buffer, extent: BodyExtent): BodyVerdict | Promise<BodyVerdict>;
+  readonly requestBound?: RequestBound;
   /**
    * The head of the answer is here, from upstream or made by us. May change it. Not called for 1xx.
    * A `Fault` or `Reply` is sent instead of the answer, whose body is dropped; the filters that are still to come see it.

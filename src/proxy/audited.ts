@@ -3,10 +3,12 @@ import { Fault } from '../base/fault.ts';
 import type { Env } from '../filter/env.ts';
 import {
   type BodyBound,
+  type BodyExtent,
   type BodyVerdict,
   type BodyWish,
   type Exchange,
   type Filter,
+  type RequestBound,
   type RouteMatch,
   type Verdict,
   WHOLE_BODY,
@@ -17,9 +19,9 @@ import type { ResponseHead } from '../http/message.ts';
 type Passed = typeof WHOLE_BODY | undefined;
 
 export class Audited implements Filter {
-  readonly requestBound?: BodyBound;
+  readonly requestBound?: RequestBound;
   readonly responseBound?: BodyBound;
-  readonly onRequestBody?: (x: Exchange, body: Buffer) => BodyVerdict | Promise<BodyVerdict>;
+  readonly onRequestBody?: (x: Exchange, body: Buffer, extent: BodyExtent) => BodyVerdict | Promise<BodyVerdict>;
   readonly onResponse?: (x: Exchange, head: ResponseHead) => Passed;
   readonly onResponseBody?: (x: Exchange, head: ResponseHead, body: Buffer) => BodyVerdict | Promise<BodyVerdict>;
   readonly onEnd?: (x: Exchange) => void;
@@ -32,7 +34,10 @@ export class Audited implements Filter {
     this.#env = env;
     const { requestBound, responseBound } = filter;
     // What would be too long to be looked at is not looked at: nothing may be refused here.
-    if (requestBound !== undefined) this.requestBound = { ...requestBound, beyond: 'pass' };
+    if (requestBound !== undefined) {
+      const beyond = requestBound.beyond === 'part' ? 'part' : 'pass';
+      this.requestBound = { ...requestBound, beyond };
+    }
     if (responseBound !== undefined) this.responseBound = { ...responseBound, beyond: 'pass' };
     if (filter.onRequest !== undefined) {
       this.onRequest = (x, match) => {
@@ -41,8 +46,8 @@ export class Audited implements Filter {
       };
     }
     if (filter.onRequestBody !== undefined) {
-      this.onRequestBody = (x, body) => {
-        const said = filter.onRequestBody!(x, body);
+      this.onRequestBody = (x, body, extent) => {
+        const said = filter.onRequestBody!(x, body, extent);
         return said instanceof Promise ? said.then((late) => this.#passBody(x, late)) : this.#passBody(x, said);
       };
     }

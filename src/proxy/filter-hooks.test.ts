@@ -153,6 +153,37 @@ const ROWS: [rule: string, filters: Record<string, Filter>, body: string, want: 
     '200 3 abc',
   ],
   [
+    'its beginning is enough: all of it passes, whatever is said of the part',
+    {
+      a: wholeRequest(
+        (x, body, extent) => {
+          x.request.headers.add('x-seen', `${body.toString()} ${extent}`);
+          return later(undefined);
+        },
+        { requestBound: { bytesMax: 2, beyond: 'part' } },
+      ),
+      b: wholeRequest((x, body) => Buffer.from(`${x.request.headers.get('x-seen')}, ${body.toString()}`)),
+    },
+    'abc',
+    '200 12 ab part, abc',
+  ],
+  [
+    'its beginning is all of it',
+    {
+      a: wholeRequest((_, body, extent) => Buffer.from(`${body.toString()} ${extent}`), {
+        requestBound: { bytesMax: 3, beyond: 'part' },
+      }),
+    },
+    'abc',
+    '200 9 abc whole',
+  ],
+  [
+    'its beginning is refused',
+    { a: wholeRequest(() => later(REFUSED), { requestBound: { bytesMax: 2, beyond: 'part' } }) },
+    'abc',
+    '422 test.refused',
+  ],
+  [
     'two filters want it',
     {
       a: wholeRequest((_, body) => upper(body)),

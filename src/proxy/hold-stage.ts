@@ -1,5 +1,5 @@
 /** Holds a body back until it is whole and somebody has decided what becomes of it. */
-import type { BodyBound, BodyOut, BodyStage } from '../filter/filter.ts';
+import type { BodyBound, BodyOut, BodyStage, RequestBound } from '../filter/filter.ts';
 import { owned } from '../net/read-buffer.ts';
 
 export interface HoldEvents {
@@ -7,10 +7,12 @@ export interface HoldEvents {
   onWhole(body: Buffer): void;
   /** There is more than may be held. `release` is to follow where that is passed on. */
   onTooLong(beyond: BodyBound['beyond']): void;
+  /** There is more, and its beginning is enough. `release` is to follow. */
+  onPart?(first: Buffer): void;
 }
 
 export class HoldStage implements BodyStage {
-  readonly #bound: BodyBound;
+  readonly #bound: RequestBound;
   readonly #events: HoldEvents;
   #out: BodyOut | undefined;
   #pieces: Buffer[] = [];
@@ -18,7 +20,7 @@ export class HoldStage implements BodyStage {
   #state: 'holding' | 'decided' | 'passing' | 'over' = 'holding';
   #ended = false;
 
-  constructor(bound: BodyBound, events: HoldEvents) {
+  constructor(bound: RequestBound, events: HoldEvents) {
     this.#bound = bound;
     this.#events = events;
   }
@@ -34,7 +36,9 @@ export class HoldStage implements BodyStage {
     this.#bytes += bytes.length;
     if (this.#state === 'holding' && this.#bytes > this.#bound.bytesMax) {
       this.#state = 'decided';
-      this.#events.onTooLong(this.#bound.beyond);
+      const { beyond, bytesMax } = this.#bound;
+      if (beyond === 'part') this.#events.onPart!(Buffer.concat(this.#pieces, bytesMax));
+      else this.#events.onTooLong(beyond);
     }
     // What was too long waits for its release without growing.
     return this.#flows();

@@ -5,7 +5,7 @@
  * Nothing moves before the chain has come to a hold or to its end, so that each
  * stage stands in its place before the first byte passes.
  */
-import type { BodyBound, BodyStage } from '../filter/filter.ts';
+import type { BodyStage, RequestBound } from '../filter/filter.ts';
 import type { Headers } from '../http/headers.ts';
 import { BodyPipe, type PipeEnd } from './body-pipe.ts';
 import { type HoldEvents, HoldStage } from './hold-stage.ts';
@@ -37,7 +37,7 @@ export class RequestPath {
     this.#pipe.attach(stage);
   }
 
-  hold(bound: BodyBound, events: HoldEvents): void {
+  hold(bound: RequestBound, events: HoldEvents): void {
     const before = this.#held;
     const stage = new HoldStage(bound, events);
     this.#held = { stage, body: undefined };

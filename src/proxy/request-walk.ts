@@ -1,11 +1,12 @@
 /** What becomes of what a filter says of a request: waiting for it, its verdict, its wish for the body. */
 import { Fault } from '../base/fault.ts';
 import {
-  type BodyBound,
+  type BodyExtent,
   type BodyVerdict,
   type BodyWish,
   type Exchange,
   type Reply,
+  type RequestBound,
   type Verdict,
   WHOLE_BODY,
 } from '../filter/filter.ts';
@@ -31,9 +32,14 @@ export interface WalkOwner extends Exchange {
 }
 
 /** A filter that says nothing of a bound may hold this much. */
-const BOUND: BodyBound = { bytesMax: 1024 * 1024, beyond: 'refuse' };
+const BOUND: RequestBound = { bytesMax: 1024 * 1024, beyond: 'refuse' };
 
 type Said = Verdict | BodyWish | Buffer;
+
+interface Held {
+  readonly body: Buffer;
+  readonly extent: BodyExtent;
+}
 
 export class RequestWalk {
   readonly #x: WalkOwner;
@@ -82,7 +88,8 @@ export class RequestWalk {
   #hold(link: Link, goOn: () => void): void {
     const bound = link.filter.requestBound ?? BOUND;
     this.#pathOfBody().hold(bound, {
-      onWhole: (body) => this.#decide(link, body, goOn),
+      onWhole: (body) => this.#decide(link, { body, extent: 'whole' }, goOn),
+      onPart: (body) => this.#decide(link, { body, extent: 'part' }, goOn),
       onTooLong: (beyond) => {
         if (beyond === 'pass') return goOn();
         const detail = `The body is longer than the ${bound.bytesMax} bytes that filter "${link.name}" may hold`;
@@ -92,16 +99,18 @@ export class RequestWalk {
     this.#x.askForBody();
   }
 
-  #decide(link: Link, body: Buffer, goOn: () => void): void {
+  #decide(link: Link, { body, extent }: Held, goOn: () => void): void {
     let said: BodyVerdict | Promise<BodyVerdict>;
     try {
-      said = link.filter.onRequestBody!(this.#x, body);
+      said = link.filter.onRequestBody!(this.#x, body, extent);
     } catch (error) {
       return this.#x.fail(filterFailed(link.name, error));
     }
     this.take(said, link, (changed) => {
-      this.#x.request.bodyLength = (changed ?? body).length;
-      this.#path!.decide(changed);
+      if (extent === 'whole') {
+        this.#x.request.bodyLength = (changed ?? body).length;
+        this.#path!.decide(changed);
+      }
       goOn();
     });
   }
