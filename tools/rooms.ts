@@ -16,7 +16,8 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   observe: ['base', 'net', 'http'],
   store: ['base'],
   filter: ['base', 'schema', 'http'],
-  filters: ['base', 'schema', 'http', 'filter'],
+  expr: ['base', 'schema', 'http', 'filter'],
+  filters: ['base', 'schema', 'http', 'filter', 'expr'],
   proxy: ['base', 'net', 'http', 'ir', 'observe', 'filter'],
   resource: ['base', 'schema', 'filters/list.ts', 'filters/*/config.ts'],
   compile: ['base', 'schema', 'ir', 'resource', 'filter', 'filters/list.ts', 'filters/*/config.ts'],
@@ -48,6 +49,7 @@ export const PACKAGES: Readonly<Record<string, string>> = {
   '@electric-sql/pglite': 'store',
   pg: 'store',
   'acme-client': 'acme',
+  '@marcbachmann/cel-js': 'expr',
 };
 
 export interface Breach {

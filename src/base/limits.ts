@@ -148,3 +148,18 @@ export const MANIFEST_FILE_BYTES_MAX = 64 * 1024 * 1024;
 
 /** Memory that all workers share for exact counts of filters. Pages that are not used cost nothing. */
 export const FILTER_CELLS_BYTES = 8 * 1024 * 1024;
+
+/** Characters of an expression (`when`, `key`): beyond, it is a program and belongs into a filter of its own. */
+export const EXPRESSION_CHARS_MAX = 4_096;
+
+/** Operators and calls inside one another in an expression: each is a call on the stack. */
+export const EXPRESSION_DEPTH_MAX = 64;
+
+/** Steps of the loops of one evaluation, about 10 ns each; a client chooses how long its lists are. Beyond: no value. */
+export const EXPRESSION_STEPS_MAX = 20_000;
+
+/** Characters of a text that an expression makes. Beyond: no value. */
+export const EXPRESSION_TEXT_CHARS_MAX = 262_144;
+
+/** Elements of a list that an expression makes. Beyond: no value. */
+export const EXPRESSION_LIST_MAX = 10_000;

@@ -13,10 +13,8 @@
  * @param name  decoded; names are case-sensitive
  */
 export function queryValue(query: string, name: string): string | undefined {
-  const end = query.length;
-  for (let start = 1; start < end;) {
-    let stop = query.indexOf('&', start);
-    if (stop < 0) stop = end;
+  for (let start = 1; start < query.length;) {
+    const stop = stopOf(query, start);
     const after = nameEnd(query, start, stop);
     if (isNamed(query, { start, after, name })) {
       return after === stop ? '' : decoded(query.slice(after + 1, stop));
@@ -24,6 +22,36 @@ export function queryValue(query: string, name: string): string | undefined {
     start = stop + 1;
   }
   return undefined;
+}
+
+/** Values of all parameters of this name, decoded, in order. By the rules of {@link queryValue}. */
+export function queryValues(query: string, name: string): string[] {
+  const values: string[] = [];
+  for (let start = 1; start < query.length;) {
+    const stop = stopOf(query, start);
+    const after = nameEnd(query, start, stop);
+    if (isNamed(query, { start, after, name }))
+      values.push(after === stop ? '' : decoded(query.slice(after + 1, stop)));
+    start = stop + 1;
+  }
+  return values;
+}
+
+/** Names of all parameters, decoded, each once. */
+export function queryNames(query: string): string[] {
+  const names = new Set<string>();
+  for (let start = 1; start < query.length;) {
+    const stop = stopOf(query, start);
+    if (stop > start) names.add(decoded(query.slice(start, nameEnd(query, start, stop))));
+    start = stop + 1;
+  }
+  return [...names];
+}
+
+/** Offset of the `&` behind a parameter, or of the end of the query. */
+function stopOf(query: string, start: number): number {
+  const at = query.indexOf('&', start);
+  return at < 0 ? query.length : at;
 }
 
 /** Offset of the first `=` of a parameter, or of its end. */

@@ -1,0 +1,40 @@
+/** Where the variables of expressions come from. Nothing is read, or made, that an expression does not name. */
+import type { Exchange } from '../filter/filter.ts';
+import { HeaderView, QueryView, type Value } from './values.ts';
+import type { FieldName } from './vocabulary.ts';
+
+export const FACTS: Readonly<Record<FieldName | 'rule', (x: Exchange) => Value>> = {
+  'request.id': (x) => x.requestId,
+  'request.method': (x) => x.request.method,
+  'request.scheme': (x) => x.request.scheme,
+  'request.host': (x) => x.request.host,
+  'request.path': (x) => x.request.path,
+  'request.query': (x) => new QueryView(x.request.query),
+  'request.headers': (x) => new HeaderView(x.request.headers),
+  'source.address': (x) => x.clientIp,
+  'source.peer': (x) => x.client.peerIp,
+  'client.spiffe': (x) => spiffeOf(x.client.clientCertificate),
+  'client.subject': (x) => x.client.clientCertificate?.subject,
+  'client.commonName': (x) => x.client.clientCertificate?.commonName,
+  'client.dns': (x) => x.client.clientCertificate?.dns,
+  'client.uri': (x) => x.client.clientCertificate?.uri,
+  'client.fingerprint': (x) => x.client.clientCertificate?.fingerprint,
+  'client.serverName': (x) => (x.client.serverName === '' ? undefined : x.client.serverName),
+  'identity.subject': (x) => x.identity?.subject,
+  'identity.issuer': (x) => x.identity?.issuer,
+  'identity.methods': (x) => x.identity?.methods,
+  'identity.scopes': (x) => x.identity?.scopes,
+  'identity.claims': (x) => x.identity?.claims,
+  'identity.workload': (x) => x.identity?.workload,
+  'consumer.name': (x) => x.identity?.consumer?.name,
+  'consumer.groups': (x) => x.identity?.consumer?.groups,
+  'consumer.labels': (x) => x.identity?.consumer?.labels,
+  rule: (x) => x.rule.name,
+};
+
+/** A certificate is an SVID when it has exactly one URI (SPIFFE X.509-SVID section 2). */
+function spiffeOf(certificate: Exchange['client']['clientCertificate']): string | undefined {
+  if (certificate === undefined || certificate.uri.length !== 1) return undefined;
+  const uri = certificate.uri[0]!;
+  return uri.startsWith('spiffe://') ? uri : undefined;
+}

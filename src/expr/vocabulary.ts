@@ -1,0 +1,69 @@
+/**
+ * What an expression may name: variables with their types, functions with
+ * theirs. The parser and the type checker of the library read it; what an
+ * expression comes to is ours (compile.ts).
+ */
+import { Environment } from '@marcbachmann/cel-js';
+import { EXPRESSION_CHARS_MAX, EXPRESSION_DEPTH_MAX } from '../base/limits.ts';
+
+/** Fields of the variables, as the type checker knows them. `facts.ts` says where each comes from. */
+export const FIELDS = {
+  request: {
+    id: 'string',
+    method: 'string',
+    scheme: 'string',
+    host: 'string',
+    path: 'string',
+    query: 'map<string, string>',
+    headers: 'map<string, string>',
+  },
+  source: { address: 'string', peer: 'string' },
+  client: {
+    spiffe: 'string',
+    subject: 'string',
+    commonName: 'string',
+    dns: 'list<string>',
+    uri: 'list<string>',
+    fingerprint: 'string',
+    serverName: 'string',
+  },
+  identity: {
+    subject: 'string',
+    issuer: 'string',
+    methods: 'list<string>',
+    scopes: 'list<string>',
+    claims: 'map<string, dyn>',
+    workload: 'string',
+  },
+  consumer: { name: 'string', groups: 'list<string>', labels: 'map<string, string>' },
+} as const;
+
+export type FieldName = {
+  [V in keyof typeof FIELDS]: `${V}.${keyof (typeof FIELDS)[V] & string}`;
+}[keyof typeof FIELDS];
+
+const IN_CIDR = [
+  'string.inCidr(string): bool',
+  'string.inCidr(list<string>): bool',
+  'inCidr(string, string): bool',
+  'inCidr(string, list<string>): bool',
+];
+
+function makeEnvironment(): Environment {
+  const environment = new Environment({
+    unlistedVariablesAreDyn: false,
+    enableOptionalTypes: true,
+    limits: { maxDepth: EXPRESSION_DEPTH_MAX, maxAstNodes: EXPRESSION_CHARS_MAX },
+  });
+  for (const [variable, fields] of Object.entries(FIELDS)) {
+    const type = `${variable[0]!.toUpperCase()}${variable.slice(1)}`;
+    environment.registerType(type, { fields });
+    environment.registerVariable(variable, type);
+  }
+  environment.registerVariable('rule', 'string');
+  // The library only checks: it never evaluates.
+  for (const signature of IN_CIDR) environment.registerFunction(signature, () => false);
+  return environment;
+}
+
+export const ENVIRONMENT: Environment = makeEnvironment();
