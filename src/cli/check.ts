@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { Problem } from '../base/problem.ts';
+import { heldBodies } from '../compile/policy-view.ts';
 import { defineCommand, type Io, type Options, UsageError } from './command.ts';
 import { type Configuration, readConfiguration } from './configuration.ts';
 import { excerptOf } from './excerpt.ts';
@@ -18,8 +19,8 @@ export const check = defineCommand({
   details: 'Several paths are read as one configuration. Nothing is run, no port is bound.',
   json:
     '`{ accepted, problems: [{ level, code, resource?, at?: { file, line, column }, field?, message, related? }], ' +
-    'counts: { resources, ports, listeners, routes, rules, clusters }, buffering: [rule] }`: `buffering` names the rules ' +
-    'whose bodies are not streamed.',
+    'counts: { resources, ports, listeners, routes, rules, clusters }, buffering: [{ rule, filter, owner, request, response }] }`: ' +
+    '`buffering` names the rules whose bodies are not streamed, and the filters that hold them.',
   options: OPTIONS,
 
   async run({ values: { strict = false, json = false }, positionals: paths }, io) {
@@ -29,10 +30,11 @@ export const check = defineCommand({
     const nothing = configuration.resources.length === 0;
     const accepted = !nothing && !problems.some(({ level }) => strict || level === 'error');
     if (json)
-      io.out(JSON.stringify({ accepted, problems, counts: countsOf(configuration), buffering: bufferingRules() }));
+      io.out(JSON.stringify({ accepted, problems, counts: countsOf(configuration), buffering: heldIn(configuration) }));
     else {
       await printProblems(problems, io);
-      io.out(summaryText({ problems, accepted, nothing, counts: countsOf(configuration) }, io));
+      const counts = countsOf(configuration);
+      io.out(summaryText({ problems, accepted, nothing, counts, held: heldIn(configuration) }, io));
     }
     return accepted ? 0 : 1;
   },
@@ -91,9 +93,41 @@ function countsOf({ resources, compiled: { bundle } }: Configuration): Counts {
   };
 }
 
-/** Rules with a filter that needs a whole body. No filter does yet: bodies always stream. */
-function bufferingRules(): string[] {
-  return [];
+/** A filter that holds bodies back whole. */
+interface Held {
+  readonly rule: string;
+  readonly filter: string;
+  readonly owner: string;
+  readonly request: boolean;
+  readonly response: boolean;
+}
+
+function heldIn({ compiled: { bundle } }: Configuration): Held[] {
+  return Object.values(bundle.plan.routes).flatMap(({ rules }) =>
+    rules.flatMap(({ name, filters, backends }) =>
+      [...filters, ...backends.flatMap((backend) => backend.filters)].flatMap(({ filter, config, owner }) => {
+        const { request, response } = heldBodies(filter, config);
+        return request || response ? [{ rule: name, filter, owner, request, response }] : [];
+      }),
+    ),
+  );
+}
+
+/** Rules that are named one by one; of more, the number is said. */
+const HELD_SHOWN_MAX = 10;
+
+function streamingText(held: readonly Held[]): string[] {
+  if (held.length === 0) return ['Streaming: every rule streams its bodies'];
+  const lines = held.slice(0, HELD_SHOWN_MAX).map(({ rule, filter, owner, request, response }) => {
+    const bodies = [...(request ? ['requests'] : []), ...(response ? ['answers'] : [])].join(' and ');
+    return `  ${rule}: bodies of ${bodies} are held whole, because filter "${filter}" of ${owner} reads them`;
+  });
+  const more = held.length - lines.length;
+  return [
+    'Streaming: every rule streams its bodies, but for',
+    ...lines,
+    ...(more > 0 ? [`  and ${more} more: --json lists all`] : []),
+  ];
 }
 
 interface Summary {
@@ -101,9 +135,10 @@ interface Summary {
   readonly accepted: boolean;
   readonly nothing: boolean;
   readonly counts: Counts;
+  readonly held: readonly Held[];
 }
 
-function summaryText({ problems, accepted, nothing, counts }: Summary, io: Io): string {
+function summaryText({ problems, accepted, nothing, counts, held }: Summary, io: Io): string {
   const errors = problems.filter(({ level }) => level === 'error').length;
   const warnings = problems.length - errors;
   const found = [
@@ -121,10 +156,7 @@ function summaryText({ problems, accepted, nothing, counts }: Summary, io: Io): 
     count(clusters, 'cluster'),
   ];
   const verdict = paint(io, 'green', `Accepted: ${sizes.join(', ')}`);
-  return [
-    `${verdict}${found.length === 0 ? '' : ` (${found.join(', ')})`}`,
-    'Streaming: every rule streams its bodies',
-  ].join('\n');
+  return [`${verdict}${found.length === 0 ? '' : ` (${found.join(', ')})`}`, ...streamingText(held)].join('\n');
 }
 
 function count(number: number, thing: string): string {

@@ -40,6 +40,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./explain.ts')).explain,
   },
   {
+    name: 'filters',
+    summary: 'List every filter in the order in which requests meet them',
+    load: async () => (await import('./filters.ts')).filters,
+  },
+  {
     name: 'status',
     summary: 'Show how a running Fourways is',
     load: async () => (await import('./status.ts')).status,

@@ -1,6 +1,7 @@
 /** A decision as a person reads it: a tree, in the order in which the request meets things. */
 import { grpcCodeName } from '../base/grpc-codes.ts';
 import { portKey } from '../ir/key.ts';
+import { explainFilter } from '../compile/policy-view.ts';
 import type { PlanFilter, PlanRetry } from '../ir/plan.ts';
 import type { BackendVerdict, CandidateVerdict, Decision, ListenerVerdict, RuleVerdict } from './decision.ts';
 import { paint, type Palette } from './paint.ts';
@@ -115,10 +116,16 @@ function retriedOn({ codes: statuses, grpcCodes = [] }: PlanRetry): string {
 }
 
 function filterLines(filters: readonly PlanFilter[], cwd: string): string[] {
-  return filters.map(
-    ({ filter, config, owner, at }) =>
-      `  filter  ${filter} ${JSON.stringify(config)} of ${owner} (${placeText(at, cwd)})`,
-  );
+  return filters.flatMap(({ filter, config, owner, at, audit, alternative }) => {
+    const words = explainFilter(filter, config);
+    const said = words.length === 0 ? ` ${JSON.stringify(config)}` : '';
+    const how = [...(audit === true ? ['audit only'] : []), ...(alternative === undefined ? [] : ['one of several'])];
+    const mode = how.length === 0 ? '' : `, ${how.join(', ')}`;
+    return [
+      `  filter  ${filter}${said} of ${owner}${mode} (${placeText(at, cwd)})`,
+      ...words.map((word) => `            ${word}`),
+    ];
+  });
 }
 
 function backendLines(backend: BackendVerdict, { palette, cwd }: TextOptions): string[] {

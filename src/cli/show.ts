@@ -5,6 +5,7 @@ import { ADMIN_OPTION, readAdmin } from './admin.ts';
 import { type Arguments, CommandFailure, defineCommand, type Io, type Options, UsageError } from './command.ts';
 import { conditionRows } from './conditions.ts';
 import { readUsable } from './configuration.ts';
+import { showPolicies } from './show-policies.ts';
 import { placeText } from './plan-text.ts';
 import { formatTable } from './table.ts';
 
@@ -17,24 +18,34 @@ const OPTIONS = {
     type: 'boolean',
     description: 'Print the resources as manifests, with everything that the short form, TypeScript and defaults add',
   },
+  policies: {
+    type: 'string',
+    value: 'ROUTE',
+    description:
+      'Print what the policies on a route come to, and what is overridden by what: HTTPRoute/shop/web, shop/web or web',
+  },
 } as const satisfies Options;
 
 export const show = defineCommand({
   name: 'show',
   summary: 'Show what a configuration is made of, or what is served',
-  usage: 'fourways show [resources|plan|status] PATH [--expanded] | fourways show plan|status --admin HOST:PORT',
+  usage:
+    'fourways show [resources|plan|status] PATH [--expanded] | fourways show PATH --policies ROUTE | fourways show plan|status --admin HOST:PORT',
   details: [
     'resources  every object, and where it is written; --expanded prints them as manifests. Values of secrets are hidden',
     'plan       what the compiler makes of them: JSON, without secrets',
     'status     conditions of every object; for a path, as far as they can be known without running it',
   ].join('\n'),
-  json: 'resources and status: a Kubernetes `List` of the objects; plan: the plan.',
+  json:
+    'resources and status: a Kubernetes `List` of the objects; plan: the plan; with --policies `{ route, rules: [{ rule, ' +
+    'listener, filters, settings }] }`, each entry `{ name, value, owner, target, at, mode, overriddenBy?, broken? }`.',
   options: OPTIONS,
   words: WHATS,
 
   async run(args, io) {
     const { what, path } = readShow(args);
-    const { admin } = args.values;
+    const { admin, policies } = args.values;
+    if (policies !== undefined) return showPolicies({ path, route: policies, json: args.values.json === true }, io);
     const shown = path === undefined ? await fromAdmin(what, admin!, io) : await fromPath(what, path, io);
     if (args.values.json === true) io.out(JSON.stringify(shown.json));
     else io.out(args.values.expanded === true ? shown.expanded : shown.text);

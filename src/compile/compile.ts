@@ -23,6 +23,7 @@ import { GatewayPass } from './gateway-pass.ts';
 import { type IssuerView, readIssuer } from './issuer.ts';
 import { diffLists, type ListDelta, Memo } from './memo.ts';
 import { type Level, levelOf } from './policies.ts';
+import { policiesOf, type RulePolicies } from './policy-view.ts';
 import { problemsOf } from './problems.ts';
 import { Rivals } from './rivals.ts';
 import { lowerRoute, type RouteResult } from './route.ts';
@@ -33,7 +34,7 @@ import type { RuntimeState, StatusItem } from './status-item.ts';
 import { statusItems } from './status.ts';
 import { lowerStream, type StreamResult } from './stream-route.ts';
 import { Suggestions } from './suggestion.ts';
-import { type CompileTables, type Inventory, takeInventory } from './tables.ts';
+import { type CompileTables, type Inventory, takeInventory, lookIn } from './tables.ts';
 import { type PolicyTargets, readTargets } from './targets.ts';
 
 export interface CompilerOptions {
@@ -57,6 +58,8 @@ export interface Compiled {
    * are asked for: they cost a parse of each document, and they move without the plan being another one.
    */
   withPlaces(plan: Plan): Plan;
+  /** What the policies on a route come to, rule by rule, with what was overridden. @param key  `HTTPRoute/shop/web` */
+  policiesOf(key: string): RulePolicies[] | undefined;
   /** Certificates that are wanted from ACME, issued or not. */
   readonly wishes: readonly CertificateWish[];
   /** When problems and statuses change although nothing is edited: a certificate begins, ends, or is about to. */
@@ -156,6 +159,10 @@ export class Compiler {
       nextChangeMs: nextChangeMs(found, this.#options.wallMs()),
       certificates: () => servedCertificates(found, this.#options.wallMs()),
       withPlaces: (plan) => ({ ...plan, routes: placedRoutes(found) }),
+      policiesOf: (key) => {
+        const result = routes.find(({ route }) => keyOf(route) === key);
+        return result === undefined ? undefined : policiesOf(result, lookIn(inventory.tables));
+      },
       statusOf: (runtime) =>
         statusItems(found, { runtime, version, memory, controllerName, nowMs: this.#options.wallMs() }),
     };

@@ -44,6 +44,7 @@ function compiled(bundle: PlanBundle, problems: readonly Problem[] = []): Compil
     wishes: [],
     nextChangeMs: undefined,
     certificates: () => [],
+    policiesOf: () => undefined,
     withPlaces: (plan) => plan,
     statusOf: () => [],
   };
