@@ -15,11 +15,8 @@ const NAP_MS = 1;
 /** After this long with one and the same holder the lock is taken over. */
 export const STEAL_MS = 20;
 
-/** Bits of a ticket that count acquisitions, so that a waiter sees that the holder has moved. The rest is the worker. */
+/** Bits of a ticket that count acquisitions, so that a waiter sees that the holder has moved. The rest is the worker: up to 2,046. */
 const TURN_BITS = 20;
-
-/** Largest number of a worker that a ticket holds. */
-export const WORKER_MAX: number = 2 ** (31 - TURN_BITS) - 2;
 
 export class CellLocks {
   /** Locks that were taken over. */

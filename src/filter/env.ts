@@ -3,7 +3,7 @@ import type { Fault } from '../base/fault.ts';
 import type { Headers } from '../http/headers.ts';
 
 export interface Env {
-  /** Monotonic milliseconds of this turn. Tests pass a clock they move by hand. */
+  /** Monotonic milliseconds of this turn, the same in all workers of the process. Tests pass a clock they move by hand. */
   nowMs(): number;
   /** Milliseconds since the epoch. For what carries dates: tokens, cookies, Date. */
   wallMs(): number;
@@ -35,11 +35,18 @@ export interface Env {
   fetch(url: string, init?: RequestInit): Promise<Response>;
   /** Shared by all workers of the process: exact counts (filter/cells.ts). */
   readonly cells: SharedArrayBuffer;
+  /** Which worker of the process this is, from 1, and of how many: for what each of them counts or takes for itself. */
+  readonly worker: WorkerPlace;
   /** Shared by all proxies; undefined where no Redis was named (`--redis`, REDIS_URL). */
   readonly redis: Redis | undefined;
   /** Whose filter it is: `Policy shop/limits`, and the rule. Names what several workers and proxies share. */
   readonly owner: string;
   readonly rule: string;
+}
+
+export interface WorkerPlace {
+  readonly number: number;
+  readonly of: number;
 }
 
 /** What the compiler makes of `{ name, key }` with `refersTo: 'secret'`. */

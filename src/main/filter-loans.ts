@@ -6,11 +6,14 @@ import type { FilterLoans } from '../proxy/filter-env.ts';
 /** How often a file is looked at. Looking works on every file system; telling does not. */
 const LOOK_MS = 2_000;
 
-export function filterLoans({ cells, redis }: Pick<FilterLoans, 'cells' | 'redis'>): FilterLoans {
+/** Readings of both clocks, of which the closest pair counts: a thread may be held up between the two. */
+const CLOCK_READINGS = 16;
+
+export function filterLoans(loans: Pick<FilterLoans, 'cells' | 'worker' | 'redis'>): FilterLoans {
   return {
+    ...loans,
     fetch: (url, init) => fetch(url, init),
-    cells,
-    redis,
+    clockOffsetMs: clockOffsetMs(),
     randomBytes,
     readFile: (path) => readFileSync(path),
     watchFile(path, onChange) {
@@ -24,4 +27,22 @@ export function filterLoans({ cells, redis }: Pick<FilterLoans, 'cells' | 'redis
       return () => unwatchFile(path, listener);
     },
   };
+}
+
+/**
+ * `performance.now()` begins anew in every thread, at a time that is only known by the wall clock, which may be set
+ * meanwhile. `process.hrtime` is the monotonic clock of the system: one for all threads, never set, at the same pace.
+ */
+function clockOffsetMs(): number {
+  let offsetMs = 0;
+  let closestMs = Infinity;
+  for (let i = 0; i < CLOCK_READINGS; i++) {
+    const beforeMs = performance.now();
+    const commonMs = Number(process.hrtime.bigint()) / 1e6;
+    const afterMs = performance.now();
+    if (afterMs - beforeMs >= closestMs) continue;
+    closestMs = afterMs - beforeMs;
+    offsetMs = commonMs - (beforeMs + afterMs) / 2;
+  }
+  return offsetMs;
 }

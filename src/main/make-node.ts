@@ -51,7 +51,11 @@ export function makeNode(settings: WorkerSettings, { log, announce, writeLines }
     }),
     resolver: new Resolver({ clock: systemClock, random, log, onLookUp: (result) => lookUps[result].add(1) }),
     filters: FILTERS,
-    loans: filterLoans({ cells: settings.cells, redis: undefined }),
+    loans: filterLoans({
+      cells: settings.cells,
+      worker: { number: settings.worker, of: settings.workers },
+      redis: undefined,
+    }),
     bind: settings.bind,
     drainMs: settings.drainMs,
     reusePort: settings.reusePort,

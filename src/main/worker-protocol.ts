@@ -10,6 +10,8 @@ import type { SeriesEvent } from '../observe/metrics.ts';
 export interface WorkerSettings {
   /** Counts from 1. */
   readonly worker: number;
+  /** How many there are. */
+  readonly workers: number;
   /** Address for ports of the plan that name none. */
   readonly bind: string;
   /** How long ports that leave the plan may still serve what runs there. */

@@ -6,6 +6,7 @@ import type { Clock } from '../base/clock.ts';
 import { FILTER_CELLS_BYTES } from '../base/limits.ts';
 import type { Log, LogLevel } from '../base/log.ts';
 import type { Member } from '../control/member.ts';
+import { openCells } from '../filter/cells.ts';
 import { TICKET_KEY_BYTES } from '../net/ticket-keys.ts';
 import { LocalMember } from './local-member.ts';
 import type { Metering } from './metering.ts';
@@ -28,6 +29,9 @@ export interface WorkersOptions {
   /** Writes lines of the access log; rejects when they are lost. */
   readonly writeLines: (text: string) => Promise<void>;
 }
+
+/** The main thread among those that use the cells; workers count from 1. */
+const MAIN = 0;
 
 const HEAP_MEGABYTES_MIN = 256;
 const HEAP_MEGABYTES_MAX = 2_048;
@@ -66,16 +70,18 @@ export class Workers {
 
   /** @param worker  its number, from 1 */
   start(worker: number): Member {
-    const { bind, drainMs, logLevel, metering, log, writeLines } = this.#options;
+    const { count, bind, drainMs, logLevel, metering, log, writeLines } = this.#options;
     const { slab, onSeries, leave } = metering.desk();
     const shared = { ticketKeys: this.#ticketKeys, cells: this.#cells };
-    const settings = { worker, bind, drainMs, reusePort: true, slab, logLevel, ...shared };
+    const settings = { worker, workers: Math.max(1, count), bind, drainMs, reusePort: true, slab, logLevel, ...shared };
     const member =
       this.#makeLocal?.(settings, onSeries) ??
       new ThreadMember({ worker, url: WORKER_URL, thread: this.#thread(settings), log, onSeries, writeLines });
     this.#members.add(member);
     void member.gone.then(() => {
       leave();
+      // What it counted as being at work is not any more. Before anybody takes its number.
+      openCells(this.#cells, { worker: MAIN, randomBytes }).recover(worker);
       this.#members.delete(member);
     });
     return member;

@@ -2,7 +2,7 @@
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { TimerWheel } from '../base/timers.ts';
-import type { Env, Redis } from '../filter/env.ts';
+import type { Env, Redis, WorkerPlace } from '../filter/env.ts';
 import type { PlanFilter, PlanSecret } from '../ir/plan.ts';
 import type { TrafficMetrics } from '../observe/traffic-metrics.ts';
 import type { Cluster } from './cluster/cluster.ts';
@@ -13,6 +13,9 @@ import { askUpstream } from './upstream-question.ts';
 export interface FilterLoans {
   readonly fetch: Env['fetch'];
   readonly cells: SharedArrayBuffer;
+  readonly worker: WorkerPlace;
+  /** What is added to the clock of this thread so that all threads of the process read the same. */
+  readonly clockOffsetMs: number;
   readonly redis: Redis | undefined;
   /** Cryptographically strong. */
   randomBytes(count: number): Buffer;
@@ -40,7 +43,7 @@ export function filterEnv(rule: string, { filter, owner }: PlanFilter, around: F
   const warning = new SeldomWarn({ wheel, log });
   const counters = new Map<string, { add(count: number): void }>();
   return {
-    nowMs: () => wheel.nowMs,
+    nowMs: () => wheel.nowMs + loans.clockOffsetMs,
     wallMs: () => clock.wallMs(),
     randomBytes: (count) => loans.randomBytes(count),
     after: (delayMs, run) => clock.after(delayMs, run),
@@ -63,6 +66,7 @@ export function filterEnv(rule: string, { filter, owner }: PlanFilter, around: F
     },
     fetch: (url, init) => loans.fetch(url, init),
     cells: loans.cells,
+    worker: loans.worker,
     redis: loans.redis,
     owner,
     rule,

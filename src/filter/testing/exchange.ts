@@ -126,6 +126,7 @@ export function makeEnv(parts: Partial<Env> = {}): TestEnv {
     upstream: ({ cluster }) => absent(`upstream ${cluster}`),
     fetch: (url) => absent(`answer of ${url}`),
     cells: new SharedArrayBuffer(FILTER_CELLS_BYTES),
+    worker: { number: 1, of: 1 },
     redis: undefined,
     owner: 'Policy test/test',
     rule: 'HTTPRoute/test/test/0',

@@ -59,6 +59,8 @@ export function routeOf(...rules: readonly PlanRule[]): PlanRoute {
 const LOANS: FilterLoans = {
   fetch: (url, init) => globalThis.fetch(url, init),
   cells: new SharedArrayBuffer(FILTER_CELLS_BYTES),
+  worker: { number: 1, of: 1 },
+  clockOffsetMs: 0,
   redis: undefined,
   randomBytes,
   readFile: (path) => readFileSync(path),
