@@ -15,8 +15,7 @@ import type { AcmeChallenge, CertificateProgress, CertificateWish, Issued } from
 import type { ChallengeType } from '../compile/issuer.ts';
 import type { WorkerMetrics } from '../observe/metrics.ts';
 import { describeKey, type Origin, type Secret } from '../resource/resource.ts';
-import type { Store } from '../store/store.ts';
-import { StoreAway } from '../store/store.ts';
+import { type Store, StoreAway } from '../store/store.ts';
 import { type Holding, holdingOf, secretOf, termsOf } from './holding.ts';
 import type { Keepsake } from './keepsake.ts';
 import { type KeptProgress, Records } from './records.ts';

@@ -1,8 +1,7 @@
 /** The package export `fourways`: runs a gateway inside another program. */
-import { TICKET_KEYS_MS } from '../base/limits.ts';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
-import { DRAIN_MS } from '../base/limits.ts';
+import { DRAIN_MS, TICKET_KEYS_MS } from '../base/limits.ts';
 import { type Log, silentLog } from '../base/log.ts';
 import { up as start, type HostPort, type Running } from './up.ts';
 

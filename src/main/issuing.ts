@@ -2,6 +2,7 @@
  * Certificates that are ordered, put together: store, leader, ACME. None of it is
  * loaded before a listener asks for a certificate.
  */
+import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { CertificateProgress, Issued } from '../compile/acme.ts';
 import type { Compiled } from '../compile/compile.ts';
@@ -162,6 +163,5 @@ async function makeSeal({ key, keyFile }: StateSettings, dir: string | undefined
     return new Seal(readStateKey({ value: key, file: keyFile, dir: dir ?? '.' }));
   }
   // What is only in memory needs a key that is, too.
-  const { randomBytes } = await import('node:crypto');
   return new Seal(randomBytes(STATE_KEY_BYTES));
 }

@@ -5,12 +5,11 @@
  *     await using gateway = await startGateway({ path: 'fourways.yaml' });
  *     const answer = await gateway.request('/orders', { host: 'shop.test' });
  */
-import { TICKET_KEYS_MS } from '../base/limits.ts';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { DRAIN_MS } from '../base/limits.ts';
+import { DRAIN_MS, TICKET_KEYS_MS } from '../base/limits.ts';
 import { silentLog } from '../base/log.ts';
 import type { Outcome } from '../control/pipeline.ts';
 import { Relocation } from './relocate.ts';

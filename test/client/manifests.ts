@@ -1,5 +1,5 @@
 /** Gateway API objects for tests and benches, as small as they can be. */
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 export type Manifest = Readonly<Record<string, unknown>>;
@@ -120,8 +120,4 @@ export function writeManifests(dir: string, file: string, manifests: readonly Ma
   const beside = join(dir, `.${file}.new`);
   writeFileSync(beside, manifests.map((manifest) => JSON.stringify(manifest)).join('\n---\n'));
   renameSync(beside, join(dir, file));
-}
-
-export function removeManifests(dir: string, file: string): void {
-  rmSync(join(dir, file));
 }

@@ -1,7 +1,6 @@
 /** The report that is checked in, and what a run is held against. */
 import { type DataSet, PROFILES } from './cases.ts';
-import type { Excluded } from './excluded.ts';
-import { UNLISTED } from './excluded.ts';
+import { type Excluded, UNLISTED } from './excluded.ts';
 import type { Mode, Outcome } from './shards.ts';
 
 export interface SetResult {
