@@ -21,7 +21,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   proxy: ['base', 'net', 'http', 'ir', 'observe', 'filter'],
   resource: ['base', 'schema', 'filters/list.ts', 'filters/*/config.ts'],
   compile: ['base', 'schema', 'ir', 'resource', 'filter', 'filters/list.ts', 'filters/*/config.ts'],
-  source: ['base', 'schema', 'net', 'http', 'resource'],
+  source: ['base', 'schema', 'net', 'http', 'resource', 'store/replace-file.ts'],
   acme: ['base', 'observe', 'store', 'resource', 'compile'],
   control: ['base', 'ir', 'observe', 'resource', 'compile', 'source'],
   api: ['base', 'schema', 'http', 'ir', 'observe', 'resource', 'compile', 'control'],

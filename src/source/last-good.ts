@@ -4,13 +4,13 @@
  * so that a torn or altered file is refused. Mode 0600: secrets are inside.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as yieldToLoop } from 'node:timers/promises';
 import type { Position, Problem } from '../base/problem.ts';
 import { interpret } from '../resource/manifest.ts';
 import type { Origin, Resource } from '../resource/resource.ts';
 import { manifestOf } from '../resource/write.ts';
+import { replaceFile } from '../store/replace-file.ts';
 import type { Accepted } from './accept.ts';
 import { fileProblem, systemReason } from './file-problem.ts';
 import { readFileText } from './file-read.ts';
@@ -125,8 +125,7 @@ function parse(text: string): Body | string {
 const SLICE_LINES = 64;
 
 /**
- * Writes all of it anew: a temporary file, flushed to the disk, then renamed, so
- * that a crash leaves the old file or the new one.
+ * Writes all of it anew.
  *
  * @param owner  tells the temporary files of two processes apart
  * @returns in words why it could not be written
@@ -136,27 +135,23 @@ export async function writeLastGood(
   keepsakes: Iterable<Keepsake>,
 ): Promise<string | undefined> {
   const path = join(dir, FILE_NAME);
-  const draft = `${path}.${owner}`;
   try {
-    await mkdir(dir, { recursive: true, mode: 0o700 });
-    await rm(draft, { force: true });
-    await using file = await open(draft, 'wx', 0o600);
-    const hash = createHash('sha256');
-    const write = async (text: string): Promise<void> => {
-      hash.update(text);
-      await file.appendFile(text);
-    };
-    await write(`{"format":${FORMAT},"root":${JSON.stringify(root)},"resources":[`);
-    for await (const slice of slices(keepsakes)) await write(slice);
-    await file.appendFile(`\n],"sha256":"${hash.digest('hex')}"}\n`);
-    await file.sync();
-    await rename(draft, path);
-    await syncFolder(dir);
+    await replaceFile({ path, owner }, fileOf(root, keepsakes));
     return undefined;
   } catch (error) {
-    await rm(draft, { force: true }).catch(() => undefined);
     return `Cannot write "${path}": ${systemReason(error)}`;
   }
+}
+
+async function* fileOf(root: string, keepsakes: Iterable<Keepsake>): AsyncGenerator<string> {
+  const hash = createHash('sha256');
+  const counted = (text: string): string => {
+    hash.update(text);
+    return text;
+  };
+  yield counted(`{"format":${FORMAT},"root":${JSON.stringify(root)},"resources":[`);
+  for await (const slice of slices(keepsakes)) yield counted(slice);
+  yield `\n],"sha256":"${hash.digest('hex')}"}\n`;
 }
 
 async function* slices(keepsakes: Iterable<Keepsake>): AsyncGenerator<string> {
@@ -170,12 +165,6 @@ async function* slices(keepsakes: Iterable<Keepsake>): AsyncGenerator<string> {
     await yieldToLoop();
   }
   yield text;
-}
-
-/** A rename is on the disk when its folder is. */
-async function syncFolder(dir: string): Promise<void> {
-  await using folder = await open(dir, 'r');
-  await folder.sync();
 }
 
 function lineOf({ accepted: { key, resource, readMs, standing }, remembered }: Keepsake): Line {
