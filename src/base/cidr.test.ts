@@ -90,3 +90,29 @@ test('addresses and networks read as in node:net', () => {
     assert.equal(new CidrSet([`${network}/${bits}`]).has(ip), theirs.check(ip, 'ipv6'), `${ip} in ${network}/${bits}`);
   }
 });
+
+test('CidrSet: a large set holds what its networks hold, nested ones too', () => {
+  const random = seededRandom(5, 6, 7, 8);
+  for (const family of ['ipv4', 'ipv6'] as const) {
+    // Few first bits differ, so that networks lie inside one another and addresses are near their ends.
+    const address = (): string =>
+      family === 'ipv4'
+        ? `10.${random.bits32() % 4}.${random.bits32() % 256}.${random.bits32() % 256}`
+        : `2001:db8::${(random.bits32() % 8).toString(16)}:${(random.bits32() % 65_536).toString(16)}`;
+    const theirs = new BlockList();
+    const networks = Array.from({ length: 500 }, () => {
+      const [ip, bits] = [address(), (family === 'ipv4' ? 24 : 120) + (random.bits32() % 9)];
+      theirs.addSubnet(ip, bits, family);
+      return `${ip}/${bits}`;
+    });
+    const set = new CidrSet(networks);
+    assert.ok(set.size < 500, 'nothing was nested: the test looks at too little');
+    let held = 0;
+    for (let round = 0; round < 20_000; round++) {
+      const ip = address();
+      assert.equal(set.has(ip), theirs.check(ip, family), ip);
+      held += Number(set.has(ip));
+    }
+    assert.ok(held > 500 && held < 19_500, `${held} of 20000 held`);
+  }
+});
