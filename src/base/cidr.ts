@@ -66,8 +66,13 @@ export class CidrSet {
 
   /** Whether one of the networks holds this address; false for what is not an address. */
   has(ip: string): boolean {
+    return this.holds(ip) === true;
+  }
+
+  /** Whether one of the networks holds this address; undefined for what is not an address. */
+  holds(ip: string): boolean | undefined {
     const asked = this.#asked;
-    if (!readIp(ip, asked)) return false;
+    if (!readIp(ip, asked)) return undefined;
     return asked.count === 1 ? this.#hasNarrow(asked.of[0]!) : this.#hasWide(asked.of);
   }
 

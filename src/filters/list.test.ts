@@ -9,7 +9,14 @@ import { FILTERS } from './list.ts';
 test('filters: requests meet them in this order', () => {
   assert.deepEqual(
     FILTERS.map(({ name, phase }) => `${phase} ${name}`),
-    ['admit cors', 'transform rewrite', 'transform headers', 'answer redirect', 'answer directResponse'],
+    [
+      'admit ipAccess',
+      'admit cors',
+      'transform rewrite',
+      'transform headers',
+      'answer redirect',
+      'answer directResponse',
+    ],
   );
 });
 

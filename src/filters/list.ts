@@ -2,12 +2,15 @@ import type { FilterDeclaration } from '../filter/declaration.ts';
 import { cors } from './cors/config.ts';
 import { directResponse } from './direct-response/config.ts';
 import { headers } from './headers/config.ts';
+import { ipAccess } from './ip-access/config.ts';
 import { redirect } from './redirect/config.ts';
 import { rewrite } from './rewrite/config.ts';
 
 /** Every filter, in the order in which requests meet them; answers meet them the other way round. */
 export const FILTERS: readonly FilterDeclaration[] = [
-  // ---- admit: before anybody knows who is asking. Preflights carry no credentials.
+  // ---- admit: before anybody knows who is asking. Addresses first: nothing is done for whoever is kept out.
+  ipAccess,
+  // Preflights carry no credentials.
   cors,
   // ---- transform: what goes upstream. Headers after the rewrite, so that a Host of the operator's wins.
   rewrite,
