@@ -1,6 +1,7 @@
 /** What the proxy lends to a filter. Every effect that a filter can have is on this list. */
 import type { Fault } from '../base/fault.ts';
 import type { Headers } from '../http/headers.ts';
+import type { Exchange } from './filter.ts';
 
 export interface Env {
   /** Monotonic milliseconds of this turn, the same in all workers of the process. Tests pass a clock they move by hand. */
@@ -31,6 +32,16 @@ export interface Env {
   watchFile(reference: LoweredFile, onChange: () => void): () => void;
   /** A service that the configuration refers to (`refersTo: 'backend'`), by the pools, TLS and health of the proxy. */
   upstream(reference: LoweredBackend): Upstream;
+  /**
+   * Asks a backend of the rule of `x` for what `x` asks for now, without a client that waits for it: to refresh what was
+   * kept. Only for requests without a body. The exchange may end meanwhile; it is copied.
+   */
+  refetch(x: Exchange, how: Refetch): Promise<UpstreamAnswer | Fault>;
+  /**
+   * One object for all filters of this kind in this worker, made by the first that asks. It outlives changes of the
+   * plan, so that what is kept in it is not lost with each.
+   */
+  shared<T extends object>(make: () => T): T;
   /** Of the platform: for addresses that are only known while it runs, such as those of OpenID providers. */
   fetch(url: string, init?: RequestInit): Promise<Response>;
   /** Shared by all workers of the process: exact counts (filter/cells.ts). */
@@ -82,6 +93,15 @@ export interface UpstreamQuestion {
   readonly authority?: string;
   readonly headers: Headers;
   readonly body?: Buffer;
+  readonly timeoutMs: number;
+  readonly answerBytesMax: number;
+}
+
+export interface Refetch {
+  /** Instead of lines of the same name in the request. Lower case. */
+  readonly set: readonly (readonly [name: string, value: string])[];
+  /** Lines that are left out. Lower case. */
+  readonly remove: readonly string[];
   readonly timeoutMs: number;
   readonly answerBytesMax: number;
 }

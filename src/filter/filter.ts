@@ -16,6 +16,8 @@ import type { Identity } from './identity.ts';
 /** One request and its answer, from head to log line. The same object for every hook. */
 export interface Exchange {
   readonly request: RequestHead;
+  /** What the client asked for, before any filter changed the request. The path is in normal form. */
+  readonly asked: Asked;
   /** Rule that was chosen, as named in the plan. */
   readonly rule: ExchangeRule;
   /** Address of the client, after trusted hops. */
@@ -35,6 +37,14 @@ export interface Exchange {
 }
 
 export const NOTES_MAX = 16;
+
+export interface Asked {
+  /** Host as the client named it, with its port if it named one. */
+  readonly authority: string;
+  readonly path: string;
+  /** With its `?`, or empty. */
+  readonly query: string;
+}
 
 export interface ExchangeRule {
   readonly name: string;
@@ -155,4 +165,18 @@ export interface BodyOut {
 export interface FilterCode<S extends TSchema = TSchema> {
   /** Called once per rule and snapshot. Do here what need not be done per request. May throw: the plan is refused. */
   make(config: Static<S>, env: Env): Filter;
+  /**
+   * Does in one worker what an operator orders, such as to forget something; all workers are asked.
+   *
+   * @param shared  what the filters of this kind share (`env.shared`); undefined while there are none
+   * @returns plain data for the operator
+   * @throws {RangeError} on an order that makes no sense, with a message for the operator
+   */
+  order?(order: FilterOrder, shared: object | undefined): unknown;
+}
+
+/** What an operator wants of all filters of a kind. Plain data: it crosses threads. */
+export interface FilterOrder {
+  readonly kind: string;
+  readonly [member: string]: unknown;
 }

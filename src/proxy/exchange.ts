@@ -12,6 +12,7 @@
 import { Fault } from '../base/fault.ts';
 import { Timed } from '../base/timers.ts';
 import {
+  type Asked,
   type BodyWish,
   type Exchange as FilterExchange,
   NOTES_MAX,
@@ -52,12 +53,14 @@ import type { ConnWaiter } from './upstream/pool.ts';
 type Stage = 'request' | 'waiting' | 'sent' | 'answering' | 'tunnel' | 'done';
 
 const NO_LINKS: readonly Link[] = [];
+const NOTHING_ASKED: Asked = { authority: '', path: '', query: '' };
 const NO_MATCH: RouteMatch = { matchedPath: undefined };
 
 export class Exchange
   implements FilterExchange, ServerStreamEvents, ClientStreamEvents, ConnWaiter, WalkOwner, AnswerOwner
 {
   readonly request: RequestHead;
+  asked: Asked = NOTHING_ASKED;
   clientIp: string;
   identity: Identity | undefined;
   requestId = '';
@@ -188,6 +191,7 @@ export class Exchange
       const refused = checkQuery(request.query);
       if (refused !== undefined) return new Fault('request.path-invalid', refused.refused);
     }
+    this.asked = { authority: request.authority, path: request.path, query: request.query };
     if ((this.#stream.seen & SEEN_UNDERSCORE) !== 0 && settings.underscoreNames !== 'keep') {
       if (settings.underscoreNames === 'refuse') return new Fault('request.malformed', 'Header name has an underscore');
       dropUnderscoreNames(request.headers);

@@ -6,6 +6,7 @@ import type { Env, Redis, WorkerPlace } from '../filter/env.ts';
 import type { PlanFilter, PlanSecret } from '../ir/plan.ts';
 import type { TrafficMetrics } from '../observe/traffic-metrics.ts';
 import type { Cluster } from './cluster/cluster.ts';
+import { refetch } from './refetch.ts';
 import { SeldomWarn } from './seldom-warn.ts';
 import { askUpstream } from './upstream-question.ts';
 
@@ -32,6 +33,8 @@ export interface FilterSurroundings {
   readonly log: Log;
   readonly metrics: TrafficMetrics;
   readonly loans: FilterLoans;
+  /** What filters of one kind share, by its name. */
+  readonly shared: Map<string, object>;
   secretOf(key: string): PlanSecret | undefined;
   /** @throws {Error} on a key that is not in the plan: the plan is refused */
   cluster(key: string): Cluster;
@@ -63,6 +66,14 @@ export function filterEnv(rule: string, { filter, owner }: PlanFilter, around: F
     upstream: ({ cluster: key }) => {
       const cluster = around.cluster(key);
       return { ask: (question) => askUpstream(cluster, question, clock) };
+    },
+    refetch: (x, how) => refetch(x, how, clock),
+    shared: <T extends object>(make: () => T): T => {
+      const there = around.shared.get(filter) as T | undefined;
+      if (there !== undefined) return there;
+      const made = make();
+      around.shared.set(filter, made);
+      return made;
     },
     fetch: (url, init) => loans.fetch(url, init),
     cells: loans.cells,

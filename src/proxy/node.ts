@@ -8,7 +8,7 @@ import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { TimerWheel } from '../base/timers.ts';
 import type { FilterDeclaration } from '../filter/declaration.ts';
-import type { FilterCode } from '../filter/filter.ts';
+import type { FilterCode, FilterOrder } from '../filter/filter.ts';
 import type { ApplyResult } from '../ir/apply-result.ts';
 import type { NodeStats } from '../ir/node-stats.ts';
 import type { PlanDelta, PlanKeyPair, PlanSecret } from '../ir/plan.ts';
@@ -61,6 +61,8 @@ export class ProxyNode implements Node {
   readonly #clusters = new Map<string, Cluster>();
   readonly #secrets = new Map<string, PlanSecret>();
   readonly #codes = new Map<string, FilterCode>();
+  /** By the name of the filter: one object for each kind of filter at most. */
+  readonly #shared = new Map<string, object>();
   readonly #bound = new Map<string, BoundPort | UdpPort>();
   /** Ports that have left the plan and still serve what began before. Bounded: each ends within `drainMs`. */
   readonly #leaving = new Set<ListeningPort>();
@@ -136,7 +138,8 @@ export class ProxyNode implements Node {
   #surroundings(cluster: (key: string) => Cluster): FilterSurroundings {
     const { clock, log, metrics, loans } = this.#options;
     const { wheel } = this.#runtime;
-    return { clock, wheel, log, metrics, loans, cluster, secretOf: (key) => this.#secrets.get(key) };
+    const secretOf = (key: string): PlanSecret | undefined => this.#secrets.get(key);
+    return { clock, wheel, log, metrics, loans, cluster, shared: this.#shared, secretOf };
   }
 
   rebind(refused: PortRefusals = {}): Promise<PortStates> {
@@ -164,6 +167,10 @@ export class ProxyNode implements Node {
     }
     const endpoints = Object.fromEntries([...this.#clusters].map(([key, cluster]) => [key, cluster.stats()]));
     return { version: this.#version, connections, exchanges, endpoints };
+  }
+
+  order(filter: string, order: FilterOrder): unknown {
+    return this.#codes.get(filter)?.order?.(order, this.#shared.get(filter));
   }
 
   /** Everything in one turn: no request sees half of a change. Throws before anything is changed. */

@@ -58,6 +58,7 @@ export function makeExchange(values: ExchangeValues = {}): TestExchange {
       upgrade: undefined,
       expectContinue: false,
     },
+    asked: { authority, path: parts[3] === '' ? '/' : parts[3]!, query: parts[4] ?? '' },
     rule: { name: rule },
     clientIp,
     client: {
@@ -104,6 +105,7 @@ export const TEST_WALL_MS = Date.UTC(2026, 0, 1);
 /** Everything that a filter may use, made by hand; `parts` replace what a test has of its own. */
 export function makeEnv(parts: Partial<Env> = {}): TestEnv {
   let nowMs = 0;
+  let shared: object | undefined;
   const counts = new Map<string, number>();
   const warnings: string[] = [];
   const timers = new Set<{ readonly dueMs: number; readonly run: () => void }>();
@@ -124,6 +126,8 @@ export function makeEnv(parts: Partial<Env> = {}): TestEnv {
     readFile: ({ file }) => absent(`file ${file}`),
     watchFile: () => () => undefined,
     upstream: ({ cluster }) => absent(`upstream ${cluster}`),
+    refetch: () => absent('backend'),
+    shared: <T extends object>(make: () => T) => (shared ??= make()) as T,
     fetch: (url) => absent(`answer of ${url}`),
     cells: new SharedArrayBuffer(FILTER_CELLS_BYTES),
     worker: { number: 1, of: 1 },
