@@ -14,6 +14,7 @@ test('filters: requests meet them in this order', () => {
       'admit cors',
       'transform rewrite',
       'transform headers',
+      'answer cache',
       'answer redirect',
       'answer directResponse',
     ],

@@ -1,4 +1,5 @@
 import type { FilterDeclaration } from '../filter/declaration.ts';
+import { cache } from './cache/config.ts';
 import { cors } from './cors/config.ts';
 import { directResponse } from './direct-response/config.ts';
 import { headers } from './headers/config.ts';
@@ -15,7 +16,9 @@ export const FILTERS: readonly FilterDeclaration[] = [
   // ---- transform: what goes upstream. Headers after the rewrite, so that a Host of the operator's wins.
   rewrite,
   headers,
-  // ---- answer: instead of an upstream.
+  // ---- answer: instead of an upstream. The cache stands behind everything that may refuse, and behind what changes a
+  // request, so that its key is what the upstream is asked; it keeps answers as the upstream gave them.
+  cache,
   redirect,
   directResponse,
 ];

@@ -1,0 +1,49 @@
+/** Which fields of a request chose an answer (RFC 9111 section 4.1). */
+import type { Headers } from '../../http/headers.ts';
+
+/** Names in one Vary that make sense. With more, the answer is for nobody else. */
+const NAMES_MAX = 16;
+
+/** Names in lower case, each once; undefined for `*`, or for more than anybody means. */
+export function varyNames(answer: Headers): readonly string[] | undefined {
+  const vary = answer.combined('vary');
+  if (vary === undefined) return NONE;
+  const names = new Set<string>();
+  for (const part of vary.split(',', NAMES_MAX * 2)) {
+    const name = part.trim().toLowerCase();
+    if (name === '*') return undefined;
+    if (name !== '') names.add(name);
+  }
+  return names.size > NAMES_MAX ? undefined : [...names];
+}
+
+const NONE: readonly string[] = [];
+
+/** What a request says in these fields, in the form in which values are compared. */
+export function varyValues(request: Headers, names: readonly string[]): readonly string[] {
+  return names.length === 0 ? NONE : names.map((name) => varyValue(request, name));
+}
+
+/** Absent and empty are the same to nobody, so they differ. */
+export function varyValue(request: Headers, name: string): string {
+  const value = request.combined(name);
+  if (value === undefined) return ABSENT;
+  if (name === 'accept-encoding') return codings(value);
+  const plain = value.replace(/[ \t]*,[ \t]*/g, ',').trim();
+  // RFC 9110 section 12.5.4: case means nothing in languages.
+  return name === 'accept-language' ? plain.toLowerCase() : plain;
+}
+
+/** No value of a field has a line break. */
+const ABSENT = '\n';
+
+/** Clients write the same wish in many ways: the codings that they take, sorted. */
+function codings(value: string): string {
+  const wanted = value
+    .toLowerCase()
+    .split(',')
+    .map((part) => part.replace(/[ \t]+/g, ''))
+    .filter((part) => part !== '' && !/;q=0(?:\.0*)?$/.test(part))
+    .map((part) => part.replace(/;q=1(?:\.0*)?$/, ''));
+  return wanted.toSorted().join(',');
+}
