@@ -51,6 +51,14 @@ function compositionOf(filter: string): Composition {
 
 const RUNNING_ORDER: ReadonlyMap<string, number> = new Map(FILTERS.map(({ name }, i) => [name, i]));
 
+/** For the filters of a policy that cannot be obeyed; the reader has said why. */
+const REFUSED: FilterReferences = {
+  config: {},
+  backends: [],
+  values: [],
+  broken: [{ path: [], why: { reason: 'Invalid', code: 'reference.missing', message: 'The policy has mistakes' } }],
+};
+
 /** @param policies  those on one target, the first one to count first */
 export function levelOf(policies: readonly Policy[], look: Look): Level {
   const claims = new Claims<Policy>();
@@ -67,6 +75,10 @@ export function levelOf(policies: readonly Policy[], look: Look): Level {
       for (const { path, why } of references?.broken ?? [])
         claims.findings.push(brokenAt(policy, field + pointerOf(path), why));
       filters.push({ filter, config, owner: describe(policy), policy, field, references });
+    }
+    for (const filter of policy.spec.refusedFilters ?? []) {
+      const field = `/spec/filters/${filter}`;
+      filters.push({ filter, config: {}, owner: describe(policy), policy, field, references: REFUSED });
     }
     for (const { path, value } of settingsOf(policy)) {
       const isOwn = OWN_PARTS.test(path);

@@ -45,7 +45,7 @@ export function policyStatuses(found: Found, work: PolicyWork): Stated[] {
     const entries = targets.map(({ target, fault }) => ({
       ancestor: target,
       drafts: [
-        holdsUnless('Accepted', fault ?? lostAt(policy, target, found)),
+        holdsUnless('Accepted', refusedAs(policy) ?? fault ?? lostAt(policy, target, found)),
         ...(policy.kind === 'BackendPolicy' ? [holdsUnless('ResolvedRefs', work.broken.get(policy))] : []),
       ],
     }));
@@ -74,6 +74,12 @@ function state(
     };
   });
   return { resource: policy, status: { ancestors } };
+}
+
+/** Why a policy counts nowhere: it could not be read, and its targets are closed. */
+function refusedAs(policy: Policy | BackendPolicy): Reason | undefined {
+  if (policy.kind !== 'Policy' || policy.spec.refusedFilters === undefined) return undefined;
+  return { reason: 'Invalid', message: 'The policy has mistakes: the rules that it is for answer 500' };
 }
 
 /** Why a policy does not count at a target, in whole or in part: an older one says the same thing. */

@@ -22,6 +22,8 @@ export interface Kind {
   rules(manifest: unknown): readonly Finding[];
   /** The fields of the resource beside apiVersion, kind, metadata and origin. Only called with what `rules` accepts. */
   make(manifest: unknown): object;
+  /** Fields of a resource that stands in for a manifest with mistakes, where serving without it would be dangerous. */
+  standIn?(manifest: Readonly<Record<string, unknown>>): object | undefined;
 }
 
 interface KindOptions<F extends Record<string, TSchema>> {
@@ -36,10 +38,11 @@ interface KindOptions<F extends Record<string, TSchema>> {
   readonly description: string;
   readonly rules?: (manifest: Static<ReturnType<typeof Type.Object<F>>>) => readonly Finding[];
   readonly make?: (manifest: Static<ReturnType<typeof Type.Object<F>>>) => object;
+  readonly standIn?: NonNullable<Kind['standIn']>;
 }
 
 export function defineKind<F extends Record<string, TSchema>>(options: KindOptions<F>): Kind {
-  const { kind, group, versions, scope = 'namespace', fields, allow, description, rules, make } = options;
+  const { kind, group, versions, scope = 'namespace', fields, allow, description, rules, make, standIn } = options;
   const schema = Type.Object(
     {
       apiVersion: Type.String({ description: apiVersionOf({ group, versions }) }),
@@ -57,6 +60,7 @@ export function defineKind<F extends Record<string, TSchema>>(options: KindOptio
     versions,
     scope,
     schema,
+    ...(standIn !== undefined && { standIn }),
     rules: (manifest) => rules?.(manifest as never) ?? [],
     make(manifest) {
       if (make !== undefined) return make(manifest as never);

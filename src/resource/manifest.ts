@@ -16,6 +16,8 @@ export interface Interpreted {
   readonly resource?: Resource;
   /** `Deployment (apps/v1)`: of no use here, and no mistake. */
   readonly ignored?: string;
+  /** What counts where no version without mistakes is known, because serving without it would be dangerous. */
+  readonly standIn?: Resource;
   readonly problems: readonly Problem[];
 }
 
@@ -113,12 +115,14 @@ function strangerOf({ kind, group, apiVersion, namesakes }: Stranger, owner: Own
 
 function make(kind: Kind, manifest: Fields, owner: Owner): Interpreted {
   const { value, issues } = check(kind.schema, manifest);
-  if (value === undefined) return withKey(owner, { problems: problemsOf(issues, 'error', owner) });
+  if (value === undefined)
+    return withKey(owner, { ...standInOf(kind, manifest, owner), problems: problemsOf(issues, 'error', owner) });
   const { apiVersion, metadata } = value as { apiVersion: string; metadata: Metadata };
   const { name, labels, annotations, generation, creationTimestamp, uid } = metadata;
   const creationMs = creationTimestamp === undefined ? undefined : Date.parse(creationTimestamp);
   const findings = [...kind.rules(value), ...timeRule(creationTimestamp, creationMs)];
-  if (findings.length > 0) return withKey(owner, { problems: problemsOf(findings, 'error', owner) });
+  if (findings.length > 0)
+    return withKey(owner, { ...standInOf(kind, manifest, owner), problems: problemsOf(findings, 'error', owner) });
 
   const isCluster = kind.scope === 'cluster';
   const meta: ResourceMeta = {
@@ -134,6 +138,15 @@ function make(kind: Kind, manifest: Fields, owner: Owner): Interpreted {
   const resource = { apiVersion, kind: kind.kind, metadata: meta, origin, ...kind.make(value) } as Resource;
   const vain = isCluster && metadata.namespace !== undefined ? [vainNamespace(kind.kind, metadata.namespace)] : [];
   return withKey(owner, { resource, problems: problemsOf(vain, 'warning', owner) });
+}
+
+function standInOf(kind: Kind, manifest: Fields, { origin, key }: Owner): Pick<Interpreted, 'standIn'> {
+  const fields = key === undefined ? undefined : kind.standIn?.(manifest);
+  if (key === undefined || fields === undefined) return {};
+  const [, namespace = '', name = ''] = key.split('/');
+  const metadata: ResourceMeta = { name, namespace, labels: {}, annotations: {}, generation: 0, creationMs: undefined };
+  const { apiVersion } = manifest as { apiVersion: string };
+  return { standIn: { apiVersion, kind: kind.kind, metadata, origin, ...fields } as Resource };
 }
 
 /** The pattern of the field cannot tell that there is no month 13. */

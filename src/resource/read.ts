@@ -22,6 +22,8 @@ export interface ReadDocument {
   readonly resource?: Resource;
   /** `Deployment (apps/v1)`: of no use here, and no mistake. */
   readonly ignored?: string;
+  /** Counts where no version without mistakes is known (manifest.ts). */
+  readonly standIn?: Resource;
   readonly problems: readonly Problem[];
 }
 

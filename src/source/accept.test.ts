@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Accepted, acceptContent, acceptFailure } from './accept.ts';
+import type { Policy } from '../resource/resource.ts';
 import { readContent } from './file-content.ts';
 
 const THEN = Date.UTC(2026, 0, 1);
@@ -132,3 +133,50 @@ test('acceptFailure: a file that cannot be read keeps what it gave', () => {
     ],
   );
 });
+
+function policy(spec: string): string {
+  return `apiVersion: fourways.io/v1alpha1\nkind: Policy\nmetadata: { name: p }\nspec: ${spec}\n`;
+}
+
+const TARGET = 'targetRefs: [{ kind: HTTPRoute, name: a }]';
+
+test('acceptContent: a policy that could protect, and has mistakes, closes its targets when there is no version before', () => {
+  const broken = policy(`{ ${TARGET}, filters: { corss: {} } }`);
+  const first = accept([route('a'), broken].join('---\n'));
+  assert.deepEqual(
+    first.accepted.map(({ key, standing }) => `${key} ${standing}`),
+    ['HTTPRoute/default/a written', 'Policy/default/p stand-in'],
+  );
+  assert.deepEqual(
+    first.problems.map(({ message }) => message),
+    ['Unknown field "corss": did you mean "cors"'],
+  );
+  const again = accept([route('a'), broken.replace('corss', 'corsss')].join('---\n'), first.accepted);
+  const { spec } = again.accepted[1]!.resource as Policy;
+  assert.deepEqual(spec.refusedFilters, ['corsss'], 'it speaks of the newest text');
+  assert.equal(again.problems.length, 1, 'there is no version that could still be served');
+  const right = accept([route('a'), policy(`{ ${TARGET}, filters: { cors: {} } }`)].join('---\n'), again.accepted);
+  assert.deepEqual(
+    right.accepted.map(({ standing }) => standing),
+    ['written', 'written'],
+  );
+  const kept = accept([route('a'), broken].join('---\n'), right.accepted);
+  assert.deepEqual(
+    kept.accepted.map(({ standing }) => standing),
+    ['written', 'kept'],
+  );
+});
+
+for (const [rule, spec] of [
+  ['that only shapes', `{ ${TARGET}, filters: { headers: { nonsense: 1 } } }`],
+  ['whose targets cannot be read', '{ targetRefs: [{ kind: Nonsense, name: a }], filters: { jwtt: {} } }'],
+  ['without filters', `{ ${TARGET}, listener: { nonsense: 1 } }`],
+] as const) {
+  test(`acceptContent: a policy with mistakes ${rule} removes itself`, () => {
+    const { accepted } = accept([route('a'), policy(spec)].join('---\n'));
+    assert.deepEqual(
+      accepted.map(({ key }) => key),
+      ['HTTPRoute/default/a'],
+    );
+  });
+}

@@ -13,8 +13,11 @@ export interface Accepted {
   readonly resource: Resource;
   /** Milliseconds since the epoch at which this version was first read. */
   readonly readMs: number;
-  /** `kept`: its new text is refused, or its file is away. `implied`: nobody wrote it. Both give way to what is written. */
-  readonly standing: 'written' | 'kept' | 'implied';
+  /**
+   * `kept`: its new text is refused, or its file is away. `implied`: nobody wrote it. `stand-in`: its text is refused,
+   * and there is no version before (manifest.ts). All give way to what is written.
+   */
+  readonly standing: 'written' | 'kept' | 'implied' | 'stand-in';
 }
 
 export interface Acceptance {
@@ -30,7 +33,7 @@ export function acceptContent(content: FileContent, nowMs: number, before: () =>
   const written = content.documents.flatMap((document) => acceptDocument(document, nowMs));
   if (!wrong) return { accepted: written, problems: content.problems, broken: 'no' };
 
-  const old = before();
+  const old = before().filter(({ standing }) => standing !== 'stand-in');
   if (content.unit === 'file' && old.length > 0) {
     const at = content.problems.find(({ level }) => level === 'error')!.at;
     const kept = keepAll(old);
@@ -39,7 +42,8 @@ export function acceptContent(content: FileContent, nowMs: number, before: () =>
   const kept = keepMissing(content.documents, old, written);
   const problems = [...content.problems, ...kept.map(({ note }) => note)];
   const broken = written.length === 0 ? 'all' : 'some';
-  return { accepted: [...written, ...kept.map(({ accepted }) => accepted)], problems, broken };
+  const counted = [...written, ...kept.map(({ accepted }) => accepted)];
+  return { accepted: [...counted, ...standIns(content.documents, counted, nowMs)], problems, broken };
 }
 
 /** A file that is there and cannot be read. */
@@ -50,12 +54,21 @@ export function acceptFailure(file: string, reason: string, before: readonly Acc
 }
 
 export function keepAll(before: readonly Accepted[]): readonly Accepted[] {
-  return before.map((one) => ({ ...one, standing: one.standing === 'implied' ? 'implied' : 'kept' }));
+  return before.map((one) => ({ ...one, standing: one.standing === 'written' ? 'kept' : one.standing }));
 }
 
 function acceptDocument({ resource, implied }: Document, nowMs: number): Accepted[] {
   if (resource === undefined) return [];
   return [{ key: keyOf(resource), resource, readMs: nowMs, standing: implied ? 'implied' : 'written' }];
+}
+
+/** For refused documents of which no other version counts. */
+function standIns(documents: readonly Document[], others: readonly Accepted[], nowMs: number): Accepted[] {
+  const known = new Set(others.map(({ key }) => key));
+  return documents.flatMap(({ standIn }) => {
+    if (standIn === undefined || known.has(keyOf(standIn))) return [];
+    return [{ key: keyOf(standIn), resource: standIn, readMs: nowMs, standing: 'stand-in' as const }];
+  });
 }
 
 interface Kept {

@@ -357,7 +357,9 @@ export class FolderSource implements Source {
       accepted.map(({ resource }) => resource),
       this.#clock.wallMs(),
     );
-    this.#options.keep?.(() => accepted.map((one) => ({ accepted: one, remembered: this.#identity.of(one.key) })));
+    // A stand-in is no version that could be served again.
+    const versions = accepted.filter(({ standing }) => standing !== 'stand-in');
+    this.#options.keep?.(() => versions.map((one) => ({ accepted: one, remembered: this.#identity.of(one.key) })));
     const tree = this.#tree!;
     const problems = [
       ...(this.#lastGood?.problem === undefined ? [] : [this.#lastGood.problem]),
@@ -374,13 +376,13 @@ export class FolderSource implements Source {
   }
 }
 
-/** What is written goes before what was kept, and that before what is implied. */
+/** What is written goes before what was kept, that before what stands in, and that before what is implied. */
 function inForce(accepted: readonly Accepted[]): readonly Accepted[] {
   if (accepted.every(({ standing }) => standing === 'written')) return accepted;
   const taken = new Set<string>();
   for (const { key, standing } of accepted) if (standing === 'written') taken.add(key);
   const found: Accepted[] = [];
-  for (const standing of ['kept', 'implied']) {
+  for (const standing of ['kept', 'stand-in', 'implied']) {
     for (const one of accepted) {
       if (one.standing !== standing || taken.has(one.key)) continue;
       taken.add(one.key);

@@ -14,7 +14,7 @@ import { GRPCRouteSpec } from './grpc-route.ts';
 import { grpcRouteRules, httpRouteRules } from './http-route-rules.ts';
 import { HTTPRouteSpec } from './http-route.ts';
 import { ListenerSetSpec } from './listener-set.ts';
-import { backendPolicyRules, backendRules, backendTLSPolicyRules, policyRules } from './policy-rules.ts';
+import { backendPolicyRules, backendRules, backendTLSPolicyRules, policyRules, refusedPolicy } from './policy-rules.ts';
 import { PolicySpec } from './policy.ts';
 import { ReferenceGrantSpec } from './reference-grant.ts';
 import { PortRouteSpec, streamRouteRules, TLSRouteSpec } from './stream-routes.ts';
@@ -150,6 +150,7 @@ export const KINDS: readonly Kind[] = [
     fields: { spec: PolicySpec },
     description: 'Filters for a Gateway, ListenerSet, HTTPRoute, GRPCRoute or Service, and settings of listeners.',
     rules: policyRules,
+    standIn: refusedPolicy,
   }),
   defineKind({
     kind: 'BackendPolicy',

@@ -9,7 +9,8 @@ import { distinctReferences, finding, isAddress } from '../rules.ts';
 import type { BackendPolicySpec } from './backend-policy.ts';
 import type { BackendTLSPolicySpec } from './backend-tls-policy.ts';
 import type { BackendSpec, UpstreamTLS } from './backend.ts';
-import type { PolicyProxyProtocol, PolicySpec } from './policy.ts';
+import { check } from '../../schema/schema.ts';
+import { type PolicyProxyProtocol, PolicySpec } from './policy.ts';
 
 export function policyRules({ spec }: { readonly spec: PolicySpec }): Finding[] {
   const { targetRefs, filters = {}, listener, grpc, tunnel } = spec;
@@ -41,6 +42,21 @@ export function policyRules({ spec }: { readonly spec: PolicySpec }): Finding[] 
     ...rangeRules(listener.trustedHops?.cidrs, '/spec/listener/trustedHops/cidrs'),
     ...proxyProtocolRules(listener.proxyProtocol),
   ];
+}
+
+/** Stands in for a policy with mistakes that may protect its targets, as far as they can be read. */
+export function refusedPolicy({ spec }: Readonly<Record<string, unknown>>): { readonly spec: PolicySpec } | undefined {
+  if (spec === null || typeof spec !== 'object') return undefined;
+  const { targetRefs, filters } = spec as Readonly<Record<string, unknown>>;
+  if (filters === null || typeof filters !== 'object') return undefined;
+  const protecting = Object.keys(filters).filter((name) => {
+    const declaration = FILTERS_BY_NAME.get(name);
+    // A name that is not known may be a slip in one that protects.
+    return declaration === undefined || declaration.composition === 'narrows';
+  });
+  const { value } = check(PolicySpec.properties.targetRefs, targetRefs);
+  if (value === undefined || protecting.length === 0) return undefined;
+  return { spec: { targetRefs: value, refusedFilters: protecting } };
 }
 
 /** What the declarations of the filters say, and whether the modes of the policy have a meaning for them. */

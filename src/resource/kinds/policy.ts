@@ -371,4 +371,9 @@ export const PolicySpec = Type.Object(
 export type PolicySpec = Omit<Static<typeof PolicySpec>, 'filters'> & {
   /** Checked configurations by filter name, defaults filled in. */
   readonly filters?: Readonly<Record<string, unknown>>;
+  /**
+   * Filters that a policy with mistakes asks for, where no version of it can be obeyed: they could be what keeps
+   * requests out, so the rules they are for answer 500 until they are right.
+   */
+  readonly refusedFilters?: readonly string[];
 };
