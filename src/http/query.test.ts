@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seededRandom } from '../base/random.ts';
-import { queryValue } from './query.ts';
+import { queryValue, queryValues, withoutParameter } from './query.ts';
 
 const ROWS: [rule: string, query: string, name: string, want: string | undefined][] = [
   ['no query holds nothing', '', 'a', undefined],
@@ -45,5 +45,38 @@ test('queryValue agrees with URLSearchParams where that has no opinion of its ow
     for (const name of ['a', 'b', 'ab', 'a b', '\xe9', 'a+', '&']) {
       assert.equal(queryValue(query, name), theirs.get(name) ?? undefined, `${name} in ${query}`);
     }
+  }
+});
+
+const ALL: [rule: string, query: string, name: string, values: string[], without: string][] = [
+  ['no query', '', 'k', [], ''],
+  ['an empty query stays', '?', 'k', [], '?'],
+  ['the only one', '?k=1', 'k', ['1'], ''],
+  ['the first', '?k=1&a=2', 'k', ['1'], '?a=2'],
+  ['the last', '?a=2&k=1', 'k', ['1'], '?a=2'],
+  ['several, one without a value', '?k=1&a=%20+b&k&k=3', 'k', ['1', '', '3'], '?a=%20+b'],
+  ['another way to write the name', '?%6b=1&K=2', 'k', ['1'], '?K=2'],
+  ['a plus sign in the name', '?a+k=1&b', 'a k', ['1'], '?b'],
+  ['empty parameters stay', '?&&k=1&&a&', 'k', ['1'], '?&&&a&'],
+  ['nothing to take out', '?a=%6b&&b', 'k', [], '?a=%6b&&b'],
+];
+
+for (const [rule, query, name, values, without] of ALL) {
+  test(`queryValues and withoutParameter: ${rule}`, () => {
+    assert.deepEqual(queryValues(query, name), values);
+    assert.equal(withoutParameter(query, name), without);
+  });
+}
+
+test('queryValues and withoutParameter agree with URLSearchParams, and leave the rest as it is', () => {
+  const random = seededRandom(4, 3, 2, 1);
+  const parts = ['a', 'k', '=', '&', '+', '%6b', '%6B', '%', '&k=', '%26'];
+  for (let round = 0; round < 20_000; round++) {
+    const query = `?${Array.from({ length: random.bits32() % 9 }, () => parts[random.bits32() % parts.length]).join('')}`;
+    const theirs = new URLSearchParams(query);
+    assert.deepEqual(queryValues(query, 'k'), theirs.getAll('k'), query);
+    const rest = withoutParameter(query, 'k');
+    theirs.delete('k');
+    assert.deepEqual([...new URLSearchParams(rest)], [...theirs], query);
   }
 });

@@ -37,6 +37,20 @@ export function queryValues(query: string, name: string): string[] {
   return values;
 }
 
+/** The query without the parameters of this name, however it is written; the others as they are. Empty when none is left. */
+export function withoutParameter(query: string, name: string): string {
+  let kept = '';
+  let cut = false;
+  for (let start = 1; start <= query.length;) {
+    const stop = stopOf(query, start);
+    if (isNamed(query, { start, after: nameEnd(query, start, stop), name })) cut = true;
+    else kept += `&${query.slice(start, stop)}`;
+    start = stop + 1;
+  }
+  if (!cut) return query;
+  return kept === '' ? '' : `?${kept.slice(1)}`;
+}
+
 /** Names of all parameters, decoded, each once. */
 export function queryNames(query: string): string[] {
   const names = new Set<string>();
