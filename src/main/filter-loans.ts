@@ -1,6 +1,6 @@
 /** What filters may use of the process: files, randomness, requests to addresses that are only known while it runs. */
 import { randomBytes } from 'node:crypto';
-import { readFileSync, unwatchFile, watchFile } from 'node:fs';
+import { readFileSync, statSync, unwatchFile, watchFile } from 'node:fs';
 import type { FilterLoans } from '../proxy/filter-env.ts';
 
 /** How often a file is looked at. Looking works on every file system; telling does not. */
@@ -17,16 +17,41 @@ export function filterLoans(loans: Pick<FilterLoans, 'cells' | 'worker' | 'redis
     randomBytes,
     readFile: (path) => readFileSync(path),
     watchFile(path, onChange) {
-      const listener = (
-        now: { readonly mtimeMs: number; readonly size: number; readonly ino: number },
-        was: typeof now,
-      ): void => {
-        if (now.mtimeMs !== was.mtimeMs || now.size !== was.size || now.ino !== was.ino) onChange();
+      const listener = (now: Look, was: Look): void => {
+        if (lookText(now) !== lookText(was)) onChange();
       };
       watchFile(path, { interval: LOOK_MS, persistent: false }, listener);
-      return () => unwatchFile(path, listener);
+      // The watcher takes its first look some time later, and what changed until then is what it begins with.
+      const first = lookAt(path);
+      const second = setTimeout(() => {
+        if (lookAt(path) !== first) onChange();
+      }, LOOK_MS);
+      second.unref();
+      return () => {
+        clearTimeout(second);
+        unwatchFile(path, listener);
+      };
     },
   };
+}
+
+/** What tells one version of a file from another. */
+interface Look {
+  readonly mtimeMs: number;
+  readonly size: number;
+  readonly ino: number;
+}
+
+function lookAt(path: string): string {
+  try {
+    return lookText(statSync(path));
+  } catch {
+    return 'none';
+  }
+}
+
+function lookText({ mtimeMs, size, ino }: Look): string {
+  return `${mtimeMs} ${size} ${ino}`;
 }
 
 /**
