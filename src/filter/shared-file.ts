@@ -1,0 +1,164 @@
+/**
+ * What is made of a file beside the proxy. One reading serves all rules of a
+ * worker that name the file; when it changes it is read again, in steps between
+ * which requests go on; and when what is there then is wrong, what was read
+ * before still holds.
+ */
+import type { Env, LoweredFile } from './env.ts';
+
+/**
+ * Reads a file. Whoever runs it may let others run at each `yield`, which should come every few milliseconds.
+ *
+ * @throws {Error} when the file is wrong; the message names the line, and nothing of what stands there
+ */
+export type Reading<T> = (bytes: Buffer) => Generator<undefined, T>;
+
+/** Between two steps: the shortest that timers have. */
+const PAUSE_MS = 1;
+
+/** One use of a file: `value` is what it says now. */
+export interface FileUse<T> {
+  readonly value: T;
+  close(): void;
+}
+
+/** All files of one kind that are in use. */
+export class SharedFiles<T> {
+  readonly #read: Reading<T>;
+  /** By the memory that all filters of one proxy have in common: two proxies in one process do not meet. */
+  readonly #proxies = new WeakMap<SharedArrayBuffer, Map<string, SharedFile<T>>>();
+
+  constructor(read: Reading<T>) {
+    this.#read = read;
+  }
+
+  /** @throws {Error} when it cannot be read or is wrong, and nobody has read it before */
+  open(env: Env, reference: LoweredFile): FileUse<T> {
+    let files = this.#proxies.get(env.cells);
+    if (files === undefined) this.#proxies.set(env.cells, (files = new Map()));
+    const known = files.get(reference.file);
+    if (known !== undefined) return known.use(env);
+    const file = new SharedFile(reference, this.#read, () => files.delete(reference.file));
+    const use = file.use(env);
+    files.set(reference.file, file);
+    return use;
+  }
+}
+
+class SharedFile<T> {
+  readonly #reference: LoweredFile;
+  readonly #read: Reading<T>;
+  readonly #onUnused: () => void;
+  /** Uses by the env that each of them lends; the first of them pays for reading and speaks to the operator. */
+  readonly #uses = new Map<Env, () => void>();
+  #value: { readonly made: T } | undefined;
+  #stopReading: (() => void) | undefined;
+  #changedMeanwhile = false;
+
+  constructor(reference: LoweredFile, read: Reading<T>, onUnused: () => void) {
+    this.#reference = reference;
+    this.#read = read;
+    this.#onUnused = onUnused;
+  }
+
+  use(env: Env): FileUse<T> {
+    // Watched before it is read: a change in between is seen.
+    this.#uses.set(
+      env,
+      env.watchFile(this.#reference, () => this.#changed()),
+    );
+    try {
+      this.#value ??= { made: runWhole(this.#read(env.readFile(this.#reference))) };
+    } catch (error) {
+      this.#leave(env);
+      throw new Error(`Cannot read ${this.#reference.file}: ${reasonOf(error)}`, { cause: error });
+    }
+    const now = (): T => this.#value!.made;
+    return {
+      get value() {
+        return now();
+      },
+      close: () => this.#leave(env),
+    };
+  }
+
+  #leave(env: Env): void {
+    this.#uses.get(env)?.();
+    this.#uses.delete(env);
+    if (this.#uses.size > 0) return;
+    this.#stopReading?.();
+    this.#stopReading = undefined;
+    this.#onUnused();
+  }
+
+  /** Every use hears of a change; one reading is enough. */
+  #changed(): void {
+    if (this.#stopReading === undefined) this.#readAgain();
+    else this.#changedMeanwhile = true;
+  }
+
+  #readAgain(): void {
+    const env = this.#speaker();
+    // Not at once: when all uses have heard of it, it has still not begun.
+    this.#stopReading = env.after(PAUSE_MS, () => {
+      this.#changedMeanwhile = false;
+      try {
+        this.#step(this.#read(env.readFile(this.#reference)));
+      } catch (error) {
+        this.#refuse(error);
+      }
+    });
+  }
+
+  #step(reading: Generator<undefined, T>): void {
+    const { done, value } = reading.next();
+    if (done !== true) {
+      this.#stopReading = this.#speaker().after(PAUSE_MS, () => {
+        try {
+          this.#step(reading);
+        } catch (error) {
+          this.#refuse(error);
+        }
+      });
+      return;
+    }
+    this.#value = { made: value };
+    this.#speaker().count('file_read');
+    this.#over();
+  }
+
+  #refuse(error: unknown): void {
+    const env = this.#speaker();
+    env.count('file_refused');
+    env.warn(`Cannot read ${this.#reference.file}: ${reasonOf(error)}; what it said before still holds`);
+    this.#over();
+  }
+
+  #over(): void {
+    this.#stopReading = undefined;
+    if (this.#changedMeanwhile) this.#readAgain();
+  }
+
+  #speaker(): Env {
+    return this.#uses.keys().next().value!;
+  }
+}
+
+function runWhole<T>(reading: Generator<undefined, T>): T {
+  for (;;) {
+    const { done, value } = reading.next();
+    if (done === true) return value;
+  }
+}
+
+/** Of the system: its code. Else what the reading says. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'it failed';
+  return 'code' in error && typeof error.code === 'string' ? error.code : error.message;
+}
+
+/** Events of a filter that uses files, for its declaration. */
+export const FILE_EVENTS = {
+  file_read: 'Times that a file was read again because it changed.',
+  file_refused: 'Times that a changed file could not be read or was wrong; what it said before still holds.',
+};
