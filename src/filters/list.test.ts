@@ -12,6 +12,7 @@ test('filters: requests meet them in this order', () => {
     [
       'admit ipAccess',
       'admit cors',
+      'authenticate apiKey',
       'transform rewrite',
       'transform headers',
       'answer cache',

@@ -1,5 +1,6 @@
 import type { FilterDeclaration } from '../filter/declaration.ts';
 import { cache } from './cache/config.ts';
+import { apiKey } from './api-key/config.ts';
 import { cors } from './cors/config.ts';
 import { directResponse } from './direct-response/config.ts';
 import { headers } from './headers/config.ts';
@@ -13,6 +14,8 @@ export const FILTERS: readonly FilterDeclaration[] = [
   ipAccess,
   // Preflights carry no credentials.
   cors,
+  // ---- authenticate: of several of which one is enough, the cheap ones are asked first.
+  apiKey,
   // ---- transform: what goes upstream. Headers after the rewrite, so that a Host of the operator's wins.
   rewrite,
   headers,
