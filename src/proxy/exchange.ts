@@ -139,12 +139,18 @@ export class Exchange
     const fault = this.#chooseListener() ?? this.#readPath() ?? this.#chooseRule();
     if (fault !== undefined) return this.fail(fault);
     const rule = this.#rule!;
+    if (rule.hasFilters) this.#rememberAsked();
     rule.begin();
     const refused = refusalOf(this.#grpc, rule.plan, this.request);
     if (refused !== undefined) return this.fail(refused);
     const wholeMs = wholeMsOf(this.#grpc, rule.plan, this.#port.view.plan.timeouts.exchangeMs);
     if (wholeMs !== undefined) this.#armWhole(wholeMs);
     this.#runRequestFilters('rule', 0);
+  }
+
+  #rememberAsked(): void {
+    const { authority, path, query } = this.request;
+    this.asked = { authority, path, query };
   }
 
   #openGrpc(): void {
@@ -191,7 +197,6 @@ export class Exchange
       const refused = checkQuery(request.query);
       if (refused !== undefined) return new Fault('request.path-invalid', refused.refused);
     }
-    this.asked = { authority: request.authority, path: request.path, query: request.query };
     if ((this.#stream.seen & SEEN_UNDERSCORE) !== 0 && settings.underscoreNames !== 'keep') {
       if (settings.underscoreNames === 'refuse') return new Fault('request.malformed', 'Header name has an underscore');
       dropUnderscoreNames(request.headers);

@@ -36,6 +36,7 @@ export class Rule {
   readonly chain: FilterChain;
   readonly mirrors: readonly RuleMirror[];
   readonly #backends: readonly RuleBackend[];
+  readonly #hasFilters: boolean;
   #running = 0;
   #retired = false;
 
@@ -47,6 +48,7 @@ export class Rule {
     const chainEnv = env.chainEnv(plan.name);
     this.chain = makeChain(plan.filters, chainEnv);
     this.#backends = plan.backends.map((backend) => makeBackend(backend, env, chainEnv));
+    this.#hasFilters = plan.filters.length > 0 || plan.backends.some(({ filters }) => filters.length > 0);
     this.mirrors = plan.mirrors.map(({ cluster, share }) => ({ cluster: env.cluster(cluster), share, owed: 0 }));
   }
 
@@ -54,6 +56,11 @@ export class Rule {
   pickBackend(): RuleBackend | undefined {
     const backends = this.#backends;
     return backends.length === 1 && backends[0]!.weight > 0 ? backends[0] : pickShare(backends);
+  }
+
+  /** Whether filters act on its requests or answers, those of its backends included. */
+  get hasFilters(): boolean {
+    return this.#hasFilters;
   }
 
   get backends(): readonly RuleBackend[] {
