@@ -88,8 +88,8 @@ async function enter(
   mkdirSync(dir, { recursive: true });
   const listen = await freeAddress();
   const tls = scenario.tls ? writeCertificate(dir) : undefined;
-  const { routes, wire } = scenario;
-  const process = peer.start({ dir, core: PROXY_CORE, listen, origin, tls, routes, wire });
+  const { routes, wire, filter } = scenario;
+  const process = peer.start({ dir, core: PROXY_CORE, listen, origin, tls, routes, wire, filter });
   started.push(process);
   const entrant: Entrant = { peer, version, process, listen, dir, samples: [] };
   try {

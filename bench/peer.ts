@@ -15,6 +15,7 @@ import {
   writeManifests,
 } from '../test/client/manifests.ts';
 import { type Bound, firstLineOf, startOn } from './process.ts';
+import type { FilterCase } from './filter-case.ts';
 import type { Wire } from './scenario.ts';
 
 export interface Address {
@@ -33,12 +34,15 @@ export interface Setup {
   /** 0: everything goes to the origin. N: only the paths `/r/0` to `/r/N-1`. */
   readonly routes: number;
   readonly wire: Wire;
+  readonly filter: FilterCase | undefined;
 }
 
 export interface Peer {
   readonly name: string;
   /** Undefined when it is not on this machine. */
   version(): string | undefined;
+  /** Only there to be compared with, where a scenario has a filter. */
+  readonly needsFilter?: boolean;
   /** Why it cannot serve a wire; undefined when it can. */
   cannot?(wire: Wire): string | undefined;
   start(setup: Setup): Bound;
@@ -49,6 +53,12 @@ const ROOT = fileURLToPath(new URL('../', import.meta.url));
 
 export const PEERS: readonly Peer[] = [
   { name: 'fourways', version: fourwaysVersion, start: startFourways },
+  {
+    name: 'fourways-empty',
+    version: fourwaysVersion,
+    needsFilter: true,
+    start: (setup) => startFourways({ ...setup, filter: undefined }),
+  },
   { name: 'nginx', version: () => versionIn(firstLineOf('nginx', '-v')), cannot: nginxCannot, start: startNginx },
   { name: 'haproxy', version: () => versionIn(firstLineOf('haproxy', '-v')), start: startHaproxy },
   {
@@ -77,10 +87,10 @@ function fourwaysVersion(): string | undefined {
 
 /** `n` routes with a prefix each, all to one service; 0 stands for one route that takes everything. */
 export function writeFourwaysConfig(
-  setup: Pick<Setup, 'dir' | 'listen' | 'origin' | 'tls' | 'routes'> & { readonly wire?: Wire },
+  setup: Pick<Setup, 'dir' | 'listen' | 'origin' | 'tls' | 'routes'> & Partial<Pick<Setup, 'wire' | 'filter'>>,
 ): string {
   const config = join(setup.dir, 'config');
-  const { listen, origin, tls, wire = H1 } = setup;
+  const { listen, origin, tls, wire = H1, filter } = setup;
   const secret =
     tls === undefined
       ? []
@@ -94,6 +104,17 @@ export function writeFourwaysConfig(
   const appProtocol = wire.back === 'h2' || wire.back === 'grpc' ? 'kubernetes.io/h2c' : undefined;
   const origins = service('origin', [origin], appProtocol);
   writeManifests(config, 'gateway.yaml', [gatewayClass(), entry, ...origins, ...secret]);
+  if (filter !== undefined) {
+    writeManifests(config, 'policy.yaml', [
+      {
+        apiVersion: 'fourways.io/v1alpha1',
+        kind: 'Policy',
+        metadata: { name: 'bench', namespace: 'default' },
+        spec: { targetRefs: [{ kind: 'HTTPRoute', name: 'all' }], filters: filter.filters(config) },
+      },
+      ...(filter.manifests ?? []),
+    ]);
+  }
   const all = fourwaysRoutes(wire, setup.routes);
   // 100 routes in a file: about how people keep them.
   for (let i = 0; i < all.length; i += 100) writeManifests(config, `routes-${i / 100}.yaml`, all.slice(i, i + 100));
@@ -148,13 +169,15 @@ function startNginx(setup: Setup): Bound {
     return startOn({ name: 'nginx', command: command(fill('nginx-tcp.conf', setup, {})), core, dir });
   }
   const pass = wire.back === 'grpc' ? 'grpc_pass grpc://origin' : 'proxy_pass http://origin';
-  const location = (path: string): string => `    location ${path} { ${pass}; }`;
+  const same = setup.filter?.nginx;
+  const location = (path: string): string => `    location ${path} { ${same?.location ?? ''} ${pass}; }`;
   const routes =
     setup.routes === 0 ? [location('/')] : Array.from({ length: setup.routes }, (_, i) => location(`/r/${i}`));
   const path = fill('nginx.conf', setup, {
     connection: wire.front === 'ws' ? 'upgrade' : '',
     tls_flag: `${tls === undefined ? '' : ' ssl'}${wire.front === 'h2' ? ' http2' : ''}`,
     tls_lines: tls === undefined ? '' : `ssl_certificate ${tls.certificate}; ssl_certificate_key ${tls.key};`,
+    http_lines: same?.http ?? '',
     routes: routes.join('\n'),
   });
   return startOn({ name: 'nginx', command: command(path), core, dir });

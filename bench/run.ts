@@ -67,7 +67,10 @@ async function measure(
   say(`Proxy on core 0, load and origin on core 1; ${counts.rounds} rounds of ${counts.seconds} s`);
   for (const scenario of SCENARIOS.filter(({ name }) => wanted.has(name))) {
     say(`\n${scenario.name}: ${scenario.about}`);
-    const peers = PEERS.filter(({ name }) => proxies.has(name) && (scenario.only?.includes(name) ?? true));
+    const peers = PEERS.filter(
+      ({ name, needsFilter = false }) =>
+        proxies.has(name) && (scenario.only?.includes(name) ?? true) && (!needsFilter || scenario.filter !== undefined),
+    );
     const found = await runScenario(scenario, peers, { dir, say, ...counts });
     rows.push(...found);
     say(loadTable(found));

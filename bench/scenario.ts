@@ -1,5 +1,7 @@
 /** What is measured. The names are stable: rows are compared across versions by them. */
 
+import { type FilterCase, filterScenarios } from './filter-case.ts';
+
 /**
  * What is spoken before and behind the proxy. `h2` in front is prior knowledge in clear text, or ALPN with TLS;
  * `grpc` behind is HTTP/2 with trailers.
@@ -27,6 +29,8 @@ export interface Scenario {
   readonly streams: number;
   /** The only peers that are asked, where the others have nothing to be compared with. */
   readonly only?: readonly string[];
+  /** What a Policy on the route asks for. */
+  readonly filter?: FilterCase;
 }
 
 /** What a browser sends beside Host: twelve lines, about 700 bytes. */
@@ -127,6 +131,7 @@ export const SCENARIOS: readonly Scenario[] = [
     bodyBytes: 1_048_576,
     connections: 16,
   },
+  ...filterScenarios(PLAIN),
   { ...PLAIN, name: 'routes-1000', about: '1,000 routes, the middle one asked for', routes: 1_000 },
   // Flat or not: our own lookup against the number of routes.
   { ...PLAIN, name: 'lookup-10', about: 'Fourways with 10 routes', routes: 10, only: ['fourways'] },
