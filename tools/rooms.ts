@@ -50,6 +50,7 @@ export const PACKAGES: Readonly<Record<string, string>> = {
   pg: 'store',
   'acme-client': 'acme',
   '@marcbachmann/cel-js': 'expr',
+  '@bufbuild/protobuf': 'filters',
 };
 
 export interface Breach {

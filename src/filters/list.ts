@@ -3,6 +3,7 @@ import { cache } from './cache/config.ts';
 import { apiKey } from './api-key/config.ts';
 import { cors } from './cors/config.ts';
 import { directResponse } from './direct-response/config.ts';
+import { extAuth } from './ext-auth/config.ts';
 import { headers } from './headers/config.ts';
 import { ipAccess } from './ip-access/config.ts';
 import { redirect } from './redirect/config.ts';
@@ -16,6 +17,8 @@ export const FILTERS: readonly FilterDeclaration[] = [
   cors,
   // ---- authenticate: of several of which one is enough, the cheap ones are asked first.
   apiKey,
+  // ---- authorise: what is decided here before what has to be asked for.
+  extAuth,
   // ---- transform: what goes upstream. Headers after the rewrite, so that a Host of the operator's wins.
   rewrite,
   headers,
