@@ -50,6 +50,7 @@ export const PACKAGES: Readonly<Record<string, string>> = {
   pg: 'store',
   'acme-client': 'acme',
   '@marcbachmann/cel-js': 'expr',
+  jose: 'filters',
   '@bufbuild/protobuf': 'filters',
 };
 

@@ -13,6 +13,7 @@ test('filters: requests meet them in this order', () => {
       'admit ipAccess',
       'admit cors',
       'authenticate apiKey',
+      'authenticate jwt',
       'authorise extAuth',
       'transform rewrite',
       'transform headers',

@@ -6,6 +6,7 @@ import { directResponse } from './direct-response/config.ts';
 import { extAuth } from './ext-auth/config.ts';
 import { headers } from './headers/config.ts';
 import { ipAccess } from './ip-access/config.ts';
+import { jwt } from './jwt/config.ts';
 import { redirect } from './redirect/config.ts';
 import { rewrite } from './rewrite/config.ts';
 
@@ -17,6 +18,7 @@ export const FILTERS: readonly FilterDeclaration[] = [
   cors,
   // ---- authenticate: of several of which one is enough, the cheap ones are asked first.
   apiKey,
+  jwt,
   // ---- authorise: what is decided here before what has to be asked for.
   extAuth,
   // ---- transform: what goes upstream. Headers after the rewrite, so that a Host of the operator's wins.

@@ -1,0 +1,144 @@
+/** Proof of possession by the client's own key (RFC 9449): a token that is only good together with a fresh signature. */
+import { createHash } from 'node:crypto';
+import { calculateJwkThumbprint, compactVerify, type JWK } from 'jose';
+import { parseDuration } from '../../base/duration.ts';
+import { type Cells, type Demand, openCells } from '../../filter/cells.ts';
+import type { HashState } from '../../filter/keyed-hash.ts';
+import type { Env } from '../../filter/env.ts';
+import type { Exchange } from '../../filter/filter.ts';
+import { readCompact } from './compact.ts';
+import type { DpopConfig } from './config.ts';
+import type { SeenProofs } from './seen-proofs.ts';
+import { makeShared, proofsOf } from './shared.ts';
+import type { JsonObject } from './strict-json.ts';
+import { type Jwk, publicKeyOf, type VerifyKey } from './verify-key.ts';
+
+/** A proof holds a public key and six short claims; an RSA key of 4096 bits makes it some 1,900 bytes. */
+const PROOF_BYTES_MAX = 4096;
+
+/** Clocks of clients run ahead, too. */
+const AHEAD_MS = 10_000;
+
+const JTI_CHARS_MAX = 256;
+
+/** Members that only a private or a secret key has (RFC 7518 section 6). */
+const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv'];
+
+export interface Bound {
+  readonly token: string;
+  /** Thumbprint that the token names in `cnf.jkt`. */
+  readonly proofKey: string;
+}
+
+export class ProofCheck {
+  readonly #config: DpopConfig;
+  readonly #env: Env;
+  readonly #windowMs: number;
+  readonly #keepMs: number;
+  readonly #seen: SeenProofs;
+  /** Of all workers. Bounded for all filters together: in a flood one may be forgotten there, and not in `#seen`. */
+  readonly #cells: Cells;
+  readonly #space: HashState;
+
+  constructor(config: DpopConfig, env: Env) {
+    this.#config = config;
+    this.#env = env;
+    this.#windowMs = parseDuration(config.window)!;
+    this.#keepMs = this.#windowMs + AHEAD_MS;
+    this.#seen = proofsOf(env.shared(makeShared), this.#keepMs);
+    const { cells, worker } = env;
+    this.#cells = openCells(cells, { worker: worker.number, randomBytes: (count) => env.randomBytes(count) });
+    this.#space = this.#cells.space('jwt.dpop');
+  }
+
+  /** In words why the proof is not accepted; `full` where it could not be remembered. Never rejects. RFC 9449 section 4.3. */
+  async check(x: Exchange, bound: Bound): Promise<string | undefined> {
+    const proofs = x.request.headers.getAll('dpop');
+    if (proofs.length !== 1) return proofs.length === 0 ? 'it is missing' : 'there is more than one';
+    const proof = proofs[0]!;
+    if (proof.length > PROOF_BYTES_MAX) return `it is longer than ${PROOF_BYTES_MAX} bytes`;
+    const read = readCompact(proof);
+    if (typeof read === 'string') return read;
+    const key = this.#keyOf(read.header);
+    if (typeof key === 'string') return key;
+    // What costs nothing first: whoever sends nonsense shall not make us verify it.
+    const wrong = this.#claimsFault(x, read.claims, bound.token);
+    if (wrong !== undefined) return wrong;
+    try {
+      const thumbprint = await calculateJwkThumbprint(read.header['jwk'] as JWK, 'sha256');
+      if (thumbprint !== bound.proofKey) return 'it is by another key than the token is bound to';
+      await compactVerify(proof, key.key, { algorithms: [...this.#config.algorithms] });
+    } catch {
+      return 'its signature is wrong';
+    }
+    return this.#takeOnce(bound.proofKey, read.claims['jti'] as string);
+  }
+
+  #keyOf(header: JsonObject): VerifyKey | string {
+    const { typ, alg, jwk, crit } = header;
+    if (typ !== 'dpop+jwt') return 'its typ is not dpop+jwt';
+    if (crit !== undefined) return 'it names an extension as critical';
+    if (typeof alg !== 'string' || !(this.#config.algorithms as readonly string[]).includes(alg)) {
+      return 'its algorithm is not one that is taken';
+    }
+    if (typeof jwk !== 'object' || jwk === null) return 'it has no key';
+    if (PRIVATE_MEMBERS.some((member) => Object.hasOwn(jwk, member))) return 'it holds a private key';
+    return publicKeyOf(jwk as Jwk, [alg]);
+  }
+
+  #claimsFault({ request }: Exchange, claims: JsonObject, token: string): string | undefined {
+    const { jti, htm, htu, iat, ath } = claims;
+    if (typeof jti !== 'string' || jti === '' || jti.length > JTI_CHARS_MAX) return 'its jti is not a short text';
+    if (htm !== request.method) return 'it is for another method';
+    const origin = this.#config.origin ?? `${request.scheme}://${request.authority}`;
+    const here = plainUri(origin + request.path);
+    if (typeof htu !== 'string' || here === undefined || plainUri(htu) !== here) return 'it is for another address';
+    const ageMs = typeof iat === 'number' ? this.#env.wallMs() - iat * 1000 : Number.NaN;
+    if (!(ageMs <= this.#windowMs && ageMs >= -AHEAD_MS)) return 'it is not of now';
+    return ath === hashOf(token) ? undefined : 'it is for another token';
+  }
+
+  /** By its hash: what a client chooses shall not choose how much is remembered. */
+  async #takeOnce(proofKey: string, jti: string): Promise<string | undefined> {
+    const proof = hashOf(`${proofKey} ${jti}`).slice(0, 24);
+    const { redis } = this.#env;
+    const said = this.#seen.take(proof, this.#env.nowMs(), this.#config.proofsMax);
+    if (said !== 'new') return said === 'full' ? 'full' : 'it was used before';
+    if (!this.#isNewToWorkers(proof)) return 'it was used before';
+    if (redis === undefined || !redis.isUp) return undefined;
+    // Other proxies: the first one to say it has it.
+    try {
+      const first = await redis.command('SET', `fourways:dpop:${proof}`, '1', 'NX', 'PX', this.#keepMs);
+      return first === null ? 'it was used before' : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Of a limit of one use in the time that it is remembered, this is the first. */
+  #isNewToWorkers(proof: string): boolean {
+    this.#cells.hash.read(this.#space, proof);
+    const { lo, hi } = this.#cells.hash;
+    const demand: Demand = { lo, hi, cost: 1, burst: 1, perUnitMs: this.#keepMs, used: 0, waitMs: 0 };
+    return this.#cells.spend([demand], 1, this.#env.nowMs());
+  }
+}
+
+function hashOf(text: string): string {
+  return createHash('sha256').update(text, 'latin1').digest('base64url');
+}
+
+/**
+ * An address without query and fragment in the one form for all that mean the
+ * same (RFC 3986 sections 6.2.2 and 6.2.3); undefined for what is none.
+ */
+export function plainUri(text: string): string | undefined {
+  if (!URL.canParse(text)) return undefined;
+  const { protocol, username, password, host, pathname } = new URL(text);
+  if ((protocol !== 'http:' && protocol !== 'https:') || username !== '' || password !== '') return undefined;
+  const path = pathname.replaceAll(/%[0-9a-f]{2}/gi, (escape) => {
+    const character = String.fromCharCode(Number.parseInt(escape.slice(1), 16));
+    return /[A-Za-z0-9._~-]/.test(character) ? character : escape.toUpperCase();
+  });
+  return `${protocol}//${host}${path}`;
+}
