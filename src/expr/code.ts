@@ -36,6 +36,13 @@ export function literalText(node: ASTNode): string | undefined {
   return node.op === 'value' && typeof node.args === 'string' ? node.args : undefined;
 }
 
+/** A literal int or double as a number, where that says the same; undefined for everything else. */
+export function literalNumber({ op, args }: ASTNode): number | undefined {
+  if (op !== 'value') return undefined;
+  const number = typeof args === 'bigint' ? Number(args) : args;
+  return typeof number === 'number' && Math.abs(number) <= Number.MAX_SAFE_INTEGER ? number : undefined;
+}
+
 /** The texts of a list of literals; undefined for everything else. */
 export function literalTexts(node: ASTNode): string[] | undefined {
   if (node.op !== 'list') return undefined;

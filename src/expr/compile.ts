@@ -9,7 +9,7 @@
  * @see https://github.com/google/cel-spec/blob/master/doc/langdef.md
  */
 import type { ASTNode } from '@marcbachmann/cel-js';
-import { type Code, type Scope, literalText, literalTexts, Unoffered } from './code.ts';
+import { type Code, literalNumber, type Scope, literalText, literalTexts, Unoffered } from './code.ts';
 import { FACTS } from './facts.ts';
 import { compileFunction, compileMethod } from './functions.ts';
 import { compileLoop, isLoop } from './loops.ts';
@@ -296,8 +296,26 @@ function compileIn([item, whole]: Pair, scope: Scope): Code {
 }
 
 function compileOrder(op: Order, [left, right]: Pair, scope: Scope): Code {
-  const [a, b] = [compileNode(left, scope), compileNode(right, scope)];
+  const a = compileNode(left, scope);
+  const limit = literalNumber(right);
+  if (limit !== undefined) return compileLimit(op, a, limit);
+  const b = compileNode(right, scope);
   return (x) => compare(op, a(x), b(x));
+}
+
+/** A comparison with a literal. Bigints are slow to compare with numbers, and most ints fit into one. */
+function compileLimit(op: Order, code: Code, limit: number): Code {
+  const fits: Readonly<Record<Order, (value: number) => boolean>> = {
+    '<': (value) => value < limit,
+    '<=': (value) => value <= limit,
+    '>': (value) => value > limit,
+    '>=': (value) => value >= limit,
+  };
+  const fit = fits[op];
+  return (x) => {
+    const value = code(x);
+    return typeof value === 'number' ? fit(value) : compare(op, value, limit);
+  };
 }
 
 function compileArithmetic(op: Arithmetic, [left, right]: Pair, scope: Scope): Code {

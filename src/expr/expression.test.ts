@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { identityOf } from '../filter/identity.ts';
 import { type ExchangeValues, makeExchange } from '../filter/testing/exchange.ts';
 import { checkExpression, compileExpression, type Want } from './expression.ts';
+import { FIELDS } from './vocabulary.ts';
 
 const DER = Buffer.alloc(0);
 const CERTIFICATE = { subject: 'CN=web,O=Shop', commonName: 'web', dns: ['web.test'], fingerprint: 'ab', der: DER };
@@ -249,4 +251,13 @@ test('expression: the budget is for one evaluation, not for all', () => {
   const x = makeExchange({ identity: identityOf({ method: 'jwt', subject: 'a', claims }) });
   const evaluate = compileExpression('identity.claims.list.all(a, a == "a")', 'bool');
   for (let i = 0; i < 5; i++) assert.equal(evaluate(x), true);
+});
+
+test('expression: the guide names every variable', () => {
+  const guide = readFileSync(new URL('../../docs/guide/expressions.md', import.meta.url), 'utf8');
+  const named = [...guide.matchAll(/^\| `([\w.]+)`/gm)].map(([, name]) => name);
+  const all = Object.entries(FIELDS).flatMap(([variable, fields]) =>
+    Object.keys(fields).map((field) => `${variable}.${field}`),
+  );
+  assert.deepEqual(new Set(named), new Set([...all, 'rule']));
 });

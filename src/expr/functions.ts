@@ -13,10 +13,18 @@ type Plain = (a: Value, b: Value, c: Value) => Value;
 
 const isText = (value: Value): value is string => typeof value === 'string';
 
-const text2 =
-  (run: (text: string, other: string) => Value): Plain =>
-  (text, other) =>
-    isText(text) && isText(other) ? run(text, other) : undefined;
+/** Functions of two texts. Most are asked with a literal, which is looked at once. */
+const OF_TEXTS: Readonly<Record<string, (text: string, other: string) => Value>> = {
+  contains: (text, other) => text.includes(other),
+  startsWith: (text, other) => text.startsWith(other),
+  endsWith: (text, other) => text.endsWith(other),
+  indexOf: (text, other) => BigInt(text.indexOf(other)),
+  lastIndexOf: (text, other) => BigInt(text.lastIndexOf(other)),
+  split: (text, separator) => {
+    const parts = text.split(separator, EXPRESSION_LIST_MAX + 1);
+    return parts.length > EXPRESSION_LIST_MAX ? undefined : parts;
+  },
+};
 
 const PLAIN: Readonly<Record<string, Plain>> = {
   size: (value) => sizeOf(value),
@@ -25,24 +33,12 @@ const PLAIN: Readonly<Record<string, Plain>> = {
   int: intOf,
   double: doubleOf,
   bool: (value) => (typeof value === 'boolean' ? value : BOOLS.get(value)),
-  contains: text2((text, other) => text.includes(other)),
-  startsWith: text2((text, other) => text.startsWith(other)),
-  endsWith: text2((text, other) => text.endsWith(other)),
   lowerAscii: (text) => (isText(text) ? text.replaceAll(/[A-Z]+/g, (run) => run.toLowerCase()) : undefined),
   upperAscii: (text) => (isText(text) ? text.replaceAll(/[a-z]+/g, (run) => run.toUpperCase()) : undefined),
   trim: (text) => (isText(text) ? text.trim() : undefined),
-  indexOf: text2((text, other) => BigInt(text.indexOf(other))),
-  lastIndexOf: text2((text, other) => BigInt(text.lastIndexOf(other))),
   substring: partOf,
-  split: text2((text, separator) => {
-    const parts = text.split(separator, EXPRESSION_LIST_MAX + 1);
-    return parts.length > EXPRESSION_LIST_MAX ? undefined : parts;
-  }),
   join: joined,
 };
-
-/** How many values a function takes besides the first, where the type checker knows more forms than we do. */
-const EXTRA_MAX: Readonly<Record<string, number>> = { indexOf: 1, lastIndexOf: 1, split: 1 };
 
 const BOOLS: ReadonlyMap<Value, boolean> = new Map([
   ...['1', 't', 'true', 'TRUE', 'True'].map((text) => [text, true] as const),
@@ -67,17 +63,22 @@ interface Parts {
 }
 
 function compileCall({ node, name, values }: Parts, compile: Compile, scope: Scope): Code {
-  const plain = Object.hasOwn(PLAIN, name) ? PLAIN[name] : undefined;
-  const isKnown = plain !== undefined || name === 'inCidr' || name === 'matches' || OPTIONAL.has(name);
-  if (!isKnown || values.length > 1 + (EXTRA_MAX[name] ?? 2)) {
+  const plain = ownOf(PLAIN, name);
+  const ofTexts = values.length === 2 ? ownOf(OF_TEXTS, name) : undefined;
+  if (plain === undefined && ofTexts === undefined && !SPECIAL.has(name)) {
     throw new Unoffered(`The function "${name}" is not offered in this form`, node);
   }
   const first = compile(values[0]!, scope);
   const paid = scope.inLoop ? payingFor(first, scope) : first;
   if (name === 'inCidr') return inCidr(paid, values[1]!);
   if (name === 'matches') return matches(paid, values[1]!);
-  if (plain === undefined) return ofOptional(name, first, values[1] && compile(values[1], scope));
-  return applied(plain, [paid, ...values.slice(1).map((value) => compile(value, scope))]);
+  const rest = values.slice(1).map((value) => compile(value, scope));
+  if (ofTexts !== undefined) return appliedToTexts(ofTexts, [paid, rest[0]!], literalText(values[1]!));
+  return plain === undefined ? ofOptional(name, first, rest[0]) : applied(plain, [paid, ...rest]);
+}
+
+function ownOf<T>(table: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(table, name) ? table[name] : undefined;
 }
 
 /** So that a loop over a long list does not look through a long text for each of its elements. */
@@ -100,7 +101,26 @@ function applied(plain: Plain, [first, second = OMITTED, third = OMITTED]: reado
   };
 }
 
-const OPTIONAL: ReadonlySet<string> = new Set(['orValue', 'hasValue', 'value']);
+function appliedToTexts(
+  run: (text: string, other: string) => Value,
+  [first, second]: readonly [Code, Code],
+  literal: string | undefined,
+): Code {
+  if (literal !== undefined) {
+    return (x) => {
+      const text = first(x);
+      return typeof text === 'string' ? run(text, literal) : undefined;
+    };
+  }
+  return (x) => {
+    const text = first(x);
+    const other = second(x);
+    return isText(text) && isText(other) ? run(text, other) : undefined;
+  };
+}
+
+/** What is compiled in a way of its own. */
+const SPECIAL: ReadonlySet<string> = new Set(['inCidr', 'matches', 'orValue', 'hasValue', 'value']);
 
 function ofOptional(name: string, code: Code, otherwise: Code | undefined): Code {
   if (name === 'value') return (x) => someOf(code(x));

@@ -1,6 +1,7 @@
 import type { FilterDeclaration } from '../filter/declaration.ts';
 import { cache } from './cache/config.ts';
 import { apiKey } from './api-key/config.ts';
+import { authorize } from './authorize/config.ts';
 import { cors } from './cors/config.ts';
 import { directResponse } from './direct-response/config.ts';
 import { extAuth } from './ext-auth/config.ts';
@@ -19,7 +20,8 @@ export const FILTERS: readonly FilterDeclaration[] = [
   // ---- authenticate: of several of which one is enough, the cheap ones are asked first.
   apiKey,
   jwt,
-  // ---- authorise: what is decided here before what has to be asked for.
+  // ---- authorise: once it is known who is asking. What is decided here before what has to be asked for.
+  authorize,
   extAuth,
   // ---- transform: what goes upstream. Headers after the rewrite, so that a Host of the operator's wins.
   rewrite,

@@ -1,0 +1,113 @@
+/**
+ * Paths of rules. A rule that allows compares the path as it is forwarded. A rule
+ * that denies also compares what a lenient server may make of it, so that no
+ * spelling gets by: a path that is denied by mistake is seen and mended, one that
+ * is let through is not.
+ */
+import { compileRegex } from '../../base/safe-regex.ts';
+
+export type PathTest = (path: string) => boolean;
+
+/** What is wrong with a pattern; undefined when nothing is. */
+export function patternIssue(pattern: string): string | undefined {
+  if (pattern.split('/').some((segment) => segment.includes('**') && segment !== '**')) {
+    return `Expected "**" as a whole segment, got "${pattern}"`;
+  }
+  const regex = regexOf(pattern);
+  return regex === undefined || regex.ok ? undefined : `Pattern "${pattern}" is not accepted: ${regex.message}`;
+}
+
+/** What comes before `/**`, when that is the only star. */
+export function prefixOf(pattern: string): string | undefined {
+  const prefix = pattern.endsWith('/**') ? pattern.slice(0, -3) : '*';
+  return prefix.includes('*') ? undefined : prefix;
+}
+
+/** Of a pattern that was checked by {@link patternIssue}. */
+export function globTest(pattern: string): PathTest {
+  const regex = regexOf(pattern);
+  if (regex?.ok !== true) throw new RangeError(`Cannot read "${pattern}" as a path`);
+  return (path) => regex.test(path);
+}
+
+/** In linear time: `*` stays in its segment, `**` does not. Undefined where no star is to be found. */
+function regexOf(pattern: string): ReturnType<typeof compileRegex> | undefined {
+  if (!pattern.includes('*')) return undefined;
+  const segments = pattern.split('/').map((segment, i, all) => {
+    if (i === 0) return '';
+    if (segment !== '**') return `/${segment.split('*').map(literal).join('[^/]*')}`;
+    return i === all.length - 1 ? '(?:/(?s:.*))?' : '(?:/[^/]+)*';
+  });
+  return compileRegex(segments.join(''));
+}
+
+function literal(text: string): string {
+  return text.replaceAll(/[^A-Za-z0-9_/-]/g, (c) => `\\x{${c.charCodeAt(0).toString(16)}}`);
+}
+
+/** Whether every server reads a path alike: no capitals, escapes, parameters, empty segments or slash at its end. */
+export function isPlain(path: string): boolean {
+  let last = 0;
+  for (let i = 0; i < path.length; i++) {
+    const c = path.charCodeAt(i);
+    if (PLAIN[c] !== 1 && (c !== SLASH || last === SLASH)) return false;
+    last = c;
+  }
+  return last !== SLASH;
+}
+
+const SLASH = 0x2f;
+const PLAIN = new Uint8Array(256);
+for (const c of "abcdefghijklmnopqrstuvwxyz0123456789._~!$&'()*+,=:@-") PLAIN[c.charCodeAt(0)] = 1;
+
+/**
+ * A path as the most lenient of servers read it: escapes decoded again and again,
+ * case ignored, backslashes as slashes, parameters (`;…`) and empty segments left
+ * out, and only then dot segments resolved. A second form where a query, fragment
+ * or NUL comes to light, at which some end a path.
+ */
+export function looseForms(path: string): readonly string[] {
+  if (isPlain(path)) return [path];
+  const text = decodedAgain(path);
+  const end = text.search(/[?#\0]/);
+  return end < 0 ? [looseForm(text)] : [looseForm(text), looseForm(text.slice(0, end))];
+}
+
+function looseForm(text: string): string {
+  const segments: string[] = [];
+  for (const segment of looseSegments(text)) {
+    if (segment === '..') segments.pop();
+    else if (segment !== '' && segment !== '.') segments.push(segment);
+  }
+  return `/${segments.join('/')}`;
+}
+
+function looseSegments(text: string): string[] {
+  return text
+    .toLowerCase()
+    .split(/[/\\]/)
+    .map((segment) => segment.split(';', 1)[0]!);
+}
+
+/** Whether a server that decodes twice would find `..`, and be somewhere else than the path says. */
+export function climbs(path: string): boolean {
+  return path.includes('%25') && looseSegments(decodedAgain(path)).includes('..');
+}
+
+/** How often servers are known to decode: once in a proxy, once in a framework, once in an application. */
+const DECODINGS_MAX = 3;
+
+function decodedAgain(path: string): string {
+  let text = path;
+  for (let i = 0; i < DECODINGS_MAX && text.includes('%'); i++) text = decoded(text);
+  return text;
+}
+
+/** Escapes as bytes, in UTF-8 where they are. What is no escape stands for itself. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text.replaceAll(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+  }
+}
