@@ -16,6 +16,8 @@ test('filters: requests meet them in this order', () => {
       'authenticate jwt',
       'authorise authorize',
       'authorise extAuth',
+      'transform compress',
+      'transform decompress',
       'transform rewrite',
       'transform headers',
       'answer cache',

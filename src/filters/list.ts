@@ -2,7 +2,9 @@ import type { FilterDeclaration } from '../filter/declaration.ts';
 import { cache } from './cache/config.ts';
 import { apiKey } from './api-key/config.ts';
 import { authorize } from './authorize/config.ts';
+import { compress } from './compress/config.ts';
 import { cors } from './cors/config.ts';
+import { decompress } from './decompress/config.ts';
 import { directResponse } from './direct-response/config.ts';
 import { extAuth } from './ext-auth/config.ts';
 import { headers } from './headers/config.ts';
@@ -23,7 +25,11 @@ export const FILTERS: readonly FilterDeclaration[] = [
   // ---- authorise: once it is known who is asking. What is decided here before what has to be asked for.
   authorize,
   extAuth,
-  // ---- transform: what goes upstream. Headers after the rewrite, so that a Host of the operator's wins.
+  // ---- transform: what goes upstream. Compress meets the request first, to hear what the client takes before another
+  // filter asks services for something else; so it meets the answer last, and nothing has to read what it wrote.
+  // Decompress comes before all that read bodies. Headers after the rewrite, so that a Host of the operator's wins.
+  compress,
+  decompress,
   rewrite,
   headers,
   // ---- answer: instead of an upstream. The cache stands behind everything that may refuse, and behind what changes a

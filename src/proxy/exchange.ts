@@ -374,7 +374,10 @@ export class Exchange
     if (bytes instanceof Fault) return this.onRequestFault(bytes);
     const path = this.#walk?.openPath;
     if (path === undefined) this.passRequestBody(bytes);
-    else if (!path.write(bytes)) this.#pauseBody();
+    else if (!path.write(bytes)) {
+      this.#body.pathFull = true;
+      this.#pauseBody();
+    }
   }
 
   /** @returns false when enough is waiting */
@@ -386,11 +389,12 @@ export class Exchange
       body.keep(bytes);
       if (body.tooLarge) {
         if (conn !== undefined) body.forget();
-        else this.#pauseBody();
+        else body.full = true;
       }
     }
-    if (conn !== undefined && !conn.sendBody(bytes)) this.#pauseBody();
-    return !body.paused;
+    if (conn !== undefined && !conn.sendBody(bytes)) body.full = true;
+    if (body.full) this.#pauseBody();
+    return !body.full;
   }
 
   onRequestEnd(trailers: Headers | undefined): void {
@@ -434,11 +438,26 @@ export class Exchange
     this.#stream.pauseBody();
   }
 
+  /** The upstream takes more. */
   resumeBody(): void {
-    if (!this.#body.paused) return;
-    this.#body.paused = false;
+    const body = this.#body;
+    if (!body.paused && !body.full) return;
+    body.full = false;
     this.#walk?.openPath?.resume();
-    if (!this.#body.paused) this.#stream.resumeBody();
+    this.#resumeClient();
+  }
+
+  /** The way through the filters takes more (WalkOwner). */
+  onPathWritable(): void {
+    this.#body.pathFull = false;
+    this.#resumeClient();
+  }
+
+  #resumeClient(): void {
+    const body = this.#body;
+    if (!body.paused || body.full || body.pathFull) return;
+    body.paused = false;
+    this.#stream.resumeBody();
   }
 
   // --- the answer --------------------------------------------------------------------------------------------------

@@ -11,7 +11,12 @@ export class RequestBody {
   replayable = true;
   ended = false;
   trailers: Headers | undefined = undefined;
+  /** The client is not read. */
   paused = false;
+  /** Enough waits for the upstream. */
+  full = false;
+  /** Enough waits in the filters: apart from `full`, or a filter that is full would be told to wait for itself. */
+  pathFull = false;
   #pieces: Buffer[] | undefined;
   #bytes = 0;
 

@@ -24,7 +24,7 @@ export interface WalkOwner extends Exchange {
   flush(): void;
   /** The body is wanted now, before there is an upstream. */
   askForBody(): void;
-  resumeBody(): void;
+  onPathWritable(): void;
   takeKept(): KeptBody;
   passRequestBody(bytes: Buffer): boolean;
   endRequestBody(trailers: Headers | undefined): void;
@@ -122,7 +122,7 @@ export class RequestWalk {
         onPipeBytes: (bytes) => x.passRequestBody(bytes),
         onPipeEnd: (trailers) => x.endRequestBody(trailers),
         onPipeFault: (fault) => x.onRequestFault(fault),
-        onPipeWritable: () => x.resumeBody(),
+        onPipeWritable: () => x.onPathWritable(),
       },
       () => x.takeKept(),
     ));
