@@ -393,6 +393,7 @@ export class Exchange
       }
     }
     if (conn !== undefined && !conn.sendBody(bytes)) body.full = true;
+    if (this.#walk !== undefined) conn?.flush();
     if (body.full) this.#pauseBody();
     return !body.full;
   }
@@ -408,6 +409,7 @@ export class Exchange
   endRequestBody(trailers: Headers | undefined): void {
     this.#body.end(trailers);
     this.#conn?.sendEnd(trailers);
+    if (this.#walk !== undefined) this.#conn?.flush();
     if (this.#mirrors !== undefined) for (const mirror of this.#mirrors) mirror.end(trailers);
   }
 
@@ -510,6 +512,8 @@ export class Exchange
   onPipeBytes(bytes: Buffer): boolean {
     this.#bytesOut += bytes.length;
     const flows = this.#stream.sendBody(bytes);
+    // A stage may speak outside of a turn of the upstream, whose end would flush.
+    if (this.#answerPath !== undefined) this.#stream.flush();
     if (this.#grpc?.answerFault !== undefined) this.onRequestFault(this.#grpc.answerFault);
     return flows;
   }

@@ -67,6 +67,8 @@ export class H1ClientConn implements ClientStream, BodySink {
   #requestSent = true;
   #reusable = true;
   #bytesReceived = 0;
+  /** The answer waits for its reader. */
+  #paused = false;
   #informational = 0;
   #idleSinceMs = 0;
   #keepAliveMs: number;
@@ -161,12 +163,14 @@ export class H1ClientConn implements ClientStream, BodySink {
   }
 
   pauseAnswer(): void {
+    this.#paused = true;
     this.#socket.pause();
     this.#options.wheel.disarm(this.#timer);
   }
 
   resumeAnswer(): void {
     if (this.#options.idleMs > 0) this.#options.wheel.arm(this.#timer, this.#options.idleMs);
+    this.#paused = false;
     this.#socket.resume();
   }
 
@@ -305,6 +309,9 @@ export class H1ClientConn implements ClientStream, BodySink {
     this.#events = undefined;
     const { trailers } = this.#body;
     if (rest === undefined && this.#reusable && this.#requestSent && this.#keepAliveMs > 0) {
+      // Whoever was told to wait by the last piece has nothing to resume any more: the next request would wait for ever.
+      if (this.#paused) this.#socket.resume();
+      this.#paused = false;
       this.#state = 'idle';
       this.#idleSinceMs = this.#options.wheel.nowMs;
       this.#options.wheel.arm(this.#timer, this.#keepAliveMs);
