@@ -144,7 +144,8 @@ class SharedFile<T> {
   }
 }
 
-function runWhole<T>(reading: Generator<undefined, T>): T {
+/** Without letting anybody run between. */
+export function runWhole<T>(reading: Generator<undefined, T>): T {
   for (;;) {
     const { done, value } = reading.next();
     if (done === true) return value;

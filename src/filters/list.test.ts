@@ -14,6 +14,7 @@ test('filters: requests meet them in this order', () => {
       'admit cors',
       'authenticate apiKey',
       'authenticate jwt',
+      'authenticate basic',
       'authorise authorize',
       'authorise extAuth',
       'transform compress',

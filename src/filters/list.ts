@@ -1,8 +1,9 @@
 import type { FilterDeclaration } from '../filter/declaration.ts';
-import { cache } from './cache/config.ts';
 import { apiKey } from './api-key/config.ts';
 import { authorize } from './authorize/config.ts';
 import { compress } from './compress/config.ts';
+import { basic } from './basic/config.ts';
+import { cache } from './cache/config.ts';
 import { cors } from './cors/config.ts';
 import { decompress } from './decompress/config.ts';
 import { directResponse } from './direct-response/config.ts';
@@ -22,6 +23,8 @@ export const FILTERS: readonly FilterDeclaration[] = [
   // ---- authenticate: of several of which one is enough, the cheap ones are asked first.
   apiKey,
   jwt,
+  // Passwords cost most.
+  basic,
   // ---- authorise: once it is known who is asking. What is decided here before what has to be asked for.
   authorize,
   extAuth,
