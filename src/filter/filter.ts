@@ -163,7 +163,7 @@ export interface BodyOut {
 
 /** What filter.ts exports by the name of the filter. */
 export interface FilterCode<S extends TSchema = TSchema> {
-  /** Called once per rule and snapshot. Do here what need not be done per request. May throw: the plan is refused. */
+  /** Called once per rule and snapshot. Do here what need not be done per request. May throw, with a message for the log: its rule answers 500 then. */
   make(config: Static<S>, env: Env): Filter;
   /**
    * Does in one worker what an operator orders, such as to forget something; all workers are asked.

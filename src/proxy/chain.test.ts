@@ -27,6 +27,7 @@ function order(planned: readonly Pick<PlanFilter, 'filter' | 'alternative'>[]): 
     {
       filters: new Map([...filters].map(([name, filter]) => [name, { make: () => filter }])),
       envOf: () => makeEnv(),
+      onUnmade: (_, error) => assert.fail(String(error)),
     },
   );
   for (const { filter } of chain.onRequest) filter.onRequest!(makeExchange(), { matchedPath: '/' });

@@ -24,11 +24,13 @@ export interface ChainEnv {
   /** Code that was loaded, by filter name. */
   readonly filters: ReadonlyMap<string, FilterCode>;
   envOf(planned: PlanFilter): Env;
+  /** A filter could not be made: what it is for answers 500, everything else of the plan is served. */
+  onUnmade(planned: PlanFilter, error: unknown): void;
 }
 
 const EMPTY_CHAIN: FilterChain = { onRequest: [], onResponse: [], onEnd: [], close: () => undefined };
 
-/** @throws {Error} when the plan names a filter that is not there, or one cannot be made: the plan is refused */
+/** @throws {Error} when the plan names a filter that is not there: the plan is refused */
 export function makeChain(planned: readonly PlanFilter[], env: ChainEnv): FilterChain {
   if (planned.length === 0) return EMPTY_CHAIN;
   const made: Filter[] = [];
@@ -63,7 +65,8 @@ function links(planned: readonly PlanFilter[], env: ChainEnv, made: Filter[]): L
     const code = env.filters.get(part.filter);
     if (code === undefined) throw new Error(`Plan names filter "${part.filter}", which this proxy does not have`);
     const lent = env.envOf(part);
-    const filter = code.make(part.config as never, lent);
+    const filter = madeOf(code, part, { lent, env });
+    if (filter === undefined) continue;
     made.push(filter);
     if (filter.authenticate === undefined) {
       all.push(...afterwards, {
@@ -92,6 +95,27 @@ function links(planned: readonly PlanFilter[], env: ChainEnv, made: Filter[]): L
     });
   }
   return [...all, ...afterwards];
+}
+
+interface Making {
+  readonly lent: Env;
+  readonly env: ChainEnv;
+}
+
+/** One that cannot be made fails at each request; in an audit it is left out. Undefined then. */
+function madeOf(code: FilterCode, part: PlanFilter, { lent, env }: Making): Filter | undefined {
+  try {
+    return code.make(part.config as never, lent);
+  } catch (error) {
+    env.onUnmade(part, error);
+    if (part.audit === true) return undefined;
+    const fault = new Fault(
+      'filter.failed',
+      `Filter "${part.filter}" of ${part.owner} could not be made; the log says why`,
+    );
+    // Others of the same alternatives may still say who is asking.
+    return part.alternative === undefined ? { onRequest: () => fault } : { authenticate: () => fault };
+  }
 }
 
 /** What an authenticating filter does besides saying who is asking. */

@@ -6,6 +6,7 @@ import net from 'node:net';
 import { test } from 'node:test';
 import { Fault, faultKinds } from '../base/fault.ts';
 import { declareFilter, type FilterDeclaration } from '../filter/declaration.ts';
+import type { PlanFilter, PlanRule } from '../ir/plan.ts';
 import { type BodyOut, type BodyStage, type Filter, type Reply, WHOLE_BODY } from '../filter/filter.ts';
 import { Type } from '../schema/schema.ts';
 import { clusterTo, Harness, request, routeOf, ruleTo, Upstream } from './testing/node-harness.ts';
@@ -368,4 +369,42 @@ test('filter hooks: a client that waits for 100 gets it when its body is wanted'
   let text = '';
   for await (const piece of socket) text += (piece as Buffer).toString();
   assert.match(text, /^HTTP\/1\.1 200 [^]*ABC$/);
+});
+
+test('filter hooks: one that cannot be made closes its rule, is logged once, and nothing else of the plan is lost', async () => {
+  const broken = declareFilter({
+    name: 'broken',
+    phase: 'transform',
+    config: Type.Object({}),
+    composition: 'narrows',
+    decides: 'yes',
+    load: async () => ({
+      make: () => {
+        throw new Error('its Secret holds no key');
+      },
+    }),
+  });
+  await using upstream = await Upstream.start(echo);
+  await using proxy = new Harness([broken]);
+  const filter = { filter: 'broken', config: {}, owner: 'Policy d/p' };
+  const rule = (name: string, filters: PlanFilter[]): PlanRule => ({
+    ...ruleTo({ filters }),
+    name: `HTTPRoute/d/r/${name}`,
+    matches: [{ path: { kind: 'prefix', value: `/${name}` }, headers: [], query: [] }],
+  });
+  const rules = [
+    rule('a', [filter]),
+    rule('b', [filter]),
+    rule('audited', [{ ...filter, audit: true }]),
+    rule('fine', []),
+  ];
+  await proxy.start({ routes: { r: routeOf(...rules) }, clusters: { c: clusterTo([upstream.port]) } });
+  const statuses: number[] = [];
+  for (const path of ['/a', '/b', '/audited', '/fine']) statuses.push((await request(proxy.port, { path })).status);
+  assert.deepEqual(statuses, [500, 500, 200, 200]);
+  assert.deepEqual(
+    proxy.said.map(({ message, reason, filter: name }) => [message, reason, name]),
+    [['A filter cannot be made: requests that it is for answer 500', 'its Secret holds no key', 'broken']],
+  );
+  assert.equal(proxy.lines()[0]!['fault'], 'filter.failed');
 });

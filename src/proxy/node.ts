@@ -11,7 +11,7 @@ import type { FilterDeclaration } from '../filter/declaration.ts';
 import type { FilterCode, FilterOrder } from '../filter/filter.ts';
 import type { ApplyResult } from '../ir/apply-result.ts';
 import type { NodeStats } from '../ir/node-stats.ts';
-import type { PlanDelta, PlanKeyPair, PlanSecret } from '../ir/plan.ts';
+import type { PlanDelta, PlanFilter, PlanKeyPair, PlanSecret } from '../ir/plan.ts';
 import type { ChainEnv } from './chain.ts';
 import { filterEnv, type FilterLoans, type FilterSurroundings } from './filter-env.ts';
 import type { PortRefusals, PortState, PortStates } from '../ir/port-state.ts';
@@ -52,6 +52,12 @@ export interface ProxyNodeOptions {
   readonly reusePort: boolean;
   /** Shared by all workers, so that TLS sessions resume on any of them. */
   readonly ticketKeys: TicketKeys;
+}
+
+interface Unmade {
+  readonly rule: string;
+  readonly planned: PlanFilter;
+  readonly error: unknown;
 }
 
 export class ProxyNode implements Node {
@@ -181,6 +187,8 @@ export class ProxyNode implements Node {
       if (cluster === undefined) throw new Error(`Plan names cluster "${key}", which it does not hold`);
       return cluster;
     };
+    /** One for each filter of an owner, however many rules it is on. */
+    const unmade = new Map<string, Unmade>();
     const secretsBefore = new Map(this.#secrets);
     try {
       for (const [key, secret] of Object.entries(delta.set.secrets)) this.#secrets.set(key, secret);
@@ -193,6 +201,7 @@ export class ProxyNode implements Node {
         chainEnv: (rule: string): ChainEnv => ({
           filters: this.#codes,
           envOf: (planned) => filterEnv(rule, planned, this.#surroundings(clusterOf)),
+          onUnmade: (planned, error) => unmade.set(`${planned.owner} ${planned.filter}`, { rule, planned, error }),
         }),
       };
       const change = this.#snapshot.with(delta, {
@@ -201,12 +210,24 @@ export class ProxyNode implements Node {
         makeGate: (plan) => this.#options.accessLog.gate(plan.settings.accessLog),
       });
       this.#commit(delta, change, added);
+      for (const one of unmade.values()) this.#sayUnmade(one);
     } catch (error) {
       for (const cluster of added.values()) cluster.close();
       this.#secrets.clear();
       for (const [key, secret] of secretsBefore) this.#secrets.set(key, secret);
       throw error;
     }
+  }
+
+  #sayUnmade({ rule, planned: { filter, owner }, error }: Unmade): void {
+    const reason = error instanceof Error ? error.message : String(error);
+    this.#options.log.error('A filter cannot be made: requests that it is for answer 500', {
+      filter,
+      owner,
+      rule,
+      reason,
+    });
+    this.#options.metrics.filterEvent(filter, 'unmade').add(1);
   }
 
   #commit(delta: PlanDelta, change: ReturnType<Snapshot['with']>, added: ReadonlyMap<string, Cluster>): void {

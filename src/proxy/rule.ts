@@ -40,7 +40,7 @@ export class Rule {
   #running = 0;
   #retired = false;
 
-  /** @throws {Error} when the plan names a filter or cluster that is not there, or a filter cannot be made */
+  /** @throws {Error} when the plan names a filter or cluster that is not there */
   constructor(plan: PlanRule, env: RuleEnv) {
     this.name = plan.name;
     this.plan = plan;

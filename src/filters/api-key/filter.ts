@@ -54,6 +54,9 @@ export const code: FilterCode<typeof ApiKeyConfig> = {
         return undefined;
       },
 
+      // A key that was refused is in no log either, also where queries are logged.
+      ...(config.from.some((place) => 'query' in place) && { onEnd: ({ request }) => places.hide(request) }),
+
       close: () => file?.close(),
     };
   },

@@ -1,0 +1,212 @@
+/**
+ * Secrets that an operator wrote and credentials that clients sent are planted
+ * with marks, and searched wherever the program says something: log, access log
+ * with everything that can be asked of it, metrics, admin API, answers, and what
+ * the commands print of the same configuration.
+ */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { createServer } from 'node:http';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { DOOR_HOST, Fourways, freePort } from './client/fourways.ts';
+import {
+  gateway,
+  gatewayClass,
+  httpRoute,
+  type Manifest,
+  prefixRule,
+  service,
+  writeManifests,
+} from './client/manifests.ts';
+
+const LAUNCHER = fileURLToPath(new URL('../bin/fourways', import.meta.url));
+
+/** In every planted value, and in nothing else. */
+const MARK = 'PLANTED';
+
+interface Plant {
+  readonly filters: Readonly<Record<string, unknown>>;
+  /** Values of the Secret `planted`. */
+  readonly secrets?: Readonly<Record<string, string>>;
+  /** Files beside the manifests. */
+  readonly files?: Readonly<Record<string, string>>;
+  /** Requests, each with its credentials: one that is right, and others. */
+  readonly requests: readonly { readonly path?: string; readonly headers: Readonly<Record<string, string>> }[];
+  /** Status of the first one, so that a plant that does not take is noticed. */
+  readonly first: number;
+}
+
+const PLANTS: Readonly<Record<string, Plant>> = {
+  'api-key': {
+    filters: {
+      apiKey: {
+        from: [{ header: 'x-api-key' }, { query: 'key' }, { cookie: 'key' }],
+        keys: [{ consumer: 'shop', secret: { name: 'planted', key: 'api-key' } }],
+      },
+    },
+    secrets: { 'api-key': `${MARK}-api-key-of-the-shop-0123456789` },
+    requests: [
+      { headers: { 'x-api-key': `${MARK}-api-key-of-the-shop-0123456789` } },
+      { path: `?key=${MARK}-api-key-of-the-shop-0123456789`, headers: {} },
+      { path: `?key=${MARK}-wrong`, headers: { cookie: `key=${MARK}-other` } },
+      { headers: { 'x-api-key': `${MARK}-wrong` } },
+      { headers: { cookie: `key=${MARK}-wrong` } },
+    ],
+    first: 200,
+  },
+};
+
+const scratch = mkdtempSync(join(tmpdir(), 'fourways-planted-'));
+const config = join(scratch, 'config');
+const origin = createServer((_, answer) => answer.end('ok'));
+let port = 0;
+let program: Fourways;
+
+before(async () => {
+  await once(origin.listen(0, '127.0.0.1'), 'listening');
+  port = await freePort(DOOR_HOST);
+  const backend = { host: '127.0.0.1', port: (origin.address() as AddressInfo).port };
+  const names = Object.keys(PLANTS);
+  writeManifests(config, 'gateway.yaml', [
+    gatewayClass(),
+    gateway({ address: DOOR_HOST, port }),
+    ...service('origin', [backend]),
+    ...names.map((name) => httpRoute({ name, rules: [prefixRule(`/${name}`, 'origin')] })),
+    policy(
+      { name: 'log', kind: 'Gateway', target: 'gw' },
+      {
+        listener: { accessLog: { query: 'keep', samplePercent: 100, linesPerSecond: 1_000_000 } },
+      },
+    ),
+    ...Object.entries(PLANTS).map(([name, { filters }]) =>
+      policy({ name, kind: 'HTTPRoute', target: name }, { filters }),
+    ),
+  ]);
+  const secrets = Object.assign({}, ...Object.values(PLANTS).map((plant) => plant.secrets ?? {})) as object;
+  writeManifests(config, 'secret.yaml', [
+    { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'planted', namespace: 'default' }, stringData: secrets },
+  ]);
+  for (const { files = {} } of Object.values(PLANTS)) {
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(config, name), text, { mode: 0o600 });
+  }
+  program = await Fourways.start({ config, workers: 1, logLevel: 'debug' });
+});
+
+after(async () => {
+  await program.stop('SIGKILL');
+  origin.close();
+  rmSync(scratch, { recursive: true, force: true });
+});
+
+function policy(
+  { name, kind, target }: { readonly name: string; readonly kind: string; readonly target: string },
+  spec: object,
+): Manifest {
+  return {
+    apiVersion: 'fourways.io/v1alpha1',
+    kind: 'Policy',
+    metadata: { name, namespace: 'default' },
+    spec: { targetRefs: [{ kind, name: target }], ...spec },
+  };
+}
+
+/** What may not be anywhere: the mark, as it is and in the usual disguises. */
+const DISGUISES = [MARK, Buffer.from(MARK).toString('base64').slice(0, 9), Buffer.from(MARK).toString('hex')];
+
+function assertClean(text: string, where: string): void {
+  for (const disguise of DISGUISES) {
+    const at = text.indexOf(disguise);
+    assert.equal(at, -1, `${where} says ${JSON.stringify(text.slice(Math.max(0, at - 120), at + 120))}`);
+  }
+}
+
+for (const [name, { requests, first }] of Object.entries(PLANTS)) {
+  test(`planted secrets: ${name}: answers say nothing of them`, async () => {
+    const statuses: number[] = [];
+    for (const { path = '', headers } of requests) {
+      const answer = await fetch(`http://${DOOR_HOST}:${port}/${name}${path}`, { headers, redirect: 'manual' });
+      statuses.push(answer.status);
+      assertClean(await answer.text(), 'The body of an answer');
+      assertClean(JSON.stringify([...answer.headers]), 'The head of an answer');
+    }
+    assert.equal(statuses[0], first, program.output());
+  });
+}
+
+test('planted secrets: the admin API says nothing of them', async () => {
+  for (const path of ['/plan', '/status', '/metrics', '/certificates', '/version', '/']) {
+    const answer = await fetch(program.admin + path);
+    assertClean(await answer.text(), path);
+  }
+});
+
+test('planted secrets: the log and the access log say nothing of them', async () => {
+  const asked = Object.values(PLANTS).reduce((sum, { requests }) => sum + requests.length, 0);
+  await program.until(() => program.output().split('"request_id"').length > asked, 'all lines are written');
+  assertClean(program.output(), 'The log');
+});
+
+const COMMANDS: readonly (readonly string[])[] = [
+  ['check', config],
+  ['check', config, '--json'],
+  ['show', config],
+  ['show', config, '--expanded'],
+  ['show', 'plan', config],
+  ['show', 'status', config],
+  ['routes', config],
+  ...Object.keys(PLANTS).flatMap((name) => [
+    ['show', config, '--policies', name],
+    ['show', config, '--policies', name, '--json'],
+  ]),
+];
+
+for (const args of COMMANDS) {
+  const words = args.map((word) => (word === config ? 'PATH' : word)).join(' ');
+  test(`planted secrets: "fourways ${words}" says nothing of them`, () => {
+    const { stdout, stderr, status } = spawnSync(LAUNCHER, args, { encoding: 'utf8' });
+    assert.equal(status, 0, stdout + stderr);
+    assertClean(stdout + stderr, words);
+  });
+}
+
+test('planted secrets: "fourways explain" says nothing of them', () => {
+  for (const name of Object.keys(PLANTS)) {
+    const { stdout, stderr, status } = spawnSync(
+      LAUNCHER,
+      ['explain', 'GET', `http://${DOOR_HOST}:${port}/${name}`, '--config', config],
+      { encoding: 'utf8' },
+    );
+    assert.equal(status, 0, stdout + stderr);
+    assertClean(stdout + stderr, 'explain');
+  }
+});
+
+test('planted secrets: problems of a wrong configuration say nothing of them', async () => {
+  const wrong = join(scratch, 'wrong');
+  writeManifests(wrong, 'secret.yaml', [
+    {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: 'planted' },
+      stringData: { key: `${MARK}-a`, number: [MARK] },
+    },
+    {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: 'tls' },
+      type: 'kubernetes.io/tls',
+      stringData: { 'tls.crt': MARK, 'tls.key': MARK },
+    },
+  ]);
+  for (const json of [[], ['--json']]) {
+    const { stdout, stderr, status } = spawnSync(LAUNCHER, ['check', wrong, ...json], { encoding: 'utf8' });
+    assert.equal(status, 1, stdout + stderr);
+    assertClean(stdout + stderr, 'check');
+  }
+});
