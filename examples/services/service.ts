@@ -11,6 +11,7 @@
  *     /status/503    answers with this status         /broken      closes the connection without an answer
  *     /bytes/1000    answers with so many bytes       /count/PATH  how often PATH was asked for, with how many bytes
  *     /events/3/200  three server-sent events, 200 ms apart
+ *     /fresh/60    may be kept for 60 s, by the name of the first part of the path
  *
  * wherever it stands in the path. A WebSocket gets back what it sends, after the name of the service.
  */
@@ -128,11 +129,15 @@ function answersOf(name: string): (request: IncomingMessage, response: ServerRes
     for await (const chunk of request) bytes += (chunk as Buffer).length;
     asked.bytes += bytes;
 
-    const [, word, value] = /\/(slow|flaky|status|bytes|count|events)(?:\/(.*))?$/.exec(path) ?? [];
+    const [, word, value] = /\/(slow|flaky|status|bytes|count|events|fresh)(?:\/(.*))?$/.exec(path) ?? [];
     if (word === 'slow') await pause(Number(value));
     if (word === 'events') return sendEvents(response, value ?? '');
     if (word === 'bytes') return void response.end('x'.repeat(Number(value)));
     if (word === 'count') return json(response, 200, { service: name, ...(seen.get(`/${value}`) ?? { times: 0 }) });
+    if (word === 'fresh') {
+      response.setHeader('cache-control', `max-age=${value}`);
+      response.setHeader('cache-tag', path.split('/', 2)[1]!);
+    }
     const failed = word === 'flaky' && asked.times % 2 === 1;
     const status = failed ? 503 : word === 'status' ? Number(value) : 200;
     return json(response, status, { service: name, ...whatItSaw(request), bytes: bytes || undefined });

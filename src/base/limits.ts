@@ -163,3 +163,6 @@ export const EXPRESSION_TEXT_CHARS_MAX = 262_144;
 
 /** Elements of a list that an expression makes. Beyond: no value. */
 export const EXPRESSION_LIST_MAX = 10_000;
+
+/** Memory that all workers share for what is not true any more (filter/marks.ts): a million numbers. Pages that are not used cost nothing. */
+export const FILTER_MARKS_BYTES = 4 * 1024 * 1024;

@@ -12,6 +12,11 @@ export const ADMIN_OPTION = {
   description: `Ask the Fourways that runs there; its admin API is at ${ADMIN_DEFAULT} unless told otherwise`,
 } as const satisfies Option;
 
+interface Posted {
+  readonly path: string;
+  readonly body: object;
+}
+
 /** Statuses that carry the document: `/readyz` answers 503 when the gateway is not ready, and says why. */
 const READABLE: ReadonlySet<number> = new Set([200, 503]);
 
@@ -19,13 +24,15 @@ const READABLE: ReadonlySet<number> = new Set([200, 503]);
  * One JSON document of the admin API.
  *
  * @param admin  `HOST:PORT` as written by the user
+ * @param what  path of the document; or what is posted to it first
  * @throws {UsageError} when that is no address
  * @throws {CommandFailure} when nobody answers there, or something else does
  */
-export async function readAdmin(io: Io, admin: string, path: string): Promise<unknown> {
+export async function readAdmin(io: Io, admin: string, what: string | Posted): Promise<unknown> {
   const { host, port } = readHostPort('--admin', admin);
-  const url = `http://${portKey(host, port)}${path}`;
-  const { status, body } = await io.get(url).catch((error: unknown) => {
+  const url = `http://${portKey(host, port)}${typeof what === 'string' ? what : what.path}`;
+  const answer = typeof what === 'string' ? io.get(url) : io.post(url, what.body);
+  const { status, body } = await answer.catch((error: unknown) => {
     throw new CommandFailure(`Cannot reach ${url}: ${reasonOf(error)}. Is "fourways up" running there?`);
   });
   const document = parsed(body);

@@ -21,6 +21,8 @@ export interface Io {
   readFile(path: string): Promise<string>;
   /** One GET. @throws {Error} with the `code` of the system when nobody answers */
   get(url: string): Promise<HttpAnswer>;
+  /** One POST of JSON. @throws {Error} as `get` does */
+  post(url: string, body: object): Promise<HttpAnswer>;
   /** Runs `fourways.config.ts` in a thread of its own. */
   readonly runModule: RunModule;
   readonly clock: Clock;

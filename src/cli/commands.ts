@@ -55,6 +55,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./certs.ts')).certs,
   },
   {
+    name: 'cache',
+    summary: 'Show what caches hold, or make them forget',
+    load: async () => (await import('./cache.ts')).cache,
+  },
+  {
     name: 'completion',
     summary: 'Print the completion script of a shell',
     load: async () => (await import('./completion.ts')).completion,

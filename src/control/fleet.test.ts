@@ -329,3 +329,12 @@ test('Fleet: figures are summed over the members', async () => {
   );
   assert.deepEqual(endpoints, { web: [{ address: '127.0.0.1', port: 8080, connections: 4, idle: 2 }] });
 });
+
+test('Fleet: an order reaches every member, and who dies over it has no say', async () => {
+  const { fleet, apply, members } = world();
+  await apply(ONE);
+  const done = (worker: number): object => ({ kind: 'done', answer: { worker, filter: 'cache', order: 'purge' } });
+  assert.deepEqual(await fleet.order('cache', { kind: 'purge' }), [done(1), done(2)]);
+  members[0]!.order = async () => Promise.reject(new Error('it has ended'));
+  assert.deepEqual(await fleet.order('cache', { kind: 'purge' }), [done(2)]);
+});

@@ -7,6 +7,7 @@
  * replacement never meets half of a change.
  */
 import type { Clock } from '../base/clock.ts';
+import type { FilterOrder, OrderAnswer } from '../base/filter-order.ts';
 import type { Log } from '../base/log.ts';
 import type { ApplyResult } from '../ir/apply-result.ts';
 import { diffPlans } from '../ir/diff.ts';
@@ -129,6 +130,14 @@ export class Fleet {
       })),
       endpoints: sumEndpoints(answers.flatMap(({ stats }) => stats ?? [])),
     };
+  }
+
+  /** Asks every member. One that dies over it has nothing left that the order could be about. */
+  async order(filter: string, order: FilterOrder): Promise<readonly OrderAnswer[]> {
+    const answers = await Promise.all(
+      this.#living().map((member) => member.order(filter, order).catch(() => undefined)),
+    );
+    return answers.flatMap((answer) => answer ?? []);
   }
 
   /** Resolves when every member has measured itself, or takes too long over it. */

@@ -1,3 +1,4 @@
+import type { FilterOrder, OrderAnswer } from '../base/filter-order.ts';
 import type { ApplyResult } from '../ir/apply-result.ts';
 import type { NodeStats } from '../ir/node-stats.ts';
 import type { PlanDelta } from '../ir/plan.ts';
@@ -13,6 +14,8 @@ export interface Member {
   rebind(refused: PortRefusals): Promise<PortStates>;
   drain(deadlineMs: number): Promise<void>;
   stats(): Promise<NodeStats>;
+  /** Of an operator, for all filters of a kind. */
+  order(filter: string, order: FilterOrder): Promise<OrderAnswer>;
   /** Writes the figures that are only measured when somebody asks: event loop, heap. */
   measure(): Promise<void>;
   /** Resolves with the reason when it has ended, whoever ended it. Never rejects. */

@@ -46,6 +46,8 @@ export interface Env {
   fetch(url: string, init?: RequestInit): Promise<Response>;
   /** Shared by all workers of the process: exact counts (filter/cells.ts). */
   readonly cells: SharedArrayBuffer;
+  /** The same for what is not true any more (filter/marks.ts). */
+  readonly marks: SharedArrayBuffer;
   /** Which worker of the process this is, from 1, and of how many: for what each of them counts or takes for itself. */
   readonly worker: WorkerPlace;
   /** Shared by all proxies; undefined where no Redis was named (`--redis`, REDIS_URL). */

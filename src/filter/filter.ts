@@ -6,6 +6,7 @@
  * runs it and is loaded with the first plan that names it.
  */
 import type { Fault } from '../base/fault.ts';
+import type { FilterOrder } from '../base/filter-order.ts';
 import type { Headers } from '../http/headers.ts';
 import type { RequestHead, ResponseHead } from '../http/message.ts';
 import type { ClientFacts } from '../http/stream.ts';
@@ -173,10 +174,4 @@ export interface FilterCode<S extends TSchema = TSchema> {
    * @throws {RangeError} on an order that makes no sense, with a message for the operator
    */
   order?(order: FilterOrder, shared: object | undefined): unknown;
-}
-
-/** What an operator wants of all filters of a kind. Plain data: it crosses threads. */
-export interface FilterOrder {
-  readonly kind: string;
-  readonly [member: string]: unknown;
 }

@@ -43,6 +43,7 @@ export function adminView({ fleet, pipeline, metering, about, bind, issuing }: A
     },
     about: () => about,
     stats: () => fleet.stats(),
+    order: (filter, order) => fleet.order(filter, order),
     certificates: () => certificateReport(pipeline.published?.compiled, issuing),
   };
 }

@@ -32,6 +32,7 @@ test('Filters: every filter has its type', () => {
     cors: true,
     rewrite: true,
     headers: true,
+    cache: true,
     redirect: true,
     directResponse: true,
   };

@@ -3,6 +3,7 @@
  * `fourways.config.ts`. The words are those of the short form, and come from its
  * schema (source/short/schema.ts); this file only makes names typed.
  */
+import type { CacheConfig } from '../filters/cache/config.ts';
 import type { CorsConfig } from '../filters/cors/config.ts';
 import type { DirectResponseConfig } from '../filters/direct-response/config.ts';
 import type { HeadersConfig } from '../filters/headers/config.ts';
@@ -30,6 +31,7 @@ export interface Filters {
   readonly cors?: Partly<CorsConfig>;
   readonly rewrite?: Partly<RewriteConfig>;
   readonly headers?: Partly<HeadersConfig>;
+  readonly cache?: Partly<CacheConfig>;
   readonly redirect?: Partly<RedirectConfig>;
   readonly directResponse?: Partly<DirectResponseConfig>;
 }

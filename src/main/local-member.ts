@@ -1,3 +1,4 @@
+import type { FilterOrder, OrderAnswer } from '../base/filter-order.ts';
 import type { Member } from '../control/member.ts';
 import type { ApplyResult } from '../ir/apply-result.ts';
 import type { NodeStats } from '../ir/node-stats.ts';
@@ -40,6 +41,10 @@ export class LocalMember implements Member {
 
   async stats(): Promise<NodeStats> {
     return this.#node.stats();
+  }
+
+  async order(filter: string, order: FilterOrder): Promise<OrderAnswer> {
+    return this.#node.order(filter, order);
   }
 
   async measure(): Promise<void> {

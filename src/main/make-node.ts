@@ -53,6 +53,7 @@ export function makeNode(settings: WorkerSettings, { log, announce, writeLines }
     filters: FILTERS,
     loans: filterLoans({
       cells: settings.cells,
+      marks: settings.marks,
       worker: { number: settings.worker, of: settings.workers },
       redis: undefined,
     }),

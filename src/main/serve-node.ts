@@ -82,6 +82,8 @@ async function answerOf({ node, lines, measure }: Served, question: Question): P
       return undefined;
     case 'stats':
       return node.stats();
+    case 'order':
+      return node.order(question.filter, question.order);
     case 'measure':
       measure();
       return undefined;

@@ -4,7 +4,7 @@ import { systemClock } from '../base/clock.ts';
 import type { HttpAnswer, Io, Programs } from '../cli/command.ts';
 
 /** Longest wait for an answer of an admin API. */
-const GET_MS_MAX = 5_000;
+const ASK_MS_MAX = 5_000;
 
 export function terminalIo(programs: Programs): Io {
   // `fourways help | head -1`: the reader has seen enough, which is no failure of ours.
@@ -18,7 +18,8 @@ export function terminalIo(programs: Programs): Io {
     out: (text) => void process.stdout.write(`${text}\n`),
     err: (text) => void process.stderr.write(`${text}\n`),
     readFile: (path) => readFile(path, 'utf8'),
-    get,
+    get: (url) => ask(url),
+    post: ask,
     runModule: async (path) => (await import('./load-config.ts')).runConfigModule(path),
     clock: systemClock,
     cwd: process.cwd(),
@@ -31,10 +32,12 @@ export function terminalIo(programs: Programs): Io {
 }
 
 /** Not `fetch`: it refuses a list of ports that browsers fear, and takes longer to load. */
-async function get(url: string): Promise<HttpAnswer> {
-  const { get: httpGet } = await import('node:http');
+async function ask(url: string, posted?: object): Promise<HttpAnswer> {
+  const { request: httpRequest } = await import('node:http');
+  const method = posted === undefined ? 'GET' : 'POST';
+  const headers = posted === undefined ? {} : { 'content-type': 'application/json' };
   return new Promise((resolve, reject) => {
-    const request = httpGet(url, { agent: false, timeout: GET_MS_MAX }, (answer) => {
+    const request = httpRequest(url, { method, headers, agent: false, timeout: ASK_MS_MAX }, (answer) => {
       let body = '';
       answer.setEncoding('utf8');
       answer.on('data', (text: string) => (body += text));
@@ -43,5 +46,6 @@ async function get(url: string): Promise<HttpAnswer> {
     });
     request.on('timeout', () => request.destroy(Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' })));
     request.on('error', reject);
+    request.end(posted === undefined ? undefined : JSON.stringify(posted));
   });
 }

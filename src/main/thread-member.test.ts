@@ -35,6 +35,8 @@ test('ThreadMember: asks, gets answers, hands on what the thread says', async ()
   const { member, said, lines } = start();
   assert.deepEqual(await member.apply(to('v1'), {}), { kind: 'ack', version: 'v1', ports: {} });
   assert.equal((await member.stats()).version, 'v1');
+  const order = { kind: 'purge', by: 'all' };
+  assert.deepEqual(await member.order('cache', order), { kind: 'done', answer: { filter: 'cache', order } });
   const refused: PortRefusals = { 'a:1': { state: 'failed', address: 'a', port: 1, error: 'E', message: 'no' } };
   assert.deepEqual(await member.rebind(refused), refused);
   await assert.rejects(member.apply(to('throw'), {}), /it does not like it/);

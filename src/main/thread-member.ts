@@ -1,4 +1,5 @@
 import { Worker, type WorkerOptions } from 'node:worker_threads';
+import type { FilterOrder, OrderAnswer } from '../base/filter-order.ts';
 import type { Log } from '../base/log.ts';
 import type { Member } from '../control/member.ts';
 import type { ApplyResult } from '../ir/apply-result.ts';
@@ -62,6 +63,10 @@ export class ThreadMember implements Member {
 
   stats(): Promise<NodeStats> {
     return this.#ask({ kind: 'stats' });
+  }
+
+  order(filter: string, order: FilterOrder): Promise<OrderAnswer> {
+    return this.#ask({ kind: 'order', filter, order });
   }
 
   async measure(): Promise<void> {

@@ -1,4 +1,5 @@
 /** What the main thread and a worker say to each other. Secrets travel in these messages only: never in env or argv. */
+import type { FilterOrder, OrderAnswer } from '../base/filter-order.ts';
 import type { LogLevel } from '../base/log.ts';
 import type { ApplyResult } from '../ir/apply-result.ts';
 import type { NodeStats } from '../ir/node-stats.ts';
@@ -25,6 +26,8 @@ export interface WorkerSettings {
   readonly logLevel: LogLevel;
   /** Where filters of all workers count together. */
   readonly cells: SharedArrayBuffer;
+  /** What is not true any more, whichever worker says so. */
+  readonly marks: SharedArrayBuffer;
 }
 
 /** What a worker may be asked for, with the answer of each. */
@@ -33,6 +36,7 @@ export interface Answers {
   readonly rebind: PortStates;
   readonly drain: undefined;
   readonly stats: NodeStats;
+  readonly order: OrderAnswer;
   readonly measure: undefined;
 }
 
@@ -41,6 +45,7 @@ export type Question =
   | { readonly kind: 'rebind'; readonly refused: PortRefusals }
   | { readonly kind: 'drain'; readonly deadlineMs: number }
   | { readonly kind: 'stats' }
+  | { readonly kind: 'order'; readonly filter: string; readonly order: FilterOrder }
   | { readonly kind: 'measure' };
 
 export type ToWorker =

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { totalmem } from 'node:os';
 import type { WorkerOptions } from 'node:worker_threads';
 import type { Clock } from '../base/clock.ts';
-import { FILTER_CELLS_BYTES } from '../base/limits.ts';
+import { FILTER_CELLS_BYTES, FILTER_MARKS_BYTES } from '../base/limits.ts';
 import type { Log, LogLevel } from '../base/log.ts';
 import type { Member } from '../control/member.ts';
 import { openCells } from '../filter/cells.ts';
@@ -55,6 +55,7 @@ export class Workers {
   readonly #makeLocal: ((settings: WorkerSettings, onSeries: Parameters<MakeLocal>[1]) => RotatingMember) | undefined;
   readonly #stopRotation: () => void;
   readonly #cells = new SharedArrayBuffer(FILTER_CELLS_BYTES);
+  readonly #marks = new SharedArrayBuffer(FILTER_MARKS_BYTES);
   #ticketKeys: WorkerSettings['ticketKeys'] = { current: randomBytes(TICKET_KEY_BYTES), previous: undefined };
 
   private constructor(options: WorkersOptions, makeLocal: MakeLocal | undefined) {
@@ -72,7 +73,7 @@ export class Workers {
   start(worker: number): Member {
     const { count, bind, drainMs, logLevel, metering, log, writeLines } = this.#options;
     const { slab, onSeries, leave } = metering.desk();
-    const shared = { ticketKeys: this.#ticketKeys, cells: this.#cells };
+    const shared = { ticketKeys: this.#ticketKeys, cells: this.#cells, marks: this.#marks };
     const settings = { worker, workers: Math.max(1, count), bind, drainMs, reusePort: true, slab, logLevel, ...shared };
     const member =
       this.#makeLocal?.(settings, onSeries) ??

@@ -14,6 +14,7 @@ import { askUpstream } from './upstream-question.ts';
 export interface FilterLoans {
   readonly fetch: Env['fetch'];
   readonly cells: SharedArrayBuffer;
+  readonly marks: SharedArrayBuffer;
   readonly worker: WorkerPlace;
   /** What is added to the clock of this thread so that all threads of the process read the same. */
   readonly clockOffsetMs: number;
@@ -77,6 +78,7 @@ export function filterEnv(rule: string, { filter, owner }: PlanFilter, around: F
     },
     fetch: (url, init) => loans.fetch(url, init),
     cells: loans.cells,
+    marks: loans.marks,
     worker: loans.worker,
     redis: loans.redis,
     owner,

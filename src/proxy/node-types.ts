@@ -1,5 +1,5 @@
 /** What the rest of the process sees of a running proxy: it applies plans and says what became of them. */
-import type { FilterOrder } from '../filter/filter.ts';
+import type { FilterOrder, OrderAnswer } from '../base/filter-order.ts';
 import type { ApplyResult } from '../ir/apply-result.ts';
 import type { NodeStats } from '../ir/node-stats.ts';
 import type { PlanDelta } from '../ir/plan.ts';
@@ -18,10 +18,6 @@ export interface Node {
   drain(deadlineMs: number): Promise<void>;
   /** Current figures for /status and `fourways status`; cheap. */
   stats(): NodeStats;
-  /**
-   * What the code of a filter makes of an order (`FilterCode.order`); undefined where no plan has named the filter yet.
-   *
-   * @throws {RangeError} on an order that makes no sense
-   */
-  order(filter: string, order: FilterOrder): unknown;
+  /** What the code of a filter makes of an order (`FilterCode.order`). */
+  order(filter: string, order: FilterOrder): OrderAnswer;
 }

@@ -4,11 +4,12 @@
  * the snapshot, which is swapped whole.
  */
 import type { Clock } from '../base/clock.ts';
+import type { FilterOrder, OrderAnswer } from '../base/filter-order.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { TimerWheel } from '../base/timers.ts';
 import type { FilterDeclaration } from '../filter/declaration.ts';
-import type { FilterCode, FilterOrder } from '../filter/filter.ts';
+import type { FilterCode } from '../filter/filter.ts';
 import type { ApplyResult } from '../ir/apply-result.ts';
 import type { NodeStats } from '../ir/node-stats.ts';
 import type { PlanDelta, PlanFilter, PlanKeyPair, PlanSecret } from '../ir/plan.ts';
@@ -175,8 +176,15 @@ export class ProxyNode implements Node {
     return { version: this.#version, connections, exchanges, endpoints };
   }
 
-  order(filter: string, order: FilterOrder): unknown {
-    return this.#codes.get(filter)?.order?.(order, this.#shared.get(filter));
+  order(filter: string, order: FilterOrder): OrderAnswer {
+    const code = this.#codes.get(filter);
+    if (code?.order === undefined) return { kind: 'nobody' };
+    try {
+      return { kind: 'done', answer: code.order(order, this.#shared.get(filter)) };
+    } catch (error) {
+      if (error instanceof RangeError) return { kind: 'refused', reason: error.message };
+      throw error;
+    }
   }
 
   /** Everything in one turn: no request sees half of a change. Throws before anything is changed. */

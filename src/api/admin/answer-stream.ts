@@ -19,6 +19,8 @@ export class AnswerStream implements ServerStreamEvents {
   readonly #clock: Clock;
   readonly #isHead: boolean;
   #rest: Buffer | undefined;
+  /** Set while somebody wants the body of the request. */
+  #wanted: { readonly pieces: Buffer[]; resolve(body: Buffer): void } | undefined;
   #over = false;
 
   constructor(stream: ServerStream, clock: Clock) {
@@ -43,12 +45,23 @@ export class AnswerStream implements ServerStreamEvents {
     this.#sendRest();
   }
 
-  onRequestBody(): void {
-    // Nothing here takes a body: it is read so that the connection can go on, and forgotten.
+  /**
+   * The body of the request, when it is whole; never, when it does not come. Asked for in the turn of the head, or
+   * it is read so that the connection can go on, and forgotten. Its bound is that of the server.
+   */
+  body(): Promise<Buffer> {
+    this.#stream.sendContinue();
+    return new Promise((resolve) => (this.#wanted = { pieces: [], resolve }));
+  }
+
+  onRequestBody(bytes: Buffer): void {
+    // The bytes are lent for this call.
+    this.#wanted?.pieces.push(Buffer.from(bytes));
   }
 
   onRequestEnd(): void {
-    // The answer does not wait for it.
+    this.#wanted?.resolve(Buffer.concat(this.#wanted.pieces));
+    this.#wanted = undefined;
   }
 
   onRequestFault(): void {

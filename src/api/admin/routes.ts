@@ -1,18 +1,27 @@
-/** Every path of the admin API. Read-only: nothing here changes the process. */
+/** Every path of the admin API. Those of GET change nothing. */
+import { cacheReport, purgeCache } from './cache.ts';
 import type { AdminView } from './view.ts';
 
 export interface Route {
   readonly path: string;
+  /** GET when left out, with HEAD. POST takes JSON. */
+  readonly method?: 'POST';
   readonly summary: string;
   /** Media types that it can answer with; the first is the default. */
   readonly types: readonly string[];
-  answer(view: AdminView, accept: string | undefined): Promise<Content> | Content;
+  answer(view: AdminView, asked: Asked): Promise<Content> | Content;
+}
+
+export interface Asked {
+  readonly accept: string | undefined;
+  /** What a POST brings: an object. Of GET an empty one. */
+  readonly body: object;
 }
 
 export type Content =
   | { readonly status: 200 | 503; readonly json: object }
   | { readonly status: 200; readonly contentType: string; readonly text: string }
-  | { readonly status: 404; readonly detail: string };
+  | { readonly status: 400 | 404; readonly detail: string };
 
 const JSON_TYPES = ['application/json'] as const;
 
@@ -24,7 +33,7 @@ export const ROUTES: readonly Route[] = [
     path: '/',
     summary: 'This list',
     types: JSON_TYPES,
-    answer: () => ok({ paths: ROUTES.map(({ path, summary }) => ({ path, summary })) }),
+    answer: () => ok({ paths: ROUTES.map(({ path, method = 'GET', summary }) => ({ path, method, summary })) }),
   },
   {
     path: '/healthz',
@@ -45,7 +54,7 @@ export const ROUTES: readonly Route[] = [
     path: '/metrics',
     summary: 'Metrics for Prometheus',
     types: METRIC_TYPES,
-    async answer(view, accept) {
+    async answer(view, { accept }) {
       const { contentType, body } = await view.metrics(accept);
       return { status: 200, contentType, text: body };
     },
@@ -82,6 +91,22 @@ export const ROUTES: readonly Route[] = [
     summary: 'Every certificate that is served or awaited, and where what is ordered is kept',
     types: JSON_TYPES,
     answer: (view) => ok(view.certificates()),
+  },
+  {
+    path: '/cache',
+    summary: 'What caches hold, by policy',
+    types: JSON_TYPES,
+    answer: async (view) => ok(await cacheReport(view)),
+  },
+  {
+    path: '/cache/purge',
+    method: 'POST',
+    summary: 'Forgets stored answers: { by: "url" | "prefix" | "tag" | "all", value?, policy? }',
+    types: JSON_TYPES,
+    async answer(view, { body }) {
+      const report = await purgeCache(view, body);
+      return typeof report === 'string' ? { status: 400, detail: report } : ok(report);
+    },
   },
   {
     path: '/version',

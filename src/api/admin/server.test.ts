@@ -12,6 +12,8 @@ import type { AdminView, Readiness } from './view.ts';
 let readiness: Readiness = { ready: true, reason: '', version: 'v1', workers: [] };
 let plan: ReturnType<AdminView['plan']> = { version: 'v1', ...PARTS };
 const logged: string[] = [];
+const orders: object[] = [];
+let orderAnswers: Awaited<ReturnType<AdminView['order']>> = [];
 const log: Log = { ...silentLog, error: (message) => logged.push(message) };
 
 const view: AdminView = {
@@ -22,6 +24,7 @@ const view: AdminView = {
   problems: () => ({ version: 'v1', problems: [] }),
   about: () => ({ version: '0.1.0', node: 'v26.0.0', pid: 1, source: '/etc', startedAt: '2026-01-01T00:00:00Z' }),
   certificates: () => ({ orders: false, certificates: [] }),
+  order: async (filter, order) => (orders.push({ filter, order }), orderAnswers),
   stats: () => Promise.reject(new Error('a defect')),
 };
 
@@ -37,9 +40,12 @@ interface Answer {
   readonly text: string;
 }
 
-async function ask(path: string, options: { method?: string; headers?: Record<string, string> } = {}): Promise<Answer> {
+async function ask(
+  path: string,
+  { body, ...options }: { method?: string; headers?: Record<string, string>; body?: string } = {},
+): Promise<Answer> {
   const call = request({ host: '127.0.0.1', port: admin.port, path, agent: false, ...options });
-  call.end();
+  call.end(body);
   const [answer] = (await once(call, 'response')) as [IncomingMessage];
   let text = '';
   for await (const part of answer.setEncoding('utf8')) text += part;
@@ -60,11 +66,13 @@ test('admin: every path that it lists answers', async () => {
       '/problems',
       '/endpoints',
       '/certificates',
+      '/cache',
+      '/cache/purge',
       '/version',
     ],
   );
   for (const { path } of paths) {
-    if (path === '/endpoints') continue;
+    if (path === '/endpoints' || path === '/cache/purge') continue;
     const { status, headers } = await ask(path);
     assert.equal(status, 200, path);
     assert.equal(headers['cache-control'], 'no-store');
@@ -130,6 +138,79 @@ for (const [rule, path, options, status, detail] of REFUSED) {
     assert.equal(answer.headers.allow, status === 405 ? 'GET, HEAD' : undefined);
   });
 }
+
+const JSON_TYPE = { 'content-type': 'application/json' };
+
+const ORDERS: [
+  rule: string,
+  options: Parameters<typeof ask>[1],
+  answers: typeof orderAnswers,
+  status: number,
+  said: RegExp,
+][] = [
+  [
+    'is done by all workers',
+    { method: 'POST', headers: JSON_TYPE, body: '{"by":"tag","value":"a","kind":"stats"}' },
+    [{ kind: 'done', answer: { purged: 2 } }, { kind: 'done', answer: { purged: 1 } }, { kind: 'nobody' }],
+    200,
+    /"workers": 3,\s+"purged": 3/,
+  ],
+  [
+    'that makes no sense says why',
+    { method: 'POST', headers: JSON_TYPE, body: '{"by":"x"}' },
+    [{ kind: 'refused', reason: 'By should be something' }],
+    400,
+    /By should be something/,
+  ],
+  ['is no JSON', { method: 'POST', headers: JSON_TYPE, body: 'by=all' }, [], 400, /JSON object/],
+  ['is a list', { method: 'POST', headers: JSON_TYPE, body: '[]' }, [], 400, /JSON object/],
+  [
+    'comes from a form',
+    { method: 'POST', headers: { 'content-type': 'text/plain' }, body: '{}' },
+    [],
+    415,
+    /application\/json/,
+  ],
+  [
+    'comes from a page',
+    { method: 'POST', headers: { ...JSON_TYPE, origin: 'http://x' }, body: '{}' },
+    [],
+    403,
+    /browsers/,
+  ],
+  ['by another method', { headers: JSON_TYPE }, [], 405, /Only POST/],
+];
+
+for (const [rule, options, answers, status, said] of ORDERS) {
+  test(`admin: an order ${rule}`, async () => {
+    orders.length = 0;
+    orderAnswers = answers;
+    const answer = await ask('/cache/purge', options);
+    orderAnswers = [];
+    assert.equal(answer.status, status);
+    assert.match(answer.text, said);
+    assert.equal(orders.length, answers.length > 0 ? 1 : 0);
+    if (status === 200)
+      assert.deepEqual(orders, [{ filter: 'cache', order: { kind: 'purge', by: 'tag', value: 'a' } }]);
+  });
+}
+
+test('admin: what caches hold is summed over workers', async () => {
+  const zone = { owner: 'Policy a/b', entries: 1, bytes: 2, bytesMax: 3, filling: 4 };
+  orderAnswers = [zone, { ...zone, owner: 'Policy a/c' }, zone].map((one) => ({
+    kind: 'done',
+    answer: { zones: [one] },
+  }));
+  const { text } = await ask('/cache');
+  orderAnswers = [];
+  assert.deepEqual(JSON.parse(text), {
+    workers: 3,
+    zones: [
+      { owner: 'Policy a/b', entries: 2, bytes: 4, bytesMax: 6, filling: 8 },
+      { owner: 'Policy a/c', entries: 1, bytes: 2, bytesMax: 3, filling: 4 },
+    ],
+  });
+});
 
 const TAKEN: [rule: string, path: string, headers: Record<string, string>][] = [
   ['localhost', '/plan', { host: 'localhost:9900' }],

@@ -1,6 +1,7 @@
 /**
- * The admin API: what the process knows of itself, over HTTP. Read-only, on the
- * loopback address unless told otherwise, without CORS. See docs/guide/operating.md.
+ * The admin API: what the process knows of itself, over HTTP, and what it can be
+ * told to forget. On the loopback address unless told otherwise, without CORS.
+ * See docs/guide/operating.md.
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Fault } from '../../base/fault.ts';
@@ -27,7 +28,7 @@ const CONNECTIONS_MAX = 128;
 const LIMITS: ConnectionLimits = {
   ...CONNECTION_LIMITS,
   headerBytesMax: 16_384,
-  // Nothing here takes a body.
+  // What is ordered is short.
   bodyBytesMax: 65_536,
   connectionsMax: CONNECTIONS_MAX,
 };
@@ -144,18 +145,21 @@ export class AdminServer implements RequestSink {
 
   async #answer({ request }: ServerStream, answer: AnswerStream): Promise<void> {
     const { host, view } = this.#options;
-    const { method, path, authority } = request;
+    const { path, authority } = request;
     const accept = request.headers.combined('accept');
     if (!isOurHost(authority, host)) return sendProblem(answer, NOT_OURS);
     const route = ROUTES.find((candidate) => candidate.path === path);
     if (route === undefined) return sendProblem(answer, NOT_FOUND);
-    const refusal = refusalOf(route, method, accept);
+    const refusal = refusalOf(route, request, accept);
     if (refusal !== undefined) return sendProblem(answer, refusal);
-    return this.#send(answer, await route.answer(view, accept));
+    if (route.method !== 'POST') return this.#send(answer, await route.answer(view, { accept, body: {} }));
+    const body = objectOf(await answer.body());
+    if (body === undefined) return sendProblem(answer, { status: 400, detail: 'The body should be a JSON object' });
+    return this.#send(answer, await route.answer(view, { accept, body }));
   }
 
   #send(answer: AnswerStream, content: Content): void {
-    if (content.status === 404) return sendProblem(answer, content);
+    if ('detail' in content) return sendProblem(answer, content);
     if ('text' in content) {
       return answer.send({ status: 200, contentType: content.contentType, body: Buffer.from(content.text) });
     }
@@ -166,6 +170,16 @@ export class AdminServer implements RequestSink {
       this.#texts.set(json, body);
     }
     return answer.send({ status, contentType: 'application/json', body });
+  }
+}
+
+/** Undefined for anything that is no object. */
+function objectOf(body: Buffer): object | undefined {
+  try {
+    const value: unknown = JSON.parse(body.toString());
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined;
+  } catch {
+    return undefined;
   }
 }
 
@@ -182,8 +196,22 @@ const NOT_OURS: Refusal = {
 
 const NOT_FOUND: Refusal = { status: 404, detail: 'There is no such path: GET / lists them' };
 
-function refusalOf({ types }: Route, method: string, accept: string | undefined): Refusal | undefined {
-  if (method !== 'GET' && method !== 'HEAD') return { status: 405, detail: 'Only GET and HEAD', allow: 'GET, HEAD' };
+function refusalOf(
+  { types, method: only }: Route,
+  { method, headers }: ServerStream['request'],
+  accept: string | undefined,
+): Refusal | undefined {
+  if (only === undefined && method !== 'GET' && method !== 'HEAD') {
+    return { status: 405, detail: 'Only GET and HEAD', allow: 'GET, HEAD' };
+  }
+  if (only !== undefined) {
+    if (method !== only) return { status: 405, detail: `Only ${only}`, allow: only };
+    // A page that a browser loaded from elsewhere may send forms and plain text to any address, but no JSON without
+    // asking first (Fetch standard, CORS-preflight), which is refused here; and it says where it is from.
+    const isJson = /^application\/json(?:;|$)/i.test(headers.get('content-type') ?? '');
+    if (!isJson) return { status: 415, detail: 'Content-Type should be application/json' };
+    if (headers.has('origin')) return { status: 403, detail: 'Pages of browsers may not change anything' };
+  }
   if (!accepts(accept, types)) return { status: 406, detail: `Can only be ${types.join(' or ')}` };
   return undefined;
 }
@@ -195,9 +223,12 @@ function sendProblem(answer: AnswerStream, { status, detail, allow }: Refusal): 
 }
 
 const TITLES: Readonly<Record<number, string>> = {
+  400: 'Bad request',
+  403: 'Forbidden',
   404: 'Not found',
   405: 'Method not allowed',
   406: 'Not acceptable',
+  415: 'Unsupported media type',
   421: 'Misdirected request',
   500: 'The admin API failed',
 };

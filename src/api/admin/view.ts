@@ -1,4 +1,5 @@
 /** What the admin API may know of the process. Lent by main/. */
+import type { FilterOrder, OrderAnswer } from '../../base/filter-order.ts';
 import type { Problem } from '../../base/problem.ts';
 import type { FleetStats } from '../../control/fleet.ts';
 import type { MemberHealth } from '../../control/member.ts';
@@ -17,6 +18,8 @@ export interface AdminView {
   about(): About;
   stats(): Promise<FleetStats>;
   certificates(): CertificateReport;
+  /** Of every worker that lives: what its filters of this kind make of it. */
+  order(filter: string, order: FilterOrder): Promise<readonly OrderAnswer[]>;
 }
 
 export interface Readiness {

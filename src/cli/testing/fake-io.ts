@@ -6,6 +6,7 @@ export interface FakeIo extends Io {
   readonly outLines: string[];
   readonly errLines: string[];
   readonly ups: UpOptions[];
+  readonly posted: { readonly url: string; readonly body: object }[];
 }
 
 export interface FakeIoOptions {
@@ -22,7 +23,9 @@ export function fakeIo(options: FakeIoOptions = {}): FakeIo {
   const outLines: string[] = [];
   const errLines: string[] = [];
   const ups: UpOptions[] = [];
+  const posted: { readonly url: string; readonly body: object }[] = [];
   return {
+    posted,
     outLines,
     errLines,
     ups,
@@ -30,6 +33,10 @@ export function fakeIo(options: FakeIoOptions = {}): FakeIo {
     err: (text) => void errLines.push(text),
     readFile: async (path) => files[path] ?? fail('ENOENT'),
     get: async (url) => answers[url] ?? fail('ECONNREFUSED'),
+    async post(url, body) {
+      posted.push({ url, body });
+      return answers[url] ?? fail('ECONNREFUSED');
+    },
     runModule: async (path) => ({
       files: [path],
       output: [],

@@ -1,4 +1,5 @@
 /** A proxy that only remembers its plan, for tests of this room. */
+import type { FilterOrder, OrderAnswer } from '../../base/filter-order.ts';
 import type { ApplyResult } from '../../ir/apply-result.ts';
 import { applyDelta } from '../../ir/diff.ts';
 import type { NodeStats } from '../../ir/node-stats.ts';
@@ -51,6 +52,11 @@ export class FakeMember implements Member {
 
   async drain(deadlineMs: number): Promise<void> {
     this.drainedMs = deadlineMs;
+  }
+
+  async order(filter: string, order: FilterOrder): Promise<OrderAnswer> {
+    if (this.ended) throw new Error('it has ended');
+    return { kind: 'done', answer: { worker: this.worker, filter, order: order.kind } };
   }
 
   async stats(): Promise<NodeStats> {

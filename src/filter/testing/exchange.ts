@@ -1,6 +1,6 @@
 /** Exchanges for tests of filters, from plain values. */
 import { randomBytes } from 'node:crypto';
-import { FILTER_CELLS_BYTES } from '../../base/limits.ts';
+import { FILTER_CELLS_BYTES, FILTER_MARKS_BYTES } from '../../base/limits.ts';
 import { Headers } from '../../http/headers.ts';
 import type { ResponseHead } from '../../http/message.ts';
 import type { ClientFacts } from '../../http/stream.ts';
@@ -130,6 +130,7 @@ export function makeEnv(parts: Partial<Env> = {}): TestEnv {
     shared: <T extends object>(make: () => T) => (shared ??= make()) as T,
     fetch: (url) => absent(`answer of ${url}`),
     cells: new SharedArrayBuffer(FILTER_CELLS_BYTES),
+    marks: new SharedArrayBuffer(FILTER_MARKS_BYTES),
     worker: { number: 1, of: 1 },
     redis: undefined,
     owner: 'Policy test/test',

@@ -350,7 +350,12 @@ test('apiKey: a file that is replaced counts within its period, however soon it 
     renameSync(`${file}.new`, file);
   };
   write([RECORD]);
-  const loans = filterLoans({ cells: new SharedArrayBuffer(8), worker: { number: 1, of: 1 }, redis: undefined });
+  const loans = filterLoans({
+    marks: new SharedArrayBuffer(8),
+    cells: new SharedArrayBuffer(8),
+    worker: { number: 1, of: 1 },
+    redis: undefined,
+  });
   const { value } = check(ApiKeyConfig, {});
   const env = makeEnv({
     readFile: (reference) => loans.readFile(reference.file),

@@ -262,7 +262,7 @@ test('cache in a proxy: what is kept outlives a change of the rule, and goes wit
   await shop.get('/a');
   assert.equal(shop.asked.length, 1);
   await shop.harness.change({ routes: { r: routeOf(ruleTo()) } });
-  assert.deepEqual(shop.harness.node.order('cache', { kind: 'stats' }), { zones: [] });
+  assert.deepEqual(shop.harness.node.order('cache', { kind: 'stats' }), { kind: 'done', answer: { zones: [] } });
 });
 
 test('cache in a proxy: purged by order', async () => {
@@ -271,10 +271,12 @@ test('cache in a proxy: purged by order', async () => {
   );
   await shop.get('/a', { host: 'shop.test' });
   const order = { kind: 'purge', by: 'url', value: 'http://shop.test/a' };
-  assert.deepEqual(shop.harness.node.order('cache', order), { purged: 1 });
+  assert.deepEqual(shop.harness.node.order('cache', order), { kind: 'done', answer: { purged: 1 } });
   await shop.get('/a', { host: 'shop.test' });
   assert.equal(shop.asked.length, 2);
-  assert.equal(shop.harness.node.order('nobody', order), undefined);
+  assert.deepEqual(shop.harness.node.order('nobody', order), { kind: 'nobody' });
+  const senseless = shop.harness.node.order('cache', { kind: 'purge', by: 'url', value: '/a' });
+  assert.equal(senseless.kind, 'refused');
 });
 
 test('cache in a proxy: a request that is smuggled behind a hit is read as its own', async () => {

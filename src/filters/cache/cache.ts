@@ -159,7 +159,7 @@ export class Cache implements Filter {
       why,
       wishes,
       authorised: !isOwn && (identity !== undefined || x.request.headers.has('authorization')),
-      purges: this.#zone.purges.count,
+      since: this.#zone.since(key),
       startedMs: this.#env.nowMs(),
       asksIfChanged: false,
       flight: undefined,
@@ -201,9 +201,9 @@ export class Cache implements Filter {
     if (visit.over) return undefined;
     const nowMs = this.#env.nowMs();
     const isFresh = stored !== undefined && nowMs < stored.freshUntilMs;
-    if (!isFresh || this.#zone.purges.hit(visit.purges, key.uri, stored.tags)) return this.#forward(x, visit);
+    if (!isFresh || this.#zone.isPurged(key, visit.since, stored.tags)) return this.#forward(x, visit);
     this.#env.count('redis_hit');
-    const isKept = this.#zone.put(key, stored);
+    const isKept = this.#zone.put(key, stored, visit.since);
     visit.flight?.land(isKept ? 'look' : 'alone');
     visit.flight = undefined;
     this.#env.count('hit');
@@ -323,7 +323,7 @@ export class Cache implements Filter {
       if (named !== undefined) uris.add(named);
     }
     for (const value of uris) {
-      const count = this.#zone.purge({ kind: 'uri', value });
+      const count = this.#zone.invalidate(value);
       if (count > 0) this.#env.count('invalidated', count);
       this.#redis?.purge({ kind: 'uri', value });
     }

@@ -7,6 +7,7 @@ import { isKnown, isStrong, NO_WISHES } from './conditions.ts';
 import { fitsPath } from './content-match.ts';
 import { FillStage, SwapStage } from './fill-stage.ts';
 import { judge, type Storable, type WhyNot } from './freshness.ts';
+import type { Since } from './purges.ts';
 import type { RedisTier } from './redis-tier.ts';
 import { hideContent, serve, type ServeFacts, writeHead } from './serve.ts';
 import type { Settings } from './settings.ts';
@@ -220,14 +221,14 @@ export class Keeper {
 
   /** @returns undefined when it was not kept after all */
   store(
-    asked: { readonly key: CacheKey; readonly purges: number },
+    asked: { readonly key: CacheKey; readonly since: Since },
     keepable: Keepable,
     body: Buffer,
   ): Stored | undefined {
-    const { key, purges } = asked;
+    const { key, since } = asked;
     const stored = new Stored({ ...keepable.parts, body }, keepable.freshness, keepable.headMs);
     // What was purged while it was on its way may be what the purge was about.
-    const isKept = !this.zone.purges.hit(purges, key.uri, stored.tags) && this.zone.put(key, stored);
+    const isKept = !this.zone.isPurged(key, since, stored.tags) && this.zone.put(key, stored, since);
     this.env.count(isKept ? 'stored' : 'refused');
     if (!isKept) return undefined;
     this.#redis?.save(key, stored);

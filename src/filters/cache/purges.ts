@@ -1,3 +1,11 @@
+/** Where an answer stands in the row of purges and changes: when it was asked for. */
+export interface Since {
+  readonly purges: number;
+  /** Of the marks that all workers share: the number of the URI, and what it was. */
+  readonly slot: number;
+  readonly mark: number;
+}
+
 /**
  * What was purged lately, for answers that were asked for before a purge and
  * come after it: they are not to be kept.

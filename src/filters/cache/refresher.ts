@@ -3,6 +3,7 @@ import { Fault } from '../../base/fault.ts';
 import type { UpstreamAnswer } from '../../filter/env.ts';
 import type { Exchange } from '../../filter/filter.ts';
 import { type Come, isFailure, type Keeper } from './keeper.ts';
+import type { Since } from './purges.ts';
 import { headersOf, type Stored } from './stored.ts';
 import type { CacheKey } from './zone.ts';
 
@@ -37,7 +38,7 @@ export class Refresher {
       authorised: !isOwn && (identity !== undefined || request.headers.has('authorization')),
       startedMs,
     };
-    const purges = zone.purges.count;
+    const since = zone.since(key);
     const how = {
       set: conditionsOf(stale),
       remove: LEFT_OUT,
@@ -46,11 +47,11 @@ export class Refresher {
     };
     void env.refetch(x, how).then((answer) => {
       this.#running.delete(stale);
-      this.#take({ key, purges, stale, asked }, answer);
+      this.#take({ key, since, stale, asked }, answer);
     });
   }
 
-  #take({ key, purges, stale, asked }: Refreshed, answer: UpstreamAnswer | Fault): void {
+  #take({ key, since, stale, asked }: Refreshed, answer: UpstreamAnswer | Fault): void {
     const { env, zone } = this.#keeper;
     if (answer instanceof Fault || isFailure(answer.status)) {
       stale.restUntilMs = env.nowMs() + REST_MS;
@@ -65,14 +66,14 @@ export class Refresher {
     env.count('refreshed');
     const keepable = this.#keeper.keepable(come);
     if (!zone.holds(stale)) return;
-    if (keepable.kind === 'keepable') this.#keeper.store({ key, purges }, keepable, answer.body);
+    if (keepable.kind === 'keepable') this.#keeper.store({ key, since }, keepable, answer.body);
     else this.#keeper.forget(key, stale);
   }
 }
 
 interface Refreshed {
   readonly key: CacheKey;
-  readonly purges: number;
+  readonly since: Since;
   readonly stale: Stored;
   readonly asked: Omit<Come, 'status' | 'headers'>;
 }

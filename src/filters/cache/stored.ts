@@ -2,6 +2,7 @@
 import { Headers } from '../../http/headers.ts';
 import type { Validators } from './conditions.ts';
 import type { Storable } from './freshness.ts';
+import type { Since } from './purges.ts';
 import { varyValue } from './vary.ts';
 
 /** Name, value, name, value. */
@@ -41,6 +42,8 @@ export class Stored implements Validators {
   readonly errorUntilMs: number;
   /** After an upstream failed, stale answers are given without asking it again until then. */
   restUntilMs = 0;
+  /** Set by the store. */
+  since: Since | undefined;
   /** Uses since the store looked last. */
   hits = 0;
 

@@ -1,6 +1,7 @@
 /** What the cache knows of one exchange between its hooks. */
 import type { Wishes } from './conditions.ts';
 import type { Flight, Follower } from './flight.ts';
+import type { Since } from './purges.ts';
 import type { Served } from './serve.ts';
 import type { Stored } from './stored.ts';
 import type { CacheKey } from './zone.ts';
@@ -36,8 +37,7 @@ export interface Fetching {
   readonly why: 'uri-miss' | 'vary-miss' | 'stale' | 'request';
   readonly wishes: Wishes;
   readonly authorised: boolean;
-  /** Purges that there had been. */
-  readonly purges: number;
+  readonly since: Since;
   startedMs: number;
   /** The conditions in the request that goes upstream are ours. */
   asksIfChanged: boolean;

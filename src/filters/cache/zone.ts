@@ -7,9 +7,10 @@
  * variants. So everything that is known of a URI is found at once, which
  * invalidation needs (RFC 9111 section 4.4).
  */
+import type { Marks } from '../../filter/marks.ts';
 import type { Headers } from '../../http/headers.ts';
 import type { Flight } from './flight.ts';
-import { type Purge, Purges } from './purges.ts';
+import { type Purge, Purges, type Since } from './purges.ts';
 import type { Stored } from './stored.ts';
 
 export interface CacheKey {
@@ -55,11 +56,16 @@ export class Zone {
   readonly #wanted = new Map<string, number>();
   /** Of requests that run: one for each key at most. */
   readonly flights = new Map<string, Flight>();
-  readonly purges = new Purges();
+  readonly #purges = new Purges();
+  readonly #marks: Marks;
   #limits: ZoneLimits = { bytesMax: 0, variantsMax: 1 };
   #bytes = 0;
   #filling = 0;
   #evicted: (count: number) => void = () => undefined;
+
+  constructor(marks: Marks) {
+    this.#marks = marks;
+  }
 
   /** Filters of one policy agree on these; a new plan may say something else. */
   configure(limits: ZoneLimits, evicted: (count: number) => void): void {
@@ -76,8 +82,30 @@ export class Zone {
     const resource = this.#uris.get(uri)?.get(extra);
     if (resource === undefined) return undefined;
     const { variants } = resource;
-    for (let i = 0; i < variants.length; i++) if (variants[i]!.answers(request)) return variants[i];
+    for (let i = 0; i < variants.length; i++) {
+      const stored = variants[i]!;
+      if (stored.answers(request)) return this.#isTrue(stored) ? stored : undefined;
+    }
     return undefined;
+  }
+
+  /** Whether no worker has heard since that it may be another thing now. What is not is forgotten. */
+  #isTrue(stored: Stored): boolean {
+    const { slot, mark } = stored.since!;
+    if (this.#marks.read(slot) === mark) return true;
+    this.remove(stored);
+    return false;
+  }
+
+  /** To be asked when an answer is asked for, and to be given back with it. */
+  since({ uri }: CacheKey): Since {
+    const slot = this.#marks.slotOf(uri);
+    return { purges: this.#purges.count, slot, mark: this.#marks.read(slot) };
+  }
+
+  /** Whether an answer is of yesterday by now, though it comes today. */
+  isPurged({ uri }: CacheKey, { purges, slot, mark }: Since, tags: readonly string[]): boolean {
+    return this.#marks.read(slot) !== mark || this.#purges.hit(purges, uri, tags);
   }
 
   /** The fields that chose the newest answer of this key. */
@@ -86,7 +114,7 @@ export class Zone {
   }
 
   /** @returns false when there is no room for it now */
-  put(key: CacheKey, stored: Stored): boolean {
+  put(key: CacheKey, stored: Stored, since: Since): boolean {
     const before = this.#uris
       .get(key.uri)
       ?.get(key.extra)
@@ -99,6 +127,7 @@ export class Zone {
       this.#drop(resource.variants.at(-1)!, resource);
       this.#evicted(1);
     }
+    stored.since = since;
     resource.variants.unshift(stored);
     this.#ring.set(stored, resource);
     this.#bytes += stored.bytes + keyBytes(key);
@@ -113,9 +142,10 @@ export class Zone {
 
   /** Takes the place of what was there; the body is the same one. */
   replace(key: CacheKey, before: Stored, after: Stored): void {
+    const { since } = before;
     after.hits = before.hits;
     this.remove(before);
-    this.put(key, after);
+    this.put(key, after, since!);
   }
 
   remove(stored: Stored): void {
@@ -167,7 +197,7 @@ export class Zone {
 
   /** @returns how many answers were forgotten */
   purge(purge: Purge): number {
-    this.purges.add(purge);
+    this.#purges.add(purge);
     switch (purge.kind) {
       case 'uri':
         return this.#removeAll([...(this.#uris.get(purge.value)?.values() ?? [])].flatMap(variantsOf));
@@ -181,6 +211,12 @@ export class Zone {
         this.#passes.clear();
         return this.#removeAll([...this.#ring.keys()]);
     }
+  }
+
+  /** What is known of the URI is not true any more, in no worker. @returns how many answers were forgotten here */
+  invalidate(uri: string): number {
+    this.#marks.raise(uri);
+    return this.purge({ kind: 'uri', value: uri });
   }
 
   #removeAll(found: readonly Stored[]): number {

@@ -1,6 +1,7 @@
 /** The zones of one worker: one for each policy, whatever the number of its rules. What they hold outlives plans. */
+import type { FilterOrder } from '../../base/filter-order.ts';
+import type { Marks } from '../../filter/marks.ts';
 import type { Env } from '../../filter/env.ts';
-import type { FilterOrder } from '../../filter/filter.ts';
 import type { CacheConfig } from './config.ts';
 import { uriAsKept } from './key.ts';
 import type { Purge } from './purges.ts';
@@ -27,11 +28,17 @@ export interface ZoneReport extends ZoneFigures {
 
 export class Zones {
   readonly #byOwner = new Map<string, Kept>();
+  readonly #marks: Marks;
+
+  constructor(marks: Marks) {
+    this.#marks = marks;
+  }
 
   hold(config: CacheConfig, env: Env): HeldZone {
     const { owner } = env;
     let kept = this.#byOwner.get(owner);
-    if (kept === undefined) this.#byOwner.set(owner, (kept = { zone: new Zone(), redis: undefined, holders: 0 }));
+    if (kept === undefined)
+      this.#byOwner.set(owner, (kept = { zone: new Zone(this.#marks), redis: undefined, holders: 0 }));
     const { zone } = kept;
     const { memoryBytesMax: bytesMax, variantsMax } = config;
     zone.configure({ bytesMax, variantsMax }, (count) => env.count('evicted', count));

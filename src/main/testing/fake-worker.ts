@@ -27,7 +27,7 @@ const node: Node = {
       () => post({ kind: 'log', level: 'info', message: 'lost', fields: {} }),
     );
   },
-  order: (filter, order) => ({ filter, order }),
+  order: (filter, order) => ({ kind: 'done', answer: { filter, order } }),
   stats: () => ({ version, connections: 0, exchanges: 0, endpoints: {} }),
 };
 

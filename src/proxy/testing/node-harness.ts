@@ -6,7 +6,7 @@ import { forwardingLog, silentLog } from '../../base/log.ts';
 import { systemRandom } from '../../base/random.ts';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { FILTER_CELLS_BYTES } from '../../base/limits.ts';
+import { FILTER_CELLS_BYTES, FILTER_MARKS_BYTES } from '../../base/limits.ts';
 import type { FilterDeclaration } from '../../filter/declaration.ts';
 import type { FilterLoans } from '../filter-env.ts';
 import type { PlanCluster, PlanDelta, PlanListener, PlanPort, PlanRoute, PlanRule } from '../../ir/plan.ts';
@@ -59,6 +59,7 @@ export function routeOf(...rules: readonly PlanRule[]): PlanRoute {
 const LOANS: FilterLoans = {
   fetch: (url, init) => globalThis.fetch(url, init),
   cells: new SharedArrayBuffer(FILTER_CELLS_BYTES),
+  marks: new SharedArrayBuffer(FILTER_MARKS_BYTES),
   worker: { number: 1, of: 1 },
   clockOffsetMs: 0,
   redis: undefined,
