@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { BlockList, isIP } from 'node:net';
 import { test } from 'node:test';
-import { CidrSet, isCidr, plainIp } from './cidr.ts';
+import { CidrSet, isCidr, networkOf, plainIp } from './cidr.ts';
 import { seededRandom } from './random.ts';
 
 const HELD: [rule: string, cidrs: string[], yes: string[], no: string[]][] = [
@@ -116,3 +116,18 @@ test('CidrSet: a large set holds what its networks hold, nested ones too', () =>
     assert.ok(held > 500 && held < 19_500, `${held} of 20000 held`);
   }
 });
+
+const NETWORKS: [ip: string, bits6: number, same: string[], other: string[]][] = [
+  ['192.0.2.1', 64, ['::ffff:192.0.2.1'], ['192.0.2.2', '::ffff:192.0.2.2']],
+  ['2001:db8:1:2::1', 64, ['2001:DB8:1:2:ffff:ffff:ffff:ffff', '2001:db8:1:2::'], ['2001:db8:1:3::1', '2001:db8:1:2']],
+  ['2001:db8:1:2::1', 48, ['2001:db8:1:ffff::1'], ['2001:db8:2:2::1']],
+  ['2001:db8:1:2::1', 56, ['2001:db8:1:ff::1'], ['2001:db8:1:100::1']],
+  ['2001:db8:1:2::1', 128, ['2001:db8:1:2:0:0:0:1'], ['2001:db8:1:2::2']],
+];
+
+for (const [ip, bits6, same, other] of NETWORKS) {
+  test(`networkOf: ${ip} by ${bits6} bits`, () => {
+    for (const one of same) assert.equal(networkOf(one, bits6), networkOf(ip, bits6), one);
+    for (const one of other) assert.notEqual(networkOf(one, bits6), networkOf(ip, bits6), one);
+  });
+}

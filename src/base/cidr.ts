@@ -26,6 +26,26 @@ export function plainIp(text: string): string | undefined {
   return bare.toLowerCase();
 }
 
+/**
+ * Who an address belongs to, as a text: an IPv4 address itself; of IPv6 the network of the first `bits6` bits, because
+ * one customer has a whole network of addresses. What is not an address stays as it is.
+ */
+export function networkOf(ip: string, bits6: number): string {
+  if (!ip.includes(':')) return ip;
+  if (!readIp(ip, NETWORK_WORDS)) return ip;
+  if (NETWORK_WORDS.count === 1) return plainIp(ip)!;
+  let text = '';
+  for (let i = 0; i < 4; i++) {
+    const bits = Math.max(0, Math.min(32, bits6 - i * 32));
+    // Shifting by 32 is shifting by 0 in JavaScript.
+    const word = bits === 0 ? 0 : (NETWORK_WORDS.of[i]! & (-1 << (32 - bits))) >>> 0;
+    text += `${word.toString(16)}:`;
+  }
+  return `${text}/${bits6}`;
+}
+
+const NETWORK_WORDS = new IpWords();
+
 /** Whether a text is a network (`10.0.0.0/8`, `2001:db8::/32`) or a single address. */
 export function isCidr(text: string): boolean {
   return parseCidr(text) !== undefined;
