@@ -4,6 +4,8 @@ import { authorize } from './authorize/config.ts';
 import { compress } from './compress/config.ts';
 import { basic } from './basic/config.ts';
 import { cache } from './cache/config.ts';
+import { bodyLimit } from './body-limit/config.ts';
+import { concurrency } from './concurrency/config.ts';
 import { cors } from './cors/config.ts';
 import { decompress } from './decompress/config.ts';
 import { directResponse } from './direct-response/config.ts';
@@ -11,6 +13,7 @@ import { extAuth } from './ext-auth/config.ts';
 import { headers } from './headers/config.ts';
 import { ipAccess } from './ip-access/config.ts';
 import { jwt } from './jwt/config.ts';
+import { rateLimit } from './rate-limit/config.ts';
 import { redirect } from './redirect/config.ts';
 import { rewrite } from './rewrite/config.ts';
 
@@ -20,6 +23,8 @@ export const FILTERS: readonly FilterDeclaration[] = [
   ipAccess,
   // Preflights carry no credentials.
   cors,
+  // Before any filter that reads the body.
+  bodyLimit,
   // ---- authenticate: of several of which one is enough, the cheap ones are asked first.
   apiKey,
   jwt,
@@ -28,11 +33,15 @@ export const FILTERS: readonly FilterDeclaration[] = [
   // ---- authorise: once it is known who is asking. What is decided here before what has to be asked for.
   authorize,
   extAuth,
+  // ---- limit: by who is asking. Rates first: what they refuse is not at work.
+  rateLimit,
+  concurrency,
   // ---- transform: what goes upstream. Compress meets the request first, to hear what the client takes before another
   // filter asks services for something else; so it meets the answer last, and nothing has to read what it wrote.
   // Decompress comes before all that read bodies. Headers after the rewrite, so that a Host of the operator's wins.
   compress,
   decompress,
+  // ---- transform: what goes upstream. Headers after the rewrite, so that a Host of the operator's wins.
   rewrite,
   headers,
   // ---- answer: instead of an upstream. The cache stands behind everything that may refuse, and behind what changes a

@@ -30,6 +30,9 @@ test('Filters: every filter has its type', () => {
   // A missing or a misspelt name is a type error.
   const all: Record<keyof Filters, true> = {
     cors: true,
+    bodyLimit: true,
+    rateLimit: true,
+    concurrency: true,
     rewrite: true,
     headers: true,
     cache: true,

@@ -4,9 +4,12 @@
  * schema (source/short/schema.ts); this file only makes names typed.
  */
 import type { CacheConfig } from '../filters/cache/config.ts';
+import type { BodyLimitConfig } from '../filters/body-limit/config.ts';
+import type { ConcurrencyConfig } from '../filters/concurrency/config.ts';
 import type { CorsConfig } from '../filters/cors/config.ts';
 import type { DirectResponseConfig } from '../filters/direct-response/config.ts';
 import type { HeadersConfig } from '../filters/headers/config.ts';
+import type { RateLimitConfig } from '../filters/rate-limit/config.ts';
 import type { RedirectConfig } from '../filters/redirect/config.ts';
 import type { RewriteConfig } from '../filters/rewrite/config.ts';
 import type { Resource, ResourceKind, ResourceOf } from '../resource/resource.ts';
@@ -29,6 +32,9 @@ type Partly<T> = T extends readonly (infer Item)[]
 /** Filters by name, each with its configuration. */
 export interface Filters {
   readonly cors?: Partly<CorsConfig>;
+  readonly bodyLimit?: Partly<BodyLimitConfig>;
+  readonly rateLimit?: Partly<RateLimitConfig>;
+  readonly concurrency?: Partly<ConcurrencyConfig>;
   readonly rewrite?: Partly<RewriteConfig>;
   readonly headers?: Partly<HeadersConfig>;
   readonly cache?: Partly<CacheConfig>;

@@ -12,14 +12,20 @@ export function check({ limits, scope, global }: RateLimitConfig): ConfigIssue[]
   for (const [i, name] of names.entries()) {
     const first = names.indexOf(name);
     if (first < i) {
-      issues.push({ pointer: `/limits/${i}/name`, message: `Name is "${name}" as that of limit ${first + 1}: give it another` });
+      issues.push({
+        pointer: `/limits/${i}/name`,
+        message: `Name is "${name}" as that of limit ${first + 1}: give it another`,
+      });
     }
   }
   if (scope === 'global' && global === undefined) {
     issues.push({ pointer: '/global', message: 'Is left out: scope "global" needs "proxies" and "maxOvershoot"' });
   }
   if (scope === 'local' && global !== undefined) {
-    issues.push({ pointer: '/global', message: 'Is given with scope "local", which does not use it: set scope to "global"' });
+    issues.push({
+      pointer: '/global',
+      message: 'Is given with scope "local", which does not use it: set scope to "global"',
+    });
   }
   return issues;
 }
@@ -36,7 +42,7 @@ function limitIssues({ requests, units, per, burst, key, when, cost }: LimitConf
   const perMs = parseDuration(per) ?? 0;
   if (perMs < 1 || perMs > PER_MS_MAX) say('/per', `Is "${per}": must be from 1ms to 720h`);
   const most = burst ?? requests ?? units ?? Infinity;
-  if (typeof cost === 'number' && cost > most) say('/cost', `Is ${cost} of at most ${most} at once: no request fits`);
+  if (requests === undefined && typeof cost === 'number' && cost > most) say('/cost', `Is ${cost} of at most ${most} at once: no request fits`);
   const expressions: [field: string, source: unknown, want: Want][] = [
     ['/key', key, 'string'],
     ['/when', when, 'bool'],

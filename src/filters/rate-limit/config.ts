@@ -19,7 +19,11 @@ const Limit = Type.Object(
       Type.Integer({ minimum: 1, maximum: AMOUNT_MAX, description: 'Requests per time. Either this or `units`.' }),
     ),
     units: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: AMOUNT_MAX, description: 'Budget per time, of which each request takes `cost`.' }),
+      Type.Integer({
+        minimum: 1,
+        maximum: AMOUNT_MAX,
+        description: 'Budget per time, of which each request takes `cost`.',
+      }),
     ),
     per: durationField({ description: 'The time, 1ms to 720h.' }),
     burst: Type.Optional(
@@ -138,7 +142,8 @@ export const RATE_LIMIT_FAULTS = faultKinds({
     status: 503,
     grpc: 14,
     title: 'The request cannot be counted now',
-    advice: 'Redis is away and whenAway of rateLimit is "closed". See "redis" in the log and fourways_filter_events_total.',
+    advice:
+      'Redis is away and whenAway of rateLimit is "closed". See "redis" in the log and fourways_filter_events_total.',
   },
 });
 
