@@ -41,7 +41,6 @@ export const FILTERS: readonly FilterDeclaration[] = [
   // Decompress comes before all that read bodies. Headers after the rewrite, so that a Host of the operator's wins.
   compress,
   decompress,
-  // ---- transform: what goes upstream. Headers after the rewrite, so that a Host of the operator's wins.
   rewrite,
   headers,
   // ---- answer: instead of an upstream. The cache stands behind everything that may refuse, and behind what changes a

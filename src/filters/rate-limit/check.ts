@@ -42,7 +42,8 @@ function limitIssues({ requests, units, per, burst, key, when, cost }: LimitConf
   const perMs = parseDuration(per) ?? 0;
   if (perMs < 1 || perMs > PER_MS_MAX) say('/per', `Is "${per}": must be from 1ms to 720h`);
   const most = burst ?? requests ?? units ?? Infinity;
-  if (requests === undefined && typeof cost === 'number' && cost > most) say('/cost', `Is ${cost} of at most ${most} at once: no request fits`);
+  if (requests === undefined && typeof cost === 'number' && cost > most)
+    say('/cost', `Is ${cost} of at most ${most} at once: no request fits`);
   const expressions: [field: string, source: unknown, want: Want][] = [
     ['/key', key, 'string'],
     ['/when', when, 'bool'],

@@ -17,6 +17,7 @@ export const code: FilterCode<typeof RateLimitConfig> = {
   make(config, env) {
     const cells = openCells(env.cells, { worker: env.worker.number, randomBytes: (count) => env.randomBytes(count) });
     const space = `rateLimit ${env.owner}${config.together === 'rule' ? ` ${env.rule}` : ''}`;
+    if (config.scope === 'global') throw new Error('Scope "global" is not there yet');
     const limits = config.limits.map((limit) => makeLimit(limit, { space, ipv6Prefix: config.ipv6Prefix }));
     const demands = limits.map((limit) => demandOf(limit));
     return new RateLimiter({
