@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
 import { test } from 'node:test';
-import { Fault } from '../../base/fault.ts';
+import type { Fault } from '../../base/fault.ts';
 import type { Env } from '../../filter/env.ts';
 import type { Exchange, Filter } from '../../filter/filter.ts';
 import { makeEnv, makeExchange } from '../../filter/testing/exchange.ts';
