@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { answerFor, FAULT_CODES } from '../src/base/fault.ts';
 import { COMMANDS } from '../src/cli/commands.ts';
 import { optionTerm, optionText } from '../src/cli/help.ts';
+import type { FilterDeclaration } from '../src/filter/declaration.ts';
 import { FILTERS } from '../src/filters/list.ts';
 import { METRIC_NAMES, metricDef } from '../src/observe/metric-list.ts';
 import { apiVersionOf, type Kind } from '../src/resource/kind.ts';
@@ -52,8 +53,8 @@ function indexPage(pages: readonly Page[]): string {
 }
 
 function faultsPage(): string {
-  const rows = FAULT_CODES.flatMap((code) => {
-    const { blame, status, grpc, retry, title, advice } = answerFor(code);
+  const kinds = [...FAULT_CODES.map(answerFor), ...FILTERS.flatMap(({ faults }) => Object.values(faults))];
+  const rows = kinds.flatMap(({ code, blame, status, grpc, retry, title, advice }) => {
     const answer = status === 0 ? 'no answer is possible' : `status ${status}, gRPC ${grpc}`;
     const again = {
       never: 'not tried again',
@@ -152,7 +153,8 @@ function kindPage(kind: Kind): string {
 }
 
 function filterPages(): Page[] {
-  return FILTERS.map(({ name, config }) => {
+  return FILTERS.map((declaration) => {
+    const { name, config } = declaration;
     const folder = name.replaceAll(/[A-Z]/g, (capital) => `-${capital.toLowerCase()}`);
     const doc = join(ROOT, 'src/filters', folder, 'doc.md');
     return [
@@ -162,12 +164,40 @@ function filterPages(): Page[] {
         '',
         ...(existsSync(doc) ? [filterDoc(doc)] : [describe(config as JsonSchema)]),
         '',
+        ...declared(declaration),
+        '',
         '## Fields',
         '',
         fieldTable(config as JsonSchema),
       ].join('\n'),
     ];
   });
+}
+
+const COMBINES = {
+  closest: 'the closest target counts',
+  adds: 'all targets count, the farthest first',
+  narrows: 'all of them act; each may refuse, none allows what another one refuses',
+};
+
+/** What the declaration of a filter says besides its fields. */
+function declared({ phase, status, composition, decides, faults, events }: FilterDeclaration): string[] {
+  const faultRows = Object.values(faults).map(
+    ({ code, status: http, title }) =>
+      `| [\`${code}\`](../faults.md#${code.replaceAll('.', '')}) | ${http} | ${title} |`,
+  );
+  const eventRows = Object.entries(events).map(([event, means]) => `| \`${event}\` | ${means} |`);
+  return [
+    '## In short',
+    '',
+    `- Phase \`${phase}\`, ${status}`,
+    `- On several targets: ${COMBINES[composition]}`,
+    `- Mode \`audit\`: ${decides === 'yes' ? 'decides, logs, counts, and lets through' : 'not for this filter, which decides nothing'}`,
+    ...(faultRows.length === 0 ? [] : ['', '| fault | status | title |', '| --- | --- | --- |', ...faultRows]),
+    ...(eventRows.length === 0
+      ? []
+      : ['', '| `fourways_filter_events_total{event}` | counts |', '| --- | --- |', ...eventRows]),
+  ];
 }
 
 /** The text of a filter's doc.md under our own title, its links to other filters turned to their pages. */
