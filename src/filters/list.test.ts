@@ -12,6 +12,7 @@ test('filters: requests meet them in this order', () => {
     [
       'admit ipAccess',
       'admit cors',
+      'authenticate mtls',
       'admit bodyLimit',
       'authenticate apiKey',
       'authenticate jwt',

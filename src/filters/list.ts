@@ -13,6 +13,7 @@ import { extAuth } from './ext-auth/config.ts';
 import { headers } from './headers/config.ts';
 import { ipAccess } from './ip-access/config.ts';
 import { jwt } from './jwt/config.ts';
+import { mtls } from './mtls/config.ts';
 import { rateLimit } from './rate-limit/config.ts';
 import { redirect } from './redirect/config.ts';
 import { rewrite } from './rewrite/config.ts';
@@ -26,6 +27,7 @@ export const FILTERS: readonly FilterDeclaration[] = [
   // Before any filter that reads the body.
   bodyLimit,
   // ---- authenticate: of several of which one is enough, the cheap ones are asked first.
+  mtls,
   apiKey,
   jwt,
   // Passwords cost most.

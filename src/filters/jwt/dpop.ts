@@ -86,12 +86,12 @@ export class ProofCheck {
     return publicKeyOf(jwk as Jwk, [alg]);
   }
 
-  #claimsFault({ request }: Exchange, claims: JsonObject, token: string): string | undefined {
+  #claimsFault({ request, asked }: Exchange, claims: JsonObject, token: string): string | undefined {
     const { jti, htm, htu, iat, ath } = claims;
     if (typeof jti !== 'string' || jti === '' || jti.length > JTI_CHARS_MAX) return 'its jti is not a short text';
     if (htm !== request.method) return 'it is for another method';
-    const origin = this.#config.origin ?? `${request.scheme}://${request.authority}`;
-    const here = plainUri(origin + request.path);
+    const origin = this.#config.origin ?? `${request.scheme}://${asked.authority}`;
+    const here = plainUri(origin + asked.path);
     if (typeof htu !== 'string' || here === undefined || plainUri(htu) !== here) return 'it is for another address';
     const ageMs = typeof iat === 'number' ? this.#env.wallMs() - iat * 1000 : Number.NaN;
     if (!(ageMs <= this.#windowMs && ageMs >= -AHEAD_MS)) return 'it is not of now';
