@@ -12,8 +12,8 @@ test('filters: requests meet them in this order', () => {
     [
       'admit ipAccess',
       'admit cors',
-      'authenticate mtls',
       'admit bodyLimit',
+      'authenticate mtls',
       'authenticate apiKey',
       'authenticate jwt',
       'authenticate basic',
