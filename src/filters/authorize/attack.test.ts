@@ -209,6 +209,7 @@ const LOOSE: readonly [path: string, ...want: string[]][] = [
   ['/a%2523b%3fc', '/a#b?c', '/a'],
   ['/', '/'],
   ['/admin', '/admin'],
+  ['/shop.Orders/GetOrder', '/shop.orders/getorder'],
   ['/Admin/', '/admin'],
   ['/a//b', '/a/b'],
   ['/a;x=1/b;y', '/a/b'],
@@ -223,3 +224,15 @@ const LOOSE: readonly [path: string, ...want: string[]][] = [
 for (const [path, ...want] of LOOSE) {
   test(`looseForms: ${path} is ${want.join(' or ')}`, () => assert.deepEqual(looseForms(path), want));
 }
+
+test('authorize: a path of any length and spelling is read in no time', () => {
+  // Twice the longest request line that listeners take by default.
+  const pieces = ['%25', '/', ';', '%252e%252e/', 'A', '%2f', '%', '\\', '%C3%84', '/..;', '//', '?', '%FF'];
+  for (const piece of pieces) {
+    const path = `/${piece.repeat(Math.floor(32_768 / piece.length))}`;
+    const start = performance.now();
+    looseForms(path);
+    const ms = performance.now() - start;
+    assert.ok(ms < 100, `${piece}: ${ms} ms`);
+  }
+});

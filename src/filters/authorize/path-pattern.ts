@@ -45,20 +45,32 @@ function literal(text: string): string {
   return text.replaceAll(/[^A-Za-z0-9_/-]/g, (c) => `\\x{${c.charCodeAt(0).toString(16)}}`);
 }
 
-/** Whether every server reads a path alike: no capitals, escapes, parameters, empty segments or slash at its end. */
-export function isPlain(path: string): boolean {
+/** `plain`: every server reads the path alike. `capitals`: but for those. `odd`: some may not. */
+type Spelling = 'plain' | 'capitals' | 'odd';
+
+/** Odd are escapes, parameters, empty segments, a slash at the end, and what is no path. */
+function spellingOf(path: string): Spelling {
   let last = 0;
+  let spelling: Spelling = 'plain';
   for (let i = 0; i < path.length; i++) {
     const c = path.charCodeAt(i);
-    if (PLAIN[c] !== 1 && (c !== SLASH || last === SLASH)) return false;
+    const kind = KINDS[c];
+    if (kind === CAPITAL) spelling = 'capitals';
+    else if (kind !== PLAIN && (c !== SLASH || last === SLASH)) return 'odd';
     last = c;
   }
-  return last !== SLASH;
+  return last === SLASH ? 'odd' : spelling;
 }
 
 const SLASH = 0x2f;
-const PLAIN = new Uint8Array(256);
-for (const c of "abcdefghijklmnopqrstuvwxyz0123456789._~!$&'()*+,=:@-") PLAIN[c.charCodeAt(0)] = 1;
+const BACKSLASH = 0x5c;
+const PLAIN = 1;
+const CAPITAL = 2;
+
+/** By character; 0 is odd. */
+const KINDS = new Uint8Array(256);
+for (const c of "abcdefghijklmnopqrstuvwxyz0123456789._~!$&'()*+,=:@-") KINDS[c.charCodeAt(0)] = PLAIN;
+for (const c of 'ABCDEFGHIJKLMNOPQRSTUVWXYZ') KINDS[c.charCodeAt(0)] = CAPITAL;
 
 /**
  * A path as the most lenient of servers read it: escapes decoded again and again,
@@ -67,7 +79,8 @@ for (const c of "abcdefghijklmnopqrstuvwxyz0123456789._~!$&'()*+,=:@-") PLAIN[c.
  * or NUL comes to light, at which some end a path.
  */
 export function looseForms(path: string): readonly string[] {
-  if (isPlain(path)) return [path];
+  const spelling = spellingOf(path);
+  if (spelling !== 'odd') return [spelling === 'plain' ? path : path.toLowerCase()];
   const text = decodedAgain(path);
   const end = text.search(/[?#\0]/);
   return end < 0 ? [looseForm(text)] : [looseForm(text), looseForm(text.slice(0, end))];
@@ -82,11 +95,23 @@ function looseForm(text: string): string {
   return `/${segments.join('/')}`;
 }
 
+/** Parts between slashes of either kind, without parameters; empty ones are left out. */
 function looseSegments(text: string): string[] {
-  return text
-    .toLowerCase()
-    .split(/[/\\]/)
-    .map((segment) => segment.split(';', 1)[0]!);
+  const lower = text.toLowerCase();
+  const segments: string[] = [];
+  let start = 0;
+  for (let i = 0; i <= lower.length; i++) {
+    const c = lower.charCodeAt(i);
+    if (c !== SLASH && c !== BACKSLASH && i < lower.length) continue;
+    if (i > start) segments.push(withoutParameters(lower.slice(start, i)));
+    start = i + 1;
+  }
+  return segments;
+}
+
+function withoutParameters(segment: string): string {
+  const end = segment.indexOf(';');
+  return end < 0 ? segment : segment.slice(0, end);
 }
 
 /** Whether a server that decodes twice would find `..`, and be somewhere else than the path says. */

@@ -2,7 +2,7 @@
 import type { Exchange } from '../../filter/filter.ts';
 import type { Rule } from './config.ts';
 import { PathIndex } from './path-index.ts';
-import { climbs, isPlain, looseForms } from './path-pattern.ts';
+import { climbs, looseForms } from './path-pattern.ts';
 import { type CompiledRule, compileRule } from './rule.ts';
 
 /** A rule that denies. A path counts in any reading of it, and a rule that cannot be decided counts, too. */
@@ -23,14 +23,13 @@ export class DenyingRules {
     for (const rule of this.#anywhere) if (rule.match(x) !== 'no') return rule;
     if (this.#byPath.isEmpty) return undefined;
     const { path } = x.request;
-    if (isPlain(path)) return this.#byLooseForm.find(path, applies);
-    const found = this.#byPath.find(path, applies);
-    if (found !== undefined) return found;
-    for (const form of looseForms(path)) {
-      const suspected = this.#byLooseForm.find(form, applies);
-      if (suspected !== undefined) return suspected;
+    const forms = looseForms(path);
+    for (const form of forms) {
+      const found = this.#byLooseForm.find(form, applies);
+      if (found !== undefined) return found;
     }
-    return undefined;
+    // Where dot segments came to light, the loose forms are somewhere else.
+    return forms.length === 1 && forms[0] === path ? undefined : this.#byPath.find(path, applies);
   }
 }
 
