@@ -1,7 +1,7 @@
 /** What a part of an expression becomes: a function of the exchange. `undefined`: it has no value here. */
 import type { ASTNode } from '@marcbachmann/cel-js';
 import type { Exchange } from '../filter/filter.ts';
-import type { Purse, Value } from './values.ts';
+import { type Purse, type Value, weightOf } from './values.ts';
 
 export type Code = (x: Exchange) => Value;
 
@@ -29,6 +29,19 @@ export class Unoffered extends Error {
     super(message);
     this.node = node;
   }
+}
+
+/**
+ * In a loop, what is done with a long text, list or map is paid for by its
+ * length, so that a loop over one long list does not look through another for
+ * each of its elements.
+ */
+export function paidIn({ inLoop, purse }: Scope, code: Code): Code {
+  if (!inLoop) return code;
+  return (x) => {
+    const value = code(x);
+    return purse.spend(weightOf(value)) ? value : undefined;
+  };
 }
 
 /** The text of a literal; undefined for everything else. */

@@ -9,7 +9,7 @@
  * @see https://github.com/google/cel-spec/blob/master/doc/langdef.md
  */
 import type { ASTNode } from '@marcbachmann/cel-js';
-import { type Code, literalNumber, type Scope, literalText, literalTexts, Unoffered } from './code.ts';
+import { type Code, literalNumber, type Scope, literalText, literalTexts, paidIn, Unoffered } from './code.ts';
 import { FACTS } from './facts.ts';
 import { compileFunction, compileMethod } from './functions.ts';
 import { compileLoop, isLoop } from './loops.ts';
@@ -141,13 +141,19 @@ function isOptional(node: ASTNode): boolean {
 /** A fact, or one header or parameter, which is read without a view of all. */
 function simpleAccess(node: Access, scope: Scope): Code | undefined {
   const fact = factOf(node, scope);
+  if (fact === 'request.headers' || fact === 'request.query') return paidIn(scope, FACTS[fact]);
   if (fact !== undefined) return FACTS[fact];
   const [whole, key] = node.args;
   const name = typeof key === 'string' ? key : literalText(key);
   if (name === undefined) return undefined;
   const ofWhole = factOf(whole, scope);
   if (ofWhole === 'request.headers') return headerCode(name, node);
-  return ofWhole === 'request.query' ? (x) => soleQueryValue(x.request.query, name) : undefined;
+  if (ofWhole !== 'request.query') return undefined;
+  const queryCode = paidIn(scope, (x) => x.request.query);
+  return (x) => {
+    const query = queryCode(x);
+    return typeof query === 'string' ? soleQueryValue(query, name) : undefined;
+  };
 }
 
 function headerCode(name: string, node: ASTNode): Code {
@@ -320,5 +326,5 @@ function compileLimit(op: Order, code: Code, limit: number): Code {
 
 function compileArithmetic(op: Arithmetic, [left, right]: Pair, scope: Scope): Code {
   const [a, b] = [compileNode(left, scope), compileNode(right, scope)];
-  return (x) => calculate(op, a(x), b(x));
+  return paidIn(scope, (x) => calculate(op, a(x), b(x)));
 }

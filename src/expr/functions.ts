@@ -3,7 +3,7 @@ import type { ASTNode } from '@marcbachmann/cel-js';
 import { CidrSet, isCidr } from '../base/cidr.ts';
 import { EXPRESSION_LIST_MAX, EXPRESSION_TEXT_CHARS_MAX } from '../base/limits.ts';
 import { compileRegex } from '../base/safe-regex.ts';
-import { type Code, type Compile, literalText, literalTexts, type Scope, Unoffered } from './code.ts';
+import { type Code, type Compile, literalText, literalTexts, paidIn, type Scope, Unoffered } from './code.ts';
 import { int64, NONE, sizeOf, type Value } from './values.ts';
 
 type Call = Extract<ASTNode, { op: 'call' | 'rcall' }>;
@@ -69,25 +69,16 @@ function compileCall({ node, name, values }: Parts, compile: Compile, scope: Sco
     throw new Unoffered(`The function "${name}" is not offered in this form`, node);
   }
   const first = compile(values[0]!, scope);
-  const paid = scope.inLoop ? payingFor(first, scope) : first;
+  const paid = paidIn(scope, first);
   if (name === 'inCidr') return inCidr(paid, values[1]!);
   if (name === 'matches') return matches(paid, values[1]!);
   const rest = values.slice(1).map((value) => compile(value, scope));
-  if (ofTexts !== undefined) return appliedToTexts(ofTexts, [paid, rest[0]!], literalText(values[1]!));
-  return plain === undefined ? ofOptional(name, first, rest[0]) : applied(plain, [paid, ...rest]);
+  if (ofTexts !== undefined) return paidIn(scope, appliedToTexts(ofTexts, [paid, rest[0]!], literalText(values[1]!)));
+  return plain === undefined ? ofOptional(name, first, rest[0]) : paidIn(scope, applied(plain, [paid, ...rest]));
 }
 
 function ownOf<T>(table: Readonly<Record<string, T>>, name: string): T | undefined {
   return Object.hasOwn(table, name) ? table[name] : undefined;
-}
-
-/** So that a loop over a long list does not look through a long text for each of its elements. */
-function payingFor(code: Code, { purse }: Scope): Code {
-  return (x) => {
-    const value = code(x);
-    const steps = typeof value === 'string' ? value.length >> 6 : 0;
-    return purse.spend(steps) ? value : undefined;
-  };
 }
 
 const OMITTED: Code = () => null;

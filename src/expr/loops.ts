@@ -1,6 +1,6 @@
 /** `list.all(v, test)` and its kin: loops over lists and the keys of maps, each step paid from the purse. */
 import type { ASTNode } from '@marcbachmann/cel-js';
-import type { Cell, Code, Compile, Scope } from './code.ts';
+import { type Cell, type Code, type Compile, paidIn, type Scope } from './code.ts';
 import { itemsOf, type Purse, type Value } from './values.ts';
 
 type Call = Extract<ASTNode, { op: 'rcall' }>;
@@ -23,7 +23,7 @@ export function compileLoop(node: Call, compile: Compile, scope: Scope): Code {
   const cell: Cell = { value: undefined };
   const cells = new Map(scope.cells).set(variable!.args as string, cell);
   const inside: Scope = { ...scope, cells, inLoop: true };
-  const loop: Loop = { over: compile(whole, scope), cell, purse: scope.purse };
+  const loop: Loop = { over: paidIn(scope, compile(whole, scope)), cell, purse: scope.purse };
   const [first, second] = parts.map((part) => compile(part, inside)) as [Code, Code | undefined];
   switch (name) {
     case 'all':

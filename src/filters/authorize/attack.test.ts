@@ -230,9 +230,9 @@ test('authorize: a path of any length and spelling is read in no time', () => {
   const pieces = ['%25', '/', ';', '%252e%252e/', 'A', '%2f', '%', '\\', '%C3%84', '/..;', '//', '?', '%FF'];
   for (const piece of pieces) {
     const path = `/${piece.repeat(Math.floor(32_768 / piece.length))}`;
-    const start = performance.now();
+    const start = process.cpuUsage();
     looseForms(path);
-    const ms = performance.now() - start;
-    assert.ok(ms < 100, `${piece}: ${ms} ms`);
+    const { user } = process.cpuUsage(start);
+    assert.ok(user < 100_000, `${piece}: ${user} us`);
   }
 });
