@@ -17,6 +17,7 @@ test('filters: requests meet them in this order', () => {
       'authenticate apiKey',
       'authenticate jwt',
       'authenticate basic',
+      'authenticate oidc',
       'authorise authorize',
       'authorise extAuth',
       'limit rateLimit',

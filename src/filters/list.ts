@@ -15,6 +15,7 @@ import { ipAccess } from './ip-access/config.ts';
 import { jwt } from './jwt/config.ts';
 import { mtls } from './mtls/config.ts';
 import { rateLimit } from './rate-limit/config.ts';
+import { oidc } from './oidc/config.ts';
 import { redirect } from './redirect/config.ts';
 import { rewrite } from './rewrite/config.ts';
 
@@ -32,6 +33,8 @@ export const FILTERS: readonly FilterDeclaration[] = [
   jwt,
   // Passwords cost most.
   basic,
+  // Last: where it is not content it sends to log in, so all others should have been asked.
+  oidc,
   // ---- authorise: once it is known who is asking. What is decided here before what has to be asked for.
   authorize,
   extAuth,
