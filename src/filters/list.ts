@@ -11,6 +11,7 @@ import { decompress } from './decompress/config.ts';
 import { directResponse } from './direct-response/config.ts';
 import { extAuth } from './ext-auth/config.ts';
 import { headers } from './headers/config.ts';
+import { identityHeader } from './identity-header/config.ts';
 import { ipAccess } from './ip-access/config.ts';
 import { jwt } from './jwt/config.ts';
 import { mtls } from './mtls/config.ts';
@@ -47,6 +48,7 @@ export const FILTERS: readonly FilterDeclaration[] = [
   compress,
   decompress,
   rewrite,
+  identityHeader,
   headers,
   // ---- answer: instead of an upstream. The cache stands behind everything that may refuse, and behind what changes a
   // request, so that its key is what the upstream is asked; it keeps answers as the upstream gave them.
