@@ -5,7 +5,7 @@
  *
  * NAME:PORT, with HTTP/2 alone when a third part says `h2c`, as a service of gRPC (grpc.ts) when it says `grpc`, as one that
  * says who may pass (authorizer.ts) when it says `authorizer`, with datagrams instead when it says `udp`, with TLS when it
- * names `PART.crt` and `PART.key`. What a path does:
+ * names `PART.crt` and `PART.key`, as an OpenID provider for a site (oidc.ts) when it says `oidc=ORIGIN`. What a path does:
  *
  *     /slow/500      answers after 500 ms             /flaky       fails every other time with 503
  *     /status/503    answers with this status         /broken      closes the connection without an answer
@@ -48,9 +48,15 @@ export async function startService(text: string): Promise<Service> {
   const [, name, port, kind] = /^([a-z0-9-]+):(\d+)(?::(.+))?$/.exec(text) ?? [];
   if (name === undefined)
     throw new Error(
-      `Cannot start "${text}": it is not NAME:PORT, or NAME:PORT with :h2c, :grpc, :authorizer, :udp or :CERTIFICATE behind it`,
+      `Cannot start "${text}": it is not NAME:PORT, or NAME:PORT with :h2c, :grpc, :authorizer, :oidc=ORIGIN, :udp or :CERTIFICATE behind it`,
     );
   if (kind === 'udp') return startDatagrams(name, Number(port));
+  const origin = /^oidc=(.+)$/.exec(kind ?? '')?.[1];
+  if (origin !== undefined) {
+    // Loaded where one is wanted: it is larger than all others together.
+    const { startProvider } = await import('./oidc.ts');
+    return { name, ...(await startProvider(Number(port), origin)) };
+  }
   const answer = answersOf(name);
   const server =
     kind === 'grpc'

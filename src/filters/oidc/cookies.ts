@@ -61,10 +61,11 @@ export function writePieces(
 }
 
 export function readPieces(name: string, cookies: Cookies): string | undefined {
-  const first = /^([1-9])~([A-Za-z0-9_-]*)$/.exec(cookies.get(name) ?? '');
-  if (first === null || Number(first[1]) > PIECES_MAX) return undefined;
-  let value = first[2]!;
-  for (let i = 1; i < Number(first[1]); i++) {
+  const first = cookies.get(name) ?? '';
+  const count = first.charCodeAt(0) - 0x30;
+  if (first[1] !== '~' || !(count >= 1 && count <= PIECES_MAX)) return undefined;
+  let value = first.slice(2);
+  for (let i = 1; i < count; i++) {
     const piece = cookies.get(pieceName(name, i));
     if (piece === undefined) return undefined;
     value += piece;

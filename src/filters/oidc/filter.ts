@@ -60,6 +60,7 @@ class OidcFilter {
   /** Identities are made once per session as it was opened. */
   readonly #known = new WeakMap<Session, Identity>();
   readonly #maxMs: number;
+  readonly #idleMs: number;
 
   constructor(config: OidcConfig, env: Env) {
     this.#config = config;
@@ -67,6 +68,7 @@ class OidcFilter {
     const secrets = config.keys.map((key) => env.secret(key));
     this.#shared = env.shared(() => new Shared(env));
     this.#maxMs = parseDuration(config.max)!;
+    this.#idleMs = parseDuration(config.idle)!;
     const mark = createHash('sha256').update(env.owner).digest('hex').slice(0, 8);
     this.#prefix = `${config.cookie.transport === 'https' ? '__Host-' : ''}${config.cookie.name}-${mark}`;
     const stores = config.providers.map(
@@ -130,7 +132,7 @@ class OidcFilter {
   #isOver(session: Session, lastS: number): boolean {
     const nowMs = this.#env.wallMs();
     if (nowMs - session.startS * 1000 >= this.#maxMs) return true;
-    if (nowMs - lastS * 1000 >= parseDuration(this.#config.idle)!) return true;
+    if (nowMs - lastS * 1000 >= this.#idleMs) return true;
     return this.#shared.ledger.isMarked('ended', session.id, this.#maxMs);
   }
 
