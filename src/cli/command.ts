@@ -19,6 +19,10 @@ export interface Io {
   err(text: string): void;
   /** @throws {Error} with the `code` of the system (`ENOENT`, `EACCES` …) */
   readFile(path: string): Promise<string>;
+  /** All of standard input. */
+  readInput(): Promise<string>;
+  /** One line that is not shown while it is typed; without its end. Empty when there is none. */
+  readSecret(prompt: string): Promise<string>;
   /** One GET. @throws {Error} with the `code` of the system when nobody answers */
   get(url: string): Promise<HttpAnswer>;
   /** One POST of JSON. @throws {Error} as `get` does */

@@ -60,6 +60,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./cache.ts')).cache,
   },
   {
+    name: 'keys',
+    summary: 'Make, list and revoke API keys, and set passwords, in files beside the gateway',
+    load: async () => (await import('./keys.ts')).keys,
+  },
+  {
     name: 'completion',
     summary: 'Print the completion script of a shell',
     load: async () => (await import('./completion.ts')).completion,

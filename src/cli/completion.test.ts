@@ -30,6 +30,8 @@ const BASH: [rule: string, words: string[], want: string[]][] = [
   ['common options', ['fourways', 'version', '--'], ['--help', '--json']],
   ['choices of an option', ['fourways', 'up', '--log-level', 'w'], ['warn']],
   ['words of a command', ['fourways', 'completion', ''], ['bash', 'fish', 'zsh']],
+  ['actions of a command', ['fourways', 'keys', 're'], ['revoke']],
+  ['files behind an action', ['fourways', 'keys', 'create', '/etc/hostnam'], ['/etc/hostname']],
   ['files elsewhere', ['fourways', 'up', '/etc/host'], ['/etc/host.conf', '/etc/hostname', '/etc/hosts']],
 ];
 

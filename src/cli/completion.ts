@@ -68,7 +68,7 @@ function bashScript(commands: readonly Completable[]): string {
         .map((option) => `--${option}`)
         .join(' '),
     )}`,
-    `      words=${quote(words.join(' '))}`,
+    ...(words.length === 0 ? [] : [`      [ "$COMP_CWORD" -eq 2 ] && words=${quote(words.join(' '))}`]),
     '      case "$previous" in',
     ...Object.entries(options).flatMap(([option, { choices }]) =>
       choices === undefined ? [] : [`        --${option}) words=${quote(choices.join(' '))}; options= ;;`],
@@ -109,7 +109,7 @@ function zshScript(commands: readonly Completable[]): string {
     `    ${name})`,
     '      _arguments -S -s \\',
     ...Object.entries(options).map(([option, spec]) => `        ${quote(zshOption(option, spec))} \\`),
-    `        ${quote(words.length === 0 ? '*:path:_files' : `*:word:(${words.join(' ')})`)}`,
+    `        ${words.length === 0 ? '' : `${quote(`1:word:(${words.join(' ')})`)} `}${quote('*:path:_files')}`,
     '      ;;',
   ]);
   return [
@@ -148,7 +148,12 @@ function fishScript(commands: readonly Completable[]): string {
     const within = `-n ${quote(`__fish_seen_subcommand_from ${name}`)}`;
     return [
       `complete -c fourways -n __fish_use_subcommand -f -a ${name} -d ${quote(summary)}`,
-      ...(words.length === 0 ? [] : [`complete -c fourways ${within} -f -a ${quote(words.join(' '))}`]),
+      // Files are offered when one of the words has been written.
+      ...(words.length === 0
+        ? []
+        : [
+            `complete -c fourways -n ${quote(`__fish_seen_subcommand_from ${name}; and not __fish_seen_subcommand_from ${words.join(' ')}`)} -f -a ${quote(words.join(' '))}`,
+          ]),
       ...Object.entries(options).map(([option, { type, short, description, choices }]) =>
         [
           `complete -c fourways ${within} -l ${option}`,

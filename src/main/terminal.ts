@@ -1,7 +1,7 @@
 /** The world that commands see: this process, its terminal and its network. */
 import { readFile } from 'node:fs/promises';
 import { systemClock } from '../base/clock.ts';
-import type { HttpAnswer, Io, Programs } from '../cli/command.ts';
+import { CommandFailure, type HttpAnswer, type Io, type Programs } from '../cli/command.ts';
 
 /** Longest wait for an answer of an admin API. */
 const ASK_MS_MAX = 5_000;
@@ -18,6 +18,8 @@ export function terminalIo(programs: Programs): Io {
     out: (text) => void process.stdout.write(`${text}\n`),
     err: (text) => void process.stderr.write(`${text}\n`),
     readFile: (path) => readFile(path, 'utf8'),
+    readInput,
+    readSecret,
     get: (url) => ask(url),
     post: ask,
     runModule: async (path) => (await import('./load-config.ts')).runConfigModule(path),
@@ -29,6 +31,40 @@ export function terminalIo(programs: Programs): Io {
     nodeVersion: process.version,
     programs,
   };
+}
+
+/** Longest text that a command takes from standard input: a million keys. */
+const INPUT_BYTES_MAX = 512 * 1024 * 1024;
+
+async function readInput(): Promise<string> {
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  for await (const piece of process.stdin as AsyncIterable<Buffer>) {
+    pieces.push(piece);
+    bytes += piece.length;
+    if (bytes > INPUT_BYTES_MAX) throw new CommandFailure('Cannot read standard input: it is longer than 512 MiB');
+  }
+  return Buffer.concat(pieces).toString();
+}
+
+async function readSecret(prompt: string): Promise<string> {
+  if (!process.stdin.isTTY) return (await readInput()).split(/\r?\n/, 1)[0]!;
+  const { createInterface } = await import('node:readline');
+  const { Writable } = await import('node:stream');
+  // What readline would show of the line goes nowhere.
+  const nowhere = new Writable({ write: (_piece, _coding, done) => done() });
+  const line = createInterface({ input: process.stdin, output: nowhere, terminal: true });
+  process.stderr.write(prompt);
+  try {
+    return await new Promise((resolve, reject) => {
+      line.once('line', resolve);
+      line.once('SIGINT', () => reject(new CommandFailure('Broken off')));
+      line.once('close', () => resolve(''));
+    });
+  } finally {
+    line.close();
+    process.stderr.write('\n');
+  }
 }
 
 /** Not `fetch`: it refuses a list of ports that browsers fear, and takes longer to load. */

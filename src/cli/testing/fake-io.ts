@@ -14,12 +14,14 @@ export interface FakeIoOptions {
   /** Answers by URL; every other URL refuses the connection. */
   readonly answers?: Readonly<Record<string, HttpAnswer>>;
   readonly cwd?: string;
+  /** Standard input. */
+  readonly input?: string;
   readonly isTerminal?: boolean;
   readonly colour?: boolean;
 }
 
 export function fakeIo(options: FakeIoOptions = {}): FakeIo {
-  const { files = {}, answers = {}, cwd = '/home/user', isTerminal = false, colour = false } = options;
+  const { files = {}, answers = {}, cwd = '/home/user', input = '', isTerminal = false, colour = false } = options;
   const outLines: string[] = [];
   const errLines: string[] = [];
   const ups: UpOptions[] = [];
@@ -32,6 +34,8 @@ export function fakeIo(options: FakeIoOptions = {}): FakeIo {
     out: (text) => void outLines.push(text),
     err: (text) => void errLines.push(text),
     readFile: async (path) => files[path] ?? fail('ENOENT'),
+    readInput: async () => input,
+    readSecret: async () => input.split('\n', 1)[0]!,
     get: async (url) => answers[url] ?? fail('ECONNREFUSED'),
     async post(url, body) {
       posted.push({ url, body });
