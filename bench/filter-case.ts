@@ -37,6 +37,21 @@ const CASES: readonly NamedCase[] = [
     },
   },
   {
+    name: 'authorize',
+    about: 'ten rules, of which the last one allows',
+    filter: {
+      filters: () => ({
+        authorize: {
+          rules: [
+            ...Array.from({ length: 4 }, (_, i) => ({ effect: 'deny', paths: [`/internal${i}/**`] })),
+            ...Array.from({ length: 5 }, (_, i) => ({ methods: ['PUT'], paths: ['/**'], subjects: [`user${i}`] })),
+            { methods: ['GET', 'POST'], when: 'request.path.startsWith("/") && source.address.inCidr("127.0.0.0/8")' },
+          ],
+        },
+      }),
+    },
+  },
+  {
     name: 'cache',
     about: 'an answer from the cache, while nginx proxies each',
     filter: { filters: () => ({ cache: { defaults: [{ lifetime: '1h' }] } }) },

@@ -31,6 +31,12 @@ import { FIELDS, type FieldName } from './vocabulary.ts';
 
 /** @throws {Unoffered} */
 export function compileNode(node: ASTNode, scope: Scope): Code {
+  if (isOptional(node)) throw new Unoffered('An optional is no value by itself: add orValue(...) or hasValue()', node);
+  return compilePart(node, scope);
+}
+
+/** The same for a place where an optional may stand; it is {@link NONE} then, or what is in it. */
+function compilePart(node: ASTNode, scope: Scope): Code {
   switch (node.op) {
     case 'value':
       return compileLiteral(node, node.args);
@@ -46,6 +52,7 @@ export function compileNode(node: ASTNode, scope: Scope): Code {
       return compileFunction(node, compileNode, scope);
     case 'rcall':
       if (node.args[0] === 'bind') return compileBind(node.args[2], scope);
+      if (isOptional(node.args[1])) return compileOptional(node, scope);
       return isLoop(node) ? compileLoop(node, compileNode, scope) : compileMethod(node, compileNode, scope);
     case 'list':
       return compileList(node.args, scope);
@@ -113,7 +120,7 @@ function compileAccess(node: Access, scope: Scope): Code {
   const fact = simpleAccess(node, scope);
   if (fact !== undefined) return missing === undefined ? fact : orMissing(fact);
   const [whole, key] = node.args;
-  const wholeCode = compileNode(whole, scope);
+  const wholeCode = compilePart(whole, scope);
   const name = typeof key === 'string' ? key : literalText(key);
   const keyCode = name === undefined ? compileNode(key as ASTNode, scope) : () => name;
   return (x) => {
@@ -136,6 +143,23 @@ function orMissing(code: Code): Code {
 function isOptional(node: ASTNode): boolean {
   if (node.op === '.?' || node.op === '[?]') return true;
   return (node.op === '.' || node.op === '[]') && isOptional(node.args[0]);
+}
+
+function compileOptional(node: Extract<ASTNode, { op: 'rcall' }>, scope: Scope): Code {
+  const [name, receiver, [otherwise]] = node.args;
+  const code = compilePart(receiver, scope);
+  if (name === 'orValue') {
+    const other = compileNode(otherwise!, scope);
+    return (x) => {
+      const value = code(x);
+      return value === NONE ? other(x) : value;
+    };
+  }
+  if (name !== 'hasValue') throw new Unoffered(`"${name}" is not offered for an optional`, node);
+  return (x) => {
+    const value = code(x);
+    return value === undefined ? undefined : value !== NONE;
+  };
 }
 
 /** A fact, or one header or parameter, which is read without a view of all. */
@@ -172,7 +196,7 @@ function compileHas([node]: readonly ASTNode[], scope: Scope): Code {
   const fact = factOf(node, scope);
   if (fact !== undefined) return (x) => FACTS[fact](x) !== undefined;
   const [whole, name] = node.args;
-  const wholeCode = compileNode(whole, scope);
+  const wholeCode = compilePart(whole, scope);
   return (x) => {
     const value = wholeCode(x);
     return value === NONE ? false : hasKey(value, name);

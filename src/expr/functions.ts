@@ -4,7 +4,7 @@ import { CidrSet, isCidr } from '../base/cidr.ts';
 import { EXPRESSION_LIST_MAX, EXPRESSION_TEXT_CHARS_MAX } from '../base/limits.ts';
 import { compileRegex } from '../base/safe-regex.ts';
 import { type Code, type Compile, literalText, literalTexts, paidIn, type Scope, Unoffered } from './code.ts';
-import { int64, NONE, sizeOf, type Value } from './values.ts';
+import { int64, sizeOf, type Value } from './values.ts';
 
 type Call = Extract<ASTNode, { op: 'call' | 'rcall' }>;
 
@@ -65,16 +65,14 @@ interface Parts {
 function compileCall({ node, name, values }: Parts, compile: Compile, scope: Scope): Code {
   const plain = ownOf(PLAIN, name);
   const ofTexts = values.length === 2 ? ownOf(OF_TEXTS, name) : undefined;
-  if (plain === undefined && ofTexts === undefined && !SPECIAL.has(name)) {
-    throw new Unoffered(`The function "${name}" is not offered in this form`, node);
-  }
-  const first = compile(values[0]!, scope);
-  const paid = paidIn(scope, first);
+  const isKnown = plain !== undefined || ofTexts !== undefined || name === 'inCidr' || name === 'matches';
+  if (!isKnown) throw new Unoffered(`The function "${name}" is not offered in this form`, node);
+  const paid = paidIn(scope, compile(values[0]!, scope));
   if (name === 'inCidr') return inCidr(paid, values[1]!);
   if (name === 'matches') return matches(paid, values[1]!);
   const rest = values.slice(1).map((value) => compile(value, scope));
   if (ofTexts !== undefined) return paidIn(scope, appliedToTexts(ofTexts, [paid, rest[0]!], literalText(values[1]!)));
-  return plain === undefined ? ofOptional(name, first, rest[0]) : paidIn(scope, applied(plain, [paid, ...rest]));
+  return paidIn(scope, applied(plain!, [paid, ...rest]));
 }
 
 function ownOf<T>(table: Readonly<Record<string, T>>, name: string): T | undefined {
@@ -108,27 +106,6 @@ function appliedToTexts(
     const other = second(x);
     return isText(text) && isText(other) ? run(text, other) : undefined;
   };
-}
-
-/** What is compiled in a way of its own. */
-const SPECIAL: ReadonlySet<string> = new Set(['inCidr', 'matches', 'orValue', 'hasValue', 'value']);
-
-function ofOptional(name: string, code: Code, otherwise: Code | undefined): Code {
-  if (name === 'value') return (x) => someOf(code(x));
-  if (otherwise !== undefined) {
-    return (x) => {
-      const value = code(x);
-      return value === NONE ? otherwise(x) : value;
-    };
-  }
-  return (x) => {
-    const value = code(x);
-    return value === undefined ? undefined : value !== NONE;
-  };
-}
-
-function someOf(value: Value): Value {
-  return value === NONE ? undefined : value;
 }
 
 /** Networks are literals, so that they are read once. */
