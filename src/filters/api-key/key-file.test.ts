@@ -170,3 +170,20 @@ test('records: what is written is read', () => {
   assert.deepEqual(readRecord(writeRecord(record)), record);
   assert.equal(writeRecord({ ...LINE, groups: [], labels: {}, disabled: false }), JSON.stringify(LINE));
 });
+
+test('key file: how much of a wrong key is right does not show in the time it takes', () => {
+  const table = read(writeRecord(LINE));
+  assert.ok(table.find(KEY));
+  const changed = (at: number): string => `${KEY.slice(0, at)}${KEY[at] === 'a' ? 'b' : 'a'}${KEY.slice(at + 1)}`;
+  const wrong = { early: changed(3), late: changed(KEY.length - 1), all: newKey('fw', randomBytes) };
+  const bestNs: Record<string, number> = {};
+  for (let round = 0; round < 60; round++) {
+    for (const [name, key] of Object.entries(wrong)) {
+      const start = process.hrtime.bigint();
+      for (let i = 0; i < 500; i++) assert.equal(table.find(key), undefined);
+      bestNs[name] = Math.min(bestNs[name] ?? Infinity, Number(process.hrtime.bigint() - start) / 500);
+    }
+  }
+  const times = Object.values(bestNs);
+  assert.ok(Math.max(...times) < Math.min(...times) * 1.5, JSON.stringify(bestNs));
+});

@@ -5,13 +5,14 @@ import { KEYS_MAX, LINE_BYTES_MAX } from './record.ts';
 
 /** Lines between which requests go on: some milliseconds. */
 const LINES_AT_ONCE = 1_000;
+const COUNTED_AT_ONCE = 20_000;
 
 const LF = 0x0a;
 const SPACE = 0x20;
 
 /** @throws {Error} with the number of the line that is wrong */
 export const readKeys: Reading<KeyTable> = function* (bytes) {
-  const lines = countLines(bytes);
+  const lines = yield* countLines(bytes);
   if (lines > KEYS_MAX) throw new Error(`Expected at most ${KEYS_MAX} lines, got ${lines}`);
   const table = new KeyTable(lines);
   /** Lines of the keys, in order, where some line holds none. */
@@ -55,9 +56,12 @@ function isBlank(bytes: Buffer, start: number, stop: number): boolean {
   return true;
 }
 
-function countLines(bytes: Buffer): number {
+function* countLines(bytes: Buffer): Generator<undefined, number> {
   let lines = 0;
-  for (let start = 0; start < bytes.length; start = lineEnd(bytes, start) + 1) lines++;
+  for (let start = 0; start < bytes.length; start = lineEnd(bytes, start) + 1) {
+    lines++;
+    if (lines % COUNTED_AT_ONCE === 0) yield;
+  }
   return lines;
 }
 
