@@ -223,17 +223,19 @@ test('basic: while passwords are checked, the thread does other things', async (
 test('basic: a user that there is not takes as long as one that there is', async () => {
   const hash = await hashPassword('secret', 'argon2id', Buffer.alloc(16));
   const { filter, env } = make({}, `alice:${hash}`);
-  const fastest = async (name: string): Promise<number> => {
-    let bestMs = Infinity;
+  // Time of the processor, in all threads: what others do on this machine does not count.
+  const least = async (name: string): Promise<number> => {
+    let bestUs = Infinity;
     for (let i = 0; i < 6; i++) {
-      const startMs = performance.now();
+      const before = process.cpuUsage();
       assert.equal(word(await ask(filter, coded(`${name}:${name}${i}`))), INVALID);
-      bestMs = Math.min(bestMs, performance.now() - startMs);
+      const { user, system } = process.cpuUsage(before);
+      bestUs = Math.min(bestUs, user + system);
     }
-    return bestMs;
+    return bestUs;
   };
-  const [known, unknown] = [await fastest('alice'), await fastest('nobody')];
-  assert.ok(unknown > known * 0.5 && unknown < known * 2, `${unknown} ms against ${known} ms`);
+  const [known, unknown] = [await least('alice'), await least('nobody')];
+  assert.ok(unknown > known * 0.6 && unknown < known * 1.6, `${unknown} us against ${known} us`);
   assert.equal(env.counts.get('checked'), 12);
 });
 
