@@ -166,6 +166,13 @@ test('oidc: the access token goes upstream where that is said, and nowhere else'
   assert.equal((await forward.ask()).code, 'oidc.login-needed');
 });
 
+test('oidc: a session from before tokens were forwarded does not pass without one', async () => {
+  const visitor = new Visitor({ accessToken: 'forward' });
+  const { code, request } = await visitor.ask({ authorization: 'Bearer forged' });
+  assert.equal(code, 'oidc.login-needed');
+  assert.deepEqual(request, ['authorization: Bearer forged']);
+});
+
 test('oidc: a session in pieces is read again, and one that is too large is none', async () => {
   const large = { ...SESSION, claims: { sub: 'ann', groups: Array.from({ length: 900 }, (_, i) => `group-${i}`) } };
   const visitor = new Visitor({}, large);

@@ -6,15 +6,15 @@ import type { Authentication, Exchange, FilterCode, Reply } from '../../filter/f
 import type { Identity } from '../../filter/identity.ts';
 import type { Headers } from '../../http/headers.ts';
 import { ClaimHeaders } from './claims.ts';
-import { FAULTS, type OidcConfig } from './config.ts';
+import { FAULTS, type OidcConfig, type ProviderConfig } from './config.ts';
 import { type Cookies, readCookies, stripCookies } from './cookies.ts';
 import { Login } from './login.ts';
-import type { Provider } from './provider.ts';
-import { Shared } from './providers.ts';
+import { Provider } from './provider.ts';
 import { redirect, tooLarge } from './replies.ts';
 import { Refresher } from './refresher.ts';
 import { returnAddress, targetOf } from './return-to.ts';
 import { Identities, type Session } from './session.ts';
+import { Shared } from './shared.ts';
 import { Store } from './store.ts';
 
 /**
@@ -25,13 +25,16 @@ import { Store } from './store.ts';
  */
 export const code: FilterCode<typeof OidcConfig> = {
   make(config, env) {
-    const filter = new OidcFilter(config, env);
+    const shared = env.shared(() => new Shared(env));
+    const key = JSON.stringify(['policy', env.owner, config]);
+    // One for all rules of the policy. References to secrets change with their values, so they are of the key.
+    const filter = shared.take(key, () => new OidcFilter(config, env, shared));
     return {
       challenge: filter.challenge,
       authenticate: (x) => filter.authenticate(x),
       onRequest: (x) => filter.changeRequest(x),
       onResponse: (x, { headers }) => filter.changeAnswer(x, headers),
-      close: () => filter.close(),
+      close: () => shared.release(key),
     };
   },
 };
@@ -62,11 +65,11 @@ class OidcFilter {
   readonly #maxMs: number;
   readonly #idleMs: number;
 
-  constructor(config: OidcConfig, env: Env) {
+  constructor(config: OidcConfig, env: Env, shared: Shared) {
     this.#config = config;
     this.#env = env;
     const secrets = config.keys.map((key) => env.secret(key));
-    this.#shared = env.shared(() => new Shared(env));
+    this.#shared = shared;
     this.#maxMs = parseDuration(config.max)!;
     this.#idleMs = parseDuration(config.idle)!;
     const mark = createHash('sha256').update(env.owner).digest('hex').slice(0, 8);
@@ -74,7 +77,9 @@ class OidcFilter {
     const stores = config.providers.map(
       (provider) => new Store({ config, provider, prefix: this.#prefix, secrets }, env),
     );
-    this.#providers = config.providers.map((provider) => this.#shared.take(provider, config, env));
+    this.#providers = config.providers.map((provider) =>
+      shared.take(providerKey(provider, config), () => new Provider(provider, config, env)),
+    );
     this.#stores = new Map(this.#providers.map((provider, i) => [provider, stores[i]!]));
     const { ledger } = this.#shared;
     this.#login = new Login({ config, prefix: this.#prefix, secrets, ledger, stores: this.#stores }, env);
@@ -86,7 +91,7 @@ class OidcFilter {
   }
 
   close(): void {
-    for (const provider of this.#config.providers) this.#shared.release(provider, this.#config);
+    for (const provider of this.#config.providers) this.#shared.release(providerKey(provider, this.#config));
   }
 
   // --- who is asking -----------------------------------------------------------------------------------------------
@@ -209,10 +214,7 @@ class OidcFilter {
     // Another method may have been asked as well, and have refused to be content with this one.
     if (visit === undefined) return undefined;
     this.#claimHeaders.write(x, visit.session.claims, () => this.#env.count('claim_dropped'));
-    const { accessToken } = visit.session;
-    if (this.#config.accessToken === 'forward' && accessToken !== undefined) {
-      headers.set('authorization', `Bearer ${accessToken}`);
-    }
+    if (this.#config.accessToken === 'forward') headers.set('authorization', `Bearer ${visit.session.accessToken}`);
     return undefined;
   }
 
@@ -223,6 +225,11 @@ class OidcFilter {
     // RFC 6265 section 3, RFC 9111 section 7.3: what sets a session is for nobody else.
     headers.set('cache-control', 'no-store');
   }
+}
+
+/** Providers are read once, however many policies have them. */
+function providerKey(provider: ProviderConfig, { timeout, clockTolerance }: OidcConfig): string {
+  return JSON.stringify(['provider', provider, timeout, clockTolerance]);
 }
 
 function isUnder(path: string, prefix: string): boolean {

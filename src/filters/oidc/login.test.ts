@@ -4,7 +4,10 @@ import type http from 'node:http';
 import { test } from 'node:test';
 import { Harness, clusterTo, routeOf, ruleTo, Upstream } from '../../proxy/testing/node-harness.ts';
 import { check } from '../../schema/schema.ts';
+import type { Redis } from '../../filter/env.ts';
+import { makeEnv, makeExchange, makeResponse } from '../../filter/testing/exchange.ts';
 import { oidc, OidcConfig } from './config.ts';
+import { code } from './filter.ts';
 import { type Page, TestBrowser } from './testing/browser.ts';
 import { CLIENT_ID, CLIENT_SECRET, type ProviderOptions, TestProvider } from './testing/provider.ts';
 
@@ -462,4 +465,60 @@ test('oidc: where another method may be content, whoever has no session is absen
   assert.equal(got.status, 401);
   assert.match(got.body, /authentication\.missing/);
   assert.match(got.headers['www-authenticate']!, /^Cookie/);
+});
+
+/** As much of Redis as is used here, in the memory of the test: what two proxies have in common. */
+function redisOf(): Redis {
+  const values = new Map<string, string>();
+  return {
+    isUp: true,
+    run: () => Promise.reject(new Error('no scripts')),
+    command: (_, name, value, ...more) => {
+      const key = String(name);
+      if (value === undefined) return Promise.resolve(values.get(key) ?? null);
+      if (more.includes('NX') && values.has(key)) return Promise.resolve(null);
+      values.set(key, String(value));
+      return Promise.resolve('OK');
+    },
+  };
+}
+
+test('oidc: two proxies with a Redis use a refresh token once', async () => {
+  await using shop = await Shop.start({ provider: { accessTokenS: 60 }, config: { claimHeaders: HEADERS } });
+  const browser = new TestBrowser();
+  await shop.login(browser);
+  const prefix = [...browser.cookiesOf(shop.origin).keys()][0]!.replace(/-[0-9a-f]{6}$/, '');
+  const redis = redisOf();
+  const config = { ...shop.config, refreshAhead: '3600s' };
+  const cookie = [...browser.cookiesOf(shop.origin)].map(([name, value]) => `${name}=${value}`).join('; ');
+  const before = shop.provider.asked.filter((line) => line === 'POST /token').length;
+  const ask = async (): Promise<string> => {
+    const env = makeEnv({
+      owner: 'Policy d/p',
+      redis,
+      secret: ({ secret: name }) => secrets[name as keyof typeof secrets].value,
+      fetch: (url, init) => fetch(url, init),
+      nowMs: () => performance.now(),
+      wallMs: () => Date.now(),
+      after: (delayMs, run) => {
+        const timer = setTimeout(run, delayMs);
+        timer.unref();
+        return () => clearTimeout(timer);
+      },
+    });
+    const filter = code.make(config, env);
+    const x = makeExchange({ headers: { cookie } });
+    const found = await filter.authenticate!(x);
+    const response = makeResponse();
+    filter.onResponse!(x, response);
+    filter.close!();
+    assert.ok(found !== 'absent' && 'methods' in found, JSON.stringify(found));
+    return response.headers.getAll('set-cookie').join();
+  };
+  const lines = await Promise.all([ask(), ask(), ask()]);
+  assert.ok(
+    lines.every((line) => line.startsWith(prefix)),
+    lines.join('\n'),
+  );
+  assert.equal(shop.provider.asked.filter((line) => line === 'POST /token').length - before, 1);
 });

@@ -5,6 +5,7 @@ import { Fault } from '../../base/fault.ts';
 import type { Env } from '../../filter/env.ts';
 import { FAULTS, type OidcConfig } from './config.ts';
 import type { Ledger, News } from './ledger.ts';
+import { OtherProxies } from './other-proxies.ts';
 import type { Provider, Tokens } from './provider.ts';
 import type { Session } from './session.ts';
 import type { Store } from './store.ts';
@@ -16,8 +17,10 @@ export class Refresher {
   readonly #env: Env;
   readonly #config: OidcConfig;
   readonly #ledger: Ledger;
+  readonly #others: OtherProxies;
   readonly #aheadMs: number;
   readonly #timeoutMs: number;
+  readonly #maxMs: number;
 
   constructor({ config, ledger }: { readonly config: OidcConfig; readonly ledger: Ledger }, env: Env) {
     this.#env = env;
@@ -25,13 +28,13 @@ export class Refresher {
     this.#ledger = ledger;
     this.#aheadMs = parseDuration(config.refreshAhead)!;
     this.#timeoutMs = parseDuration(config.timeout)!;
+    this.#maxMs = parseDuration(config.max)!;
+    this.#others = new OtherProxies(env, this.#timeoutMs);
   }
 
   /** The session as it is, or the one that comes after it. */
   fresh(session: Session, provider: Provider, store: Store): Session | Promise<Session | Fault | 'over'> {
-    const { untilS } = session;
-    if (untilS === undefined) return session;
-    const leftMs = untilS * 1000 - this.#env.wallMs();
+    const leftMs = this.#leftMs(session);
     if (leftMs > this.#aheadMs) return session;
     if (session.refreshToken === undefined) {
       // Nothing says that the user is not who it was; but what upstreams get must be good.
@@ -39,6 +42,7 @@ export class Refresher {
       return isNeeded ? Promise.resolve('over') : session;
     }
     const key = keyOf(session);
+    if (this.#ledger.isMarked('over', key, this.#maxMs)) return Promise.resolve('over');
     const known = this.#ledger.known(key);
     if (known !== undefined) return Promise.resolve(this.#after(known, session, store));
     if (this.#ledger.first('refresh', key, AGAIN_MS)) return this.#refresh(session, provider, store);
@@ -47,21 +51,36 @@ export class Refresher {
     return this.#ledger.wait(key, this.#timeoutMs).then((news) => this.#after(news, session, store));
   }
 
+  /** How long what there is of tokens is good. */
+  #leftMs({ untilS, accessToken }: Session): number {
+    // Of a session from before it was said that upstreams get the token.
+    if (this.#config.accessToken === 'forward' && accessToken === undefined) return 0;
+    return untilS === undefined ? Infinity : untilS * 1000 - this.#env.wallMs();
+  }
+
   async #refresh(session: Session, provider: Provider, store: Store): Promise<Session | Fault | 'over'> {
     const key = keyOf(session);
+    const heard = await this.#others.heard(key);
+    if (heard !== undefined) {
+      this.#ledger.tell(key, heard);
+      return heard === 'failed' && this.#leftMs(session) > 0 ? session : this.#after(heard, session, store);
+    }
     const tokens = await provider.refresh(session.refreshToken!, session.subject);
     if (tokens instanceof Fault) {
       this.#env.count('refresh_failed');
       this.#ledger.tell(key, 'failed');
-      return session.untilS! * 1000 > this.#env.wallMs() ? session : tokens;
+      return this.#leftMs(session) > 0 ? session : tokens;
     }
     if (tokens === 'over') {
       this.#env.count('refresh_failed');
       this.#ledger.tell(key, 'over');
+      // Of this turn only: another proxy may have the next one.
+      this.#ledger.mark('over', key, this.#maxMs);
       return 'over';
     }
     this.#env.count('refreshed');
     const sealed = store.seal(next(session, tokens, this.#config, this.#env.wallMs()));
+    this.#others.tell(key, sealed);
     this.#ledger.tell(key, { sealed });
     return this.#after({ sealed }, session, store);
   }
