@@ -15,9 +15,10 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   http: ['base', 'net'],
   observe: ['base', 'net', 'http'],
   store: ['base'],
+  openapi: ['base'],
   filter: ['base', 'schema', 'http'],
   expr: ['base', 'schema', 'http', 'filter'],
-  filters: ['base', 'schema', 'http', 'filter', 'expr'],
+  filters: ['base', 'schema', 'http', 'filter', 'expr', 'openapi'],
   proxy: ['base', 'net', 'http', 'ir', 'observe', 'filter'],
   resource: ['base', 'schema', 'filters/list.ts', 'filters/*/config.ts'],
   compile: ['base', 'schema', 'ir', 'resource', 'filter', 'filters/list.ts', 'filters/*/config.ts'],
@@ -42,13 +43,15 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   main: ['*'],
 };
 
-/** The only npm packages that the product may load, and the one room that may load each. */
-export const PACKAGES: Readonly<Record<string, string>> = {
+/** The only npm packages that the product may load, and the room that may load each; two where both must. */
+export const PACKAGES: Readonly<Record<string, string | readonly string[]>> = {
   typebox: 'schema',
-  yaml: 'resource',
+  yaml: ['resource', 'openapi'],
   '@electric-sql/pglite': 'store',
   pg: 'store',
   'acme-client': 'acme',
+  ajv: 'filters',
+  'ajv-formats': 'filters',
   '@marcbachmann/cel-js': 'expr',
   jose: 'filters',
   '@bufbuild/protobuf': 'filters',
@@ -124,8 +127,9 @@ function packageBreach(file: string, room: string, specifier: string): Breach | 
     .slice(0, specifier.startsWith('@') ? 2 : 1)
     .join('/');
   const fromTest = /\.(test|bench|fuzz)\.ts$/.test(file) || file.includes('/testing/');
-  if (PACKAGES[name] === room || fromTest) return undefined;
-  return { file, rule: `Loads package "${name}": it belongs to room "${PACKAGES[name] ?? '(none)'}"` };
+  const rooms = [PACKAGES[name] ?? []].flat();
+  if (rooms.includes(room) || fromTest) return undefined;
+  return { file, rule: `Loads package "${name}": it belongs to room "${rooms.join('" or "') || '(none)'}"` };
 }
 
 /** Filter folders do not know each other. */

@@ -24,6 +24,7 @@ test('filters: requests meet them in this order', () => {
       'limit concurrency',
       'transform compress',
       'transform decompress',
+      'transform validate',
       'transform rewrite',
       'transform identityHeader',
       'transform headers',

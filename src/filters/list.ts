@@ -19,6 +19,7 @@ import { rateLimit } from './rate-limit/config.ts';
 import { oidc } from './oidc/config.ts';
 import { redirect } from './redirect/config.ts';
 import { rewrite } from './rewrite/config.ts';
+import { validate } from './validate/config.ts';
 
 /** Every filter, in the order in which requests meet them; answers meet them the other way round. */
 export const FILTERS: readonly FilterDeclaration[] = [
@@ -44,9 +45,11 @@ export const FILTERS: readonly FilterDeclaration[] = [
   concurrency,
   // ---- transform: what goes upstream. Compress meets the request first, to hear what the client takes before another
   // filter asks services for something else; so it meets the answer last, and nothing has to read what it wrote.
-  // Decompress comes before all that read bodies. Headers after the rewrite, so that a Host of the operator's wins.
+  // Decompress comes before all that read bodies. Validate sees requests as clients send them, and answers as clients
+  // get them. Headers after the rewrite, so that a Host of the operator's wins.
   compress,
   decompress,
+  validate,
   rewrite,
   identityHeader,
   headers,

@@ -1,0 +1,289 @@
+import { Fault, type FaultKind } from '../../base/fault.ts';
+import type { Env } from '../../filter/env.ts';
+import {
+  type BodyBound,
+  type BodyVerdict,
+  type Exchange,
+  type Filter,
+  type FilterCode,
+  type Verdict,
+  WHOLE_BODY,
+} from '../../filter/filter.ts';
+import { SharedFiles } from '../../filter/shared-file.ts';
+import type { ResponseHead } from '../../http/message.ts';
+import { OpenApiDocument } from '../../openapi/document.ts';
+import { allowOf, type Path } from '../../openapi/operations.ts';
+import { Api } from './api.ts';
+import { FAULTS, type ValidateConfig } from './config.ts';
+import { Drift, type DriftEntry, templated, unknownFields } from './drift.ts';
+import { type CheckBody, isUtf8, mediaOf, typeOf } from './media.ts';
+import type { AnswerPlan, OperationPlan } from './operation-plan.ts';
+import { makeStandalone } from './standalone.ts';
+import type { Issue } from './validators.ts';
+
+/** Documents that filters of one worker share. */
+const FILES = new SharedFiles<Api>((bytes) => Api.read(bytes));
+
+/** The filter, and what it has seen that its document lacks. */
+export interface ValidateFilter extends Filter {
+  readonly drift?: () => { readonly entries: readonly DriftEntry[]; readonly others: number };
+}
+
+export const code: FilterCode<typeof ValidateConfig> & { make(config: ValidateConfig, env: Env): ValidateFilter } = {
+  make(config, env) {
+    if (config.schemas !== undefined) return makeStandalone(config, env);
+    if (config.document !== undefined) {
+      const api = new Api(new OpenApiDocument(config.document));
+      return filterOf(new Validation(config, env, () => api));
+    }
+    const use = FILES.open(env, config.file!);
+    return { ...filterOf(new Validation(config, env, () => use.value)), close: () => use.close() };
+  },
+};
+
+function filterOf(validation: Validation): ValidateFilter {
+  const { config } = validation;
+  const bound = (mode: string): BodyBound => ({
+    bytesMax: config.bodyBytesMax,
+    beyond: mode === 'enforce' ? 'refuse' : 'pass',
+  });
+  return {
+    drift: () => validation.drift.entries(),
+    onRequest: (x) => validation.request(x),
+    onRequestBody: (x, body) => validation.requestBody(x, body),
+    requestBound: bound(config.requests),
+    ...(config.answers !== 'off' && {
+      onResponse: (x: Exchange, head: ResponseHead) => validation.answer(x, head),
+      onResponseBody: (x: Exchange, head: ResponseHead, body: Buffer) => validation.answerBody(x, head, body),
+      responseBound: bound(config.answers),
+    }),
+  };
+}
+
+/** What is known of an exchange from its request on. */
+interface Known {
+  readonly plan: OperationPlan;
+  readonly check: CheckBody | undefined;
+  answer?: { readonly plan: AnswerPlan; readonly check: CheckBody };
+}
+
+class Validation {
+  readonly config: ValidateConfig;
+  readonly drift: Drift;
+  readonly #env: Env;
+  readonly #api: () => Api;
+  readonly #known = new WeakMap<Exchange, Known>();
+  #uncheckedSaid = 0;
+
+  constructor(config: ValidateConfig, env: Env, api: () => Api) {
+    this.config = config;
+    this.#env = env;
+    this.#api = api;
+    this.drift = new Drift(env, config.driftMax);
+  }
+
+  // --- requests ----------------------------------------------------------------------------------------------------
+
+  request(x: Exchange): Verdict | typeof WHOLE_BODY {
+    const { request } = x;
+    const api = this.#api();
+    const found = api.find(this.config.basePath, request);
+    if (found.kind === 'path') return this.#unknownPath(x);
+    if (found.kind === 'method') return this.#unknownMethod(x, found.path);
+    const plan = api.planOf(found.operation, this.config.depthMax);
+    this.#sayUnchecked(api);
+    if (this.config.requests === 'off') {
+      this.#known.set(x, { plan, check: undefined });
+      this.#askUncoded(x);
+      return undefined;
+    }
+    const { issues, unknownQuery } = plan.checkParameters(request, found.parts);
+    if (unknownQuery.length > 0) this.#unknownQuery(plan, unknownQuery, issues);
+    const verdict = issues.length === 0 ? undefined : this.#refuse(x, { plan, issues });
+    if (verdict !== undefined) return verdict;
+    const body = this.#bodyOf(x, plan);
+    if (body instanceof Fault) return body;
+    this.#known.set(x, { plan, check: body });
+    this.#askUncoded(x);
+    return body === undefined ? undefined : WHOLE_BODY;
+  }
+
+  /** What is to be read must not be compressed. Filter `compress` knows the wish of the client by then. */
+  #askUncoded({ request }: Exchange): void {
+    if (this.config.answers !== 'off') request.headers.set('accept-encoding', 'identity');
+  }
+
+  #unknownPath({ request }: Exchange): Fault | undefined {
+    const { unknownPaths, requests } = this.config;
+    if (unknownPaths === 'pass') return undefined;
+    this.drift.see('path', `${request.method} ${templated(request.path)}`);
+    if (unknownPaths === 'report' || requests !== 'enforce') return undefined;
+    return new Fault(FAULTS['validate.unknown-path'], 'The document has no such path');
+  }
+
+  #unknownMethod({ request }: Exchange, path: Path): Fault | undefined {
+    const { unknownMethods, requests } = this.config;
+    if (unknownMethods === 'pass') return undefined;
+    this.drift.see('method', `${request.method} ${path.template}`);
+    if (unknownMethods === 'report' || requests !== 'enforce') return undefined;
+    const headers = [['allow', allowOf(path)]] as const;
+    return new Fault(FAULTS['validate.unknown-method'], `${path.template} has other methods`, { headers });
+  }
+
+  #unknownQuery({ operation }: OperationPlan, names: readonly string[], issues: Issue[]): void {
+    const { unknownQuery, errorsMax } = this.config;
+    if (unknownQuery === 'pass') return;
+    for (const name of new Set(names.slice(0, errorsMax))) {
+      this.drift.see('query', `${operation.name} ?${name}`);
+      if (unknownQuery === 'refuse') issues.push({ in: 'query', name: name.slice(0, 64), message: 'is not known' });
+    }
+  }
+
+  #bodyOf(x: Exchange, plan: OperationPlan): CheckBody | Fault | undefined {
+    const { headers, bodyLength } = x.request;
+    if (bodyLength === 0) {
+      if (!plan.bodyRequired) return undefined;
+      return this.#refuse(x, { plan, issues: [{ in: 'body', message: 'is required' }] });
+    }
+    if (!plan.describesBody) return undefined;
+    const contentType = headers.get('content-type');
+    const type = contentType === undefined ? undefined : typeOf(contentType);
+    const check = type === undefined ? 'unknown' : plan.requestBody(type.type);
+    if (check === 'stream') return undefined;
+    const { name } = plan.operation;
+    if (check === 'unknown' || !isUtf8(type!.charset)) {
+      this.drift.see('type', `${name} ${type?.type ?? 'without Content-Type'}`);
+      return this.#because(
+        x,
+        new Fault(FAULTS['validate.unsupported-type'], `${name} does not take this type`, {
+          headers: [['accept', plan.acceptedTypes]],
+        }),
+      );
+    }
+    if (headers.has('content-encoding')) {
+      return this.#because(x, new Fault(FAULTS['validate.coded'], `The body of ${name} is compressed`));
+    }
+    return check;
+  }
+
+  requestBody(x: Exchange, body: Buffer): BodyVerdict {
+    const { plan, check } = this.#known.get(x)!;
+    // Of an unknown length, and there is none.
+    if (body.length === 0 && !plan.bodyRequired) return undefined;
+    const contentType = x.request.headers.get('content-type') ?? '';
+    const checked = check!(contentType, body);
+    const { name } = plan.operation;
+    if (checked.kind === 'malformed') {
+      return this.#because(x, new Fault(FAULTS['validate.malformed'], `Body of ${name}: ${checked.why}`));
+    }
+    this.#seeFields({ content: plan.requestContent, contentType, value: checked.value, of: name });
+    return checked.issues.length === 0 ? undefined : this.#refuse(x, { plan, issues: checked.issues });
+  }
+
+  #refuse(x: Exchange, { plan, issues }: { plan: OperationPlan; issues: readonly Issue[] }): Fault | undefined {
+    return this.#because(x, invalid(FAULTS['validate.request-invalid'], plan, issues.slice(0, this.config.errorsMax)));
+  }
+
+  /** In mode `report` it is counted and noted, and the request goes on. */
+  #because(x: Exchange, fault: Fault): Fault | undefined {
+    this.#env.count('request_invalid');
+    if (this.config.requests === 'enforce') {
+      this.#known.delete(x);
+      return fault;
+    }
+    x.note('validate', fault.code);
+    return undefined;
+  }
+
+  #seeFields({
+    content,
+    contentType,
+    value,
+    of,
+  }: {
+    content: unknown;
+    contentType: string;
+    value: unknown;
+    of: string;
+  }): void {
+    if (value === undefined || this.config.driftMax === 0) return;
+    const { document } = this.#api();
+    const media = typeOf(contentType);
+    if (media === undefined) return;
+    for (const pointer of unknownFields(document, mediaOf(content, media.type)?.['schema'], value)) {
+      this.drift.see('field', `${of} ${pointer}`);
+    }
+  }
+
+  #sayUnchecked({ unchecked }: Api): void {
+    if (unchecked.size === this.#uncheckedSaid) return;
+    for (const pattern of [...unchecked].slice(this.#uncheckedSaid)) {
+      this.#env.count('unchecked_pattern');
+      this.#env.warn('A pattern of the document is not checked: it cannot be matched in linear time', {
+        pattern: pattern.slice(0, 128),
+      });
+    }
+    this.#uncheckedSaid = unchecked.size;
+  }
+
+  // --- answers -----------------------------------------------------------------------------------------------------
+
+  answer(x: Exchange, response: ResponseHead): Verdict | typeof WHOLE_BODY {
+    const known = this.#known.get(x);
+    const { status, headers } = response;
+    if (known === undefined || status < 200 || status === 304 || isOurs(x, response)) return undefined;
+    const { plan } = known;
+    const { name } = plan.operation;
+    const answer = plan.answerOf(status);
+    if (answer === undefined) {
+      this.drift.see('status', `${name} ${status}`);
+      return this.#badAnswer(x, `${name} has no answer ${status}`);
+    }
+    const [issue] = plan.answerHeaders(answer, headers);
+    if (issue !== undefined) return this.#badAnswer(x, `${name} ${status}: header ${issue.name} ${issue.message}`);
+    const hasBody = status !== 204 && response.bodyLength !== 0 && x.request.method !== 'HEAD';
+    if (!hasBody || answer.content === undefined) return undefined;
+    const type = typeOf(headers.get('content-type') ?? '');
+    const check = type === undefined ? 'unknown' : plan.answerBody(answer, type.type);
+    if (check === 'unknown') {
+      this.drift.see('type', `${name} ${status} ${type?.type ?? 'without Content-Type'}`);
+      return this.#badAnswer(x, `${name} ${status} does not have this type`);
+    }
+    if (check === 'stream') return undefined;
+    if (headers.has('content-encoding'))
+      return this.#badAnswer(x, `${name} ${status} is compressed, and cannot be read`);
+    known.answer = { plan: answer, check };
+    return WHOLE_BODY;
+  }
+
+  answerBody(x: Exchange, { status, headers }: ResponseHead, body: Buffer): BodyVerdict {
+    const { plan, answer } = this.#known.get(x)!;
+    const { name } = plan.operation;
+    const contentType = headers.get('content-type') ?? '';
+    const checked = answer!.check(contentType, body);
+    if (checked.kind === 'malformed') return this.#badAnswer(x, `Answer ${status} of ${name}: ${checked.why}`);
+    const { content } = answer!.plan;
+    this.#seeFields({ content, contentType, value: checked.value, of: `${name} ${status}` });
+    const [issue] = checked.issues;
+    return issue === undefined ? undefined : this.#badAnswer(x, `Answer ${status} of ${name}: body ${issue.message}`);
+  }
+
+  #badAnswer(x: Exchange, detail: string): Fault | undefined {
+    this.#env.count('answer_invalid');
+    if (this.config.answers === 'enforce') return new Fault(FAULTS['validate.answer-invalid'], detail);
+    x.note('validate', FAULTS['validate.answer-invalid'].code);
+    return undefined;
+  }
+}
+
+/** Names of the document and words of the schema only: neither values nor names that the client chose. */
+function invalid(kind: FaultKind, { operation }: OperationPlan, errors: readonly Issue[]): Fault {
+  const first = errors[0]!;
+  const detail = `${operation.name}: ${first.in}${first.in === 'body' ? '' : ` "${first.name}"`} ${first.message}`;
+  return new Fault(kind, detail, { members: { errors } });
+}
+
+/** A problem that was made here says the id of this request. */
+function isOurs(x: Exchange, { headers }: ResponseHead): boolean {
+  return headers.get('content-type') === 'application/problem+json' && headers.get('x-request-id') === x.requestId;
+}

@@ -1,0 +1,126 @@
+/** Schemas as functions, by Ajv: made at their first use, of what the operator wrote only. */
+import { Ajv, type ErrorObject, type Options, type ValidateFunction } from 'ajv';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import formats from 'ajv-formats';
+import { canonicalJson } from '../../base/canonical.ts';
+import { compileRegex } from '../../base/safe-regex.ts';
+import type { OpenApiDocument } from '../../openapi/document.ts';
+import { type Direction, SchemaMaker } from '../../openapi/schema.ts';
+
+/** Texts that are longer are of no format: some of the formats' expressions take time that grows faster than the text. */
+const FORMAT_CHARS_MAX = 4_096;
+
+/** Its types speak of a default export inside the default export. */
+const addFormats = formats as unknown as (ajv: Ajv) => Ajv;
+
+/** What is told of a pattern that is not checked. */
+type OnUnchecked = (pattern: string) => void;
+
+/** The first mistake ends it: how many there are is up to the client. */
+function optionsOf(onUnchecked: OnUnchecked): Options {
+  const regExp = (pattern: string): { test(text: string): boolean; toString(): string } => {
+    // JSON Schema looks for the pattern anywhere in the text.
+    const regex = compileRegex(`[\\s\\S]*(?:${pattern})[\\s\\S]*`);
+    if (!regex.ok) onUnchecked(pattern);
+    const test = regex.ok ? (text: string) => regex.test(text) : () => true;
+    // Ajv tells patterns apart by what they are as text.
+    return { test, toString: () => pattern };
+  };
+  return {
+    strict: true,
+    strictTypes: false,
+    strictRequired: false,
+    strictTuples: false,
+    allowUnionTypes: true,
+    validateFormats: true,
+    logger: false,
+    // What many schemas refer to is compiled once.
+    inlineRefs: false,
+    // Its letter "u" is part of the syntax that ours has anyway.
+    unicodeRegExp: false,
+    code: { regExp: Object.assign(regExp, { code: 'require("./safe-regex")' }) },
+  };
+}
+
+function prepared(ajv: Ajv): Ajv {
+  addFormats(ajv);
+  for (const [name, format] of Object.entries(ajv.formats)) {
+    const test = testOf(format);
+    if (test !== undefined) {
+      ajv.addFormat(name, { type: 'string', validate: (text) => text.length <= FORMAT_CHARS_MAX && test(text) });
+    }
+  }
+  // Ajv compares objects two by two, which a body of a megabyte can make last for minutes.
+  ajv.removeKeyword('uniqueItems');
+  ajv.addKeyword({
+    keyword: 'uniqueItems',
+    type: 'array',
+    schemaType: 'boolean',
+    validate: (wanted: boolean, items: readonly unknown[]) =>
+      !wanted || new Set(items.map((item) => canonicalJson(item))).size === items.length,
+    error: { message: 'must NOT have duplicate items' },
+  });
+  return ajv;
+}
+
+type TextTest = (text: string) => boolean;
+
+function testOf(format: unknown): TextTest | undefined {
+  if (format instanceof RegExp) return (text) => format.test(text);
+  if (typeof format === 'function') return format as TextTest;
+  const { type, validate } = format as { readonly type?: string; readonly validate?: unknown };
+  if (type === 'number' || validate === undefined) return undefined;
+  return testOf(validate);
+}
+
+/** The schemas of a document, for one direction. */
+export class Validators {
+  readonly #ajv: Ajv;
+  readonly #maker: SchemaMaker;
+  readonly #made = new WeakMap<object, ValidateFunction>();
+
+  constructor(document: OpenApiDocument, direction: Direction, onUnchecked: OnUnchecked) {
+    // Formats that are not known say nothing, as the specification has it.
+    this.#ajv = prepared(new Ajv2020({ ...optionsOf(onUnchecked), strict: false }));
+    this.#maker = new SchemaMaker(document, direction, (_, schema) => void this.#ajv.addSchema(schema));
+  }
+
+  /** @throws {Error} on a schema that is not valid: the document is wrong */
+  of(schema: object): ValidateFunction {
+    let made = this.#made.get(schema);
+    if (made === undefined) this.#made.set(schema, (made = this.#ajv.compile(this.#maker.make(schema))));
+    return made;
+  }
+}
+
+/**
+ * A schema that stands alone.
+ *
+ * @throws {Error} when it is not valid
+ */
+export function standaloneValidator(schema: object, onUnchecked: OnUnchecked): ValidateFunction {
+  const { $schema: dialect } = schema as { readonly $schema?: unknown };
+  const options = optionsOf(onUnchecked);
+  const ajv = prepared(
+    typeof dialect === 'string' && dialect.includes('draft-07') ? new Ajv(options) : new Ajv2020(options),
+  );
+  return ajv.compile(schema);
+}
+
+/** One mistake, for the client. Holds nothing that a value said. */
+export interface Issue {
+  readonly in: 'path' | 'query' | 'header' | 'cookie' | 'body';
+  readonly name?: string;
+  /** JSON pointer into the value; names of properties only. */
+  readonly pointer?: string;
+  readonly message: string;
+}
+
+const POINTER_CHARS_MAX = 256;
+
+export function issuesOf(errors: readonly ErrorObject[] | null | undefined, where: Omit<Issue, 'message'>): Issue[] {
+  return (errors ?? []).map(({ instancePath, message = 'is not valid' }) => {
+    const pointer = instancePath.slice(0, POINTER_CHARS_MAX);
+    return { ...where, ...((where.in === 'body' || pointer !== '') && { pointer }), message };
+  });
+}
