@@ -152,10 +152,17 @@ export function runWhole<T>(reading: Generator<undefined, T>): T {
   }
 }
 
-/** Of the system: its code. Else what the reading says. */
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file',
+  EACCES: 'permission denied',
+  EISDIR: 'it is a directory',
+};
+
+/** What the system said, in words where it is usual. Else what the reading says. */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return 'it failed';
-  return 'code' in error && typeof error.code === 'string' ? error.code : error.message;
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  return code === undefined ? error.message : (REASONS[code] ?? code);
 }
 
 /** Events of a filter that uses files, for its declaration. */

@@ -251,7 +251,7 @@ for (const [rule, values, want] of [
   });
 }
 
-test('apiKey: a file that is wrong at first refuses the plan, with the line', () => {
+test('apiKey: a file that is wrong at first is told, with the line', () => {
   assert.throws(() => make({}, [RECORD, { ...RECORD, id: 'x' }]), {
     message: 'Cannot read /etc/keys.jsonl: line 2: id: Expected 16 hexadecimal digits in lower case, got "x"',
   });
