@@ -4,8 +4,8 @@
 #     certificates.sh FOLDER NAME:USE:HOST...
 #
 # Writes NAME.crt and NAME.key. With USE "secret" (ECDSA) or "secret-rsa" also NAME.yaml, a Secret for a listener; "file"
-# is for a service of ours; "client" for somebody who calls (HOST is the common name); "secret-client" for the gateway
-# when it calls. ca.crt signs all of them, and ca.yaml is a ConfigMap that holds it; it stays as long as it is good.
+# is for a service of ours; "client" for somebody who calls (HOST is the common name, or a SPIFFE ID); "secret-client" for the
+# gateway when it calls. With "crl" NAME.crl, a list of what was taken back: HOST is NAME,NAME of those, or - for none. ca.crt signs all of them, and ca.yaml is a ConfigMap that holds it; it stays as long as it is good.
 # What is there is replaced at once, so a gateway that watches the folder never reads half a file.
 set -eu
 umask 077
@@ -38,6 +38,18 @@ for wanted in "$@"; do
   rest=${wanted#*:}
   use=${rest%%:*}
   host=${rest#*:}
+  if [ "$use" = crl ]; then
+    : >.index
+    for who in $(echo "$host" | tr ',-' '  '); do
+      serial=$(openssl x509 -in "$who.crt" -noout -serial)
+      printf 'R\t491231235959Z\t250101000000Z\t%s\tunknown\t/CN=%s\n' "${serial#*=}" "$who" >>.index
+    done
+    printf '[ca]\ndefault_ca=c\n[c]\ndatabase=.index\ncertificate=ca.crt\nprivate_key=ca.key\ndefault_md=sha256\n' >.cnf
+    openssl ca -config .cnf -gencrl -crldays $days -out .crl 2>/dev/null
+    mv .crl "$name.crl"
+    rm -f .index* .cnf
+    continue
+  fi
   case $use in
     secret-rsa) key='-newkey rsa:2048' ;;
     *) key='-newkey ec -pkeyopt ec_paramgen_curve:P-256' ;;
@@ -46,6 +58,13 @@ for wanted in "$@"; do
     *client) names='extendedKeyUsage=clientAuth' ;;
     *) names="extendedKeyUsage=serverAuth
 subjectAltName=DNS:$host" ;;
+  esac
+  case $host in
+    spiffe://*)
+      names="$names
+subjectAltName=URI:$host"
+      host=$name
+      ;;
   esac
   printf 'basicConstraints=critical,CA:FALSE\n%s\n' "$names" >.ext
   # shellcheck disable=SC2086 # several words

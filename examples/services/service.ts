@@ -4,8 +4,9 @@
  *     npm run services -- web:8081 orders:8082 secure:8083:examples/backend-tls/certificates/web calls:8084:h2c clock:8085:udp
  *
  * NAME:PORT, with HTTP/2 alone when a third part says `h2c`, as a service of gRPC (grpc.ts) when it says `grpc`, as one that
- * says who may pass (authorizer.ts) when it says `authorizer`, with datagrams instead when it says `udp`, with TLS when it
- * names `PART.crt` and `PART.key`, as an OpenID provider for a site (oidc.ts) when it says `oidc=ORIGIN`. What a path does:
+ * says who may pass (authorizer.ts) when it says `authorizer`, as one that issues tokens (issuer.ts) when it says `issuer`,
+ * with datagrams instead when it says `udp`, with TLS when it names `PART.crt` and `PART.key`, as an OpenID provider for a
+ * site (oidc.ts) when it says `oidc=ORIGIN`. What a path does:
  *
  *     /slow/500      answers after 500 ms             /flaky       fails every other time with 503
  *     /status/503    answers with this status         /broken      closes the connection without an answer
@@ -28,6 +29,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { TLSSocket } from 'node:tls';
 import { createAuthorizer } from './authorizer.ts';
 import { createGrpcServer } from './grpc.ts';
+import { createIssuer } from './issuer.ts';
 
 const HOST = '127.0.0.1';
 const PATHS_MAX = 1_000;
@@ -48,7 +50,7 @@ export async function startService(text: string): Promise<Service> {
   const [, name, port, kind] = /^([a-z0-9-]+):(\d+)(?::(.+))?$/.exec(text) ?? [];
   if (name === undefined)
     throw new Error(
-      `Cannot start "${text}": it is not NAME:PORT, or NAME:PORT with :h2c, :grpc, :authorizer, :oidc=ORIGIN, :udp or :CERTIFICATE behind it`,
+      `Cannot start "${text}": it is not NAME:PORT, or NAME:PORT with :h2c, :grpc, :authorizer, :issuer, :oidc=ORIGIN, :udp or :CERTIFICATE behind it`,
     );
   if (kind === 'udp') return startDatagrams(name, Number(port));
   const origin = /^oidc=(.+)$/.exec(kind ?? '')?.[1];
@@ -102,6 +104,7 @@ async function startDatagrams(name: string, port: number): Promise<Service> {
 function makeServer(kind: string | undefined, answer: RequestListener): Server | Http2Server {
   if (kind === undefined) return createServer(answer);
   if (kind === 'authorizer') return createAuthorizer();
+  if (kind === 'issuer') return createIssuer();
   // Requests and answers of both versions look alike, as far as they are used here.
   if (kind === 'h2c') return createHttp2Server({}, answer as never);
   const [cert, key] = [readFileSync(`${kind}.crt`), readFileSync(`${kind}.key`)];
