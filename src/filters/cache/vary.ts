@@ -37,13 +37,24 @@ export function varyValue(request: Headers, name: string): string {
 /** No value of a field has a line break. */
 const ABSENT = '\n';
 
+/** What was read before: clients write few different values. At the bound all is forgotten. */
+const READ = new Map<string, string>();
+const READ_MAX = 256;
+const READ_CHARS_MAX = 128;
+
 /** Clients write the same wish in many ways: the codings that they take, sorted. */
 function codings(value: string): string {
+  const before = READ.get(value);
+  if (before !== undefined) return before;
   const wanted = value
     .toLowerCase()
     .split(',')
     .map((part) => part.replace(/[ \t]+/g, ''))
     .filter((part) => part !== '' && !/;q=0(?:\.0*)?$/.test(part))
-    .map((part) => part.replace(/;q=1(?:\.0*)?$/, ''));
-  return wanted.toSorted().join(',');
+    .map((part) => part.replace(/;q=1(?:\.0*)?$/, ''))
+    .toSorted()
+    .join(',');
+  if (READ.size >= READ_MAX) READ.clear();
+  if (value.length <= READ_CHARS_MAX) READ.set(value, wanted);
+  return wanted;
 }
