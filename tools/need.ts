@@ -36,6 +36,11 @@ export const NEEDS: readonly Need[] = [
   { program: 'nghttp', package: 'nghttp2-client', why: 'a client of HTTP/2 that is not ours' },
   { program: 'h2load', package: 'nghttp2-client', why: 'many requests of HTTP/2 at a time' },
   { program: 'nghttpd', package: 'nghttp2-server', why: 'a server of HTTP/2 that is neither ours nor that of Node' },
+  {
+    program: 'redis-server',
+    package: 'redis-server',
+    why: 'limits that several proxies share are tried on a Redis of the tests',
+  },
   { program: 'openssl', package: 'openssl', why: 'certificates of the TLS tests, and a client that is not ours' },
 ];
 
