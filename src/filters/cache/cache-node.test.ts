@@ -180,6 +180,24 @@ test('cache in a proxy: who has waited long enough asks on his own', async () =>
   await Promise.all(both);
 });
 
+test('cache in a proxy: a leader that does not come to an end keeps nobody waiting twice', async () => {
+  const answers: http.ServerResponse[] = [];
+  await using shop = await site({ collapse: { wait: '100ms' } }, (_, response) => answers.push(response));
+  const slow = shop.get('/a');
+  await until(() => answers.length === 1);
+  const late = shop.get('/a');
+  await until(() => answers.length === 2);
+  // Who was late leads now, so that the next one waits for him.
+  const third = shop.get('/a');
+  await until(() => shop.harness.node.stats().exchanges === 3);
+  answers[1]!.writeHead(200, FRESH).end('x');
+  assert.match(String((await third).headers['cache-status']), /collapsed/);
+  assert.equal((await late).body, 'x');
+  assert.equal(answers.length, 2);
+  answers[0]!.writeHead(200, FRESH).end('y');
+  assert.equal((await slow).body, 'y');
+});
+
 test('cache in a proxy: a body that the origin cuts is cut for the client, and not kept', async () => {
   await using shop = await site({}, (_, response, count) => {
     if (count > 1) return void response.writeHead(200, FRESH).end('whole');

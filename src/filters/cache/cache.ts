@@ -181,18 +181,24 @@ export class Cache implements Filter {
     const follower = flight?.join();
     if (flight !== undefined && follower !== undefined) {
       visit.follower = follower;
-      const stop = this.#env.after(this.#settings.waitMs, () => follower.leave('alone'));
+      const stop = this.#env.after(this.#settings.waitMs, () => follower.leave('late'));
       return follower.outcome.then((outcome) => {
         stop();
-        return this.#afterWait(x, visit, { outcome, flight });
+        return this.#afterWait(x, visit, { outcome, flight, name });
       });
     }
-    if (flight === undefined) {
-      visit.flight = new Flight(() => this.#zone.flights.delete(name));
-      this.#zone.flights.set(name, visit.flight);
-    }
+    if (flight === undefined) this.#lead(visit, name);
     if (visit.stale === undefined && this.#redis?.isUp === true) return this.#load(x, visit, this.#redis);
     return this.#forward(x, visit);
+  }
+
+  #lead(visit: Fetching, name: string): void {
+    const { flights } = this.#zone;
+    const flight = new Flight(() => {
+      if (flights.get(name) === flight) flights.delete(name);
+    });
+    visit.flight = flight;
+    flights.set(name, flight);
   }
 
   async #load(x: Exchange, visit: Fetching, redis: RedisTier): Promise<Verdict> {
@@ -217,7 +223,7 @@ export class Cache implements Filter {
     return `${key.uri}\n${key.extra}\n${values.join('\n')}`;
   }
 
-  #afterWait(x: Exchange, visit: Fetching, { outcome, flight }: { outcome: Outcome; flight: Flight }): Verdict {
+  #afterWait(x: Exchange, visit: Fetching, { outcome, flight, name }: Waited): Verdict {
     visit.follower = undefined;
     if (visit.over) {
       // Who was to lead has left just now.
@@ -231,6 +237,7 @@ export class Cache implements Filter {
       if (fits) return this.#collapsed(x, visit, stored);
     }
     if (outcome === 'lead') visit.flight = flight;
+    if (outcome === 'late' && this.#zone.flights.get(name) === flight) this.#lead(visit, name);
     visit.startedMs = nowMs;
     return this.#forward(x, visit);
   }
@@ -358,6 +365,12 @@ interface Hit extends Found {
   readonly stored: Stored;
   /** `refresh`: it is stale, and a fresh one is to be fetched meanwhile. */
   readonly use: 'fresh' | 'stale' | 'refresh';
+}
+
+interface Waited {
+  readonly outcome: Outcome;
+  readonly flight: Flight;
+  readonly name: string;
 }
 
 interface Found {

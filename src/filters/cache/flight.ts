@@ -6,10 +6,11 @@
 /**
  * - `look`: there is an answer in the store now.
  * - `stale`: the origin failed, what is there may be used.
- * - `alone`: the answer is for nobody else, or it took too long.
+ * - `alone`: the answer is for nobody else.
+ * - `late`: it took too long. Who leads may be reading slowly on purpose, so others are not to wait for him either.
  * - `lead`: who led is gone; this one asks the origin now, and the others wait for it.
  */
-export type Outcome = 'look' | 'stale' | 'alone' | 'lead';
+export type Outcome = 'look' | 'stale' | 'alone' | 'late' | 'lead';
 
 /** Waiting requests of one key. Each is a connection, or a stream of one; beyond, they ask the origin themselves. */
 const FOLLOWERS_MAX = 10_000;
