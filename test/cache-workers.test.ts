@@ -76,8 +76,12 @@ async function fill(path: string): Promise<void> {
 }
 
 async function command(...args: string[]): Promise<string> {
-  const { get, post } = terminalIo({ up: () => assert.fail() });
-  const io = { ...fakeIo(), get, post };
+  const terminal = terminalIo({ up: () => assert.fail() });
+  const io = {
+    ...fakeIo(),
+    get: (url: string) => terminal.get(url),
+    post: (url: string, body: object) => terminal.post(url, body),
+  };
   assert.equal(await runCommand(['cache', ...args, '--admin', `127.0.0.1:${running.admin!.port}`], io), 0);
   return io.outLines.join('\n');
 }

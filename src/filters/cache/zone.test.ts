@@ -24,8 +24,8 @@ function answer(bytes: number, tags: readonly string[] = []): Stored {
 
 interface World {
   readonly zone: Zone;
-  put(name: string, bytes: number): boolean;
-  use(name: string, times?: number): boolean;
+  readonly put: (name: string, bytes: number) => boolean;
+  readonly use: (name: string, times?: number) => boolean;
 }
 
 function world(bytesMax: number): World {
