@@ -47,7 +47,10 @@ export class RedisServer implements AsyncDisposable {
   }
 }
 
-type Waiting = { resolve(value: unknown): void; reject(error: Error): void };
+interface Waiting {
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: Error) => void;
+}
 
 /** One connection, answers in order. Bulk strings come as bytes. */
 export class RedisClient implements Redis {
