@@ -303,6 +303,9 @@ test('extAuth: a refusal is kept, and settles at once; being away is not', async
   await refused.decide(makeExchange());
   const again = refused.filter.onRequest!(makeExchange(), { matchedPath: '/' }) as Reply;
   assert.equal(again.status, 403);
+  const long = new Asked({ http: {}, cache }, { status: 403, body: 'x'.repeat(5_000) });
+  for (let i = 0; i < 2; i++) await long.decide(makeExchange());
+  assert.equal(long.questions.length, 2, 'what is long is not kept');
   const away = new Asked({ http: {}, cache }, { status: 500 });
   for (let i = 0; i < 2; i++) await away.decide(makeExchange());
   assert.equal(away.questions.length, 2);

@@ -1,7 +1,11 @@
 import { hash } from 'node:crypto';
 import { parseDuration } from '../../base/duration.ts';
+import { Fault } from '../../base/fault.ts';
 import type { Env } from '../../filter/env.ts';
 import type { Decision } from './verdict.ts';
+
+/** A longer verdict, such as a page that refuses, is asked for again: all entries together are at most 40 MB by default. */
+const VERDICT_CHARS_MAX = 4_096;
 
 interface Entry {
   readonly said: Decision;
@@ -32,6 +36,7 @@ export class VerdictCache {
   }
 
   put(key: string, said: Decision): void {
+    if (charsOf(said) > VERDICT_CHARS_MAX) return;
     const name = nameOf(key);
     this.#entries.delete(name);
     this.#entries.set(name, { said, untilMs: this.#env.nowMs() + this.#ttlMs });
@@ -41,6 +46,18 @@ export class VerdictCache {
       break;
     }
   }
+}
+
+/** As it is held: bodies and values of headers are most of it. */
+function charsOf(said: Decision): number {
+  const fields = said.kind === 'allowed' ? [...said.request, ...said.answer] : [];
+  let chars = 0;
+  for (const { value } of fields) chars += value.length;
+  if (said.kind === 'refused' && !(said.answer instanceof Fault)) {
+    chars += said.answer.body.length;
+    for (const [, value] of said.answer.headers) chars += value.length;
+  }
+  return chars;
 }
 
 /** Keys are made of credentials, so they are not kept; and however long they are, an entry is not. */

@@ -42,6 +42,9 @@ export function check(config: OidcConfig): ConfigIssue[] {
           ]
         : [],
     ),
+    ...(config.origin?.startsWith('http:') === true && config.cookie.transport === 'https'
+      ? [{ pointer: '/origin', message: 'Cookies are for HTTPS: it should be https:, or cookie.transport "any"' }]
+      : []),
     ...(config.base === '/' || config.base.endsWith('/')
       ? [{ pointer: '/base', message: `"${config.base}" ends in a slash: it should be a path such as "/oauth2"` }]
       : []),

@@ -252,6 +252,21 @@ test('Ledger: workers know of each other what was done once, and what came of it
   assert.deepEqual(other.known('k'), { sealed: 'text' });
 });
 
+test('Ledger: what came of refreshes is known for a minute, and has a bound', () => {
+  const env = envOf();
+  const ledger = new Ledger(env);
+  ledger.tell('a', { sealed: 'text' });
+  env.advance(60_000);
+  assert.equal(ledger.known('a'), undefined);
+  const large = 'x'.repeat(1024 * 1024);
+  for (let i = 0; i < 40; i++) ledger.tell(String(i), { sealed: large });
+  assert.equal(ledger.known('0'), undefined);
+  assert.deepEqual(ledger.known('39'), { sealed: large });
+  let known = 0;
+  for (let i = 0; i < 40; i++) if (ledger.known(String(i)) !== undefined) known++;
+  assert.equal(known, 31);
+});
+
 test('Ledger: nobody waits for ever', async () => {
   const env = envOf();
   const waiting = new Ledger(env).wait('k', 100);
@@ -291,6 +306,8 @@ const WRONG: [rule: string, more: object, want: string[]][] = [
   ['no idle time', { idle: '0s' }, ['/idle']],
   ['for ever', { max: '99999h' }, ['/max']],
   ['a base that is the site', { base: '/' }, ['/base']],
+  ['an origin that no cookie is for', { origin: 'http://shop.test', cookie: {} }, ['/origin']],
+  ['an origin of a proxy that ends TLS', { origin: 'https://shop.test', cookie: {} }, []],
 ];
 for (const [rule, more, want] of WRONG) {
   test(`oidc configuration: ${rule}`, () => {

@@ -13,8 +13,8 @@ import type { HashState } from '../../filter/keyed-hash.ts';
 /** How long what came of a refresh is known: requests with the old cookie are on their way that long. */
 const NEWS_MS = 60_000;
 
-/** Refreshes in that time. Beyond, the oldest is forgotten, and whoever comes late with its old cookie logs in again. */
-const NEWS_MAX = 10_000;
+/** Sessions of refreshes in that time, some 10,000 of them. Beyond, the oldest is forgotten, and whoever comes late with its old cookie logs in again. */
+const NEWS_CHARS_MAX = 32 * 1024 * 1024;
 
 /** What came of a refresh: the new session as its cookie has it, or that there is none any more. */
 export type News = { readonly sealed: string } | 'over' | 'failed';
@@ -35,6 +35,7 @@ export class Ledger {
   readonly #spaces = new Map<string, HashState>();
   readonly #demand: Demand = { lo: 0, hi: 0, cost: 0, burst: 1, perUnitMs: 0, used: 0, waitMs: 0 } as Demand;
   readonly #news = new Map<string, Kept>();
+  #newsChars = 0;
   readonly #waiting = new Map<string, Set<(news: News) => void>>();
   readonly #channel: BroadcastChannel;
 
@@ -103,10 +104,29 @@ export class Ledger {
     });
   }
 
-  #keep(key: string, news: News): void {
+  #forget(key: string): void {
+    const kept = this.#news.get(key);
+    if (kept === undefined) return;
     this.#news.delete(key);
-    if (news !== 'failed') this.#news.set(key, { news, untilMs: this.#env.nowMs() + NEWS_MS });
-    if (this.#news.size > NEWS_MAX) this.#news.delete(this.#news.keys().next().value!);
+    this.#newsChars -= charsOf(kept.news);
+  }
+
+  #keep(key: string, news: News): void {
+    this.#forget(key);
+    if (news !== 'failed') {
+      this.#news.set(key, { news, untilMs: this.#env.nowMs() + NEWS_MS });
+      this.#newsChars += charsOf(news);
+    }
+    // They come in the order in which they end.
+    for (const [oldest, { untilMs }] of this.#news) {
+      if (untilMs > this.#env.nowMs() && this.#newsChars <= NEWS_CHARS_MAX) break;
+      this.#forget(oldest);
+    }
     for (const done of this.#waiting.get(key) ?? []) done(news);
   }
+}
+
+/** What keeping it costs besides is about as much as a key. */
+function charsOf(news: News): number {
+  return 64 + (typeof news === 'string' ? 0 : news.sealed.length);
 }

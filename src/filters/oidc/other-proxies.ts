@@ -34,7 +34,8 @@ export class OtherProxies {
         const said = await redis.command('GET', nameOf(key));
         // It has let the time pass, so that it is open to everybody.
         if (said === null) return 'failed';
-        if (String(said) !== '') return { sealed: String(said) };
+        const text = typeof said === 'string' || Buffer.isBuffer(said) ? said.toString() : '';
+        if (text !== '') return { sealed: text };
         await new Promise<void>((resolve) => this.#env.after(LOOK_MS, resolve));
       }
       return 'failed';
