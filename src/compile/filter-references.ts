@@ -3,6 +3,7 @@ import { scryptSync } from 'node:crypto';
 import { dirname, resolve } from 'node:path';
 import { FILTERS_BY_NAME } from '../filters/list.ts';
 import type { LoweredBackend, LoweredFile, LoweredSecret } from '../filter/env.ts';
+import type { LoweredModule } from '../filter/own-program.ts';
 import type { PlanValue } from '../ir/plan.ts';
 import { OWN_GROUP } from '../resource/fields.ts';
 import { describe, type Policy, type Secret } from '../resource/resource.ts';
@@ -28,12 +29,13 @@ export interface FilterReferences {
   readonly broken: readonly { readonly path: Path; readonly why: Broken }[];
 }
 
-/** Undefined for a configuration that refers to nothing. */
+/** Undefined for a configuration that refers to nothing. Of a filter with parts, `config` is one of them. */
 export function filterReferences(
   { filter, config, policy }: { readonly filter: string; readonly config: unknown; readonly policy: Policy },
   look: Look,
 ): FilterReferences | undefined {
-  const schema = FILTERS_BY_NAME.get(filter)?.config as JsonSchema | undefined;
+  const declaration = FILTERS_BY_NAME.get(filter);
+  const schema = (declaration?.parts?.schema ?? declaration?.config) as JsonSchema | undefined;
   if (schema === undefined || !refers(schema)) return undefined;
   const reader = new Reader(policy, look);
   const lowered = reader.walk(schema, config, []);
@@ -123,10 +125,9 @@ class Reader {
   }
 
   #resolve(kind: NonNullable<JsonSchema['refersTo']>, value: unknown, path: Path): unknown {
-    if (kind === 'file') {
-      const file = resolve(dirname(this.#policy.origin.file), value as string);
-      return { file } satisfies LoweredFile;
-    }
+    const folder = dirname(this.#policy.origin.file);
+    if (kind === 'file') return { file: resolve(folder, value as string) } satisfies LoweredFile;
+    if (kind === 'module') return lowerModule(value as string, folder);
     return kind === 'secret'
       ? this.#secret(value as { readonly name: string; readonly key: string }, path)
       : this.#backend(value as NamedBackend, path);
@@ -159,6 +160,12 @@ class Reader {
   #break(path: Path, why: Broken): void {
     this.broken.push({ path, why });
   }
+}
+
+/** What begins with "./", "../" or "/" is a file, as for Node.js. */
+function lowerModule(name: string, folder: string): LoweredModule {
+  const from = resolve(folder);
+  return { specifier: /^\.{0,2}\//.test(name) ? resolve(from, name) : name, from };
 }
 
 interface NamedBackend {

@@ -9,7 +9,7 @@
  */
 import { canonicalJson } from '../base/canonical.ts';
 import { pointerOf } from '../schema/compile.ts';
-import type { Composition } from '../filter/declaration.ts';
+import { type Composition, type FilterPart, type Phase, PHASES } from '../filter/declaration.ts';
 import { FILTERS, FILTERS_BY_NAME } from '../filters/list.ts';
 import { type BackendPolicy, describe, keyOf, type Policy, type Resource } from '../resource/resource.ts';
 import { type FilterReferences, filterReferences } from './filter-references.ts';
@@ -26,6 +26,8 @@ export interface AskedFilter {
   readonly owner: string;
   readonly policy?: Policy;
   readonly field: string;
+  /** Of a part that has a phase of its own. */
+  readonly phase?: Phase;
   readonly references?: FilterReferences | undefined;
 }
 
@@ -49,7 +51,9 @@ function compositionOf(filter: string): Composition {
   return FILTERS_BY_NAME.get(filter)?.composition ?? 'narrows';
 }
 
+/** By phase, then by place in the list; parts of a configuration run last in the phase that they name. */
 const RUNNING_ORDER: ReadonlyMap<string, number> = new Map(FILTERS.map(({ name }, i) => [name, i]));
+const PHASE_OF: ReadonlyMap<string, Phase> = new Map(FILTERS.map(({ name, phase }) => [name, phase]));
 
 /** For the filters of a policy that cannot be obeyed; the reader has said why. */
 const REFUSED: FilterReferences = {
@@ -71,10 +75,14 @@ export function levelOf(policies: readonly Policy[], look: Look): Level {
       const isTaken =
         compositionOf(filter) !== 'narrows' && !claims.take(policy, { what: `filter "${filter}"`, field }, config);
       if (isTaken) continue;
-      const references = filterReferences({ filter, config, policy }, look);
-      for (const { path, why } of references?.broken ?? [])
-        claims.findings.push(brokenAt(policy, field + pointerOf(path), why));
-      filters.push({ filter, config, owner: describe(policy), policy, field, references });
+      for (const part of partsOf(filter, config)) {
+        const asked = { filter, config: part.config, policy, field: field + part.pointer };
+        const references = filterReferences(asked, look);
+        for (const { path, why } of references?.broken ?? [])
+          claims.findings.push(brokenAt(policy, asked.field + pointerOf(path), why));
+        const { phase } = part;
+        filters.push({ ...asked, owner: describe(policy), references, ...(phase !== undefined && { phase }) });
+      }
     }
     for (const filter of policy.spec.refusedFilters ?? []) {
       const field = `/spec/filters/${filter}`;
@@ -88,6 +96,10 @@ export function levelOf(policies: readonly Policy[], look: Look): Level {
     }
   }
   return { filters, settings, losers: claims.losers, findings: claims.findings };
+}
+
+function partsOf(filter: string, config: unknown): readonly (Omit<FilterPart, 'phase'> & { readonly phase?: Phase })[] {
+  return FILTERS_BY_NAME.get(filter)?.parts?.of(config as never) ?? [{ pointer: '', config }];
 }
 
 export interface Claim<P> {
@@ -156,8 +168,10 @@ export function composeFilters(levels: readonly (readonly AskedFilter[])[]): rea
   return [...byName.values()].flat().toSorted((a, b) => rank(a) - rank(b));
 }
 
-function rank({ filter }: AskedFilter): number {
-  return RUNNING_ORDER.get(filter) ?? RUNNING_ORDER.size;
+function rank({ filter, phase }: AskedFilter): number {
+  const place = phase === undefined ? RUNNING_ORDER.get(filter) : RUNNING_ORDER.size - 1;
+  const inPhase = PHASES.indexOf(phase ?? PHASE_OF.get(filter) ?? PHASES.at(-1)!);
+  return inPhase * (RUNNING_ORDER.size + 1) + (place ?? RUNNING_ORDER.size);
 }
 
 /** What policies on a route and on one rule of it come to, the farthest first. */

@@ -30,7 +30,22 @@ export interface ConfigIssue {
   readonly message: string;
 }
 
-export interface FilterDeclaration<S extends TSchema = TSchema> {
+/** A part of a configuration that runs by itself, at its own place in the order. */
+export interface FilterPart {
+  readonly phase: Phase;
+  /** JSON pointer inside the configuration. */
+  readonly pointer: string;
+  readonly config: unknown;
+}
+
+export interface FilterParts<S extends TSchema = TSchema> {
+  /** Schema of one part. */
+  readonly schema: TSchema;
+  readonly of: (config: Static<S>) => readonly FilterPart[];
+}
+
+/** `S`: what is configured. `P`: what the plan holds, which is one part of it where there are parts. */
+export interface FilterDeclaration<S extends TSchema = TSchema, P extends TSchema = S> {
   readonly name: string;
   readonly phase: Phase;
   /** `stable`, or `beta`: may change between minor versions. */
@@ -44,12 +59,14 @@ export interface FilterDeclaration<S extends TSchema = TSchema> {
   /** What it counts, with what that means. */
   readonly events: Readonly<Record<string, string>>;
   /** Which bodies it holds back whole, so that they do not stream; undefined for none. */
-  readonly buffers: (config: Static<S>) => { readonly request: boolean; readonly response: boolean };
+  readonly buffers: (config: Static<P>) => { readonly request: boolean; readonly response: boolean };
   /** What it will do, a line each, for `explain`. Without secrets. */
-  readonly explain: (config: Static<S>) => readonly string[];
+  readonly explain: (config: Static<P>) => readonly string[];
   /** Only called with what the schema accepts. */
   readonly check: (config: Static<S>) => readonly ConfigIssue[];
-  readonly load: () => Promise<FilterCode<S>>;
+  /** Where one configuration becomes several filters: each runs last in its phase. */
+  readonly parts?: FilterParts<S>;
+  readonly load: () => Promise<FilterCode<P>>;
 }
 
 type Stated = 'name' | 'phase' | 'config' | 'composition' | 'decides' | 'load';
@@ -57,10 +74,10 @@ type Stated = 'name' | 'phase' | 'config' | 'composition' | 'decides' | 'load';
 const NOTHING_BUFFERED = { request: false, response: false };
 
 /** Names the types, and fills in what is not said. */
-export function declareFilter<S extends TSchema>(
-  stated: Pick<FilterDeclaration<S>, Stated> & Partial<Omit<FilterDeclaration<S>, Stated>>,
+export function declareFilter<S extends TSchema, P extends TSchema = S>(
+  stated: Pick<FilterDeclaration<S, P>, Stated> & Partial<Omit<FilterDeclaration<S, P>, Stated>>,
 ): FilterDeclaration {
-  const declaration: FilterDeclaration<S> = {
+  const declaration: FilterDeclaration<S, P> = {
     status: 'stable',
     faults: {},
     events: {},

@@ -2,6 +2,7 @@
 import type { Fault } from '../base/fault.ts';
 import type { Headers } from '../http/headers.ts';
 import type { Exchange } from './filter.ts';
+import type { Programs } from './own-program.ts';
 
 export interface Env {
   /** Monotonic milliseconds of this turn, the same in all workers of the process. Tests pass a clock they move by hand. */
@@ -52,6 +53,8 @@ export interface Env {
   readonly worker: WorkerPlace;
   /** Shared by all proxies; undefined where no Redis was named (`--redis`, REDIS_URL). */
   readonly redis: Redis | undefined;
+  /** Filters of users. */
+  readonly programs: Programs;
   /** Whose filter it is: `Policy shop/limits`, and the rule. Names what several workers and proxies share. */
   readonly owner: string;
   readonly rule: string;

@@ -112,8 +112,9 @@ export interface Filter {
   /**
    * The head of the answer is here, from upstream or made by us. May change it. Not called for 1xx.
    * A `Fault` or `Reply` is sent instead of the answer, whose body is dropped; the filters that are still to come see it.
+   * While a promise is open the answer waits, its body at the upstream.
    */
-  onResponse?(x: Exchange, response: ResponseHead): Verdict | BodyWish | void;
+  onResponse?(x: Exchange, response: ResponseHead): Verdict | BodyWish | void | Promise<Verdict | BodyWish>;
   /** The body that `onResponse` asked for; the head is held back until then, and may still be changed. */
   onResponseBody?(x: Exchange, response: ResponseHead, body: Buffer): BodyVerdict | Promise<BodyVerdict>;
   readonly responseBound?: BodyBound;
@@ -164,6 +165,8 @@ export interface BodyOut {
 
 /** What filter.ts exports by the name of the filter. */
 export interface FilterCode<S extends TSchema = TSchema> {
+  /** Called before a plan that names the configuration is taken over, and waited for: what `make` has no time for. */
+  prepare?(config: Static<S>, env: Env): Promise<void>;
   /** Called once per rule and snapshot. Do here what need not be done per request. May throw, with a message for the log: its rule answers 500 then. */
   make(config: Static<S>, env: Env): Filter;
   /**

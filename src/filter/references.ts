@@ -5,6 +5,7 @@
  */
 import { type TSchema, Type } from '../schema/schema.ts';
 import type { LoweredBackend, LoweredFile, LoweredSecret } from './env.ts';
+import type { LoweredModule } from './own-program.ts';
 
 interface Said {
   readonly description: string;
@@ -59,4 +60,15 @@ export function fileName({ description }: Said): Reference<LoweredFile> {
     expected: 'the name of a file',
     description,
   }) as unknown as Reference<LoweredFile>;
+}
+
+/** A module: a file beside the manifest (`./stamp.ts`), or a package that is looked up from there. */
+export function moduleName({ description }: Said): Reference<LoweredModule> {
+  return Type.String({
+    minLength: 1,
+    maxLength: 4096,
+    refersTo: 'module',
+    expected: 'the name of a file such as "./stamp.ts", or of a package',
+    description,
+  }) as unknown as Reference<LoweredModule>;
 }

@@ -28,6 +28,7 @@ test('filters: requests meet them in this order', () => {
       'transform rewrite',
       'transform identityHeader',
       'transform headers',
+      'transform own',
       'answer cache',
       'answer redirect',
       'answer directResponse',

@@ -13,6 +13,7 @@ import { extAuth } from './ext-auth/config.ts';
 import { headers } from './headers/config.ts';
 import { identityHeader } from './identity-header/config.ts';
 import { ipAccess } from './ip-access/config.ts';
+import { own } from './own/config.ts';
 import { jwt } from './jwt/config.ts';
 import { mtls } from './mtls/config.ts';
 import { rateLimit } from './rate-limit/config.ts';
@@ -53,6 +54,8 @@ export const FILTERS: readonly FilterDeclaration[] = [
   rewrite,
   identityHeader,
   headers,
+  // Filters of users run last in the phase that each names; this is the place of those that name `transform`.
+  own,
   // ---- answer: instead of an upstream. The cache stands behind everything that may refuse, and behind what changes a
   // request, so that its key is what the upstream is asked; it keeps answers as the upstream gave them.
   cache,

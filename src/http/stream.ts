@@ -122,6 +122,8 @@ export interface ClientStream {
   flush(): void;
   pauseAnswer(): void;
   resumeAnswer(): void;
+  /** The head of this answer is needed for longer than the answer lasts: the next one gets an object of its own. */
+  keepAnswerHead(): void;
   /** Gives up; what of the request is on its way is taken back as far as the wire can. No more events follow. */
   abort(): void;
 }

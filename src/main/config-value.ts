@@ -1,3 +1,4 @@
+import { isDefinedFilter } from '../filter/own-registry.ts';
 import type { ModuleFailure } from '../source/module.ts';
 
 const DEPTH_MAX = 64;
@@ -8,9 +9,18 @@ const VALUES_MAX = 1_000_000;
  * and be read like a manifest. A `URL` becomes its text and a regular expression
  * its source; a function, a class instance or a loop is refused with its place,
  * where JSON would drop it without a word.
+ *
+ * A filter that `defineFilter` has made becomes the name of its module, `module`:
+ * whoever runs it imports that file and finds it by its own name. A list under
+ * `own` stands for `{ use: [...] }`.
+ *
+ * @param module  absolute path of the file that defines them
  */
-export function plainValue(value: unknown): { readonly kind: 'value'; readonly value: unknown } | ModuleFailure {
-  const copy = new PlainCopy();
+export function plainValue(
+  value: unknown,
+  module: string,
+): { readonly kind: 'value'; readonly value: unknown } | ModuleFailure {
+  const copy = new PlainCopy(module);
   try {
     return { kind: 'value', value: copy.of(value, '') };
   } catch (error) {
@@ -33,7 +43,12 @@ class Refusal extends Error {
 class PlainCopy {
   /** Objects that the one at hand lies in: meeting one again is a loop. */
   readonly #inside = new Set<object>();
+  readonly #module: string;
   #count = 0;
+
+  constructor(module: string) {
+    this.#module = module;
+  }
 
   of(value: unknown, field: string): unknown {
     if (++this.#count > VALUES_MAX) throw new Refusal(field, `it has more than ${VALUES_MAX} values`);
@@ -58,6 +73,7 @@ class PlainCopy {
       );
     }
     if (value instanceof Date) return value.toISOString();
+    if (isDefinedFilter(value)) return { module: this.#module, filter: value.name, phase: value.phase };
     if (this.#inside.has(value)) throw new Refusal(field, 'it contains itself');
     if (this.#inside.size >= DEPTH_MAX) throw new Refusal(field, `it is nested deeper than ${DEPTH_MAX} levels`);
     this.#inside.add(value);
@@ -80,14 +96,22 @@ class PlainCopy {
       );
     }
     const copy: Record<string, unknown> = {};
-    for (const [name, item] of Object.entries(value)) {
-      if (item === undefined) continue;
+    for (const [name, written] of Object.entries(ofDefinedFilter(value, this.#module))) {
+      if (written === undefined) continue;
+      const item: unknown = name === 'own' && Array.isArray(written) ? { use: written } : written;
       // A plain assignment to "__proto__" would set the prototype of the copy.
       const plain = this.of(item, `${field}/${escapePointer(name)}`);
       Object.defineProperty(copy, name, { value: plain, enumerable: true, writable: true, configurable: true });
     }
     return copy;
   }
+}
+
+/** `{ module: myFilter, options: {…} }`: what is said beside the filter, with its own phase where none is. */
+function ofDefinedFilter(value: object, module: string): object {
+  const said = value as { readonly module?: unknown };
+  if (!isDefinedFilter(said.module)) return value;
+  return { phase: said.module.phase, ...value, module, filter: said.module.name };
 }
 
 /** RFC 6901 section 3. */

@@ -18,8 +18,11 @@ export type ConfigMessage =
 
 const EXTENSION = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
 
-/** From source and installed alike, the module gets the copy of `fourways/config` that runs. */
-const CONFIG_URL = new URL(`./config${EXTENSION}`, import.meta.url).href;
+/** From source and installed alike, the module gets the copies of our exports that run. */
+const OURS: Readonly<Record<string, string>> = {
+  'fourways/config': new URL(`./config${EXTENSION}`, import.meta.url).href,
+  'fourways/filter': new URL(`../filter/own${EXTENSION}`, import.meta.url).href,
+};
 
 /** Files of the operator that were loaded, in order. */
 const files = new Set<string>();
@@ -33,7 +36,8 @@ function post(message: ConfigMessage): void {
 
 registerHooks({
   resolve(specifier, context, next) {
-    if (specifier === 'fourways/config') return { url: CONFIG_URL, shortCircuit: true };
+    const ours = OURS[specifier];
+    if (ours !== undefined) return { url: ours, shortCircuit: true };
     try {
       const found = next(specifier, context);
       track(found.url);
@@ -61,7 +65,7 @@ async function run(path: string): Promise<void> {
     }
     // A function may read a file or ask a service first.
     const value = await (typeof exported === 'function' ? (exported as () => unknown)() : exported);
-    post(plainValue(value));
+    post(plainValue(value, path));
   } catch (error) {
     post(failure(error));
   }

@@ -36,6 +36,7 @@ test('Filters: every filter has its type', () => {
     rewrite: true,
     headers: true,
     cache: true,
+    own: true,
     redirect: true,
     directResponse: true,
   };

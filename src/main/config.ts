@@ -10,6 +10,8 @@ import type { CorsConfig } from '../filters/cors/config.ts';
 import type { DirectResponseConfig } from '../filters/direct-response/config.ts';
 import type { HeadersConfig } from '../filters/headers/config.ts';
 import type { RateLimitConfig } from '../filters/rate-limit/config.ts';
+import type { DefinedFilter } from '../filter/own.ts';
+import type { OwnEntry } from '../filters/own/config.ts';
 import type { RedirectConfig } from '../filters/redirect/config.ts';
 import type { RewriteConfig } from '../filters/rewrite/config.ts';
 import type { Resource, ResourceKind, ResourceOf } from '../resource/resource.ts';
@@ -29,6 +31,26 @@ type Partly<T> = T extends readonly (infer Item)[]
     ? { readonly [Key in keyof T]?: Partly<T[Key]> }
     : T;
 
+/** A filter of your own: what `defineFilter` made, or the name of a module. */
+export type OwnUse =
+  | DefinedFilter<never>
+  | (Omit<Partly<OwnEntry>, 'module' | 'secrets' | 'upstreams' | 'options'> & {
+      readonly module: DefinedFilter<never> | string;
+      readonly options?: unknown;
+      readonly secrets?: Readonly<Record<string, { readonly name: string; readonly key: string }>>;
+      readonly upstreams?: Readonly<
+        Record<
+          string,
+          {
+            readonly kind?: 'Service' | 'Backend';
+            readonly name: string;
+            readonly namespace?: string;
+            readonly port?: number;
+          }
+        >
+      >;
+    });
+
 /** Filters by name, each with its configuration. */
 export interface Filters {
   readonly cors?: Partly<CorsConfig>;
@@ -38,6 +60,7 @@ export interface Filters {
   readonly rewrite?: Partly<RewriteConfig>;
   readonly headers?: Partly<HeadersConfig>;
   readonly cache?: Partly<CacheConfig>;
+  readonly own?: readonly OwnUse[] | { readonly use: readonly OwnUse[] };
   readonly redirect?: Partly<RedirectConfig>;
   readonly directResponse?: Partly<DirectResponseConfig>;
 }

@@ -9,7 +9,9 @@ const LOOK_MS = 2_000;
 /** Readings of both clocks, of which the closest pair counts: a thread may be held up between the two. */
 const CLOCK_READINGS = 16;
 
-export function filterLoans(loans: Pick<FilterLoans, 'cells' | 'marks' | 'worker' | 'redis'>): FilterLoans {
+export function filterLoans(
+  loans: Pick<FilterLoans, 'cells' | 'marks' | 'worker' | 'redis' | 'programs'>,
+): FilterLoans {
   return {
     ...loans,
     fetch: (url, init) => fetch(url, init),

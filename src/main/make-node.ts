@@ -11,6 +11,7 @@ import { TrafficMetrics } from '../observe/traffic-metrics.ts';
 import type { Node } from '../proxy/node-types.ts';
 import { ProxyNode } from '../proxy/node.ts';
 import { filterLoans } from './filter-loans.ts';
+import { OwnPrograms } from './own-programs.ts';
 import type { WorkerSettings } from './worker-protocol.ts';
 
 /** What a proxy says to the process around it. */
@@ -56,6 +57,7 @@ export function makeNode(settings: WorkerSettings, { log, announce, writeLines }
       marks: settings.marks,
       worker: { number: settings.worker, of: settings.workers },
       redis: undefined,
+      programs: new OwnPrograms({ clock: systemClock, log }),
     }),
     bind: settings.bind,
     drainMs: settings.drainMs,

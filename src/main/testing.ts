@@ -4,6 +4,8 @@
  *
  *     await using gateway = await startGateway({ path: 'fourways.yaml' });
  *     const answer = await gateway.request('/orders', { host: 'shop.test' });
+ *
+ * And filters of your own without sockets: `testFilter`.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
@@ -14,6 +16,17 @@ import { silentLog } from '../base/log.ts';
 import type { Outcome } from '../control/pipeline.ts';
 import { Relocation } from './relocate.ts';
 import { type Running, up } from './up.ts';
+
+export { testFilter } from './test-filter.ts';
+export type {
+  FilteredRequest,
+  FilterRequest,
+  FilterResponse,
+  GivenAnswer,
+  PassedRequest,
+  TestedFilter,
+  TestFilterSettings,
+} from './test-filter.ts';
 
 export interface TestGatewayOptions {
   /** File or folder; it is watched as by `fourways up`. */

@@ -19,6 +19,7 @@ import type { OwnAnswer } from './answer.ts';
 import { BodyPipe, type PipeEnd } from './body-pipe.ts';
 import { filterFailed, type Link } from './chain.ts';
 import { HoldStage } from './hold-stage.ts';
+import { WaitStage } from './wait-stage.ts';
 
 /** What an exchange does for the way of its answer. */
 export interface AnswerOwner extends PipeEnd {
@@ -26,6 +27,8 @@ export interface AnswerOwner extends PipeEnd {
   /** The answer so far is not wanted: its upstream is let go, and this is sent instead. */
   onReplaced(verdict: Fault | Reply): OwnAnswer;
   onFilterFailed(fault: Fault): void;
+  /** Something was said outside of a turn of the upstream. */
+  flush(): void;
 }
 
 /** A filter that says nothing of a bound may hold this much. */
@@ -67,7 +70,7 @@ export class AnswerPath {
   }
 
   /** The first wish, of the link at this place: what was met before it had none. */
-  begin(said: NonNullable<Verdict | BodyWish>, at: number): void {
+  begin(said: NonNullable<Verdict | BodyWish> | Promise<Verdict | BodyWish>, at: number): void {
     this.#at = at + 1;
     if (this.#heed(said, this.#links[at]!) === 'next') this.run();
   }
@@ -83,8 +86,9 @@ export class AnswerPath {
     this.#owner.onFilteredHead(this.#head);
   }
 
-  #heed(said: NonNullable<Verdict | BodyWish>, link: Link): 'next' | 'stop' {
-    if (said === WHOLE_BODY) this.#hold(link);
+  #heed(said: NonNullable<Verdict | BodyWish> | Promise<Verdict | BodyWish>, link: Link): 'next' | 'stop' {
+    if (said instanceof Promise) this.#wait(said, link);
+    else if (said === WHOLE_BODY) this.#hold(link);
     else if (said instanceof Fault || 'kind' in said) this.#replace(said);
     else {
       this.#pipe.attach(said);
@@ -113,7 +117,20 @@ export class AnswerPath {
     this.#pipe.abort();
   }
 
-  #ask({ name, filter }: Link): Verdict | BodyWish {
+  /** Nothing passes meanwhile, neither the head nor the body. */
+  #wait(said: Promise<Verdict | BodyWish>, link: Link): void {
+    const stage = new WaitStage();
+    this.#pipe.attach(stage);
+    const settle = (late: Verdict | BodyWish): void => {
+      if (this.#over) return;
+      if (late === undefined || this.#heed(late, link) === 'next') this.run();
+      stage.release();
+      if (!this.#over) this.#owner.flush();
+    };
+    said.then(settle, (error: unknown) => settle(this.#failed(link.name, error)));
+  }
+
+  #ask({ name, filter }: Link): Verdict | BodyWish | Promise<Verdict | BodyWish> {
     try {
       return filter.onResponse!(this.#x, this.#head) ?? undefined;
     } catch (error) {

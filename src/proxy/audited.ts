@@ -22,7 +22,7 @@ export class Audited implements Filter {
   readonly requestBound?: RequestBound;
   readonly responseBound?: BodyBound;
   readonly onRequestBody?: (x: Exchange, body: Buffer, extent: BodyExtent) => BodyVerdict | Promise<BodyVerdict>;
-  readonly onResponse?: (x: Exchange, head: ResponseHead) => Passed;
+  readonly onResponse?: (x: Exchange, head: ResponseHead) => Passed | Promise<Passed>;
   readonly onResponseBody?: (x: Exchange, head: ResponseHead, body: Buffer) => BodyVerdict | Promise<BodyVerdict>;
   readonly onEnd?: (x: Exchange) => void;
   readonly onRequest?: (x: Exchange, match: RouteMatch) => Passed | Promise<Passed>;
@@ -51,7 +51,12 @@ export class Audited implements Filter {
         return said instanceof Promise ? said.then((late) => this.#passBody(x, late)) : this.#passBody(x, said);
       };
     }
-    if (filter.onResponse !== undefined) this.onResponse = (x, head) => this.#pass(x, filter.onResponse!(x, head));
+    if (filter.onResponse !== undefined) {
+      this.onResponse = (x, head) => {
+        const said = filter.onResponse!(x, head);
+        return said instanceof Promise ? said.then((late) => this.#pass(x, late)) : this.#pass(x, said);
+      };
+    }
     if (filter.onResponseBody !== undefined) {
       this.onResponseBody = (x, head, body) => {
         const said = filter.onResponseBody!(x, head, body);

@@ -576,13 +576,14 @@ export class Exchange
       const link = i < ofBackend.length ? ofBackend[i]! : ofRule[i - ofBackend.length]!;
       const said = this.#askAnswer(link, head);
       if (said === undefined) continue;
+      this.#conn?.keepAnswerHead();
       this.#answerPath = new AnswerPath(this, this, { links: [...ofBackend, ...ofRule], head });
       return this.#answerPath.begin(said, i);
     }
     this.onFilteredHead(head);
   }
 
-  #askAnswer({ name, filter }: Link, head: ResponseHead): Verdict | BodyWish {
+  #askAnswer({ name, filter }: Link, head: ResponseHead): Verdict | BodyWish | Promise<Verdict | BodyWish> {
     try {
       return filter.onResponse!(this, head) ?? undefined;
     } catch (error) {
@@ -597,10 +598,12 @@ export class Exchange
   #filterSwitch(head: ResponseHead): void {
     const ofBackend = this.#backend?.chain.onResponse ?? NO_LINKS;
     for (const { name, filter } of [...ofBackend, ...this.#rule!.chain.onResponse]) {
+      const failed = (error: unknown): void => this.onFilterFailed(filterFailed(name, error));
       try {
-        filter.onResponse!(this, head);
+        const said = filter.onResponse!(this, head);
+        if (said instanceof Promise) said.catch(failed);
       } catch (error) {
-        this.onFilterFailed(filterFailed(name, error));
+        failed(error);
       }
     }
   }

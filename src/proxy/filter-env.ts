@@ -3,6 +3,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { TimerWheel } from '../base/timers.ts';
 import type { Env, Redis, WorkerPlace } from '../filter/env.ts';
+import type { Programs } from '../filter/own-program.ts';
 import type { PlanFilter, PlanSecret } from '../ir/plan.ts';
 import type { TrafficMetrics } from '../observe/traffic-metrics.ts';
 import type { Cluster } from './cluster/cluster.ts';
@@ -19,6 +20,7 @@ export interface FilterLoans {
   /** What is added to the clock of this thread so that all threads of the process read the same. */
   readonly clockOffsetMs: number;
   readonly redis: Redis | undefined;
+  readonly programs: Programs;
   /** Cryptographically strong. */
   randomBytes(count: number): Buffer;
   /** @throws {Error} when it cannot be read */
@@ -81,6 +83,7 @@ export function filterEnv(rule: string, { filter, owner }: PlanFilter, around: F
     marks: loans.marks,
     worker: loans.worker,
     redis: loans.redis,
+    programs: loans.programs,
     owner,
     rule,
   };

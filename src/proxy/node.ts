@@ -122,19 +122,29 @@ export class ProxyNode implements Node {
     return { kind: 'ack', version: delta.to, ports: await this.#bindAll(refused) };
   }
 
-  /** Code of filters that a plan names for the first time; a name that is not known is found by the swap. */
+  /**
+   * Code of filters that a plan names for the first time; a name that is not known is found by the swap. Then what
+   * filters have to do before they are made, all at once.
+   */
   async #loadFilters(delta: PlanDelta): Promise<void> {
-    const names = new Set<string>();
-    for (const { rules } of Object.values(delta.set.routes)) {
-      for (const { filters, backends } of rules) {
-        for (const { filter } of filters) names.add(filter);
-        for (const backend of backends) for (const { filter } of backend.filters) names.add(filter);
-      }
-    }
+    const rules = Object.values(delta.set.routes).flatMap((route) => route.rules);
+    const named = rules.flatMap(({ name, filters, backends }) =>
+      [...filters, ...backends.flatMap((backend) => backend.filters)].map((planned) => ({ rule: name, planned })),
+    );
+    const names = new Set(named.map(({ planned }) => planned.filter));
     for (const declaration of this.#options.filters) {
       const { name } = declaration;
       if (names.has(name) && !this.#codes.has(name)) this.#codes.set(name, await declaration.load());
     }
+    const around = this.#surroundings((key) => {
+      throw new Error(`Cannot ask cluster "${key}" before the plan is taken over`);
+    });
+    await Promise.all(
+      named.map(({ rule, planned }) => {
+        const code = this.#codes.get(planned.filter);
+        return code?.prepare?.(planned.config as never, filterEnv(rule, planned, around));
+      }),
+    );
   }
 
   #keyPair(key: string): PlanKeyPair | undefined {
@@ -161,6 +171,7 @@ export class ProxyNode implements Node {
     await Promise.race([late, Promise.all(ports.map((port) => port.quiet()))]);
     for (const port of ports) port.close();
     for (const cluster of this.#clusters.values()) cluster.close();
+    this.#options.loans.programs.close();
     this.#options.accessLog.flush();
     this.#runtime.wheel.close();
   }

@@ -41,7 +41,7 @@ export interface JsonSchema {
   /** Ours: the fields of list items that tell them apart; two items with the same ones are a mistake. */
   readonly uniqueBy?: readonly string[];
   /** Ours: the value names something that the compiler looks up and puts in its place (filter/references.ts). */
-  readonly refersTo?: 'secret' | 'backend' | 'file';
+  readonly refersTo?: 'secret' | 'backend' | 'file' | 'module';
 }
 
 export type JsonType = 'string' | 'number' | 'integer' | 'boolean' | 'object' | 'array' | 'null';

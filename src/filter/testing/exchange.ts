@@ -133,6 +133,7 @@ export function makeEnv(parts: Partial<Env> = {}): TestEnv {
     marks: new SharedArrayBuffer(FILTER_MARKS_BYTES),
     worker: { number: 1, of: 1 },
     redis: undefined,
+    programs: { open: () => absent('program'), close: () => undefined },
     owner: 'Policy test/test',
     rule: 'HTTPRoute/test/test/0',
     advance(ms) {

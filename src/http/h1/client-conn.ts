@@ -56,7 +56,7 @@ export class H1ClientConn implements ClientStream, BodySink {
   readonly #body = new BodyReader();
   readonly #facts = emptyFacts();
   readonly #lastHead = new LastHead();
-  readonly #response: ResponseHead = { status: 0, reason: '', headers: new Headers(), bodyLength: 0 };
+  #response: ResponseHead = { status: 0, reason: '', headers: new Headers(), bodyLength: 0 };
   readonly #timer: Timed;
   #state: State = 'idle';
   #events: ClientStreamEvents | undefined;
@@ -172,6 +172,11 @@ export class H1ClientConn implements ClientStream, BodySink {
     if (this.#options.idleMs > 0) this.#options.wheel.arm(this.#timer, this.#options.idleMs);
     this.#paused = false;
     this.#socket.resume();
+  }
+
+  keepAnswerHead(): void {
+    this.#response = { status: 0, reason: '', headers: new Headers(), bodyLength: 0 };
+    this.#lastHead.forget();
   }
 
   abort(): void {
@@ -314,6 +319,8 @@ export class H1ClientConn implements ClientStream, BodySink {
       this.#paused = false;
       this.#state = 'idle';
       this.#idleSinceMs = this.#options.wheel.nowMs;
+      // Whoever was to wait got all there was: the next answer must be heard.
+      if (this.#socket.isPaused()) this.#socket.resume();
       this.#options.wheel.arm(this.#timer, this.#keepAliveMs);
       this.#options.onIdle(this);
     } else this.#close();

@@ -40,7 +40,7 @@ export class H2ClientStream extends H2Stream implements ClientStream {
   answerSeen = 0;
 
   readonly #host: ClientStreamHost;
-  readonly #response: ResponseHead = { status: 0, reason: '', headers: new Headers(), bodyLength: 0 };
+  #response: ResponseHead = { status: 0, reason: '', headers: new Headers(), bodyLength: 0 };
   readonly #timer: Timed;
   #events: ClientStreamEvents | undefined;
   /** Waits for the settings of the upstream: only they say whether it can be sent. */
@@ -121,6 +121,10 @@ export class H2ClientStream extends H2Stream implements ClientStream {
   resumeAnswer(): void {
     this.#arm();
     this.#host.core.resume(this);
+  }
+
+  keepAnswerHead(): void {
+    this.#response = { status: 0, reason: '', headers: new Headers(), bodyLength: 0 };
   }
 
   abort(): void {

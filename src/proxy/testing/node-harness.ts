@@ -63,6 +63,12 @@ const LOANS: FilterLoans = {
   worker: { number: 1, of: 1 },
   clockOffsetMs: 0,
   redis: undefined,
+  programs: {
+    open() {
+      throw new Error('The test has no programs');
+    },
+    close: () => undefined,
+  },
   randomBytes,
   readFile: (path) => readFileSync(path),
   watchFile: () => () => undefined,
