@@ -139,6 +139,9 @@ export interface DefinedFilter<S extends TSchema = TSchema> extends OwnFilter<S>
   readonly [BRAND]: true;
 }
 
+/** Any of them, whatever its options. */
+export type AnyDefinedFilter = Pick<DefinedFilter, 'name' | 'phase' | typeof BRAND>;
+
 const NAME = /^[a-z][a-z0-9-]{0,62}$/;
 const CODE = /^[a-z][a-z0-9-]{0,62}$/;
 

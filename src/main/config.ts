@@ -10,7 +10,7 @@ import type { CorsConfig } from '../filters/cors/config.ts';
 import type { DirectResponseConfig } from '../filters/direct-response/config.ts';
 import type { HeadersConfig } from '../filters/headers/config.ts';
 import type { RateLimitConfig } from '../filters/rate-limit/config.ts';
-import type { DefinedFilter } from '../filter/own.ts';
+import type { AnyDefinedFilter } from '../filter/own.ts';
 import type { OwnEntry } from '../filters/own/config.ts';
 import type { RedirectConfig } from '../filters/redirect/config.ts';
 import type { RewriteConfig } from '../filters/rewrite/config.ts';
@@ -33,9 +33,9 @@ type Partly<T> = T extends readonly (infer Item)[]
 
 /** A filter of your own: what `defineFilter` made, or the name of a module. */
 export type OwnUse =
-  | DefinedFilter<never>
+  | AnyDefinedFilter
   | (Omit<Partly<OwnEntry>, 'module' | 'secrets' | 'upstreams' | 'options'> & {
-      readonly module: DefinedFilter<never> | string;
+      readonly module: AnyDefinedFilter | string;
       readonly options?: unknown;
       readonly secrets?: Readonly<Record<string, { readonly name: string; readonly key: string }>>;
       readonly upstreams?: Readonly<

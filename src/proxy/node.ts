@@ -140,9 +140,10 @@ export class ProxyNode implements Node {
       throw new Error(`Cannot ask cluster "${key}" before the plan is taken over`);
     });
     await Promise.all(
-      named.map(({ rule, planned }) => {
+      named.flatMap(({ rule, planned }): Promise<void>[] => {
         const code = this.#codes.get(planned.filter);
-        return code?.prepare?.(planned.config as never, filterEnv(rule, planned, around));
+        if (code?.prepare === undefined) return [];
+        return [code.prepare(planned.config as never, filterEnv(rule, planned, around))];
       }),
     );
   }

@@ -59,7 +59,8 @@ async function through(copy: Exchange, backend: RuleBackend, { how, clock }: Ask
   const head: ResponseHead = { status, reason: '', headers, bodyLength: body.length };
   for (const { name, filter } of backend.chain.onResponse) {
     try {
-      const refused = refusalOf(name, filter.onResponse!(copy, head) ?? undefined);
+      // oxlint-disable-next-line no-await-in-loop -- as above
+      const refused = refusalOf(name, (await filter.onResponse!(copy, head)) ?? undefined);
       if (refused !== undefined) return refused;
     } catch (error) {
       return filterFailed(name, error);

@@ -355,6 +355,7 @@ test('apiKey: a file that is replaced counts within its period, however soon it 
     cells: new SharedArrayBuffer(8),
     worker: { number: 1, of: 1 },
     redis: undefined,
+    programs: makeEnv().programs,
   });
   const { value } = check(ApiKeyConfig, {});
   const env = makeEnv({
