@@ -19,7 +19,7 @@ import { Keys } from './key.ts';
 import { Keeper } from './keeper.ts';
 import type { RedisTier } from './redis-tier.ts';
 import { conditionsOf, Refresher } from './refresher.ts';
-import { completeHead, replyOf, serve, type Served, type ServeFacts } from './serve.ts';
+import { completeHead, replyOf, serve, type Served } from './serve.ts';
 import { type Settings, settingsOf } from './settings.ts';
 import type { Stored } from './stored.ts';
 import { varyValues } from './vary.ts';
@@ -131,19 +131,9 @@ export class Cache implements Filter {
     if (use !== 'fresh') this.#env.count('stale');
     if (use === 'refresh' && x.request.method === 'GET') this.#refresher.refresh(x, key, stored);
     x.note('cache', use === 'fresh' ? 'hit' : 'stale');
-    const served = serve(stored, wishes, this.#facts(hitStatus(stored, nowMs), nowMs));
+    const served = serve(stored, wishes, this.#keeper.facts(hitStatus(stored, nowMs)));
     this.#now = { x, served };
     return replyOf(served);
-  }
-
-  #facts(status: string, nowMs: number): ServeFacts {
-    const env = this.#env;
-    return {
-      nowMs,
-      wallMs: () => env.wallMs(),
-      boundary: () => env.randomBytes(18).toString('hex'),
-      cacheStatus: this.#settings.cacheStatus === 'add' ? status : '',
-    };
   }
 
   #fetching(x: Exchange, { key, stored, wishes, ask }: Found & { readonly ask: Directives }): Fetching {
@@ -256,7 +246,7 @@ export class Cache implements Filter {
 
   /** A reply whose head comes back in another turn. */
   #later(x: Exchange, { wishes }: Fetching, { stored, status }: { stored: Stored; status: string }): Reply {
-    const served = serve(stored, wishes, this.#facts(status, this.#env.nowMs()));
+    const served = serve(stored, wishes, this.#keeper.facts(status));
     this.#visits.set(x, { kind: 'answered', served });
     return replyOf(served);
   }

@@ -99,7 +99,7 @@ export class Keeper {
     visit.flight = undefined;
     x.note('cache', 'revalidated');
     const status = `fourways; fwd=${visit.why}; fwd-status=304`;
-    const served = serve(next ?? stale, visit.wishes, this.#facts(status));
+    const served = serve(next ?? stale, visit.wishes, this.facts(status));
     writeHead(head, served);
     return served.body.length > 0 ? new SwapStage(served.body) : undefined;
   }
@@ -110,7 +110,7 @@ export class Keeper {
     visit.flight?.land('stale');
     visit.flight = undefined;
     const status = `fourways; fwd=${visit.why}; fwd-status=${head.status}; detail=stale-if-error`;
-    const served = serve(stale, visit.wishes, this.#facts(status));
+    const served = serve(stale, visit.wishes, this.facts(status));
     writeHead(head, served);
     // What comes instead is taken in and forgotten.
     return new SwapStage(served.body);
@@ -189,7 +189,8 @@ export class Keeper {
     if (this.settings.cacheStatus === 'add') headers.add('cache-status', `fourways; ${text}`);
   }
 
-  #facts(status: string): ServeFacts {
+  /** @param status  of Cache-Status, where it is said */
+  facts(status: string): ServeFacts {
     const { env } = this;
     return {
       nowMs: env.nowMs(),
