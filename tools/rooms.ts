@@ -49,6 +49,7 @@ export const PACKAGES: Readonly<Record<string, string | readonly string[]>> = {
   yaml: ['resource', 'openapi'],
   '@electric-sql/pglite': 'store',
   pg: 'store',
+  '@redis/client': 'store',
   'acme-client': 'acme',
   ajv: 'filters',
   'ajv-formats': 'filters',

@@ -66,6 +66,8 @@ export interface UpOptions {
   readonly drainMs: number;
   /** How long keys for TLS session tickets seal new ones. */
   readonly ticketKeysMs: number;
+  /** Redis that all proxies share, with its password; undefined means REDIS_URL, or none. */
+  readonly redisUrl: string | undefined;
   /** Take the ports over from a Fourways that runs on them. */
   readonly takeover: boolean;
   readonly logLevel: LogLevel;

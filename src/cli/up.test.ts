@@ -12,6 +12,7 @@ const DEFAULTS: UpOptions = {
   dataDir: undefined,
   drainMs: 30_000,
   ticketKeysMs: 12 * 3_600_000,
+  redisUrl: undefined,
   takeover: false,
   logLevel: 'info',
   announce: 'text',

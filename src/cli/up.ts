@@ -4,7 +4,7 @@ import type { LogLevel } from '../base/log.ts';
 import { ADMIN_DEFAULT } from './admin.ts';
 import { type Arguments, defineCommand, type Options, type UpOptions, UsageError } from './command.ts';
 import { DRAIN_MS, TICKET_KEYS_MS, TICKET_KEYS_MS_MAX, TICKET_KEYS_MS_MIN } from '../base/limits.ts';
-import { onePath, readCount, readDuration, readHostPort } from './values.ts';
+import { onePath, readCount, readDuration, readHostPort, readRedisUrl } from './values.ts';
 
 /** One worker thread for each core is the default; more than this is a slip of the finger. */
 const WORKERS_MAX = 256;
@@ -37,6 +37,11 @@ const OPTIONS = {
     type: 'string',
     value: 'TIME',
     description: 'How often the keys of TLS session tickets are replaced; default 12h',
+  },
+  redis: {
+    type: 'string',
+    value: 'URL',
+    description: 'Redis that all proxies share; default the variable REDIS_URL, where others do not see its password',
   },
   takeover: { type: 'boolean', description: 'Take the ports over from a Fourways that runs; it drains and ends' },
   'log-level': {
@@ -79,6 +84,7 @@ function readUp({ values, positionals }: Arguments<typeof OPTIONS>, cwd: string)
     dataDir: data === undefined ? undefined : resolve(cwd, data),
     drainMs: drain === undefined ? DRAIN_MS : readDuration('--drain', drain, DRAIN_MAX_MS),
     ticketKeysMs: ticketKeys === undefined ? TICKET_KEYS_MS : readTicketKeys(ticketKeys),
+    redisUrl: values.redis === undefined ? undefined : readRedisUrl('--redis', values.redis),
     takeover,
     // The table has no other choices.
     logLevel: (values['log-level'] ?? 'info') as LogLevel,

@@ -45,3 +45,17 @@ export function readHostPort(option: string, text: string): { host: string; port
   }
   return { host, port };
 }
+
+export const REDIS_URL_FORM = 'it must be redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], or rediss:// for TLS';
+
+export function isRedisUrl(text: string): boolean {
+  const url = URL.parse(text);
+  if (url === null || (url.protocol !== 'redis:' && url.protocol !== 'rediss:')) return false;
+  return url.hostname !== '' && /^(?:\/\d{0,5})?$/.test(url.pathname);
+}
+
+/** The address of a Redis, which is not repeated in the message: it may hold a password. @throws {UsageError} */
+export function readRedisUrl(option: string, text: string): string {
+  if (!isRedisUrl(text)) throw new UsageError(`Option ${option} is not right: ${REDIS_URL_FORM}`);
+  return text;
+}

@@ -10,6 +10,7 @@ import type { Node } from '../proxy/node-types.ts';
 interface LocalParts {
   readonly node: Node;
   readonly ticketKeys: TicketKeys;
+  readonly close: () => void;
 }
 
 /** A proxy in the main thread: `workers: 0`, for tests and very small machines. */
@@ -17,12 +18,14 @@ export class LocalMember implements Member {
   readonly gone: Promise<string>;
   readonly #node: Node;
   readonly #ticketKeys: TicketKeys;
+  readonly #close: () => void;
   readonly #measure: () => void;
   #end: (reason: string) => void = () => undefined;
 
-  constructor({ node, ticketKeys }: LocalParts, measure: () => void) {
+  constructor({ node, ticketKeys, close }: LocalParts, measure: () => void) {
     this.#node = node;
     this.#ticketKeys = ticketKeys;
+    this.#close = close;
     this.#measure = measure;
     this.gone = new Promise((resolve) => (this.#end = resolve));
   }
@@ -57,6 +60,7 @@ export class LocalMember implements Member {
 
   async end(): Promise<void> {
     await this.#node.drain(0);
+    this.#close();
     this.#end('it was ended');
   }
 }

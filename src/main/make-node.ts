@@ -10,6 +10,7 @@ import { type SeriesEvent, WorkerMetrics } from '../observe/metrics.ts';
 import { TrafficMetrics } from '../observe/traffic-metrics.ts';
 import type { Node } from '../proxy/node-types.ts';
 import { ProxyNode } from '../proxy/node.ts';
+import { RedisStore } from '../store/redis.ts';
 import { filterLoans } from './filter-loans.ts';
 import { OwnPrograms } from './own-programs.ts';
 import type { WorkerSettings } from './worker-protocol.ts';
@@ -26,6 +27,8 @@ export interface MadeNode {
   readonly node: Node;
   readonly metrics: WorkerMetrics;
   readonly ticketKeys: TicketKeys;
+  /** Lets go of what would keep the thread. */
+  readonly close: () => void;
 }
 
 export function makeNode(settings: WorkerSettings, { log, announce, writeLines }: NodeOutlets): MadeNode {
@@ -38,6 +41,8 @@ export function makeNode(settings: WorkerSettings, { log, announce, writeLines }
     failed: metrics.counter('fourways_dns_lookups_total', ['failed']),
   };
   const ticketKeys = new TicketKeys(settings.ticketKeys.current, settings.ticketKeys.previous);
+  const { redisUrl } = settings;
+  const redis = redisUrl === undefined ? undefined : new RedisStore({ url: redisUrl, clock: systemClock, random, log });
   const node = new ProxyNode({
     clock: systemClock,
     random,
@@ -56,7 +61,7 @@ export function makeNode(settings: WorkerSettings, { log, announce, writeLines }
       cells: settings.cells,
       marks: settings.marks,
       worker: { number: settings.worker, of: settings.workers },
-      redis: undefined,
+      redis,
       programs: new OwnPrograms({ clock: systemClock, log }),
     }),
     bind: settings.bind,
@@ -64,5 +69,5 @@ export function makeNode(settings: WorkerSettings, { log, announce, writeLines }
     reusePort: settings.reusePort,
     ticketKeys,
   });
-  return { node, metrics, ticketKeys };
+  return { node, metrics, ticketKeys, close: () => redis?.close() };
 }

@@ -6,6 +6,7 @@ import { availableParallelism } from 'node:os';
 import { basename, dirname, join, relative } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ExitCode, UpOptions } from '../cli/command.ts';
+import { isRedisUrl, REDIS_URL_FORM } from '../cli/values.ts';
 import { bannerLines, readyOf } from './banner.ts';
 import { type Console, openConsole } from './console.ts';
 import type { StateSettings } from './issuing.ts';
@@ -67,6 +68,7 @@ async function start(options: UpOptions, console: Console): Promise<Running> {
     ticketKeysMs,
     dataDir: dataDir ?? defaultDataDir(path),
     state: readState(),
+    redisUrl: readRedis(options),
     ports: old === undefined ? 'alone' : 'shared',
     drainMs,
     log: console.log,
@@ -88,6 +90,15 @@ function readState(): StateSettings {
     key: named('FOURWAYS_STATE_KEY'),
     keyFile: named('FOURWAYS_STATE_KEY_FILE'),
   };
+}
+
+/** @throws {StartFailure} when the variable holds what is no address of a Redis */
+function readRedis({ redisUrl }: UpOptions): string | undefined {
+  if (redisUrl !== undefined) return redisUrl;
+  const named = process.env['REDIS_URL'] || undefined;
+  // Its value is secret: it is not repeated.
+  if (named !== undefined && !isRedisUrl(named)) throw new StartFailure(`REDIS_URL is not right: ${REDIS_URL_FORM}`);
+  return named;
 }
 
 /** Not inside a folder of manifests: what is kept must be there when that folder is away. */

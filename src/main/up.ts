@@ -46,6 +46,8 @@ export interface UpSettings {
   readonly dataDir: string | undefined;
   /** Where durable state is, opened when a listener asks for a certificate. Absent: none is kept and nothing ordered. */
   readonly state?: StateSettings;
+  /** Redis that all proxies share, with its password; absent for none. */
+  readonly redisUrl?: string | undefined;
   /** `shared`: bind beside another process that is taken over. */
   readonly ports: 'alone' | 'shared';
   /** How long listeners that are removed may still serve what runs there. */
@@ -174,13 +176,14 @@ async function startFleet(
   settings: UpSettings,
   { bind, metering, cleanup, onPorts }: FleetParts,
 ): Promise<{ readonly fleet: Fleet; readonly share: (ports: UpSettings['ports']) => void }> {
-  const { log, logLevel, drainMs, ticketKeysMs, writeLines } = settings;
+  const { log, logLevel, drainMs, ticketKeysMs, redisUrl, writeLines } = settings;
   const workers = cleanup.adopt(
     await Workers.make({
       count: settings.workers,
       bind,
       drainMs,
       ticketKeysMs,
+      redisUrl,
       clock: CLOCK,
       log,
       logLevel,

@@ -24,6 +24,8 @@ export interface WorkerSettings {
   /** Keys for TLS session tickets, and those before them. */
   readonly ticketKeys: { readonly current: Uint8Array; readonly previous: Uint8Array | undefined };
   readonly logLevel: LogLevel;
+  /** Redis that all proxies share: with its password. */
+  readonly redisUrl: string | undefined;
   /** Where filters of all workers count together. */
   readonly cells: SharedArrayBuffer;
   /** What is not true any more, whichever worker says so. */

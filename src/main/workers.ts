@@ -22,6 +22,8 @@ export interface WorkersOptions {
   readonly ticketKeysMs: number;
   /** How long ports that leave the plan may still serve what runs there. */
   readonly drainMs: number;
+  /** Redis that all proxies share, with its password; undefined for none. */
+  readonly redisUrl: string | undefined;
   readonly clock: Clock;
   readonly log: Log;
   readonly logLevel: LogLevel;
@@ -73,7 +75,12 @@ export class Workers {
   start(worker: number): Member {
     const { count, bind, drainMs, logLevel, metering, log, writeLines } = this.#options;
     const { slab, onSeries, leave } = metering.desk();
-    const shared = { ticketKeys: this.#ticketKeys, cells: this.#cells, marks: this.#marks };
+    const shared = {
+      ticketKeys: this.#ticketKeys,
+      cells: this.#cells,
+      redisUrl: this.#options.redisUrl,
+      marks: this.#marks,
+    };
     const settings = { worker, workers: Math.max(1, count), bind, drainMs, reusePort: true, slab, logLevel, ...shared };
     const member =
       this.#makeLocal?.(settings, onSeries) ??

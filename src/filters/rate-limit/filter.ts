@@ -6,6 +6,7 @@ import type { HashState, KeyedHash } from '../../filter/keyed-hash.ts';
 import type { ResponseHead } from '../../http/message.ts';
 import { RATE_LIMIT_FAULTS, type RateLimitConfig } from './config.ts';
 import { type Counter, demandOf, LocalCounter } from './counter.ts';
+import { type LeaseParts, Leases } from './leases.ts';
 import { type LimitDemand, makeLimit } from './limit.ts';
 
 /**
@@ -17,7 +18,6 @@ export const code: FilterCode<typeof RateLimitConfig> = {
   make(config, env) {
     const cells = openCells(env.cells, { worker: env.worker.number, randomBytes: (count) => env.randomBytes(count) });
     const space = `rateLimit ${env.owner}${config.together === 'rule' ? ` ${env.rule}` : ''}`;
-    if (config.scope === 'global') throw new Error('Scope "global" is not there yet');
     const limits = config.limits.map((limit) => makeLimit(limit, { space, ipv6Prefix: config.ipv6Prefix }));
     const demands = limits.map((limit) => demandOf(limit));
     return new RateLimiter({
@@ -25,11 +25,22 @@ export const code: FilterCode<typeof RateLimitConfig> = {
       demands,
       hash: cells.hash,
       spaces: limits.map((limit) => cells.space(limit.space)),
-      counter: new LocalCounter(cells, env),
+      counter: counterOf(config, { env, cells, limits }),
       headers: config.headers,
     });
   },
 };
+
+/** @throws {Error} when it is to count in a Redis that was not named: the plan is refused */
+function counterOf(config: RateLimitConfig, parts: Omit<LeaseParts, 'redis' | 'settings'>): Counter {
+  const { env, cells } = parts;
+  if (config.scope === 'local') return new LocalCounter(cells, env);
+  if (env.redis === undefined) {
+    throw new Error(`rateLimit of ${env.owner} has scope "global" and no Redis: start with --redis URL or REDIS_URL`);
+  }
+  // The check has seen that they are there.
+  return new Leases({ ...parts, redis: env.redis, settings: config.global! });
+}
 
 interface Parts {
   readonly env: Env;
