@@ -53,6 +53,7 @@ export const PACKAGES: Readonly<Record<string, string | readonly string[]>> = {
   'acme-client': 'acme',
   ajv: 'filters',
   'ajv-formats': 'filters',
+  jsonata: 'filters',
   '@marcbachmann/cel-js': 'expr',
   jose: 'filters',
   '@bufbuild/protobuf': 'filters',

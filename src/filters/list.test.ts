@@ -25,6 +25,7 @@ test('filters: requests meet them in this order', () => {
       'transform compress',
       'transform decompress',
       'transform validate',
+      'transform transform',
       'transform rewrite',
       'transform identityHeader',
       'transform headers',

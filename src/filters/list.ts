@@ -20,6 +20,7 @@ import { rateLimit } from './rate-limit/config.ts';
 import { oidc } from './oidc/config.ts';
 import { redirect } from './redirect/config.ts';
 import { rewrite } from './rewrite/config.ts';
+import { transform } from './transform/config.ts';
 import { validate } from './validate/config.ts';
 
 /** Every filter, in the order in which requests meet them; answers meet them the other way round. */
@@ -51,6 +52,7 @@ export const FILTERS: readonly FilterDeclaration[] = [
   compress,
   decompress,
   validate,
+  transform,
   rewrite,
   identityHeader,
   headers,
