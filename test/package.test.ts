@@ -179,11 +179,18 @@ export default defineConfig({
   ],
   [
     'fourways/filter',
-    `import { PHASES, type Verdict } from 'fourways/filter';\nexport const [first]: readonly string[] = PHASES;\nexport const go: Verdict = undefined;`,
+    `import { defineFilter, refuse, Type } from 'fourways/filter';
+export const own = defineFilter({
+  name: 'own',
+  options: Type.Object({ least: Type.Integer({ default: 1 }) }),
+  make: ({ least }) => ({
+    onRequest: (x) => (x.request.path.length < least ? refuse({ status: 400, code: 'short', title: 'Short' }) : undefined),
+  }),
+});`,
   ],
   [
     'fourways/testing',
-    `import { startGateway, type TestGateway } from 'fourways/testing';\nexport const start: (path: string) => Promise<TestGateway> = (path) => startGateway({ path });`,
+    `import { startGateway, testFilter, type TestGateway } from 'fourways/testing';\nexport const filterOf = testFilter;\nexport const start: (path: string) => Promise<TestGateway> = (path) => startGateway({ path });`,
   ],
 ];
 
