@@ -1,4 +1,5 @@
 /** Proxies that ask for one key as fast as they can: in a process of its own (argv: URL, configuration, how many, how long), or in that of a test. */
+import process from 'node:process';
 import { systemClock } from '../../../base/clock.ts';
 import { silentLog } from '../../../base/log.ts';
 import { systemRandom } from '../../../base/random.ts';
