@@ -6,6 +6,7 @@
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { createHmac, scryptSync } from 'node:crypto';
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -29,6 +30,12 @@ const LAUNCHER = fileURLToPath(new URL('../bin/fourways', import.meta.url));
 
 /** In every planted value, and in nothing else. */
 const MARK = 'PLANTED';
+
+const PASSWORD = `${MARK}-password`;
+const SALT = Buffer.from('a salt of a test');
+const USERS = `alice:${usersHash()}`;
+const JWT_SECRET = `${MARK}-secret-of-tokens-that-is-long-enough`;
+const TOKEN = tokenOf({ iss: 'https://id.test', aud: 'a', sub: 'alice', exp: 4_102_444_800, pad: `${MARK}-claim` });
 
 interface Plant {
   readonly filters: Readonly<Record<string, unknown>>;
@@ -60,7 +67,50 @@ const PLANTS: Readonly<Record<string, Plant>> = {
     ],
     first: 200,
   },
+  basic: {
+    filters: { basic: { secret: { name: 'planted', key: 'users' } } },
+    // `fourways keys passwd` of the password below, at the least cost.
+    secrets: { users: USERS },
+    requests: [
+      { headers: { authorization: `Basic ${btoa(`alice:${PASSWORD}`)}` } },
+      { headers: { authorization: `Basic ${btoa(`alice:${MARK}-wrong`)}` } },
+      { headers: { authorization: `Basic ${btoa(`${MARK}-user:${MARK}-wrong`)}` } },
+      { headers: { authorization: `Basic ${MARK}` } },
+    ],
+    first: 200,
+  },
+  jwt: {
+    filters: {
+      jwt: {
+        from: [{ header: 'authorization', scheme: 'Bearer' }, { query: 'token' }],
+        issuers: [
+          { issuer: 'https://id.test', audiences: ['a'], secretKeys: [{ secret: { name: 'planted', key: 'jwt' } }] },
+        ],
+      },
+    },
+    secrets: { jwt: JWT_SECRET },
+    requests: [
+      { headers: { authorization: `Bearer ${TOKEN}` } },
+      { path: `?token=${TOKEN}`, headers: {} },
+      { path: `?token=${TOKEN}x`, headers: {} },
+      { headers: { authorization: `Bearer ${MARK}` } },
+    ],
+    first: 200,
+  },
 };
+
+/** As `fourways keys passwd` writes it, at little cost. */
+function usersHash(): string {
+  const base64 = (bytes: Buffer): string => bytes.toString('base64').replaceAll('=', '');
+  const derived = scryptSync(PASSWORD, SALT, 32, { N: 2 ** 14, r: 8, p: 1 });
+  return `$scrypt$ln=14,r=8,p=1$${base64(SALT)}$${base64(derived)}`;
+}
+
+function tokenOf(claims: object): string {
+  const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const signed = `${part({ alg: 'HS256', typ: 'JWT' })}.${part(claims)}`;
+  return `${signed}.${createHmac('sha256', JWT_SECRET).update(signed).digest('base64url')}`;
+}
 
 const scratch = mkdtempSync(join(tmpdir(), 'fourways-planted-'));
 const config = join(scratch, 'config');
@@ -117,7 +167,12 @@ function policy(
 }
 
 /** What may not be anywhere: the mark, as it is and in the usual disguises. */
-const DISGUISES = [MARK, Buffer.from(MARK).toString('base64').slice(0, 9), Buffer.from(MARK).toString('hex')];
+const DISGUISES = [
+  MARK,
+  TOKEN.slice(0, 80),
+  Buffer.from(MARK).toString('base64').slice(0, 9),
+  Buffer.from(MARK).toString('hex'),
+];
 
 function assertClean(text: string, where: string): void {
   for (const disguise of DISGUISES) {

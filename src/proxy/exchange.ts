@@ -649,7 +649,8 @@ export class Exchange
     this.#fault = fault;
     this.#letPathsGo();
     this.#dropAttempt();
-    if (fault.blame === 'client' && !this.#body.ended && fault.code !== 'route.none') this.#stream.closeAfterAnswer();
+    // What is wrong with the message itself may go on being wrong; what a filter refuses is read to its end.
+    if (fault.code.startsWith('request.') && !this.#body.ended) this.#stream.closeAfterAnswer();
     this.#answerHere(this.#problem(fault));
   }
 

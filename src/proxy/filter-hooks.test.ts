@@ -408,3 +408,16 @@ test('filter hooks: one that cannot be made closes its rule, is logged once, and
   );
   assert.equal(proxy.lines()[0]!['fault'], 'filter.failed');
 });
+
+test('filter hooks: a connection is kept after a refusal, also of a request with a body', async () => {
+  await using proxied = await Proxied.start({ a: { onRequest: () => REFUSED } });
+  const socket = net.connect(proxied.proxy.port, '127.0.0.1');
+  const answers: string[] = [];
+  socket.on('data', (bytes: Buffer) => answers.push(bytes.toString()));
+  for (let i = 1; i <= 3; i++) {
+    socket.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc');
+    while (answers.join('').split('HTTP/1.1 422').length <= i) await once(socket, 'data');
+  }
+  assert.doesNotMatch(answers.join(''), /connection: close/i);
+  socket.destroy();
+});
