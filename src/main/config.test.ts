@@ -29,14 +29,27 @@ function places({ problems }: { problems: readonly Problem[] }, folder: TempFold
 test('Filters: every filter has its type', () => {
   // A missing or a misspelt name is a type error.
   const all: Record<keyof Filters, true> = {
+    ipAccess: true,
     cors: true,
     bodyLimit: true,
+    mtls: true,
+    apiKey: true,
+    jwt: true,
+    basic: true,
+    oidc: true,
+    authorize: true,
+    extAuth: true,
     rateLimit: true,
     concurrency: true,
+    compress: true,
+    decompress: true,
+    validate: true,
+    transform: true,
     rewrite: true,
+    identityHeader: true,
     headers: true,
-    cache: true,
     own: true,
+    cache: true,
     redirect: true,
     directResponse: true,
   };

@@ -6,10 +6,24 @@
 import type { CacheConfig } from '../filters/cache/config.ts';
 import type { BodyLimitConfig } from '../filters/body-limit/config.ts';
 import type { ConcurrencyConfig } from '../filters/concurrency/config.ts';
+import type { ApiKeyConfig } from '../filters/api-key/config.ts';
+import type { AuthorizeConfig } from '../filters/authorize/config.ts';
+import type { BasicConfig } from '../filters/basic/config.ts';
+import type { CompressConfig } from '../filters/compress/config.ts';
+import type { DecompressConfig } from '../filters/decompress/config.ts';
+import type { ExtAuthConfig } from '../filters/ext-auth/config.ts';
+import type { IdentityHeaderConfig } from '../filters/identity-header/config.ts';
+import type { IpAccessConfig } from '../filters/ip-access/config.ts';
+import type { JwtConfig } from '../filters/jwt/config.ts';
+import type { MtlsConfig } from '../filters/mtls/config.ts';
+import type { OidcConfig } from '../filters/oidc/config.ts';
+import type { TransformConfig } from '../filters/transform/config.ts';
+import type { ValidateConfig } from '../filters/validate/config.ts';
 import type { CorsConfig } from '../filters/cors/config.ts';
 import type { DirectResponseConfig } from '../filters/direct-response/config.ts';
 import type { HeadersConfig } from '../filters/headers/config.ts';
 import type { RateLimitConfig } from '../filters/rate-limit/config.ts';
+import type { LoweredBackend, LoweredFile, LoweredSecret } from '../filter/env.ts';
 import type { AnyDefinedFilter } from '../filter/own.ts';
 import type { OwnEntry } from '../filters/own/config.ts';
 import type { RedirectConfig } from '../filters/redirect/config.ts';
@@ -24,12 +38,32 @@ type Written<T> = T extends readonly (infer Item)[]
     ? { readonly [Key in keyof T]: Written<T[Key]> }
     : T;
 
+/** What a manifest says where a filter gets what it refers to (filter/references.ts). */
+interface SecretRef {
+  /** Secret in the namespace of the policy. */
+  readonly name: string;
+  readonly key: string;
+}
+
+interface BackendRef {
+  readonly kind?: 'Service' | 'Backend';
+  readonly name: string;
+  readonly namespace?: string;
+  readonly port?: number;
+}
+
 /** As {@link Written}, where the schema fills in what is left out and says what may not be. */
-type Partly<T> = T extends readonly (infer Item)[]
-  ? readonly Partly<Item>[]
-  : T extends object
-    ? { readonly [Key in keyof T]?: Partly<T[Key]> }
-    : T;
+type Partly<T> = T extends LoweredSecret
+  ? SecretRef
+  : T extends LoweredBackend
+    ? BackendRef
+    : T extends LoweredFile
+      ? string
+      : T extends readonly (infer Item)[]
+        ? readonly Partly<Item>[]
+        : T extends object
+          ? { readonly [Key in keyof T]?: Partly<T[Key]> }
+          : T;
 
 /** A filter of your own: what `defineFilter` made, or the name of a module. */
 export type OwnUse =
@@ -37,30 +71,33 @@ export type OwnUse =
   | (Omit<Partly<OwnEntry>, 'module' | 'secrets' | 'upstreams' | 'options'> & {
       readonly module: AnyDefinedFilter | string;
       readonly options?: unknown;
-      readonly secrets?: Readonly<Record<string, { readonly name: string; readonly key: string }>>;
-      readonly upstreams?: Readonly<
-        Record<
-          string,
-          {
-            readonly kind?: 'Service' | 'Backend';
-            readonly name: string;
-            readonly namespace?: string;
-            readonly port?: number;
-          }
-        >
-      >;
+      readonly secrets?: Readonly<Record<string, SecretRef>>;
+      readonly upstreams?: Readonly<Record<string, BackendRef>>;
     });
 
 /** Filters by name, each with its configuration. */
 export interface Filters {
+  readonly ipAccess?: Partly<IpAccessConfig>;
   readonly cors?: Partly<CorsConfig>;
   readonly bodyLimit?: Partly<BodyLimitConfig>;
+  readonly mtls?: Partly<MtlsConfig>;
+  readonly apiKey?: Partly<ApiKeyConfig>;
+  readonly jwt?: Partly<JwtConfig>;
+  readonly basic?: Partly<BasicConfig>;
+  readonly oidc?: Partly<OidcConfig>;
+  readonly authorize?: Partly<AuthorizeConfig>;
+  readonly extAuth?: Partly<ExtAuthConfig>;
   readonly rateLimit?: Partly<RateLimitConfig>;
   readonly concurrency?: Partly<ConcurrencyConfig>;
+  readonly compress?: Partly<CompressConfig>;
+  readonly decompress?: Partly<DecompressConfig>;
+  readonly validate?: Partly<ValidateConfig>;
+  readonly transform?: Partly<TransformConfig>;
   readonly rewrite?: Partly<RewriteConfig>;
+  readonly identityHeader?: Partly<IdentityHeaderConfig>;
   readonly headers?: Partly<HeadersConfig>;
-  readonly cache?: Partly<CacheConfig>;
   readonly own?: readonly OwnUse[] | { readonly use: readonly OwnUse[] };
+  readonly cache?: Partly<CacheConfig>;
   readonly redirect?: Partly<RedirectConfig>;
   readonly directResponse?: Partly<DirectResponseConfig>;
 }
