@@ -1,7 +1,7 @@
 /** The filters of a rule or a backend, made from the plan and split by hook, so that absent hooks cost nothing. */
 import { Fault } from '../base/fault.ts';
 import type { Env } from '../filter/env.ts';
-import type { Exchange, Filter, FilterCode, Verdict } from '../filter/filter.ts';
+import type { Exchange, Filter, FilterCode } from '../filter/filter.ts';
 import type { PlanFilter } from '../ir/plan.ts';
 import { Audited } from './audited.ts';
 import { Authenticator, type Method } from './authenticator.ts';
@@ -130,9 +130,4 @@ function besides(filter: Filter): Filter {
 /** What a filter threw, without what it may have said of the request. */
 export function filterFailed(name: string, error: unknown): Fault {
   return new Fault('filter.failed', `Filter "${name}" failed: ${error instanceof Error ? error.name : 'it threw'}`);
-}
-
-/** What a verdict comes to in logs: never a value of the request. */
-export function verdictText(verdict: NonNullable<Verdict>): string {
-  return verdict instanceof Fault ? verdict.code : `${verdict.status} ${verdict.reason}`;
 }

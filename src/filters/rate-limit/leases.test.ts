@@ -106,14 +106,14 @@ for (const [whenAway, wantLeast, wantMost, wantCode] of AWAY) {
 
 /** The same proxy as if it had just met the rule: its share has not been used. */
 async function freshOf({ redis, env }: LeaseProxy, whenAway: string): Promise<LeaseProxy> {
-  const own = makeEnv({ redis, nowMs: env.nowMs, after: env.after });
+  const own = makeEnv({ redis, nowMs: () => env.nowMs(), after: (delayMs, run) => env.after(delayMs, run) });
   const value = check(RateLimitConfig, config({ requests: 90, per: '1h', burst: 90 }, whenAway)).value!;
   const filter = code.make(value, own);
   const ask = (): boolean => filter.onRequest!(makeExchange(), { matchedPath: '/' }) === undefined;
   return { redis, env: own, filter, ask, [Symbol.dispose]: () => filter.close!() };
 }
 
-test('leases: without a Redis the plan is refused', () => {
+test('leases: without a Redis it cannot be made', () => {
   const value = check(RateLimitConfig, config()).value!;
   assert.throws(() => code.make(value, makeEnv()), /has scope "global" and no Redis: start with --redis URL/);
 });

@@ -1,6 +1,6 @@
 /** Proxies that ask for one key as fast as they can: in a process of its own (argv: URL, configuration, how many, how long), or in that of a test. */
 import process from 'node:process';
-import { systemClock } from '../../../base/clock.ts';
+import { sleep, systemClock } from '../../../base/clock.ts';
 import { silentLog } from '../../../base/log.ts';
 import { systemRandom } from '../../../base/random.ts';
 import type { Filter } from '../../../filter/filter.ts';
@@ -22,10 +22,10 @@ export async function startProxy(url: string, config: object): Promise<LeaseProx
   const redis = new RedisStore({ url, clock: systemClock, random: systemRandom(), log: silentLog });
   const env = makeEnv({
     redis,
-    nowMs: () => performance.now(),
+    nowMs: () => systemClock.nowMs(),
     after: (delayMs, run) => systemClock.after(delayMs, run),
   });
-  while (!redis.isUp) await new Promise((resolve) => setTimeout(resolve, 5));
+  while (!redis.isUp) await sleep(systemClock, 5);
   const filter = code.make(check(RateLimitConfig, config).value!, env);
   return {
     filter,
@@ -41,9 +41,9 @@ export async function startProxy(url: string, config: object): Promise<LeaseProx
 
 /** Some requests each turn, so that answers of Redis come in between. @returns how many were let through */
 export async function hammer(proxies: readonly LeaseProxy[], forMs: number): Promise<number> {
-  const endMs = performance.now() + forMs;
+  const endMs = systemClock.nowMs() + forMs;
   let admitted = 0;
-  while (performance.now() < endMs) {
+  while (systemClock.nowMs() < endMs) {
     for (const proxy of proxies) for (let i = 0; i < 20; i++) if (proxy.ask()) admitted++;
     await new Promise((resolve) => setImmediate(resolve));
   }
@@ -56,9 +56,10 @@ if (import.meta.main) {
     Array.from({ length: Number(count) }, () => startProxy(url!, JSON.parse(config!) as object)),
   );
   process.send!('ready');
-  process.once('message', async () => {
-    const admitted = await hammer(proxies, Number(forMs));
-    for (const proxy of proxies) proxy[Symbol.dispose]();
-    process.send!(admitted, () => process.disconnect?.());
+  process.once('message', () => {
+    void hammer(proxies, Number(forMs)).then((admitted) => {
+      for (const proxy of proxies) proxy[Symbol.dispose]();
+      process.send!(admitted, () => process.disconnect?.());
+    });
   });
 }
