@@ -218,3 +218,43 @@ test('client-conn: a request is written in one form', async () => {
   const { sent } = await ask([`${OK}Content-Length: 0\r\n\r\n`], { method: 'POST' });
   assert.equal(sent, 'POST /a?b HTTP/1.1\r\nhost: up.test\r\nx-a: 1\r\nvia: 1.1 test\r\ncontent-length: 0\r\n\r\n');
 });
+
+test('client-conn: who waited at the last piece of an answer does not hold up the next one', async () => {
+  const server = net.createServer((socket) => {
+    socket.on('data', () => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc'));
+    socket.on('error', () => undefined);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const socket = net.connect((server.address() as net.AddressInfo).port, '127.0.0.1');
+  await new Promise((resolve) => socket.once('connect', resolve));
+  const wheel = new TimerWheel(systemClock);
+  const conn = new H1ClientConn({
+    socket,
+    wheel,
+    headerBytesMax: 16_384,
+    idleMs: 1_000,
+    keepAliveMs: 10_000,
+    onIdle: () => undefined,
+    onClosed: () => undefined,
+  });
+  for (let nth = 1; nth <= 3; nth++) {
+    const said = await new Promise<string>((resolve) => {
+      conn.begin({
+        onInformational: () => undefined,
+        onAnswerHead: () => undefined,
+        onAnswerBody: () => conn.pauseAnswer(),
+        onAnswerEnd: () => resolve('answered'),
+        onSwitched: () => undefined,
+        onAttemptFault: (fault) => resolve(fault.code),
+        onUpstreamWritable: () => undefined,
+        onAnswerIdle: () => undefined,
+      });
+      conn.sendHead(requestOf({}));
+      conn.sendEnd(undefined);
+    });
+    assert.equal(said, 'answered', `request ${nth}`);
+  }
+  socket.destroy();
+  server.close();
+  wheel.close();
+});

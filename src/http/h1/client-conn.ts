@@ -315,12 +315,12 @@ export class H1ClientConn implements ClientStream, BodySink {
     const { trailers } = this.#body;
     if (rest === undefined && this.#reusable && this.#requestSent && this.#keepAliveMs > 0) {
       // Whoever was told to wait by the last piece has nothing to resume any more: the next request would wait for ever.
-      if (this.#paused) this.#socket.resume();
-      this.#paused = false;
+      if (this.#paused) {
+        this.#paused = false;
+        this.#socket.resume();
+      }
       this.#state = 'idle';
       this.#idleSinceMs = this.#options.wheel.nowMs;
-      // Whoever was to wait got all there was: the next answer must be heard.
-      if (this.#socket.isPaused()) this.#socket.resume();
       this.#options.wheel.arm(this.#timer, this.#keepAliveMs);
       this.#options.onIdle(this);
     } else this.#close();
