@@ -1,5 +1,5 @@
 /** Filters under load, each against the empty chain and, where it has the same thing, against nginx. */
-import { createHmac, hash } from 'node:crypto';
+import { createHmac, generateKeyPairSync, hash, scryptSync } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Manifest } from '../test/client/manifests.ts';
@@ -11,13 +11,14 @@ export interface FilterCase {
   /** Further objects: Secrets. */
   readonly manifests?: readonly Manifest[];
   /** The same in nginx: lines of `http` and of `location`. Absent: nginx proxies as ever. */
-  readonly nginx?: { readonly http?: string; readonly location: string };
+  readonly nginx?: { readonly http?: string; readonly server?: string; readonly location: string };
 }
 
 interface NamedCase {
   readonly name: string;
   readonly about: string;
   readonly headers?: readonly string[];
+  readonly path?: string;
   readonly bodyBytes?: number;
   readonly filter: FilterCase;
 }
@@ -49,11 +50,55 @@ function jwt(): string {
   return `${signed}.${createHmac('sha256', JWT_SECRET).update(signed).digest('base64url')}`;
 }
 
+const PASSWORD = 'a password of the bench';
+
+/** As `fourways keys passwd` writes it, at little cost. */
+function usersLine(): string {
+  const salt = Buffer.from('salt of a bench!');
+  const base64 = (bytes: Buffer): string => bytes.toString('base64').replaceAll('=', '');
+  return `alice:$scrypt$ln=14,r=8,p=1$${base64(salt)}$${base64(scryptSync(PASSWORD, salt, 32, { N: 2 ** 14, r: 8, p: 1 }))}`;
+}
+
+function writeOpenapi(dir: string): string {
+  mkdirSync(dir, { recursive: true });
+  const operation = {
+    parameters: [
+      { name: 'id', in: 'path', required: true, schema: { type: 'integer', minimum: 1 } },
+      { name: 'limit', in: 'query', schema: { type: 'integer', maximum: 100 } },
+    ],
+    responses: { 200: { description: 'An order' } },
+  };
+  const document = {
+    openapi: '3.1.0',
+    info: { title: 'Orders', version: '1' },
+    paths: { '/orders/{id}': { get: operation } },
+  };
+  // No `.json`: that would be read as a manifest.
+  writeFileSync(join(dir, 'openapi.txt'), JSON.stringify(document));
+  return 'openapi.txt';
+}
+
+function writeOwn(dir: string): string {
+  mkdirSync(dir, { recursive: true });
+  const own = new URL('../src/filter/own.ts', import.meta.url).href;
+  const made = "make: () => ({ onRequest: (x) => void x.request.headers.set('x-own', 'yes') })";
+  writeFileSync(
+    join(dir, 'stamp.mts'),
+    `import { defineFilter } from ${JSON.stringify(own)};\nexport default defineFilter({ name: 'stamp', ${made} });\n`,
+  );
+  return './stamp.mts';
+}
+
 const SECRETS: Manifest = {
   apiVersion: 'v1',
   kind: 'Secret',
   metadata: { name: 'bench', namespace: 'default' },
-  stringData: { jwt: JWT_SECRET },
+  stringData: {
+    jwt: JWT_SECRET,
+    users: usersLine(),
+    'api-key': keyOf(1),
+    signing: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ type: 'pkcs8', format: 'pem' }),
+  },
 };
 
 function networks(first: string): string[] {
@@ -157,6 +202,86 @@ const CASES: readonly NamedCase[] = [
     },
   },
   {
+    name: 'basic',
+    about: 'a password that was checked a moment ago; nginx checks an MD5 crypt each time',
+    headers: [`authorization: Basic ${Buffer.from(`alice:${PASSWORD}`).toString('base64')}`],
+    filter: {
+      filters: () => ({ basic: { secret: { name: 'bench', key: 'users' }, cacheSeconds: 3_600 } }),
+      manifests: [SECRETS],
+    },
+  },
+  {
+    name: 'identity-header',
+    about: 'a signed header for the consumer of a key',
+    headers: [`x-api-key: ${keyOf(1)}`],
+    filter: {
+      filters: () => ({
+        apiKey: { keys: [{ consumer: 'shop', secret: { name: 'bench', key: 'api-key' } }] },
+        identityHeader: {
+          token: { key: { name: 'bench', key: 'signing' }, issuer: 'https://edge.test', audience: ['origin'] },
+        },
+      }),
+      manifests: [SECRETS],
+    },
+  },
+  {
+    name: 'ext-auth',
+    about: 'an authorizer that says yes (the origin), asked for each request; nginx: auth_request',
+    filter: {
+      filters: () => ({ extAuth: { backend: { name: 'origin', port: 80 }, http: { path: { value: '/verify' } } } }),
+      nginx: {
+        server: 'location = /verify { internal; proxy_pass http://origin; }',
+        location: 'auth_request /verify;',
+      },
+    },
+  },
+  {
+    name: 'validate',
+    about: 'parameters of a path and a query against an OpenAPI document',
+    path: '/orders/42?limit=10',
+    filter: {
+      filters: (dir) => ({ validate: { file: writeOpenapi(dir), requests: 'enforce' } }),
+    },
+  },
+  {
+    name: 'transform',
+    about: 'a header by an expression',
+    filter: {
+      filters: () => ({ transform: { request: { setHeaders: [{ name: 'x-caller', value: 'source.address' }] } } }),
+    },
+  },
+  {
+    name: 'headers',
+    about: 'three request headers and two of the answer set; nginx: proxy_set_header and add_header',
+    filter: {
+      filters: () => ({
+        headers: {
+          request: { set: ['a', 'b', 'c'].map((name) => ({ name: `x-${name}`, value: name })) },
+          response: { set: ['d', 'e'].map((name) => ({ name: `x-${name}`, value: name })) },
+        },
+      }),
+      nginx: {
+        location:
+          'proxy_set_header x-a a; proxy_set_header x-b b; proxy_set_header x-c c; proxy_set_header Host $host; proxy_set_header Connection ""; add_header x-d d; add_header x-e e;',
+      },
+    },
+  },
+  {
+    name: 'own-none',
+    about: 'an own filter in TypeScript that sets a header, in the thread of the proxy',
+    filter: {
+      filters: (dir) => ({ own: { use: [{ module: writeOwn(dir), guard: 'none' }] } }),
+    },
+  },
+  {
+    name: 'direct-response',
+    about: 'a text from the configuration; nginx: return 200',
+    filter: {
+      filters: () => ({ directResponse: { status: 200, body: 'x'.repeat(100) } }),
+      nginx: { location: `return 200 "${'x'.repeat(100)}";` },
+    },
+  },
+  {
     name: 'cache',
     about: 'an answer from the cache, while nginx proxies each',
     filter: { filters: () => ({ cache: { defaults: [{ lifetime: '1h' }] } }) },
@@ -165,12 +290,13 @@ const CASES: readonly NamedCase[] = [
 
 /** @param plain  what a scenario is without a filter */
 export function filterScenarios(plain: Omit<Scenario, 'name' | 'about'>): Scenario[] {
-  return CASES.map(({ name, about, headers = [], bodyBytes = plain.bodyBytes, filter }) => ({
+  return CASES.map(({ name, about, headers = [], path, bodyBytes = plain.bodyBytes, filter }) => ({
     ...plain,
     name: `filter-${name}`,
     about: `filter: ${about}`,
     headers,
     bodyBytes,
+    ...(path !== undefined && { path }),
     filter,
     only: ['fourways', 'fourways-empty', 'nginx'],
   }));

@@ -178,6 +178,7 @@ function startNginx(setup: Setup): Bound {
     tls_flag: `${tls === undefined ? '' : ' ssl'}${wire.front === 'h2' ? ' http2' : ''}`,
     tls_lines: tls === undefined ? '' : `ssl_certificate ${tls.certificate}; ssl_certificate_key ${tls.key};`,
     http_lines: same?.http ?? '',
+    server_lines: same?.server ?? '',
     routes: routes.join('\n'),
   });
   return startOn({ name: 'nginx', command: command(path), core, dir });

@@ -31,6 +31,8 @@ export interface Scenario {
   readonly only?: readonly string[];
   /** What a Policy on the route asks for. */
   readonly filter?: FilterCase;
+  /** What is asked for, where it is not that of the routes. */
+  readonly path?: string;
 }
 
 /** What a browser sends beside Host: twelve lines, about 700 bytes. */
@@ -141,6 +143,7 @@ export const SCENARIOS: readonly Scenario[] = [
 
 /** The path that a scenario asks for. */
 export function pathOf(scenario: Scenario): string {
+  if (scenario.path !== undefined) return scenario.path;
   if (scenario.wire.back === 'grpc') return '/bench.Echo/Call';
   return scenario.routes === 0 ? '/' : `/r/${Math.floor(scenario.routes / 2)}`;
 }

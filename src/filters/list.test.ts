@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { PHASES } from '../filter/declaration.ts';
+import { readManifests } from '../resource/read.ts';
 import { check } from '../schema/schema.ts';
 import { FILTERS } from './list.ts';
 
@@ -63,5 +64,24 @@ test('filters: every configuration is a strict object and says what it is', () =
     assert.equal(schema.additionalProperties, false, name);
     assert.equal(typeof schema.description, 'string', name);
     assert.notEqual(check(config, { nonsense: 1 }).issues.length, 0, name);
+  }
+});
+
+test('filters: what their pages show can be read', () => {
+  for (const { name } of FILTERS) {
+    const folder = name.replaceAll(/[A-Z]/g, (capital) => `-${capital.toLowerCase()}`);
+    const page = readFileSync(new URL(`${folder}/doc.md`, import.meta.url), 'utf8');
+    const blocks = [...page.matchAll(/^```yaml\n((?:filters|authentication|mode):[^]*?)^```$/gm)];
+    assert.ok(blocks.length > 0, `${folder}/doc.md shows nothing`);
+    for (const [, block] of blocks) {
+      const spec = block!.replaceAll(/^/gm, '  ');
+      const head = 'apiVersion: fourways.io/v1alpha1\nkind: Policy\nmetadata: { name: a }\nspec:\n';
+      const { problems } = readManifests(`${head}  targetRefs: [{ kind: HTTPRoute, name: a }]\n${spec}`, 'doc.yaml');
+      assert.deepEqual(
+        problems.map(({ field, message }) => `${field}: ${message}`),
+        [],
+        `${folder}/doc.md`,
+      );
+    }
   }
 });
