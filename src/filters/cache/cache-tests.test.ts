@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { clusterTo, Harness, LISTENER, routeOf, ruleTo } from '../../proxy/testing/node-harness.ts';
 import { check } from '../../schema/schema.ts';
 import { cache, CacheConfig } from './config.ts';
-import { listen, loadCacheTests } from './testing/cache-tests.ts';
+import { listen, loadCacheTests, NotFetched } from './testing/cache-tests.ts';
 
 /** What the suite wants and we do otherwise, and why. Everything else that it requires or calls optimal must pass. */
 const AGE = 'RFC 9111 section 5.1: of several values of Age the first counts, and one that is none is passed by';
@@ -44,8 +44,13 @@ const OTHERWISE: Readonly<Record<string, string>> = {
   'vary-normalise-lang-select': LANGUAGES,
 };
 
-test('cache: the public tests of HTTP caches', async () => {
-  const suite = await loadCacheTests();
+test('cache: the public tests of HTTP caches', async (t) => {
+  const suite = await loadCacheTests().catch((error: unknown) => {
+    if (error instanceof NotFetched) return error.message;
+    throw error;
+  });
+  // Where npm installs from a copy of the lock file only; the tables of this folder are run all the same.
+  if (typeof suite === 'string') return t.skip(suite);
   const port = await listen(suite.origin);
   const { value: config } = check(CacheConfig, {
     requestDirectives: 'honour',

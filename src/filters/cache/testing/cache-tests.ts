@@ -34,7 +34,12 @@ interface Suite {
   readonly origin: http.Server;
 }
 
-/** @throws {Error} when the package cannot be had, or is not the one that it was */
+/** The registry is not there: nothing can be said of the cache. */
+export class NotFetched extends Error {
+  override readonly name = 'NotFetched';
+}
+
+/** @throws {NotFetched} when the package cannot be had. @throws {Error} when it is not the one that it was */
 function packageFolder(): string {
   const folder = join(KEPT, `http-cache-tests-${VERSION}`);
   if (existsSync(folder)) return folder;
@@ -56,7 +61,7 @@ function packageFolder(): string {
 
 function run(program: string, args: readonly string[]): void {
   const { status, stderr } = spawnSync(program, args, { encoding: 'utf8' });
-  if (status !== 0) throw new Error(`Cannot fetch http-cache-tests: ${program} ended with ${status}: ${stderr}`);
+  if (status !== 0) throw new NotFetched(`Cannot fetch http-cache-tests: ${program} ended with ${status}: ${stderr}`);
 }
 
 export async function loadCacheTests(): Promise<Suite> {
