@@ -13,7 +13,7 @@
 import { execFile, type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, createServer, type Server } from 'node:net';
 import { basename, delimiter, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -126,12 +126,19 @@ export async function copyExample(name: string, folder: string): Promise<Example
   return { ...readExample(name, folder), adminPort: free.get(String(ADMIN_PORT))! };
 }
 
+/** Below those that systems give to outgoing connections and to whoever asks for any port. */
+const PORTS = { from: 10_000, count: 22_000 };
+
 /** All are held until all are found, so that no two are the same. */
 async function freePorts(names: readonly string[]): Promise<ReadonlyMap<string, number>> {
-  const servers = names.map(() => createServer().listen(0, HOST));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const found = new Map(names.map((name, i) => [name, (servers[i]!.address() as AddressInfo).port]));
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
+  const held = new Map<string, Server>();
+  while (held.size < names.length) {
+    const server = createServer().listen(PORTS.from + Math.floor(Math.random() * PORTS.count), HOST);
+    const bound = await once(server, 'listening').catch(() => undefined);
+    if (bound !== undefined) held.set(names[held.size]!, server);
+  }
+  const found = new Map([...held].map(([name, server]) => [name, (server.address() as AddressInfo).port]));
+  await Promise.all([...held.values()].map((server) => once(server.close(), 'close')));
   return found;
 }
 
