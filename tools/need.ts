@@ -42,11 +42,6 @@ export const NEEDS: readonly Need[] = [
     why: 'limits that several proxies share are tried on a Redis of the tests',
   },
   { program: 'openssl', package: 'openssl', why: 'certificates of the TLS tests, and a client that is not ours' },
-  {
-    program: 'redis-server',
-    package: 'redis-server',
-    why: 'limits that several proxies share are tried on a Redis of the tests',
-  },
 ];
 
 /** The needs whose program is not in `path`, which has the form of the PATH variable. */

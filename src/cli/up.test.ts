@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import type { UpOptions } from './command.ts';
 import { runCommand } from './main.ts';
 import { fakeIo } from './testing/fake-io.ts';
+import { isRedisUrl } from './values.ts';
 
 const DEFAULTS: UpOptions = {
   path: '/home/user/gateway',
@@ -32,6 +33,12 @@ const GOOD: [rule: string, argv: string[], want: Partial<UpOptions>][] = [
   ['hours', ['--drain=24h'], { drainMs: 86_400_000 }],
   ['no drain at all', ['--drain=0'], { drainMs: 0 }],
   ['keys of tickets', ['--ticket-keys', '1h'], { ticketKeysMs: 3_600_000 }],
+  ['a Redis', ['--redis', 'redis://cache.test'], { redisUrl: 'redis://cache.test' }],
+  [
+    'a Redis by TLS, with everything',
+    ['--redis=rediss://user:pass@cache.test:7000/3'],
+    { redisUrl: 'rediss://user:pass@cache.test:7000/3' },
+  ],
   ['take over', ['--takeover'], { takeover: true }],
   ['a log level', ['--log-level', 'debug'], { logLevel: 'debug' }],
   ['JSON', ['--json'], { announce: 'json' }],
@@ -66,6 +73,8 @@ const BAD: [rule: string, argv: string[], want: RegExp][] = [
     /--ticket-keys is "500ms": must be at least 1s/,
   ],
   ['keys of tickets for more than a week', ['a', '--ticket-keys', '169h'], /must be at most 168h/],
+  ['a Redis without a scheme', ['a', '--redis', 'cache.test:6379'], /--redis is not right: it must be redis:\/\//],
+  ['an empty Redis', ['a', '--redis='], /--redis is not right/],
   ['a time without unit', ['a', '--drain', '30'], /must be a time such as 500ms, 30s/],
   ['a long time', ['a', '--drain', '25h'], /must be at most 24h/],
   ['a fraction of time', ['a', '--drain', '1.5s'], /must be a time/],
@@ -78,4 +87,37 @@ for (const [rule, argv, want] of BAD) {
     assert.match(io.errLines.join('\n'), want);
     assert.deepEqual(io.ups, []);
   });
+}
+
+test('up: the password in a wrong address of a Redis is not repeated', async () => {
+  const io = fakeIo();
+  assert.equal(await runCommand(['up', 'a', '--redis', 'http://:planted-secret@cache.test'], io), 2);
+  assert.doesNotMatch(JSON.stringify([io.errLines, io.outLines]), /planted/);
+});
+
+const REDIS_URLS: [url: string, want: boolean][] = [
+  ['redis://cache.test', true],
+  ['redis://cache.test/', true],
+  ['redis://cache.test:6379/15', true],
+  ['redis://:password@cache.test', true],
+  ['rediss://user:password@cache.test:7000/0', true],
+  ['redis://[::1]:6379', true],
+  ['redis://p%40ss:p%2Fw@127.0.0.1', true],
+  ['', false],
+  ['redis:', false],
+  ['redis://', false],
+  ['redis://:password@', false],
+  ['redis:///0', false],
+  ['redis://cache.test/name', false],
+  ['redis://cache.test/0/1', false],
+  ['redis://cache.test/123456', false],
+  ['redis://cache.test:65536', false],
+  ['redis+tls://cache.test', false],
+  ['https://cache.test', false],
+  ['cache.test:6379', false],
+  ['unix:///run/redis.sock', false],
+];
+
+for (const [url, want] of REDIS_URLS) {
+  test(`isRedisUrl: "${url}" is ${want ? 'one' : 'none'}`, () => assert.equal(isRedisUrl(url), want));
 }

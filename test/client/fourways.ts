@@ -28,6 +28,8 @@ export interface FourwaysOptions {
   readonly drain?: string;
   /** How long keys of session tickets are used, as `--ticket-keys` takes it. */
   readonly ticketKeys?: string;
+  /** URL of a Redis, as `--redis` takes it. */
+  readonly redis?: string;
   /** Folder for the last good plan; a temporary one otherwise. */
   readonly data?: string;
   /** CPU to pin to. */
@@ -87,6 +89,7 @@ export class Fourways {
       ...flag('--workers', options.workers?.toString()),
       ...flag('--drain', options.drain),
       ...flag('--ticket-keys', options.ticketKeys),
+      ...flag('--redis', options.redis),
       ...flag('--log-level', options.logLevel),
     ];
     const out = options.outputFile === undefined ? 'pipe' : openSync(options.outputFile, 'w');
