@@ -32,6 +32,7 @@ test('filters: requests meet them in this order', () => {
       'transform headers',
       'transform own',
       'answer cache',
+      'answer mock',
       'answer redirect',
       'answer directResponse',
     ],

@@ -15,6 +15,7 @@ import { identityHeader } from './identity-header/config.ts';
 import { ipAccess } from './ip-access/config.ts';
 import { own } from './own/config.ts';
 import { jwt } from './jwt/config.ts';
+import { mock } from './mock/config.ts';
 import { mtls } from './mtls/config.ts';
 import { rateLimit } from './rate-limit/config.ts';
 import { oidc } from './oidc/config.ts';
@@ -61,6 +62,7 @@ export const FILTERS: readonly FilterDeclaration[] = [
   // ---- answer: instead of an upstream. The cache stands behind everything that may refuse, and behind what changes a
   // request, so that its key is what the upstream is asked; it keeps answers as the upstream gave them.
   cache,
+  mock,
   redirect,
   directResponse,
 ];

@@ -50,6 +50,7 @@ test('Filters: every filter has its type', () => {
     headers: true,
     own: true,
     cache: true,
+    mock: true,
     redirect: true,
     directResponse: true,
   };

@@ -15,6 +15,7 @@ import type { ExtAuthConfig } from '../filters/ext-auth/config.ts';
 import type { IdentityHeaderConfig } from '../filters/identity-header/config.ts';
 import type { IpAccessConfig } from '../filters/ip-access/config.ts';
 import type { JwtConfig } from '../filters/jwt/config.ts';
+import type { MockConfig } from '../filters/mock/config.ts';
 import type { MtlsConfig } from '../filters/mtls/config.ts';
 import type { OidcConfig } from '../filters/oidc/config.ts';
 import type { TransformConfig } from '../filters/transform/config.ts';
@@ -98,6 +99,7 @@ export interface Filters {
   readonly headers?: Partly<HeadersConfig>;
   readonly own?: readonly OwnUse[] | { readonly use: readonly OwnUse[] };
   readonly cache?: Partly<CacheConfig>;
+  readonly mock?: Partly<MockConfig>;
   readonly redirect?: Partly<RedirectConfig>;
   readonly directResponse?: Partly<DirectResponseConfig>;
 }
