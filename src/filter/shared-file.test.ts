@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Env, LoweredFile } from './env.ts';
-import { SharedFiles } from './shared-file.ts';
+import { FileNotRead, SharedFiles } from './shared-file.ts';
 import { makeEnv, type TestEnv } from './testing/exchange.ts';
 
 const FILE: LoweredFile = { file: '/etc/list' };
@@ -115,13 +115,26 @@ for (const [rule, change, reason] of [
     assert.deepEqual(use.value, ['d']);
   });
 
-  test(`shared file: a file that ${rule} at first is refused, and nothing stays behind`, () => {
+  test(`shared file: a file that ${rule} at first fails whoever asks, until it is right`, () => {
     const disk = new Disk();
+    const [env, other] = [disk.env(), disk.env()];
     disk.text = change;
-    assert.throws(() => disk.files.open(disk.env(), FILE), { message: `Cannot read /etc/list: ${reason}` });
+    const uses = [env, other].map((one) => disk.files.open(one, FILE));
+    const warning = `Cannot read /etc/list: ${reason}; requests that need it answer 500 until it is right`;
+    for (const use of uses) assert.throws(() => use.value, FileNotRead);
+    assert.deepEqual([...env.warnings, ...other.warnings], [warning], 'said once');
+    disk.change('still wrong');
+    settle(env);
+    assert.throws(() => uses[0]!.value, FileNotRead);
+    assert.equal(env.warnings.length, 2);
+    disk.change('d');
+    settle(env);
+    for (const use of uses) assert.deepEqual(use.value, ['d']);
+    disk.change(Object.assign(new Error('gone'), { code: 'ENOENT' }));
+    settle(env);
+    assert.deepEqual(uses[0]!.value, ['d'], 'the last good one holds');
+    for (const use of uses) use.close();
     assert.equal(disk.watchers, 0);
-    disk.text = 'd';
-    assert.deepEqual(disk.files.open(disk.env(), FILE).value, ['d']);
   });
 }
 

@@ -2,7 +2,8 @@
  * What is made of a file beside the proxy. One reading serves all rules of a
  * worker that name the file; when it changes it is read again, in steps between
  * which requests go on; and when what is there then is wrong, what was read
- * before still holds.
+ * before still holds. While it was never right, whoever asks for its value fails,
+ * so that nothing is let through meanwhile; it is looked at again when it changes.
  */
 import type { Env, LoweredFile } from './env.ts';
 
@@ -16,10 +17,20 @@ export type Reading<T> = (bytes: Buffer) => Generator<undefined, T>;
 /** Between two steps: the shortest that timers have. */
 const PAUSE_MS = 1;
 
-/** One use of a file: `value` is what it says now. */
+/** One use of a file. */
 export interface FileUse<T> {
+  /**
+   * What it says now.
+   *
+   * @throws {FileNotRead} while it was never right
+   */
   readonly value: T;
   close(): void;
+}
+
+/** Requests that need the file answer 500 `filter.failed`; the log says why. */
+export class FileNotRead extends Error {
+  override readonly name = 'FileNotRead';
 }
 
 /** All files of one kind that are in use. */
@@ -32,16 +43,14 @@ export class SharedFiles<T> {
     this.#read = read;
   }
 
-  /** @throws {Error} when it cannot be read or is wrong, and nobody has read it before */
   open(env: Env, reference: LoweredFile): FileUse<T> {
     let files = this.#proxies.get(env.cells);
     if (files === undefined) this.#proxies.set(env.cells, (files = new Map()));
     const known = files.get(reference.file);
     if (known !== undefined) return known.use(env);
     const file = new SharedFile(reference, this.#read, () => files.delete(reference.file));
-    const use = file.use(env);
     files.set(reference.file, file);
-    return use;
+    return file.use(env);
   }
 }
 
@@ -67,19 +76,27 @@ class SharedFile<T> {
       env,
       env.watchFile(this.#reference, () => this.#changed()),
     );
-    try {
-      this.#value ??= { made: runWhole(this.#read(env.readFile(this.#reference))) };
-    } catch (error) {
-      this.#leave(env);
-      throw new Error(`Cannot read ${this.#reference.file}: ${reasonOf(error)}`, { cause: error });
-    }
-    const now = (): T => this.#value!.made;
+    if (this.#uses.size === 1) this.#readFirst(env);
+    const now = (): T => this.#now();
     return {
       get value() {
         return now();
       },
       close: () => this.#leave(env),
     };
+  }
+
+  #readFirst(env: Env): void {
+    try {
+      this.#value = { made: runWhole(this.#read(env.readFile(this.#reference))) };
+    } catch (error) {
+      this.#say(error);
+    }
+  }
+
+  #now(): T {
+    if (this.#value === undefined) throw new FileNotRead(`${this.#reference.file} was never right`);
+    return this.#value.made;
   }
 
   #leave(env: Env): void {
@@ -128,10 +145,18 @@ class SharedFile<T> {
   }
 
   #refuse(error: unknown): void {
+    this.#say(error);
+    this.#over();
+  }
+
+  #say(error: unknown): void {
     const env = this.#speaker();
     env.count('file_refused');
-    env.warn(`Cannot read ${this.#reference.file}: ${reasonOf(error)}; what it said before still holds`);
-    this.#over();
+    const meanwhile =
+      this.#value === undefined
+        ? 'requests that need it answer 500 until it is right'
+        : 'what it said before still holds';
+    env.warn(`Cannot read ${this.#reference.file}: ${reasonOf(error)}; ${meanwhile}`);
   }
 
   #over(): void {
@@ -168,5 +193,6 @@ function reasonOf(error: unknown): string {
 /** Events of a filter that uses files, for its declaration. */
 export const FILE_EVENTS = {
   file_read: 'Times that a file was read again because it changed.',
-  file_refused: 'Times that a changed file could not be read or was wrong; what it said before still holds.',
+  file_refused:
+    'Times that a file could not be read or was wrong; what it said before still holds, if it was ever right.',
 };

@@ -17,7 +17,8 @@ import type { Headers } from '../http/headers.ts';
 import type { ResponseHead } from '../http/message.ts';
 import type { OwnAnswer } from './answer.ts';
 import { BodyPipe, type PipeEnd } from './body-pipe.ts';
-import { filterFailed, type Link } from './chain.ts';
+import type { Link } from './chain.ts';
+import { filterFailed } from './filter-failed.ts';
 import { HoldStage } from './hold-stage.ts';
 import { WaitStage } from './wait-stage.ts';
 

@@ -14,6 +14,7 @@ import {
   WHOLE_BODY,
 } from '../filter/filter.ts';
 import type { ResponseHead } from '../http/message.ts';
+import { filterFailed } from './filter-failed.ts';
 
 /** What is not a decision passes; a stage would change the message, so it is left out. */
 type Passed = typeof WHOLE_BODY | undefined;
@@ -41,8 +42,14 @@ export class Audited implements Filter {
     if (responseBound !== undefined) this.responseBound = { ...responseBound, beyond: 'pass' };
     if (filter.onRequest !== undefined) {
       this.onRequest = (x, match) => {
-        const said = filter.onRequest!(x, match);
-        return said instanceof Promise ? said.then((late) => this.#pass(x, late)) : this.#pass(x, said);
+        // One that fails would refuse, which nothing does here.
+        const failed = (error: unknown): Passed => this.#pass(x, filterFailed(name, error));
+        try {
+          const said = filter.onRequest!(x, match);
+          return said instanceof Promise ? said.then((late) => this.#pass(x, late), failed) : this.#pass(x, said);
+        } catch (error) {
+          return failed(error);
+        }
       };
     }
     if (filter.onRequestBody !== undefined) {

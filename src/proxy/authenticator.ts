@@ -6,6 +6,7 @@
 import { Fault } from '../base/fault.ts';
 import type { Authentication, Exchange, Filter, Reply } from '../filter/filter.ts';
 import { type Consumer, type Identity, identityOf, mergeIdentities } from '../filter/identity.ts';
+import { filterFailed } from './filter-failed.ts';
 
 export interface Method {
   readonly name: string;
@@ -45,7 +46,7 @@ export class Authenticator implements Filter {
   #ask(x: Exchange, from: number, before: Before): Fault | Reply | undefined | Promise<Fault | Reply | undefined> {
     let { refused } = before;
     for (let i = from; i < this.#methods.length; i++) {
-      const found = this.#methods[i]!.filter.authenticate!(x);
+      const found = this.#found(this.#methods[i]!, x);
       if (found instanceof Promise) {
         const known = { refused };
         return found.then((late) =>
@@ -59,6 +60,16 @@ export class Authenticator implements Filter {
     if (refused !== undefined) return refused;
     if (this.#anonymous !== undefined) return this.#accept(x, this.#anonymous);
     return this.#missing();
+  }
+
+  /** One that fails refuses; another one may still be content. */
+  #found({ name, filter }: Method, x: Exchange): Authentication | Promise<Authentication> {
+    try {
+      const found = filter.authenticate!(x);
+      return found instanceof Promise ? found.catch((error: unknown) => filterFailed(name, error)) : found;
+    } catch (error) {
+      return filterFailed(name, error);
+    }
   }
 
   #accept(x: Exchange, identity: Identity): undefined {

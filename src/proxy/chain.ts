@@ -126,8 +126,3 @@ function besides(filter: Filter): Filter {
     ...(filter.onEnd !== undefined && { onEnd: (x: Exchange) => filter.onEnd!(x) }),
   };
 }
-
-/** What a filter threw, without what it may have said of the request. */
-export function filterFailed(name: string, error: unknown): Fault {
-  return new Fault('filter.failed', `Filter "${name}" failed: ${error instanceof Error ? error.name : 'it threw'}`);
-}

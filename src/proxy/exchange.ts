@@ -36,7 +36,8 @@ import type {
 import type { Tunnel } from '../http/tunnel.ts';
 import { AnswerPath, type AnswerOwner } from './answer-path.ts';
 import { type OwnAnswer, problemAnswer, replyAnswer } from './answer.ts';
-import { filterFailed, type Link } from './chain.ts';
+import type { Link } from './chain.ts';
+import { filterFailed } from './filter-failed.ts';
 import type { Cluster } from './cluster/cluster.ts';
 import { type GrpcCall, grpcCallOf, isRetried, refusalOf, wholeMsOf } from './grpc-call.ts';
 import { dropUnderscoreNames, entryOf, markAnswer, markRequest, RequestMarks } from './marks.ts';

@@ -8,7 +8,7 @@ import { Fault } from '../base/fault.ts';
 import type { Refetch, UpstreamAnswer, UpstreamQuestion } from '../filter/env.ts';
 import type { BodyWish, Exchange, RouteMatch, Verdict } from '../filter/filter.ts';
 import type { RequestHead, ResponseHead } from '../http/message.ts';
-import { filterFailed } from './chain.ts';
+import { filterFailed } from './filter-failed.ts';
 import type { RequestMarks } from './marks.ts';
 import type { Rule, RuleBackend } from './rule.ts';
 import { askUpstream } from './upstream-question.ts';

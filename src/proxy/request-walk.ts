@@ -11,7 +11,8 @@ import {
   WHOLE_BODY,
 } from '../filter/filter.ts';
 import type { Headers } from '../http/headers.ts';
-import { filterFailed, type Link } from './chain.ts';
+import type { Link } from './chain.ts';
+import { filterFailed } from './filter-failed.ts';
 import { type KeptBody, RequestPath } from './request-path.ts';
 
 /** What an exchange does for it. */

@@ -9,6 +9,7 @@ import { promisify } from 'node:util';
 import { Fault } from '../../base/fault.ts';
 import type { Env, LoweredFile, LoweredSecret } from '../../filter/env.ts';
 import type { Filter } from '../../filter/filter.ts';
+import { FileNotRead } from '../../filter/shared-file.ts';
 import { type ExchangeValues, linesOf, makeEnv, makeExchange, TEST_WALL_MS } from '../../filter/testing/exchange.ts';
 import { filterLoans } from '../../main/filter-loans.ts';
 import { clusterTo, Harness, request, routeOf, ruleTo, Upstream } from '../../proxy/testing/node-harness.ts';
@@ -252,9 +253,11 @@ for (const [rule, values, want] of [
 }
 
 test('apiKey: a file that is wrong at first is told, with the line', () => {
-  assert.throws(() => make({}, [RECORD, { ...RECORD, id: 'x' }]), {
-    message: 'Cannot read /etc/keys.jsonl: line 2: id: Expected 16 hexadecimal digits in lower case, got "x"',
-  });
+  const warnings: string[] = [];
+  const { filter } = make({}, [RECORD, { ...RECORD, id: 'x' }], { warn: (message) => void warnings.push(message) });
+  assert.throws(() => ask(filter, { headers: { 'x-api-key': KEY } }), FileNotRead);
+  const what = 'Cannot read /etc/keys.jsonl: line 2: id: Expected 16 hexadecimal digits in lower case, got "x"';
+  assert.deepEqual(warnings, [`${what}; requests that need it answer 500 until it is right`]);
 });
 
 const CHECKS: [rule: string, config: object, want: string[]][] = [

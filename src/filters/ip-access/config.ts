@@ -60,7 +60,7 @@ export const ipAccess = declareFilter({
   events: {
     denied: 'Requests that were refused.',
     list_read: 'Files of networks that changed and were read again.',
-    list_refused: 'Files of networks that changed and could not be used: the list from before goes on.',
+    list_refused: 'Files of networks that could not be used: the list from before goes on, if there was one.',
   },
   explain: ({ allow, deny, allowFiles, denyFiles, of }) => {
     const lists = (verb: string, inline: readonly string[], files: readonly unknown[]): string[] =>

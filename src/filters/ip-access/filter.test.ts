@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { Fault } from '../../base/fault.ts';
 import type { Env, LoweredFile } from '../../filter/env.ts';
 import type { Filter, Verdict } from '../../filter/filter.ts';
+import { FileNotRead } from '../../filter/shared-file.ts';
 import { makeEnv, makeExchange } from '../../filter/testing/exchange.ts';
 import { clusterTo, Harness, LISTENER, request, routeOf, ruleTo, Upstream } from '../../proxy/testing/node-harness.ts';
 import { check } from '../../schema/schema.ts';
@@ -137,12 +138,27 @@ test('ipAccess: an empty file of who is allowed allows nobody', () => {
   filter.close!();
 });
 
-test('ipAccess: a plan with a file that cannot be used is refused, and the place is named', () => {
-  const files = new Files();
-  files.texts.set('/bad.txt', '10.0.0.0/8\nexample.test\n');
-  assert.throws(() => make({ denyFiles: ['/none.txt'] }, files.env()), /no such file/);
-  assert.throws(() => make({ denyFiles: ['/bad.txt'] }, files.env()), /^Error: \/bad\.txt:2: expected a network/);
-});
+for (const [rule, text, want] of [
+  ['that is not there', undefined, /not used: ENOENT: no such file.*Requests answer 500 until it is right/],
+  ['that is wrong', '10.0.0.0/8\nexample.test\n', /not used: \/bad\.txt:2: expected a network.*Requests answer 500/],
+] as const) {
+  test(`ipAccess: a file ${rule} at first lets nobody in, until it is right`, () => {
+    const files = new Files();
+    if (text !== undefined) files.texts.set('/bad.txt', text);
+    const env = files.env();
+    const [filter, other] = [make({ denyFiles: ['/bad.txt'] }, env), make({ denyFiles: ['/bad.txt'] }, files.env())];
+    assert.throws(() => decide(filter, '10.1.2.3'), FileNotRead);
+    assert.throws(() => decide(other, '10.1.2.3'), FileNotRead);
+    assert.equal(env.warnings.length, 1);
+    assert.match(env.warnings[0]!, want);
+    files.change('/bad.txt', '10.0.0.0/8');
+    for (const one of [filter, other]) {
+      assert.deepEqual([decide(one, '10.1.2.3'), decide(one, '11.1.2.3')], ['denied', 'passes']);
+      one.close!();
+    }
+    assert.equal(files.watched, 0);
+  });
+}
 
 test('ipAccess: a file that changes is read again; a broken one changes nothing', () => {
   const files = new Files();

@@ -4,6 +4,7 @@
  */
 import { CidrSet, isCidr } from '../../base/cidr.ts';
 import type { Env, LoweredFile } from '../../filter/env.ts';
+import { FileNotRead } from '../../filter/shared-file.ts';
 
 /** What a list is made of. */
 export interface ListSource {
@@ -25,27 +26,35 @@ export class NetworkList {
   readonly #source: ListSource;
   /** Whoever uses the list; the first one watches the files for all. */
   readonly #users = new Set<Env>();
-  #set: CidrSet;
+  /** Undefined while the files were never right: nothing can be decided then. */
+  #set: CidrSet | undefined;
   #stops: (() => void)[] = [];
 
-  /** @throws {Error} when a file cannot be read, or holds something else than networks: the plan is refused */
   static open(source: ListSource, env: Env): NetworkList {
     const key = JSON.stringify(source);
-    const list = LISTS.get(key) ?? new NetworkList(key, source, env);
+    const list = LISTS.get(key) ?? new NetworkList(key, source);
     LISTS.set(key, list);
     list.#users.add(env);
-    if (list.#users.size === 1) list.#watch(env);
+    if (list.#users.size === 1) {
+      // Watched before it is read: a change in between is seen.
+      list.#watch(env);
+      list.#read(env, 'first');
+    }
     return list;
   }
 
-  private constructor(key: string, source: ListSource, env: Env) {
+  private constructor(key: string, source: ListSource) {
     this.#key = key;
     this.#source = source;
-    this.#set = readSet(source, env);
   }
 
-  /** Whether a network of the list holds the address; undefined for what is not an address. */
+  /**
+   * Whether a network of the list holds the address; undefined for what is not an address.
+   *
+   * @throws {FileNotRead} while a file of it was never right
+   */
   holds(ip: string): boolean | undefined {
+    if (this.#set === undefined) throw new FileNotRead('A list of networks was never right');
     return this.#set.holds(ip);
   }
 
@@ -63,16 +72,18 @@ export class NetworkList {
   }
 
   #watch(env: Env): void {
-    this.#stops = this.#source.files.map((file) => env.watchFile(file, () => this.#reload(file, env)));
+    this.#stops = this.#source.files.map((file) => env.watchFile(file, () => this.#read(env, 'changed')));
   }
 
-  #reload({ file }: LoweredFile, env: Env): void {
+  #read(env: Env, why: 'first' | 'changed'): void {
     try {
       this.#set = readSet(this.#source, env);
-      env.count('list_read');
+      if (why === 'changed') env.count('list_read');
     } catch (error) {
       env.count('list_refused');
-      env.warn(`List of networks is not used: ${(error as Error).message}. The one from before goes on`, { file });
+      const meanwhile =
+        this.#set === undefined ? 'Requests answer 500 until it is right' : 'The one from before goes on';
+      env.warn(`List of networks is not used: ${(error as Error).message}. ${meanwhile}`);
     }
   }
 }

@@ -33,6 +33,7 @@ export const code: FilterCode<typeof JwtConfig> = {
 class JwtFilter implements Filter {
   readonly challenge: string;
   readonly onRequest?: (x: Exchange) => undefined;
+  readonly onEnd?: (x: Exchange) => void;
   readonly #config: JwtConfig;
   readonly #env: Env;
   readonly #places: TokenPlaces;
@@ -63,6 +64,10 @@ class JwtFilter implements Filter {
       groups: consumer.groups === undefined ? undefined : claimReader(consumer.groups),
     };
     if (this.#headers.names.length > 0 || config.forward === 'remove') this.onRequest = (x) => this.#rewrite(x);
+    // A token that was refused is in no log either, also where queries are logged.
+    if (config.from.some(({ query }) => query !== undefined)) {
+      this.onEnd = ({ request }) => this.#places.remove(request);
+    }
     try {
       for (const issuer of config.issuers) this.#issuers.set(issuer.issuer, new IssuerRule(issuer, env));
     } catch (error) {

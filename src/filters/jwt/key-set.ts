@@ -48,16 +48,20 @@ function fixedKeys(keys: readonly VerifyKey[]): KeySet {
   return { keys: () => keys, waitForKeys: () => undefined, askAgain: () => undefined, close: () => undefined };
 }
 
-/** Read again when it changes; a file that is not good changes nothing. */
+/** Read again when it changes; a file that is not good changes nothing. While it was never good there are no keys. */
 function fileKeys(file: LoweredFile, algorithms: readonly string[], env: Env): KeySet {
-  let keys = readOrThrow(env.readFile(file).toString(), algorithms, `"${file.file}"`);
-  const stop = env.watchFile(file, () => {
+  let keys: readonly VerifyKey[] | undefined;
+  const read = (): void => {
     try {
-      keys = replaceKeys(keys, readOrThrow(env.readFile(file).toString(), algorithms, `"${file.file}"`));
+      keys = replaceKeys(keys ?? [], readOrThrow(env.readFile(file).toString(), algorithms, `"${file.file}"`));
     } catch (error) {
-      env.warn(`Cannot read the keys of an issuer again, those of before are used: ${(error as Error).message}`);
+      const meanwhile =
+        keys === undefined ? 'its tokens are refused until the file is right' : 'those of before are used';
+      env.warn(`Cannot read the keys of an issuer, ${meanwhile}: ${(error as Error).message}`);
     }
-  });
+  };
+  const stop = env.watchFile(file, read);
+  read();
   return { ...fixedKeys([]), keys: () => keys, close: stop };
 }
 

@@ -277,6 +277,32 @@ test('jwt keys: of a service, asked by the proxy', async () => {
   assert.deepEqual(targets, ['/keys 262144']);
 });
 
+test('jwt keys: of a file that is not there at first, then wrong, then right', async () => {
+  let text: string | undefined;
+  let changed = (): void => undefined;
+  const { filter, env } = makeFilter(
+    { issuers: [{ issuer: ISSUER, audiences: ['api'], jwks: { file: 'keys.json' } }] },
+    {
+      readFile: () => {
+        if (text === undefined) throw new Error('no such file');
+        return Buffer.from(text);
+      },
+      watchFile: (_, onChange) => {
+        changed = onChange;
+        return () => undefined;
+      },
+    },
+  );
+  assert.equal(await outcome(filter, asking(BY_ONE)), 'jwt.keys-unavailable');
+  text = '{';
+  changed();
+  assert.equal(await outcome(filter, asking(BY_ONE)), 'jwt.keys-unavailable');
+  assert.equal(env.warnings.length, 2);
+  text = setOf(ONE);
+  changed();
+  assert.equal(await outcome(filter, asking(BY_ONE)), 'alice');
+});
+
 test('jwt keys: of a file that changes; one that is not good changes nothing', async () => {
   let text = setOf(ONE);
   let changed = (): void => undefined;

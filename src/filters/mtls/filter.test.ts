@@ -3,6 +3,7 @@ import { after, test } from 'node:test';
 import { Fault } from '../../base/fault.ts';
 import type { Filter } from '../../filter/filter.ts';
 import type { Identity } from '../../filter/identity.ts';
+import { FileNotRead } from '../../filter/shared-file.ts';
 import { makeEnv, makeExchange, type TestEnv } from '../../filter/testing/exchange.ts';
 import type { ClientCertificate } from '../../net/client-certificate.ts';
 import { check } from '../../schema/schema.ts';
@@ -199,13 +200,18 @@ for (const [rule, list, want] of LISTS) {
 
 const der = derOf(REVOKED);
 const REFUSED: [rule: string, list: string | Buffer, ca: string, want: RegExp][] = [
-  ['a list of another authority with the same name', FORGED, CA.pem, /No list in .* was signed/],
-  ['a list that was changed', Buffer.from(der.toString('latin1').replace('Shop', 'Shoq'), 'latin1'), CA.pem, /No list/],
+  ['a list of another authority with the same name', FORGED, CA.pem, /was not signed by its authority/],
+  [
+    'a list that was changed',
+    Buffer.from(der.toString('latin1').replace('Shop', 'Shoq'), 'latin1'),
+    CA.pem,
+    /was not signed by its authority/,
+  ],
   [
     'a signature that was changed',
     Buffer.concat([der.subarray(0, -1), Buffer.from([der.at(-1)! ^ 1])]),
     CA.pem,
-    /No list/,
+    /was not signed by its authority/,
   ],
   ['a list that is cut off', der.subarray(0, -1), CA.pem, /cut off/],
   ['no list', 'nothing', CA.pem, /holds no revocation list/],
@@ -229,18 +235,25 @@ const REFUSED: [rule: string, list: string | Buffer, ca: string, want: RegExp][]
     CA.pem,
     /critical extension that is not known: 2\.5\.29\.27/,
   ],
-  ['a list that SHA-1 signed', CA.list({ more: ['-md', 'sha1'] }), CA.pem, /No list/],
+  ['a list that SHA-1 signed', CA.list({ more: ['-md', 'sha1'] }), CA.pem, /was not signed by its authority/],
 ];
 
 for (const [rule, list, ca, want] of REFUSED) {
-  test(`mtls revocation: ${rule} refuses the plan`, () => {
-    assert.throws(() => make({ crl: CRL }, { list, ca }), want);
+  test(`mtls revocation: ${rule} lets nobody in until it is mended`, () => {
+    const { filter, env, change } = make({ crl: CRL }, { list, ca });
+    assert.throws(() => outcome(filter, ALICE), FileNotRead);
+    assert.match(env.warnings.join('; '), want);
+    change('list', FRESH);
+    change('ca', CA.pem);
+    assert.equal(outcome(filter, ALICE), WEB);
   });
 }
 
 test('mtls revocation: an authority whose key is not for lists is not believed', () => {
   using authority = new TestAuthority({ keyUsage: 'critical,keyCertSign' });
-  assert.throws(() => make({ crl: CRL }, { list: FRESH, ca: authority.pem }), /not for signing revocation lists/);
+  const { filter, env } = make({ crl: CRL }, { list: FRESH, ca: authority.pem });
+  assert.throws(() => outcome(filter, ALICE), FileNotRead);
+  assert.match(env.warnings.join('; '), /not for signing revocation lists/);
 });
 
 const KEYS: [rule: string, key: string[], more: string[]][] = [
@@ -311,7 +324,8 @@ test('mtls revocation: a forged list in the place of the good one is not believe
 
 test('mtls revocation: every cut of a list is refused, none is read beyond its end', () => {
   for (let end = 0; end < der.length; end += 7) {
-    assert.throws(() => make({ crl: CRL }, { list: der.subarray(0, end), ca: CA.pem }));
+    const { filter } = make({ crl: CRL }, { list: der.subarray(0, end), ca: CA.pem });
+    assert.throws(() => outcome(filter, ALICE), FileNotRead);
   }
 });
 

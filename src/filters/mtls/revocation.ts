@@ -1,6 +1,6 @@
 /** Whether a certificate was taken back, by the lists of files that may change. */
 import type { Env, LoweredFile } from '../../filter/env.ts';
-import { type FileUse, SharedFiles } from '../../filter/shared-file.ts';
+import { FileNotRead, type FileUse, SharedFiles } from '../../filter/shared-file.ts';
 import type { CertificateFacts } from './certificate-facts.ts';
 import type { Crl } from './config.ts';
 import { type Authority, isSignedBy, readAuthorities, readLists, type RevocationList } from './revocation-list.ts';
@@ -21,6 +21,8 @@ export interface Standing {
 interface OneFile {
   readonly lists: FileUse<readonly RevocationList[]>;
   readonly authorities: FileUse<readonly Authority[]>;
+  /** Whether a list was ever signed by the authorities: until then they do not belong together. */
+  wasRight: boolean;
 }
 
 export class Revocation {
@@ -33,36 +35,32 @@ export class Revocation {
     { readonly by: Authority | undefined; readonly of: readonly Authority[] }
   >();
 
-  /** @throws {Error} when a file cannot be read, or a list in it was not signed by its authorities: the plan is refused */
   constructor(crl: Crl, env: Env) {
     this.#crl = crl;
     this.#env = env;
+    for (const { file, ca } of crl.lists) {
+      const authorities = AUTHORITIES.open(env, ca as LoweredFile);
+      this.#files.push({ authorities, lists: LISTS.open(env, file as LoweredFile), wasRight: false });
+    }
     try {
-      for (const { file, ca } of crl.lists) this.#open(file as LoweredFile, ca as LoweredFile);
-    } catch (error) {
-      this.close();
-      throw error;
+      void this.version;
+    } catch {
+      // It was said what is wrong; the first request asks again.
     }
   }
 
-  #open(file: LoweredFile, ca: LoweredFile): void {
-    const authorities = AUTHORITIES.open(this.#env, ca);
-    let lists: FileUse<readonly RevocationList[]>;
-    try {
-      lists = LISTS.open(this.#env, file);
-    } catch (error) {
-      authorities.close();
-      throw error;
-    }
-    this.#files.push({ lists, authorities });
-    if (lists.value.every((list) => this.#signerOf(list, authorities.value) === undefined)) {
-      throw new Error(`No list in ${file.file} was signed by a certificate in ${ca.file}`);
-    }
-  }
-
-  /** Changes when a file was read again: what was found out before may not hold any more. */
+  /**
+   * Changes when a file was read again: what was found out before may not hold any more.
+   *
+   * @throws {FileNotRead} while a file was never right, or no list in it was signed by its authorities
+   */
   get version(): readonly unknown[] {
-    return this.#files.flatMap(({ lists, authorities }) => [lists.value, authorities.value]);
+    return this.#files.flatMap((one) => {
+      const [lists, authorities] = [one.lists.value, one.authorities.value];
+      one.wasRight ||= lists.some((list) => this.#signerOf(list, authorities) !== undefined);
+      if (!one.wasRight) throw new FileNotRead('No list was signed by its authorities');
+      return [lists, authorities];
+    });
   }
 
   standingOf({ parts, x509 }: CertificateFacts): Standing {
