@@ -6,7 +6,7 @@
  * NAME:PORT, with HTTP/2 alone when a third part says `h2c`, as a service of gRPC (grpc.ts) when it says `grpc`, as one that
  * says who may pass (authorizer.ts) when it says `authorizer`, as one that issues tokens (issuer.ts) when it says `issuer`,
  * with datagrams instead when it says `udp`, with TLS when it names `PART.crt` and `PART.key`, as an OpenID provider for a
- * site (oidc.ts) when it says `oidc=ORIGIN`. What a path does:
+ * site (oidc.ts) when it says `oidc=ORIGIN`, as a Redis (redis.ts) when it says `redis`. What a path does:
  *
  *     /slow/500      answers after 500 ms             /flaky       fails every other time with 503
  *     /status/503    answers with this status         /broken      closes the connection without an answer
@@ -30,6 +30,7 @@ import { TLSSocket } from 'node:tls';
 import { createAuthorizer } from './authorizer.ts';
 import { createGrpcServer } from './grpc.ts';
 import { createIssuer } from './issuer.ts';
+import { startRedis } from './redis.ts';
 
 const HOST = '127.0.0.1';
 const PATHS_MAX = 1_000;
@@ -50,9 +51,10 @@ export async function startService(text: string): Promise<Service> {
   const [, name, port, kind] = /^([a-z0-9-]+):(\d+)(?::(.+))?$/.exec(text) ?? [];
   if (name === undefined)
     throw new Error(
-      `Cannot start "${text}": it is not NAME:PORT, or NAME:PORT with :h2c, :grpc, :authorizer, :issuer, :oidc=ORIGIN, :udp or :CERTIFICATE behind it`,
+      `Cannot start "${text}": it is not NAME:PORT, or NAME:PORT with :h2c, :grpc, :authorizer, :issuer, :oidc=ORIGIN, :redis, :udp or :CERTIFICATE behind it`,
     );
   if (kind === 'udp') return startDatagrams(name, Number(port));
+  if (kind === 'redis') return { name, port: Number(port), close: await startRedis(Number(port)) };
   const origin = /^oidc=(.+)$/.exec(kind ?? '')?.[1];
   if (origin !== undefined) {
     // Loaded where one is wanted: it is larger than all others together.
