@@ -6,7 +6,7 @@
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { createHmac, scryptSync } from 'node:crypto';
+import { createHmac, generateKeyPairSync, randomBytes, scryptSync } from 'node:crypto';
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -35,6 +35,12 @@ const PASSWORD = `${MARK}-password`;
 const SALT = Buffer.from('a salt of a test');
 const USERS = `alice:${usersHash()}`;
 const JWT_SECRET = `${MARK}-secret-of-tokens-that-is-long-enough`;
+/** With the mark of its first line: the rest of a PEM is never the same. */
+const SIGNING_KEY = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({
+  type: 'pkcs8',
+  format: 'pem',
+}) as string;
+const COOKIE_KEY = randomBytes(32).toString('base64');
 const TOKEN = tokenOf({ iss: 'https://id.test', aud: 'a', sub: 'alice', exp: 4_102_444_800, pad: `${MARK}-claim` });
 
 interface Plant {
@@ -97,6 +103,45 @@ const PLANTS: Readonly<Record<string, Plant>> = {
     ],
     first: 200,
   },
+  'identity-header': {
+    filters: {
+      apiKey: { keys: [{ consumer: 'shop', secret: { name: 'planted', key: 'api-key' } }] },
+      identityHeader: {
+        token: { key: { name: 'planted', key: 'signing' }, issuer: 'https://edge.test', audience: ['a'] },
+      },
+    },
+    secrets: { signing: SIGNING_KEY },
+    requests: [{ headers: { 'x-api-key': `${MARK}-api-key-of-the-shop-0123456789` } }],
+    first: 200,
+  },
+  'ext-auth': {
+    filters: {
+      extAuth: { backend: { name: 'nobody', kind: 'Backend' }, http: { path: { value: '/verify' } }, timeout: '200ms' },
+    },
+    requests: [{ headers: { authorization: `Bearer ${MARK}-token`, cookie: `session=${MARK}` } }],
+    first: 503,
+  },
+  oidc: {
+    filters: {
+      oidc: {
+        providers: [
+          {
+            name: 'id',
+            issuer: 'http://127.0.0.1:1',
+            clientId: 'shop',
+            clientSecret: { name: 'planted', key: 'client' },
+          },
+        ],
+        keys: [{ name: 'planted', key: 'cookie' }],
+      },
+    },
+    secrets: { client: `${MARK}-client-secret`, cookie: COOKIE_KEY },
+    requests: [
+      { headers: { accept: 'text/html', cookie: `fw=${MARK}; __Host-fw=${MARK}` } },
+      { path: `?code=${MARK}-code&state=${MARK}-state`, headers: { accept: 'text/html' } },
+    ],
+    first: 503,
+  },
 };
 
 /** As `fourways keys passwd` writes it, at little cost. */
@@ -127,6 +172,12 @@ before(async () => {
     gatewayClass(),
     gateway({ address: DOOR_HOST, port }),
     ...service('origin', [backend]),
+    {
+      apiVersion: 'fourways.io/v1alpha1',
+      kind: 'Backend',
+      metadata: { name: 'nobody', namespace: 'default' },
+      spec: { endpoints: [{ address: '127.0.0.1', port: 1 }] },
+    },
     ...names.map((name) => httpRoute({ name, rules: [prefixRule(`/${name}`, 'origin')] })),
     policy(
       { name: 'log', kind: 'Gateway', target: 'gw' },
@@ -145,7 +196,8 @@ before(async () => {
   for (const { files = {} } of Object.values(PLANTS)) {
     for (const [name, text] of Object.entries(files)) writeFileSync(join(config, name), text, { mode: 0o600 });
   }
-  program = await Fourways.start({ config, workers: 1, logLevel: 'debug' });
+  const env = { REDIS_URL: `redis://:${MARK}-password@127.0.0.1:1` };
+  program = await Fourways.start({ config, workers: 1, logLevel: 'debug', env });
 });
 
 after(async () => {
