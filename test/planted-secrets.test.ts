@@ -133,14 +133,16 @@ const PLANTS: Readonly<Record<string, Plant>> = {
           },
         ],
         keys: [{ name: 'planted', key: 'cookie' }],
+        base: '/oidc',
       },
     },
     secrets: { client: `${MARK}-client-secret`, cookie: COOKIE_KEY },
     requests: [
       { headers: { accept: 'text/html', cookie: `fw=${MARK}; __Host-fw=${MARK}` } },
-      { path: `?code=${MARK}-code&state=${MARK}-state`, headers: { accept: 'text/html' } },
+      { path: `/callback?code=${MARK}-code&state=${MARK}-state`, headers: { accept: 'text/html' } },
     ],
-    first: 503,
+    // As a script asks: it is not sent to log in.
+    first: 401,
   },
 };
 

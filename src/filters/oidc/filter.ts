@@ -34,6 +34,10 @@ export const code: FilterCode<typeof OidcConfig> = {
       authenticate: (x) => filter.authenticate(x),
       onRequest: (x) => filter.changeRequest(x),
       onResponse: (x, { headers }) => filter.changeAnswer(x, headers),
+      // The code of a login is a credential: it is in no log, also where queries are logged.
+      onEnd: ({ request, asked }) => {
+        if (asked.path === `${config.base}/callback`) request.query = '';
+      },
       close: () => shared.release(key),
     };
   },
