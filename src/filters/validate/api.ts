@@ -4,11 +4,16 @@ import { type Found, type Operation, OperationTable } from '../../openapi/operat
 import { OperationPlan, type PlanContext } from './operation-plan.ts';
 import { Validators } from './validators.ts';
 
+interface Depth {
+  readonly plans: WeakMap<Operation, OperationPlan>;
+  readonly context: PlanContext;
+}
+
 export class Api {
   readonly document: OpenApiDocument;
   readonly #tables = new Map<string | undefined, OperationTable>();
-  readonly #plans = new WeakMap<Operation, OperationPlan>();
-  readonly #contexts = new Map<number, PlanContext>();
+  /** By the depth of bodies that a rule takes: rules of one document may differ in it. */
+  readonly #depths = new Map<number, Depth>();
   readonly #validators: { readonly request: Validators; readonly answer: Validators };
   /** Patterns that are not checked. */
   readonly unchecked = new Set<string>();
@@ -41,21 +46,23 @@ export class Api {
 
   /** @throws {Error} on a schema that is not valid */
   planOf(operation: Operation, depthMax: number): OperationPlan {
-    let plan = this.#plans.get(operation);
-    if (plan === undefined) this.#plans.set(operation, (plan = new OperationPlan(operation, this.#context(depthMax))));
+    const { plans, context } = this.#depth(depthMax);
+    let plan = plans.get(operation);
+    if (plan === undefined) plans.set(operation, (plan = new OperationPlan(operation, context)));
     return plan;
   }
 
-  #context(depthMax: number): PlanContext {
-    let context = this.#contexts.get(depthMax);
-    if (context !== undefined) return context;
+  #depth(depthMax: number): Depth {
+    let depth = this.#depths.get(depthMax);
+    if (depth !== undefined) return depth;
     const common = { document: this.document, bounds: { depthMax } };
-    context = {
+    const context: PlanContext = {
       document: this.document,
       request: { ...common, validators: this.#validators.request },
       answer: { ...common, validators: this.#validators.answer },
     };
-    this.#contexts.set(depthMax, context);
-    return context;
+    depth = { plans: new WeakMap(), context };
+    this.#depths.set(depthMax, depth);
+    return depth;
   }
 }

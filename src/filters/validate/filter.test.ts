@@ -458,3 +458,24 @@ test('validate: through a proxy, a bad request reaches nobody and a good one is 
   assert.deepEqual(seen, ['{ "name": "a" }']);
   assert.equal(broken.status, 502);
 });
+
+test('validate: rules of one document may take bodies of different depth', async () => {
+  const bytes = Buffer.from(
+    JSON.stringify({
+      openapi: '3.1.0',
+      info: { title: 'API', version: '1' },
+      paths: {
+        '/a': { post: { requestBody: { content: { 'application/json': { schema: {} } } }, responses: {} } },
+      },
+    }),
+  );
+  const env = makeEnv({ readFile: () => bytes });
+  const [shallow, deep] = [2, 8].map((depthMax) =>
+    code.make({ ...check(ValidateConfig, { file: 'api.txt', depthMax }).value!, file: { file: '/api.txt' } }, env),
+  );
+  const sent = { body: '[[[1]]]' };
+  assert.equal(await decide(deep!, 'POST', '/a', sent), 'ok');
+  assert.notEqual(await decide(shallow!, 'POST', '/a', sent), 'ok');
+  assert.equal(await decide(deep!, 'POST', '/a', sent), 'ok');
+  for (const filter of [shallow!, deep!]) filter.close!();
+});
