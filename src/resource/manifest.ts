@@ -34,10 +34,16 @@ export function interpret(value: unknown, origin: Origin): Interpreted {
     return refused('manifest.type', `Expected an object with apiVersion, kind and metadata, got ${got}`, { origin });
   }
   const manifest = value as Fields;
+  // It stands beside manifests because a filter names it, and is none.
+  if (isOpenApi(manifest)) return { ignored: 'OpenAPI document', problems: [] };
   const key = keyOfManifest(manifest);
   const known = kindOf(manifest, key === undefined ? { origin } : { origin, key });
   if (!('schema' in known)) return known;
   return make(known, manifest, { origin, ...(key !== undefined && { key }) });
+}
+
+function isOpenApi({ kind, apiVersion, openapi, info }: Fields): boolean {
+  return kind === undefined && apiVersion === undefined && typeof openapi === 'string' && typeof info === 'object';
 }
 
 /** Key by what the manifest says of itself, whether or not it is right. */

@@ -173,6 +173,15 @@ test('read: kinds of others are counted and are no mistake', () => {
   assert.ok(documents.every(({ resource }) => resource === undefined));
 });
 
+test('read: an OpenAPI document beside manifests is none, and no mistake', () => {
+  const text = JSON.stringify({ openapi: '3.1.0', info: { title: 'API', version: '1' }, paths: {} });
+  for (const file of ['openapi.json', 'openapi.yaml']) {
+    const { problems, ignored } = readManifests(text, file);
+    assert.deepEqual([problems, [...ignored]], [[], [['OpenAPI document', 1]]], file);
+  }
+  assert.equal(readManifests('openapi: 3.1.0\n', 'a.yaml').problems.length, 1, 'it must look like one');
+});
+
 test('read: empty files are empty', () => {
   for (const [text, file] of [
     ['', 'a.yaml'],
