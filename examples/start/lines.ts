@@ -24,6 +24,7 @@ export function sections({ gateway, admin }: Addresses): Section[] {
   return [
     { title: 'Routing', lines: routing(gateway) },
     { title: 'Changing requests and answers', lines: changing(gateway) },
+    { title: 'Who may call', lines: guarding(gateway) },
     { title: 'When things go wrong', lines: failing(gateway) },
     { title: 'What runs', lines: looking(admin) },
   ];
@@ -107,6 +108,35 @@ function changing(gateway: string): Line[] {
         `curl -s -i -X OPTIONS -H 'origin: https://shop.test' -H 'access-control-request-method: PUT' ` +
         `${gateway}/shared | grep -i '^access-control'`,
       want: /access-control-allow-origin: https:\/\/shop\.test/i,
+    },
+  ];
+}
+
+/** Keys of gateway/keys.jsonl, which has their hashes only. */
+const ALICE = `-H 'x-api-key: fwexample_alice_Zk4nB8xQ2WmS6vTyHcLp'`;
+const ERIN = `-H 'x-api-key: fwexample_erin_Hs7dJ3fK9RtV1bNgXuEw'`;
+
+function guarding(gateway: string): Line[] {
+  return [
+    {
+      shows: 'nobody without a key',
+      command: `curl -s -i ${gateway}/members`,
+      want: /401[^]*www-authenticate: ApiKey[^]*authentication\.missing/i,
+    },
+    {
+      shows: 'with a key the service hears who it is, and never the key',
+      command: `curl -s ${ALICE} ${gateway}/members`,
+      want: /^(?!.*fwexample).*"x-consumer":"alice"/,
+    },
+    {
+      shows: 'members may read, and only editors may write',
+      command: `curl -s -X DELETE ${ALICE} ${gateway}/members/1; curl -s -X DELETE ${ERIN} ${gateway}/members/1`,
+      want: /"status":403,"code":"authorize\.denied"[^]*"method":"DELETE"/,
+    },
+    {
+      shows: 'each has five requests in ten seconds; answers say what is left, and when to come again',
+      command: `curl -s -i ${ERIN} '${gateway}/members?[1-6]' | grep -i -e '^HTTP' -e '^ratelimit:' -e '^retry-after'`,
+      want: /ratelimit: "each";r=[0-4][^]*429[^]*retry-after: \d/i,
     },
   ];
 }
