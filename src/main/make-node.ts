@@ -2,7 +2,6 @@
 import { systemClock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import { systemRandom } from '../base/random.ts';
-import { FILTERS } from '../filters/list.ts';
 import { Resolver } from '../net/dns.ts';
 import { TicketKeys } from '../net/ticket-keys.ts';
 import { AccessLog } from '../observe/access-log.ts';
@@ -56,7 +55,7 @@ export function makeNode(settings: WorkerSettings, { log, announce, writeLines }
       onDropped: (lines) => dropped.add(lines),
     }),
     resolver: new Resolver({ clock: systemClock, random, log, onLookUp: (result) => lookUps[result].add(1) }),
-    filters: FILTERS,
+    filters: async () => (await import('../filters/list.ts')).FILTERS,
     loans: filterLoans({
       cells: settings.cells,
       marks: settings.marks,

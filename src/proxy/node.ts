@@ -42,7 +42,8 @@ export interface ProxyNodeOptions {
   readonly metrics: TrafficMetrics;
   readonly accessLog: AccessLog;
   readonly resolver: Resolver;
-  readonly filters: readonly FilterDeclaration[];
+  /** Asked by the first plan that names a filter: their schemas take memory in every worker. */
+  readonly filters: () => Promise<readonly FilterDeclaration[]>;
   /** What filters may use of the process. */
   readonly loans: FilterLoans;
   /** Address for ports of the plan that name none (`*`). */
@@ -131,8 +132,9 @@ export class ProxyNode implements Node {
     const named = rules.flatMap(({ name, filters, backends }) =>
       [...filters, ...backends.flatMap((backend) => backend.filters)].map((planned) => ({ rule: name, planned })),
     );
+    if (named.length === 0) return;
     const names = new Set(named.map(({ planned }) => planned.filter));
-    for (const declaration of this.#options.filters) {
+    for (const declaration of await this.#options.filters()) {
       const { name } = declaration;
       if (names.has(name) && !this.#codes.has(name)) this.#codes.set(name, await declaration.load());
     }

@@ -106,7 +106,7 @@ export class Harness implements AsyncDisposable {
       metrics: new TrafficMetrics(new WorkerMetrics({ slab, announce: (event) => this.metrics.announced('1', event) })),
       accessLog: this.#accessLog,
       resolver: this.#resolver,
-      filters,
+      filters: async () => filters,
       loans: LOANS,
       bind: '127.0.0.1',
       drainMs,
