@@ -114,6 +114,46 @@ test('check: a terminal gets the line with a mark under the place', async () => 
   assert.match(fake.outLines.join('\n'), /^ {4}7 \| {5}- \{ name: http, protocol: HTTP, prot: 80 \}\n {6}\| {37}\^$/m);
 });
 
+const FILE_POLICY = `apiVersion: fourways.io/v1alpha1
+kind: Policy
+metadata: { name: own }
+spec:
+  targetRefs: [{ kind: HTTPRoute, name: web }]
+  filters:
+    ipAccess: { allow: ["127.0.0.0/8"], denyFiles: [./lists/bad.txt] }
+    own:
+      use:
+        - { module: ./here.ts }
+        - { module: ../absent.ts }
+        - { module: some-package }
+`;
+
+test('check: warns of files that filters name and that are not there, at their fields', async () => {
+  write({ 'gw/a.yaml': GATEWAY, 'gw/b.yaml': ROUTE, 'gw/c.yaml': BACKEND, 'gw/d.yaml': FILE_POLICY, 'gw/here.ts': '' });
+  const fake = io();
+  assert.equal(await runCommand(['check', 'gw', '--json'], fake), 0);
+  const { problems } = JSON.parse(fake.outLines.join('\n')) as { problems: readonly Problem[] };
+  assert.deepEqual(
+    problems.map(({ level, code, at, field, message }) => [level, code, at?.line, field, message.split(':')[0]]),
+    [
+      ['warning', 'file.unreadable', 7, '/spec/filters/ipAccess/denyFiles/0', 'Cannot read "./lists/bad.txt"'],
+      ['warning', 'file.unreadable', 11, '/spec/filters/own/use/1/module', 'Cannot read "../absent.ts"'],
+    ],
+  );
+  write({ 'gw/lists/bad.txt': '', 'absent.ts': '' });
+  assert.equal(await runCommand(['check', 'gw', '--strict'], io()), 0);
+});
+
+test('check: says which rules may hold bodies because code of users decides it', async () => {
+  write({ 'gw/a.yaml': GATEWAY, 'gw/b.yaml': ROUTE, 'gw/c.yaml': BACKEND, 'gw/d.yaml': FILE_POLICY });
+  const fake = io();
+  assert.equal(await runCommand(['check', 'gw'], fake), 0);
+  assert.match(
+    fake.outLines.join('\n'),
+    /^ {2}HTTPRoute\/default\/web\/0: bodies of requests and answers may be held whole: the code of filter "own" of Policy default\/own decides it$/m,
+  );
+});
+
 test('check: --json has accepted, problems and counts', async () => {
   write({ 'gw/a.yaml': GATEWAY, 'gw/b.yaml': ROUTE });
   const fake = io();

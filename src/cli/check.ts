@@ -1,9 +1,11 @@
 import { resolve } from 'node:path';
 import type { Problem } from '../base/problem.ts';
 import { heldBodies } from '../compile/policy-view.ts';
+import type { HeldBodies } from '../filter/declaration.ts';
 import { defineCommand, type Io, type Options, UsageError } from './command.ts';
 import { type Configuration, readConfiguration } from './configuration.ts';
 import { excerptOf } from './excerpt.ts';
+import { namedFileProblems } from './named-files.ts';
 import { paint } from './paint.ts';
 import { shortPath } from './plan-text.ts';
 
@@ -19,14 +21,15 @@ export const check = defineCommand({
   details: 'Several paths are read as one configuration. Nothing is run, no port is bound.',
   json:
     '`{ accepted, problems: [{ level, code, resource?, at?: { file, line, column }, field?, message, related? }], ' +
-    'counts: { resources, ports, listeners, routes, rules, clusters }, buffering: [{ rule, filter, owner, request, response }] }`: ' +
-    '`buffering` names the rules whose bodies are not streamed, and the filters that hold them.',
+    'counts: { resources, ports, listeners, routes, rules, clusters }, buffering: [{ rule, filter, owner, request, response, certain }] }`: ' +
+    '`buffering` names the rules whose bodies are not streamed, and the filters that hold them; not `certain` where code of your own decides it.',
   options: OPTIONS,
 
   async run({ values: { strict = false, json = false }, positionals: paths }, io) {
     if (paths.length === 0) throw new UsageError('Name at least one file or folder');
     const configuration = await readConfiguration(paths, io);
-    const problems = configuration.problems.map((problem) => shortened(problem, io.cwd));
+    const found = [...configuration.problems, ...(await namedFileProblems(configuration.resources))];
+    const problems = found.map((problem) => shortened(problem, io.cwd));
     const nothing = configuration.resources.length === 0;
     const accepted = !nothing && !problems.some(({ level }) => strict || level === 'error');
     if (json)
@@ -94,20 +97,18 @@ function countsOf({ resources, compiled: { bundle } }: Configuration): Counts {
 }
 
 /** A filter that holds bodies back whole. */
-interface Held {
+interface Held extends HeldBodies {
   readonly rule: string;
   readonly filter: string;
   readonly owner: string;
-  readonly request: boolean;
-  readonly response: boolean;
 }
 
 function heldIn({ compiled: { bundle } }: Configuration): Held[] {
   return Object.values(bundle.plan.routes).flatMap(({ rules }) =>
     rules.flatMap(({ name, filters, backends }) =>
       [...filters, ...backends.flatMap((backend) => backend.filters)].flatMap(({ filter, config, owner }) => {
-        const { request, response } = heldBodies(filter, config);
-        return request || response ? [{ rule: name, filter, owner, request, response }] : [];
+        const held = heldBodies(filter, config);
+        return held.request || held.response ? [{ rule: name, filter, owner, ...held }] : [];
       }),
     ),
   );
@@ -118,9 +119,11 @@ const HELD_SHOWN_MAX = 10;
 
 function streamingText(held: readonly Held[]): string[] {
   if (held.length === 0) return ['Streaming: every rule streams its bodies'];
-  const lines = held.slice(0, HELD_SHOWN_MAX).map(({ rule, filter, owner, request, response }) => {
+  const lines = held.slice(0, HELD_SHOWN_MAX).map(({ rule, filter, owner, request, response, certain }) => {
     const bodies = [...(request ? ['requests'] : []), ...(response ? ['answers'] : [])].join(' and ');
-    return `  ${rule}: bodies of ${bodies} are held whole, because filter "${filter}" of ${owner} reads them`;
+    return certain
+      ? `  ${rule}: bodies of ${bodies} are held whole, because filter "${filter}" of ${owner} reads them`
+      : `  ${rule}: bodies of ${bodies} may be held whole: the code of filter "${filter}" of ${owner} decides it`;
   });
   const more = held.length - lines.length;
   return [

@@ -7,18 +7,17 @@ import type { LoweredModule } from '../filter/own-program.ts';
 import type { PlanValue } from '../ir/plan.ts';
 import { OWN_GROUP } from '../resource/fields.ts';
 import { describe, type Policy, type Secret } from '../resource/resource.ts';
+import { pointerOf } from '../schema/compile.ts';
 import type { JsonSchema } from '../schema/json-schema.ts';
 import { type BackendTarget, findBackend } from './backend.ts';
 import type { Broken, Reference } from './reference.ts';
+import { mapReferences, type Path, type ReferenceKind, refers } from './reference-walk.ts';
 import { type Look, lookUp } from './tables.ts';
 
 export interface NamedValue {
   readonly key: string;
   readonly secret: PlanValue;
 }
-
-/** A place in a configuration. */
-type Path = readonly (string | number)[];
 
 export interface FilterReferences {
   /** With Secrets and files put in place. */
@@ -38,7 +37,7 @@ export function filterReferences(
   const schema = (declaration?.parts?.schema ?? declaration?.config) as JsonSchema | undefined;
   if (schema === undefined || !refers(schema)) return undefined;
   const reader = new Reader(policy, look);
-  const lowered = reader.walk(schema, config, []);
+  const lowered = mapReferences(schema, config, (kind, value, path) => reader.lower(kind, value, path));
   const { backends, values, broken } = reader;
   return { config: lowered, backends, values, broken };
 }
@@ -58,34 +57,6 @@ export function withClusters(
   return copy;
 }
 
-const referring = new WeakMap<JsonSchema, boolean>();
-
-function refers(schema: JsonSchema): boolean {
-  let known = referring.get(schema);
-  if (known === undefined) {
-    known = schema.refersTo !== undefined || partsOf(schema).some(refers);
-    referring.set(schema, known);
-  }
-  return known;
-}
-
-function partsOf({
-  properties = {},
-  patternProperties = {},
-  additionalProperties,
-  items,
-  anyOf = [],
-}: JsonSchema): JsonSchema[] {
-  const others = typeof additionalProperties === 'object' ? [additionalProperties] : [];
-  return [
-    ...Object.values(properties),
-    ...Object.values(patternProperties),
-    ...others,
-    ...(items ? [items] : []),
-    ...anyOf,
-  ];
-}
-
 class Reader {
   readonly backends: { readonly path: Path; readonly target: BackendTarget }[] = [];
   readonly values: NamedValue[] = [];
@@ -98,34 +69,9 @@ class Reader {
     this.#look = look;
   }
 
-  walk(schema: JsonSchema, value: unknown, path: Path): unknown {
-    if (value === undefined || value === null || !refers(schema)) return value;
-    if (schema.refersTo !== undefined) return this.#resolve(schema.refersTo, value, path);
-    if (Array.isArray(value)) return value.map((item, i) => this.walk(schema.items ?? {}, item, [...path, i]));
-    if (typeof value !== 'object') return value;
-    const fields = Object.entries(value as object).map(([name, inner]) => [
-      name,
-      this.#walkField(schema, [name, inner], path),
-    ]);
-    return Object.fromEntries(fields) as unknown;
-  }
-
-  /** Of alternatives, the one that has the field counts: alternatives that refer differ in their fields. */
-  #walkField(schema: JsonSchema, [name, inner]: readonly [string, unknown], path: Path): unknown {
-    const below = [...path, name];
-    const own = schema.properties?.[name];
-    if (own !== undefined) return this.walk(own, inner, below);
-    for (const branch of schema.anyOf ?? []) {
-      const found = branch.properties?.[name];
-      if (found !== undefined && refers(found)) return this.walk(found, inner, below);
-    }
-    const [pattern] = Object.values(schema.patternProperties ?? {});
-    const other = pattern ?? schema.additionalProperties;
-    return typeof other === 'object' ? this.walk(other, inner, below) : inner;
-  }
-
-  #resolve(kind: NonNullable<JsonSchema['refersTo']>, value: unknown, path: Path): unknown {
-    const folder = dirname(this.#policy.origin.file);
+  /** What stands in the place of a reference. */
+  lower(kind: ReferenceKind, value: unknown, path: Path): unknown {
+    const folder = folderOf(this.#policy);
     if (kind === 'file') return { file: resolve(folder, value as string) } satisfies LoweredFile;
     if (kind === 'module') return lowerModule(value as string, folder);
     return kind === 'secret'
@@ -162,10 +108,44 @@ class Reader {
   }
 }
 
+/** A file that a filter of a policy names. */
+export interface NamedFile {
+  /** JSON pointer into the policy. */
+  readonly field: string;
+  /** As it is written. */
+  readonly name: string;
+  /** Absolute. */
+  readonly file: string;
+}
+
+/** Files that stand beside the proxy: lists, keys, documents, modules. Packages are none. */
+export function namedFiles(policy: Policy): NamedFile[] {
+  const folder = folderOf(policy);
+  const files: NamedFile[] = [];
+  for (const [filter, config] of Object.entries(policy.spec.filters ?? {})) {
+    const schema = FILTERS_BY_NAME.get(filter)?.config as JsonSchema | undefined;
+    mapReferences(schema ?? {}, config, (kind, value, path) => {
+      const isFile = kind === 'file' || (kind === 'module' && isFileName(value as string));
+      const field = `/spec/filters/${filter}${pointerOf(path)}`;
+      if (isFile) files.push({ field, name: value as string, file: resolve(folder, value as string) });
+      return value;
+    });
+  }
+  return files;
+}
+
+function folderOf(policy: Policy): string {
+  return dirname(policy.origin.file);
+}
+
 /** What begins with "./", "../" or "/" is a file, as for Node.js. */
+function isFileName(module: string): boolean {
+  return /^\.{0,2}\//.test(module);
+}
+
 function lowerModule(name: string, folder: string): LoweredModule {
   const from = resolve(folder);
-  return { specifier: /^\.{0,2}\//.test(name) ? resolve(from, name) : name, from };
+  return { specifier: isFileName(name) ? resolve(from, name) : name, from };
 }
 
 interface NamedBackend {

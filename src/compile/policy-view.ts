@@ -1,5 +1,6 @@
 /** What the policies on a route come to, with what was overridden: for people who ask who said what. */
 import type { Position } from '../base/problem.ts';
+import type { HeldBodies } from '../filter/declaration.ts';
 import { FILTERS_BY_NAME } from '../filters/list.ts';
 import { keyOf } from '../resource/resource.ts';
 import type { Attachment } from './attach.ts';
@@ -145,6 +146,8 @@ export function explainFilter(filter: string, config: unknown): readonly string[
 }
 
 /** Which bodies a filter of the plan holds back whole. */
-export function heldBodies(filter: string, config: unknown): { readonly request: boolean; readonly response: boolean } {
-  return FILTERS_BY_NAME.get(filter)?.buffers(config as never) ?? { request: false, response: false };
+export function heldBodies(filter: string, config: unknown): HeldBodies {
+  return { ...NOTHING_HELD, ...FILTERS_BY_NAME.get(filter)?.buffers(config as never) };
 }
+
+const NOTHING_HELD: HeldBodies = { request: false, response: false, certain: true };

@@ -44,6 +44,14 @@ export interface FilterParts<S extends TSchema = TSchema> {
   readonly of: (config: Static<S>) => readonly FilterPart[];
 }
 
+/** Which bodies a filter holds back whole. */
+export interface HeldBodies {
+  readonly request: boolean;
+  readonly response: boolean;
+  /** False where only code of users knows: then it may. Default: true. */
+  readonly certain: boolean;
+}
+
 /** `S`: what is configured. `P`: what the plan holds, which is one part of it where there are parts. */
 export interface FilterDeclaration<S extends TSchema = TSchema, P extends TSchema = S> {
   readonly name: string;
@@ -59,7 +67,7 @@ export interface FilterDeclaration<S extends TSchema = TSchema, P extends TSchem
   /** What it counts, with what that means. */
   readonly events: Readonly<Record<string, string>>;
   /** Which bodies it holds back whole, so that they do not stream; undefined for none. */
-  readonly buffers: (config: Static<P>) => { readonly request: boolean; readonly response: boolean };
+  readonly buffers: (config: Static<P>) => Omit<HeldBodies, 'certain'> & Partial<HeldBodies>;
   /** What it will do, a line each, for `explain`. Without secrets. */
   readonly explain: (config: Static<P>) => readonly string[];
   /** Only called with what the schema accepts. */

@@ -96,6 +96,7 @@ export const own = declareFilter<typeof OwnConfig, typeof OwnEntry>({
     refused: 'Requests and answers that a filter refused.',
     audited: 'Decisions in mode `audit`.',
   },
+  buffers: () => ({ request: true, response: true, certain: false }),
   explain: ({ module: { specifier }, filter, phase, guard, timeout }) => [
     `runs ${filter === undefined ? 'the filter' : `filter "${filter}"`} of ${specifier} in phase ${phase}, ` +
       (guard === 'worker' ? 'in a thread of its own' : 'among the requests') +
