@@ -77,14 +77,20 @@ export interface FilterDeclaration<S extends TSchema = TSchema, P extends TSchem
   readonly load: () => Promise<FilterCode<P>>;
 }
 
+/** A declaration that types can still tell by its name: `fourways.config.ts` knows each filter's configuration. */
+export type NamedFilter<N extends string, S extends TSchema> = FilterDeclaration & {
+  readonly name: N;
+  readonly config: S;
+};
+
 type Stated = 'name' | 'phase' | 'config' | 'composition' | 'decides' | 'load';
 
 const NOTHING_BUFFERED = { request: false, response: false };
 
 /** Names the types, and fills in what is not said. */
-export function declareFilter<S extends TSchema, P extends TSchema = S>(
-  stated: Pick<FilterDeclaration<S, P>, Stated> & Partial<Omit<FilterDeclaration<S, P>, Stated>>,
-): FilterDeclaration {
+export function declareFilter<const N extends string, S extends TSchema, P extends TSchema = S>(
+  stated: { readonly name: N } & Pick<FilterDeclaration<S, P>, Stated> & Partial<Omit<FilterDeclaration<S, P>, Stated>>,
+): NamedFilter<N, S> {
   const declaration: FilterDeclaration<S, P> = {
     status: 'stable',
     faults: {},
@@ -94,7 +100,7 @@ export function declareFilter<S extends TSchema, P extends TSchema = S>(
     check: () => [],
     ...stated,
   };
-  return declaration as unknown as FilterDeclaration;
+  return declaration as unknown as NamedFilter<N, S>;
 }
 
 /**

@@ -25,7 +25,7 @@ import { transform } from './transform/config.ts';
 import { validate } from './validate/config.ts';
 
 /** Every filter, in the order in which requests meet them; answers meet them the other way round. */
-export const FILTERS: readonly FilterDeclaration[] = [
+export const FILTERS = [
   // ---- admit: before anybody knows who is asking. Addresses first: nothing is done for whoever is kept out.
   ipAccess,
   // Preflights carry no credentials.
@@ -65,8 +65,8 @@ export const FILTERS: readonly FilterDeclaration[] = [
   mock,
   redirect,
   directResponse,
-];
+] as const satisfies readonly FilterDeclaration[];
 
 export const FILTERS_BY_NAME: ReadonlyMap<string, FilterDeclaration> = new Map(
-  FILTERS.map((filter) => [filter.name, filter]),
+  FILTERS.map((filter: FilterDeclaration) => [filter.name, filter]),
 );

@@ -3,32 +3,11 @@
  * `fourways.config.ts`. The words are those of the short form, and come from its
  * schema (source/short/schema.ts); this file only makes names typed.
  */
-import type { CacheConfig } from '../filters/cache/config.ts';
-import type { BodyLimitConfig } from '../filters/body-limit/config.ts';
-import type { ConcurrencyConfig } from '../filters/concurrency/config.ts';
-import type { ApiKeyConfig } from '../filters/api-key/config.ts';
-import type { AuthorizeConfig } from '../filters/authorize/config.ts';
-import type { BasicConfig } from '../filters/basic/config.ts';
-import type { CompressConfig } from '../filters/compress/config.ts';
-import type { DecompressConfig } from '../filters/decompress/config.ts';
-import type { ExtAuthConfig } from '../filters/ext-auth/config.ts';
-import type { IdentityHeaderConfig } from '../filters/identity-header/config.ts';
-import type { IpAccessConfig } from '../filters/ip-access/config.ts';
-import type { JwtConfig } from '../filters/jwt/config.ts';
-import type { MockConfig } from '../filters/mock/config.ts';
-import type { MtlsConfig } from '../filters/mtls/config.ts';
-import type { OidcConfig } from '../filters/oidc/config.ts';
-import type { TransformConfig } from '../filters/transform/config.ts';
-import type { ValidateConfig } from '../filters/validate/config.ts';
-import type { CorsConfig } from '../filters/cors/config.ts';
-import type { DirectResponseConfig } from '../filters/direct-response/config.ts';
-import type { HeadersConfig } from '../filters/headers/config.ts';
-import type { RateLimitConfig } from '../filters/rate-limit/config.ts';
 import type { LoweredBackend, LoweredFile, LoweredSecret } from '../filter/env.ts';
 import type { AnyDefinedFilter } from '../filter/own.ts';
+import type { FILTERS } from '../filters/list.ts';
 import type { OwnEntry } from '../filters/own/config.ts';
-import type { RedirectConfig } from '../filters/redirect/config.ts';
-import type { RewriteConfig } from '../filters/rewrite/config.ts';
+import type { Static } from '../schema/schema.ts';
 import type { Resource, ResourceKind, ResourceOf } from '../resource/resource.ts';
 import type { Route, Service, ShortForm } from '../source/short/schema.ts';
 
@@ -77,32 +56,11 @@ export type OwnUse =
     });
 
 /** Filters by name, each with its configuration. */
-export interface Filters {
-  readonly ipAccess?: Partly<IpAccessConfig>;
-  readonly cors?: Partly<CorsConfig>;
-  readonly bodyLimit?: Partly<BodyLimitConfig>;
-  readonly mtls?: Partly<MtlsConfig>;
-  readonly apiKey?: Partly<ApiKeyConfig>;
-  readonly jwt?: Partly<JwtConfig>;
-  readonly basic?: Partly<BasicConfig>;
-  readonly oidc?: Partly<OidcConfig>;
-  readonly authorize?: Partly<AuthorizeConfig>;
-  readonly extAuth?: Partly<ExtAuthConfig>;
-  readonly rateLimit?: Partly<RateLimitConfig>;
-  readonly concurrency?: Partly<ConcurrencyConfig>;
-  readonly compress?: Partly<CompressConfig>;
-  readonly decompress?: Partly<DecompressConfig>;
-  readonly validate?: Partly<ValidateConfig>;
-  readonly transform?: Partly<TransformConfig>;
-  readonly rewrite?: Partly<RewriteConfig>;
-  readonly identityHeader?: Partly<IdentityHeaderConfig>;
-  readonly headers?: Partly<HeadersConfig>;
-  readonly own?: readonly OwnUse[] | { readonly use: readonly OwnUse[] };
-  readonly cache?: Partly<CacheConfig>;
-  readonly mock?: Partly<MockConfig>;
-  readonly redirect?: Partly<RedirectConfig>;
-  readonly directResponse?: Partly<DirectResponseConfig>;
-}
+export type Filters = {
+  readonly [D in (typeof FILTERS)[number] as D['name']]?: D['name'] extends 'own'
+    ? readonly OwnUse[] | { readonly use: readonly OwnUse[] }
+    : Partly<Static<D['config']>>;
+};
 
 /** The name of a service, or an address. */
 export type Target<ServiceName extends string> = ServiceName | `${Scheme}://${string}`;

@@ -78,7 +78,7 @@ export const OwnConfig = Type.Object(
 );
 export type OwnConfig = Static<typeof OwnConfig>;
 
-export const own = declareFilter<typeof OwnConfig, typeof OwnEntry>({
+export const own = declareFilter<'own', typeof OwnConfig, typeof OwnEntry>({
   name: 'own',
   phase: 'transform',
   config: OwnConfig,
