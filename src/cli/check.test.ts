@@ -154,6 +154,37 @@ test('check: says which rules may hold bodies because code of users decides it',
   );
 });
 
+test('check: says which rules hold bodies, which bodies, and for which filter', async () => {
+  const policy = `apiVersion: fourways.io/v1alpha1
+kind: Policy
+metadata: { name: contract }
+spec:
+  targetRefs: [{ kind: HTTPRoute, name: web }]
+  filters: { validate: { document: { openapi: 3.1.0, info: { title: A, version: '1' }, paths: {} }, requests: enforce } }
+`;
+  write({ 'gw/a.yaml': GATEWAY, 'gw/b.yaml': ROUTE, 'gw/c.yaml': BACKEND, 'gw/d.yaml': policy });
+  const fake = io();
+  assert.equal(await runCommand(['check', 'gw'], fake), 0, fake.outLines.join('\n'));
+  assert.match(
+    fake.outLines.join('\n'),
+    /^Streaming: every rule streams its bodies, but for\n {2}HTTPRoute\/default\/web\/0: bodies of requests are held whole, because filter "validate" of Policy default\/contract reads them$/m,
+  );
+  const json = io();
+  await runCommand(['check', 'gw', '--json'], json);
+  const { buffering } = JSON.parse(json.outLines.join('\n')) as { buffering: object[] };
+  assert.deepEqual(
+    buffering.map((one) => JSON.stringify(one)).join(),
+    JSON.stringify({
+      rule: 'HTTPRoute/default/web/0',
+      filter: 'validate',
+      owner: 'Policy default/contract',
+      request: true,
+      response: false,
+      certain: true,
+    }),
+  );
+});
+
 test('check: --json has accepted, problems and counts', async () => {
   write({ 'gw/a.yaml': GATEWAY, 'gw/b.yaml': ROUTE });
   const fake = io();

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Plan } from '../ir/plan.ts';
+import { ApiKeyConfig } from '../filters/api-key/config.ts';
+import { AuthorizeConfig } from '../filters/authorize/config.ts';
+import type { Plan, PlanFilter } from '../ir/plan.ts';
 import { CLUSTER, HTTP_LISTENER, HTTP_PORT, routeTo } from '../ir/testing/plans.ts';
 import type { Decision } from './decision.ts';
 import { runCommand } from './main.ts';
+import { check } from '../schema/schema.ts';
 import { fakeIo } from './testing/fake-io.ts';
 
 const LISTENER = 'Gateway/shop/edge/http';
@@ -43,6 +46,37 @@ test('explain: says what a policy on the route says of tunnels', async () => {
   assert.equal(await runCommand(['explain', 'GET', 'http://shop.test/'], io), 0);
   const text = io.outLines.join('\n');
   assert.match(text, /^ {2}tunnel {2}ends after 90000 ms of silence\n {2}tunnel {2}may last for ever$/m);
+});
+
+test('explain: says what filters do, in the words of each, and how the policy has them act', async () => {
+  const route = routeTo(LISTENER, 'shop.test');
+  const filters: PlanFilter[] = [
+    { filter: 'apiKey', config: check(ApiKeyConfig, {}).value, owner: 'Policy shop/who', alternative: 'shop/who' },
+    {
+      filter: 'authorize',
+      config: check(AuthorizeConfig, { rules: [{ name: 'read', methods: ['GET'] }] }).value,
+      owner: 'Policy shop/what',
+      audit: true,
+    },
+    { filter: 'unheard-of', config: { a: 1 }, owner: 'Policy shop/new' },
+  ];
+  const routes = { 'HTTPRoute/shop/web': { ...route, rules: [{ ...route.rules[0]!, filters }] } };
+  const answer = { status: 200, body: JSON.stringify({ ...PLAN, routes }) };
+  const io = fakeIo({ answers: { 'http://127.0.0.1:9900/plan': answer } });
+  assert.equal(await runCommand(['explain', 'GET', 'http://shop.test/'], io), 0);
+  const lines = io.outLines.join('\n').split('\n');
+  const from = lines.findIndex((line) => line.startsWith('  filter'));
+  assert.deepEqual(
+    lines.slice(from, from + 6).map((line) => line.replace(/ \([^)]*\)$/, '')),
+    [
+      '  filter  apiKey of Policy shop/who, one of several',
+      '            key from header x-api-key',
+      '  filter  authorize of Policy shop/what, audit only',
+      '            allow "read": methods GET',
+      '            deny what no rule matches',
+      '  filter  unheard-of {"a":1} of Policy shop/new',
+    ],
+  );
 });
 
 test('explain: a request that no rule takes ends with 1', async () => {

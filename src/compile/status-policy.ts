@@ -46,7 +46,7 @@ export function policyStatuses(found: Found, work: PolicyWork): Stated[] {
       ancestor: target,
       drafts: [
         holdsUnless('Accepted', refusedAs(policy) ?? fault ?? lostAt(policy, target, found)),
-        ...(policy.kind === 'BackendPolicy' ? [holdsUnless('ResolvedRefs', work.broken.get(policy))] : []),
+        ...refsOf(policy, target, { found, broken: work.broken }),
       ],
     }));
     return state(policy, entries, work);
@@ -74,6 +74,24 @@ function state(
     };
   });
   return { resource: policy, status: { ancestors } };
+}
+
+interface Known {
+  readonly found: Found;
+  readonly broken: ReadonlyMap<Resource, Reason>;
+}
+
+/** Whether what it refers to is there; a Policy whose filters refer to nothing has no word on it. */
+function refsOf(
+  policy: Policy | BackendPolicy,
+  { kind, namespace, ...ref }: Target,
+  { found, broken }: Known,
+): Draft[] {
+  if (policy.kind === 'BackendPolicy') return [holdsUnless('ResolvedRefs', broken.get(policy))];
+  const level = found.inventory.tables.levels.get(targetKey(kind, namespace, ref));
+  const own = level?.filters.filter((asked) => asked.policy === policy && asked.references !== undefined) ?? [];
+  if (own.length === 0 || policy.spec.refusedFilters !== undefined) return [];
+  return [holdsUnless('ResolvedRefs', own.flatMap(({ references }) => references!.broken)[0]?.why)];
 }
 
 /** Why a policy counts nowhere: it could not be read, and its targets are closed. */

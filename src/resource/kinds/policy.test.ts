@@ -38,6 +38,21 @@ const POLICIES: readonly Row[] = [
     'a.yaml:5:3: error: Expected at least 1 item, got 0 (Policy default/p, /spec/targetRefs)',
   ],
   [
+    'an audit of what decides nothing',
+    `${POLICY}[{kind: Gateway, name: g}]\n  mode: audit\n  filters: {headers: {}}\n`,
+    'a.yaml:7:13: error: Expected a filter that decides, got "headers": with mode "audit" it would do nothing (Policy default/p, /spec/filters/headers)',
+  ],
+  [
+    'authentication without a filter that authenticates',
+    `${POLICY}[{kind: Gateway, name: g}]\n  authentication: {require: any}\n  filters: {headers: {}}\n`,
+    'a.yaml:6:3: error: Policy has no filter that authenticates: expected one in filters (Policy default/p, /spec/authentication)',
+  ],
+  [
+    'what a filter itself finds wrong, at its place',
+    `${POLICY}[{kind: Gateway, name: g}]\n  filters: {authorize: {rules: [{when: 'request.methd == "GET"'}]}}\n`,
+    'a.yaml:6:34: error: No such key: methd; "request" has id, method, scheme, host, path, query, headers (at character 9: methd) (Policy default/p, /spec/filters/authorize/rules/0/when)',
+  ],
+  [
     'nothing to do',
     `${POLICY}[{kind: HTTPRoute, name: x}]\n`,
     'a.yaml:4:1: error: Policy without effect: set filters, listener, grpc or tunnel (Policy default/p, /spec)',
