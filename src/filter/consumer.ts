@@ -50,7 +50,6 @@ export const CONSUMER_HEADER_FIELDS = {
   groupsHeader: headerName('x-consumer-groups', 'Name of the header for its groups, with commas between them.'),
 };
 
-/** Names with few hyphens: each may have come as an underscore. */
 function headerName(name: string, description: string): ReturnType<typeof Type.String> {
   return Type.String({
     default: name,
@@ -70,20 +69,20 @@ interface ConsumerHeadersConfig {
 
 /**
  * Tells upstreams who is asking. They believe these headers, so whatever a
- * client sends in them is taken out, also spelt with underscores, which CGI-like
- * servers read as hyphens.
+ * client sends in them is taken out, also spelt with underscores.
  */
 export class ConsumerHeaders {
   readonly #config: ConsumerHeadersConfig;
-  readonly #unwanted: readonly string[];
+  /** Lower case. */
+  readonly #names: readonly string[];
 
   constructor(config: ConsumerHeadersConfig) {
     this.#config = config;
-    this.#unwanted = [...spellings(config.consumerHeader), ...spellings(config.groupsHeader)];
+    this.#names = [config.consumerHeader.toLowerCase(), config.groupsHeader.toLowerCase()];
   }
 
   write({ request: { headers }, identity }: Pick<Exchange, 'request' | 'identity'>): void {
-    for (const name of this.#unwanted) headers.delete(name);
+    for (const name of this.#names) headers.deleteAlike(name);
     const consumer = identity?.consumer;
     if (consumer !== undefined && this.#config.sendConsumer) this.#add(headers, consumer);
   }
@@ -92,12 +91,6 @@ export class ConsumerHeaders {
     headers.add(this.#config.consumerHeader, headerWord(name));
     if (groups.length > 0) headers.add(this.#config.groupsHeader, groups.map(headerWord).join(','));
   }
-}
-
-/** In lower case, each hyphen as it is or as an underscore. */
-function spellings(name: string): string[] {
-  const [first, ...rest] = name.toLowerCase().split('-');
-  return rest.reduce((found, word) => found.flatMap((start) => [`${start}-${word}`, `${start}_${word}`]), [first!]);
 }
 
 /** Consumers that other methods name, tokens for one, may hold anything: what is no {@link WORD} is percent-encoded. */

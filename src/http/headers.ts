@@ -124,6 +124,23 @@ export class Headers {
     for (let k = added.length - 2; k >= 0; k -= 2) if (added[k]!.toLowerCase() === lowerName) added.splice(k, 2);
   }
 
+  /** Like {@link delete}, whether hyphens of the name are hyphens or underscores: CGI takes both for one (RFC 3875 section 4.1.18). */
+  deleteAlike(lowerName: string): void {
+    const at = this.#at;
+    const { length } = lowerName;
+    for (let i = 0; i < this.#count * STRIDE; i += STRIDE) {
+      const start = at[i]!;
+      if (at[i + 1]! - start !== length || !alikeName(this.#raw, start, lowerName)) continue;
+      at[i + 4] = REMOVED;
+      this.#edited = true;
+    }
+    const added = this.#added;
+    if (added === undefined) return;
+    for (let k = added.length - 2; k >= 0; k -= 2) {
+      if (added[k]!.length === length && alikeName(added[k]!, 0, lowerName)) added.splice(k, 2);
+    }
+  }
+
   /** Takes out every end-to-end field whose name, in lower case, is `unwanted`. */
   deleteWhere(unwanted: (lowerName: string) => boolean): void {
     let names: Set<string> | undefined;
@@ -200,11 +217,27 @@ export class Headers {
   }
 }
 
+const HYPHEN = 0x2d;
+const UNDERSCORE = 0x5f;
+
 /** Compares a received name, a token of any case, with a lower-case one of the same length. */
 function sameName(raw: string, start: number, lowerName: string): boolean {
   for (let k = 0; k < lowerName.length; k++) {
     const c = raw.charCodeAt(start + k);
     if ((c >= 0x41 && c <= 0x5a ? c | 0x20 : c) !== lowerName.charCodeAt(k)) return false;
+  }
+  return true;
+}
+
+function hyphenated(c: number): number {
+  return c === UNDERSCORE ? HYPHEN : c;
+}
+
+/** Like {@link sameName}, and an underscore in either is a hyphen. */
+function alikeName(text: string, start: number, lowerName: string): boolean {
+  for (let k = 0; k < lowerName.length; k++) {
+    const c = text.charCodeAt(start + k);
+    if (hyphenated(c >= 0x41 && c <= 0x5a ? c | 0x20 : c) !== hyphenated(lowerName.charCodeAt(k))) return false;
   }
   return true;
 }

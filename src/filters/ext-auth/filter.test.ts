@@ -100,6 +100,7 @@ const QUESTIONS: [rule: string, config: object, headers: Record<string, string |
       'x-request-id': 'forged',
       'x-envoy-auth-partial-body': 'false',
       'X-User': ['admin', 'root'],
+      X_User: 'admin',
       'X-Other': ['1', '2'],
       host: 'other.test',
     },

@@ -72,7 +72,7 @@ class Authorizer {
 
   /** First of all: neither authorizer nor upstream may take a client's word for that of the authorizer. */
   strip({ request }: Exchange): void {
-    for (const name of this.#vouched) request.headers.delete(name);
+    for (const name of this.#vouched) request.headers.deleteAlike(name);
   }
 
   /** What is known without asking. */
