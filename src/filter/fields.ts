@@ -34,13 +34,28 @@ export const FieldName = Type.String({
     'Name of the field, in any case. Fields of framing and of the connection (Connection, Content-Length, Transfer-Encoding and the like) are refused: the proxy writes its own.',
 });
 
+/** Longest value, as upstreams bound their heads. */
+const VALUE_BYTES_MAX = 4096;
+
 /** RFC 9110 section 5.5, as latin1 characters. */
 export const FieldValue = Type.String({
-  maxLength: 4096,
+  maxLength: VALUE_BYTES_MAX,
   pattern: '^(?:[\\x21-\\x7e\\x80-\\xff](?:[\\t\\x20-\\x7e\\x80-\\xff]*[\\x21-\\x7e\\x80-\\xff])?)?$',
   expected: 'a header value: visible characters with spaces inside only',
   description: 'Value of the field. Control characters, and spaces at either end, are refused.',
 });
+
+/**
+ * A text that comes from elsewhere as a value (RFC 9110 section 5.5): visible
+ * characters with spaces inside; others than those of ASCII as the bytes of UTF-8.
+ * Undefined when it is none.
+ */
+export function fieldValueOf(text: string): string | undefined {
+  if (text.length > VALUE_BYTES_MAX || !text.isWellFormed()) return undefined;
+  const bytes = Buffer.from(text, 'utf8').toString('latin1');
+  if (bytes.length > VALUE_BYTES_MAX) return undefined;
+  return /^[\x21-\x7e\x80-\xff](?:[\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?$/.test(bytes) ? bytes : undefined;
+}
 
 export const Field = Type.Object({ name: FieldName, value: FieldValue }, { additionalProperties: false });
 

@@ -1,12 +1,10 @@
 import { Fault } from '../../base/fault.ts';
 import { compileExpression } from '../../expr/expression.ts';
+import { fieldValueOf } from '../../filter/fields.ts';
 import type { Exchange, FilterCode, Reply } from '../../filter/filter.ts';
 import type { IdentityHeaderConfig } from './config.ts';
 import { IdentityTokens } from './identity-tokens.ts';
 import { type SigningKey, signingKeyOf } from './signing-key.ts';
-
-/** Longest value of a plain header. */
-const VALUE_BYTES_MAX = 4096;
 
 /**
  * Tells upstreams who is asking. They believe what it says, so what clients send
@@ -20,13 +18,13 @@ export const code: FilterCode<typeof IdentityHeaderConfig> = {
     const keySet = token?.jwksPath === undefined ? undefined : keySetReply(published!);
     const plain = headers.map(({ name, value }) => ({ name, value: compileExpression(value, 'string') }));
     const names = [...headers.map(({ name }) => name), ...(token === undefined ? [] : [token.header])];
-    const owned = new Set(names.map((name) => name.toLowerCase().replaceAll('_', '-')));
+    const owned = names.map((name) => name.toLowerCase());
 
     const addPlain = (x: Exchange): void => {
       for (const { name, value } of plain) {
         const text = value(x);
         if (text === undefined || text === '') continue;
-        const written = fieldValue(text);
+        const written = fieldValueOf(text);
         if (written === undefined) env.count('header_dropped');
         else x.request.headers.add(name, written);
       }
@@ -36,8 +34,7 @@ export const code: FilterCode<typeof IdentityHeaderConfig> = {
       onRequest(x) {
         const { request, identity, asked } = x;
         if (keySet !== undefined && asked.path === token!.jwksPath && request.method === 'GET') return keySet;
-        // Also with underscores, which CGI reads as hyphens.
-        request.headers.deleteWhere((name) => owned.has(name) || owned.has(name.replaceAll('_', '-')));
+        for (const name of owned) request.headers.deleteAlike(name);
         addPlain(x);
         if (tokens === undefined || identity === undefined) return undefined;
         const signed = tokens.tokenOf(identity);
@@ -67,12 +64,4 @@ function keySetReply(keys: readonly SigningKey[]): Reply {
     ],
     body: JSON.stringify({ keys: keys.map(({ jwk }) => jwk) }),
   };
-}
-
-/** RFC 9110 section 5.5: visible characters with spaces inside; others than those of ASCII as the bytes of UTF-8. */
-function fieldValue(text: string): string | undefined {
-  if (text.length > VALUE_BYTES_MAX || !text.isWellFormed()) return undefined;
-  const bytes = Buffer.from(text, 'utf8').toString('latin1');
-  const isValue = /^[\x21-\x7e\x80-\xff](?:[\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?$/.test(bytes);
-  return isValue && bytes.length <= VALUE_BYTES_MAX ? bytes : undefined;
 }

@@ -1,4 +1,5 @@
 import { faultKinds } from '../../base/fault.ts';
+import { ClaimConsumer, ClaimPath } from '../../filter/claims.ts';
 import { checkBeside, declareFilter } from '../../filter/declaration.ts';
 import { durationField, FieldName } from '../../filter/fields.ts';
 import { backendRef, fileName, secretRef } from '../../filter/references.ts';
@@ -25,12 +26,6 @@ export const PUBLIC_ALGORITHMS = [
 export const SECRET_ALGORITHMS = ['HS256', 'HS384', 'HS512'] as const;
 
 export type Algorithm = (typeof PUBLIC_ALGORITHMS)[number] | (typeof SECRET_ALGORITHMS)[number];
-
-const ClaimPath = Type.String({
-  minLength: 1,
-  maxLength: 256,
-  description: 'Name of a claim, or a path to one inside: `realm_access.roles`. A claim of the whole name comes first.',
-});
 
 const Jwks = Type.Object(
   {
@@ -301,15 +296,7 @@ export const JwtConfig = Type.Object(
       default: 'keep',
       description: 'Whether upstreams get the token, and the proof.',
     }),
-    consumer: Type.Optional(
-      Type.Object(
-        {
-          claim: ClaimPath,
-          groups: Type.Optional(ClaimPath),
-        },
-        { ...strict, description: 'Claims that name the consumer, and its groups.' },
-      ),
-    ),
+    consumer: Type.Optional(ClaimConsumer),
     dpop: DpopConfig,
     tokenBytesMax: Type.Integer({
       minimum: 256,

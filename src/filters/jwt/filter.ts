@@ -1,11 +1,11 @@
 import { compactVerify } from 'jose';
 import { parseDuration } from '../../base/duration.ts';
 import { Fault } from '../../base/fault.ts';
+import { ClaimHeaders, consumerReader } from '../../filter/claims.ts';
 import type { Env } from '../../filter/env.ts';
 import type { Authentication, Exchange, Filter, FilterCode } from '../../filter/filter.ts';
-import { type Consumer, type Identity, identityOf } from '../../filter/identity.ts';
-import { ClaimHeaders } from './claim-headers.ts';
-import { type ClaimReader, claimReader, scopesOf, textsOf } from './claims.ts';
+import { type Identity, identityOf } from '../../filter/identity.ts';
+import { scopesOf } from './claims.ts';
 import { type CompactToken, readCompact } from './compact.ts';
 import { JWT_FAULTS, type JwtConfig } from './config.ts';
 import { bindingOf } from './binding.ts';
@@ -44,7 +44,7 @@ class JwtFilter implements Filter {
   readonly #proofs: ProofCheck;
   readonly #challenges: Challenges;
   readonly #headers: ClaimHeaders;
-  readonly #consumer: { readonly name: ClaimReader; readonly groups: ClaimReader | undefined } | undefined;
+  readonly #consumerOf: ReturnType<typeof consumerReader>;
   /** Tokens whose claims are still to be written into their requests; kept apart, since all methods are asked first. */
   readonly #accepted = new WeakMap<Exchange, VerifiedToken>();
 
@@ -58,12 +58,8 @@ class JwtFilter implements Filter {
     this.#challenges = new Challenges(config);
     this.challenge = this.#challenges.plain;
     this.#headers = new ClaimHeaders(config.claimHeaders);
-    const { consumer } = config;
-    this.#consumer = consumer && {
-      name: claimReader(consumer.claim),
-      groups: consumer.groups === undefined ? undefined : claimReader(consumer.groups),
-    };
-    if (this.#headers.names.length > 0 || config.forward === 'remove') this.onRequest = (x) => this.#rewrite(x);
+    this.#consumerOf = consumerReader(config.consumer);
+    if (!this.#headers.isEmpty || config.forward === 'remove') this.onRequest = (x) => this.#rewrite(x);
     // A token that was refused is in no log either, also where queries are logged.
     if (config.from.some(({ query }) => query !== undefined)) {
       this.onEnd = ({ request }) => this.#places.remove(request);
@@ -125,7 +121,7 @@ class JwtFilter implements Filter {
 
   #accept(x: Exchange, verified: VerifiedToken): Authentication {
     if (!verified.hasScopes) return this.#refuse({ code: 'jwt.scope', why: 'It lacks a scope' }, 'bearer');
-    if (this.#headers.names.length > 0) this.#accepted.set(x, verified);
+    if (!this.#headers.isEmpty) this.#accepted.set(x, verified);
     return verified.identity;
   }
 
@@ -141,10 +137,7 @@ class JwtFilter implements Filter {
       this.#places.remove(request);
       request.headers.delete('dpop');
     }
-    const { names } = this.#headers;
-    if (names.length === 0) return undefined;
-    // Also with underscores, which CGI reads as hyphens.
-    request.headers.deleteWhere((name) => names.includes(name) || names.includes(name.replaceAll('_', '-')));
+    this.#headers.strip(request.headers);
     const accepted = this.#accepted.get(x);
     if (accepted !== undefined) for (const [name, value] of accepted.headers) request.headers.add(name, value);
     return undefined;
@@ -224,12 +217,5 @@ class JwtFilter implements Filter {
       claims,
       scopes: scopesOf(claims),
     });
-  }
-
-  #consumerOf(claims: JsonObject): Consumer | undefined {
-    const name = this.#consumer?.name(claims);
-    if (typeof name !== 'string' || name === '') return undefined;
-    const groups = Object.freeze([...textsOf(this.#consumer!.groups?.(claims))]);
-    return Object.freeze({ name, groups, labels: Object.freeze({}) });
   }
 }

@@ -1,7 +1,7 @@
 /** What the operator asks of the tokens of one issuer. */
 import { parseDuration } from '../../base/duration.ts';
+import { type ClaimReader, claimReader, textsOf } from '../../filter/claims.ts';
 import type { Env } from '../../filter/env.ts';
-import { type ClaimReader, claimReader, textsOf } from './claims.ts';
 import { type Issuer, type JWT_FAULTS, PUBLIC_ALGORITHMS } from './config.ts';
 import { makeKeySet } from './key-set.ts';
 import type { JsonObject } from './strict-json.ts';

@@ -1,4 +1,5 @@
 import { faultKinds } from '../../base/fault.ts';
+import { ClaimConsumer, ClaimPath } from '../../filter/claims.ts';
 import { checkBeside, declareFilter } from '../../filter/declaration.ts';
 import { durationField, FieldName } from '../../filter/fields.ts';
 import { secretRef } from '../../filter/references.ts';
@@ -11,12 +12,6 @@ const Path = {
   pattern: '^/(?:[A-Za-z0-9._~-]+/?)*$',
   expected: 'a path such as "/oauth2"',
 };
-
-const ClaimName = Type.String({
-  minLength: 1,
-  maxLength: 256,
-  description: 'Name of a claim, or a path to one inside: `realm_access.roles`. A claim of the whole name comes first.',
-});
 
 const Provider = Type.Object(
   {
@@ -140,17 +135,12 @@ export const OidcConfig = Type.Object(
       default: 'keep',
       description: 'Whether the ID token is kept in the cookie, for providers that want to see it at logout.',
     }),
-    claimHeaders: Type.Array(Type.Object({ claim: ClaimName, header: FieldName }, strict), {
+    claimHeaders: Type.Array(Type.Object({ claim: ClaimPath, header: FieldName }, strict), {
       maxItems: 32,
       default: [],
       description: 'Claims that upstreams get as headers. Clients cannot send these headers.',
     }),
-    consumer: Type.Optional(
-      Type.Object(
-        { claim: ClaimName, groups: Type.Optional(ClaimName) },
-        { ...strict, description: 'Claims that name the consumer, and its groups.' },
-      ),
-    ),
+    consumer: Type.Optional(ClaimConsumer),
     logout: Type.Object(
       {
         returnTo: Type.String({ ...Path, default: '/', description: 'Where users come to afterwards.' }),

@@ -151,9 +151,14 @@ test('oidc: what is no header value is not passed on, and what clients say is ta
   };
   const claimHeaders = [...Object.keys(claims), 'absent'].map((claim) => ({ claim, header: `X-${claim}` }));
   const visitor = new Visitor({ claimHeaders }, { ...SESSION, claims });
-  const { request } = await visitor.ask({ 'x-absent': 'forged', 'x-split': 'forged', 'x-list': 'forged' });
+  const { request } = await visitor.ask({ 'x-absent': 'forged', 'x-split': 'forged', x_list: 'forged' });
   assert.deepEqual(request, ['x-sub: ann', 'x-umlaut: \xc3\xbc', 'x-number: 7']);
   assert.equal(visitor.env.counts.get('claim_dropped'), 4);
+});
+
+test('oidc: an empty claim names no consumer', async () => {
+  const visitor = new Visitor({ consumer: { claim: 'email' } }, { ...SESSION, claims: { sub: 'ann', email: '' } });
+  assert.equal((await visitor.ask()).identity!.consumer, undefined);
 });
 
 test('oidc: the access token goes upstream where that is said, and nowhere else', async () => {

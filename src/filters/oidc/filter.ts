@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { parseDuration } from '../../base/duration.ts';
 import { Fault } from '../../base/fault.ts';
+import { ClaimHeaders, type HeaderLines } from '../../filter/claims.ts';
 import type { Env } from '../../filter/env.ts';
 import type { Authentication, Exchange, FilterCode, Reply } from '../../filter/filter.ts';
 import type { Identity } from '../../filter/identity.ts';
 import type { Headers } from '../../http/headers.ts';
-import { ClaimHeaders } from './claims.ts';
 import { FAULTS, type OidcConfig, type ProviderConfig } from './config.ts';
 import { type Cookies, readCookies, stripCookies } from './cookies.ts';
 import { Login } from './login.ts';
@@ -13,7 +13,7 @@ import { Provider } from './provider.ts';
 import { redirect, tooLarge } from './replies.ts';
 import { Refresher } from './refresher.ts';
 import { returnAddress, targetOf } from './return-to.ts';
-import { Identities, type Session } from './session.ts';
+import { identityReader, type Session } from './session.ts';
 import { Shared } from './shared.ts';
 import { Store } from './store.ts';
 
@@ -46,7 +46,8 @@ export const code: FilterCode<typeof OidcConfig> = {
 /** What is known of a request with a session. */
 interface Visit {
   readonly session: Session;
-  readonly identity: Identity;
+  /** Claims for upstreams. */
+  readonly headers: HeaderLines;
   /** Lines of Set-Cookie for its answer. */
   readonly cookies: readonly string[];
 }
@@ -61,11 +62,11 @@ class OidcFilter {
   readonly #prefix: string;
   readonly #login: Login;
   readonly #refresher: Refresher;
-  readonly #identities: Identities;
+  readonly #identityOf: ReturnType<typeof identityReader>;
   readonly #claimHeaders: ClaimHeaders;
   readonly #visits = new WeakMap<Exchange, Visit>();
-  /** Identities are made once per session as it was opened. */
-  readonly #known = new WeakMap<Session, Identity>();
+  /** Made once per session as it was opened. */
+  readonly #known = new WeakMap<Session, { readonly identity: Identity; readonly headers: HeaderLines }>();
   readonly #maxMs: number;
   readonly #idleMs: number;
 
@@ -88,7 +89,7 @@ class OidcFilter {
     const { ledger } = this.#shared;
     this.#login = new Login({ config, prefix: this.#prefix, secrets, ledger, stores: this.#stores }, env);
     this.#refresher = new Refresher({ config, ledger }, env);
-    this.#identities = new Identities(config);
+    this.#identityOf = identityReader(config);
     this.#claimHeaders = new ClaimHeaders(config.claimHeaders);
     // draft-broyer-http-cookie-auth: a 401 must say a challenge (RFC 9110 section 15.5.2), and this one says what it is.
     this.challenge = `Cookie realm="oidc", form-action="${config.base}/login", cookie-name="${this.#prefix}"`;
@@ -166,10 +167,13 @@ class OidcFilter {
   }
 
   #visit(x: Exchange, session: Session, cookies: readonly string[]): Identity {
-    let identity = this.#known.get(session);
-    if (identity === undefined) this.#known.set(session, (identity = this.#identities.of(session)));
-    this.#visits.set(x, { session, identity, cookies });
-    return identity;
+    let known = this.#known.get(session);
+    if (known === undefined) {
+      const headers = this.#claimHeaders.linesOf(session.claims, () => this.#env.count('claim_dropped'));
+      this.#known.set(session, (known = { identity: this.#identityOf(session), headers }));
+    }
+    this.#visits.set(x, { session, headers: known.headers, cookies });
+    return known.identity;
   }
 
   #withoutSession(x: Exchange, providers: readonly Provider[]): Authentication | Promise<Authentication> {
@@ -213,11 +217,11 @@ class OidcFilter {
   changeRequest(x: Exchange): undefined {
     const { headers } = x.request;
     stripCookies(headers, this.#prefix);
-    this.#claimHeaders.strip(x);
+    this.#claimHeaders.strip(headers);
     const visit = this.#visits.get(x);
     // Another method may have been asked as well, and have refused to be content with this one.
     if (visit === undefined) return undefined;
-    this.#claimHeaders.write(x, visit.session.claims, () => this.#env.count('claim_dropped'));
+    for (const [name, value] of visit.headers) headers.add(name, value);
     if (this.#config.accessToken === 'forward') headers.set('authorization', `Bearer ${visit.session.accessToken}`);
     return undefined;
   }

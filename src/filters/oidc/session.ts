@@ -1,8 +1,8 @@
 /** What a browser keeps of a login, and what is made of it for requests. */
 import { timingSafeEqual } from 'node:crypto';
+import { consumerReader } from '../../filter/claims.ts';
 import { identityOf, type Identity } from '../../filter/identity.ts';
 import type { OidcConfig } from './config.ts';
-import { claimReader } from './claims.ts';
 
 export interface Session {
   /** Random, new with each login: names the session where it was ended. */
@@ -49,35 +49,15 @@ export function sameText(a: string, b: string): boolean {
 }
 
 /** Makes identities of sessions, as the configuration says. */
-export class Identities {
-  readonly #consumer:
-    | { readonly name: (claims: Session['claims']) => unknown; readonly groups: (claims: Session['claims']) => unknown }
-    | undefined;
-
-  constructor({ consumer }: OidcConfig) {
-    if (consumer === undefined) return;
-    const groups = consumer.groups === undefined ? (): undefined => undefined : claimReader(consumer.groups);
-    this.#consumer = { name: claimReader(consumer.claim), groups };
-  }
-
-  of({ subject, issuer, claims, scopes }: Session): Identity {
-    const name = this.#consumer?.name(claims);
-    const groups = this.#consumer?.groups(claims);
-    return identityOf({
+export function identityReader({ consumer }: OidcConfig): (session: Session) => Identity {
+  const consumerOf = consumerReader(consumer);
+  return ({ subject, issuer, claims, scopes }) =>
+    identityOf({
       method: 'oidc',
       subject,
       issuer,
       claims: Object.freeze(claims),
       scopes: Object.freeze([...scopes]),
-      consumer:
-        typeof name !== 'string'
-          ? undefined
-          : Object.freeze({ name, groups: Object.freeze(textsOf(groups)), labels: Object.freeze({}) }),
+      consumer: consumerOf(claims),
     });
-  }
-}
-
-function textsOf(value: unknown): string[] {
-  const list: unknown[] = Array.isArray(value) ? value : [value];
-  return list.filter((item) => typeof item === 'string');
 }
