@@ -2,6 +2,7 @@
 import { createHmac, generateKeyPairSync, hash, scryptSync } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import type { Manifest } from '../test/client/manifests.ts';
 import type { Scenario } from './scenario.ts';
 
@@ -20,6 +21,8 @@ interface NamedCase {
   readonly headers?: readonly string[];
   readonly path?: string;
   readonly bodyBytes?: number;
+  /** Sent with POST. */
+  readonly body?: Buffer;
   readonly filter: FilterCase;
 }
 
@@ -87,6 +90,12 @@ function writeOwn(dir: string): string {
     `import { defineFilter } from ${JSON.stringify(own)};\nexport default defineFilter({ name: 'stamp', ${made} });\n`,
   );
   return './stamp.mts';
+}
+
+/** JSON of about this length. */
+function orders(bytes: number): string {
+  const one = (id: number): object => ({ id, sku: hash('sha256', `sku ${id}`).slice(0, 12), state: 'paid' });
+  return JSON.stringify(Array.from({ length: Math.ceil(bytes / 50) }, (_, id) => one(id)));
 }
 
 const SECRETS: Manifest = {
@@ -282,6 +291,72 @@ const CASES: readonly NamedCase[] = [
     },
   },
   {
+    name: 'cors',
+    about: 'a request of another origin; nginx: map and add_header',
+    headers: ['origin: https://www.shop.test'],
+    filter: {
+      filters: () => ({ cors: { allowOrigins: ['https://*.shop.test'], allowCredentials: true } }),
+      nginx: {
+        http: String.raw`map $http_origin $bench_origin { default ""; "~^https://[^/]+\.shop\.test$" $http_origin; }`,
+        location:
+          'add_header Access-Control-Allow-Origin $bench_origin; add_header Access-Control-Allow-Credentials true; add_header Vary Origin;',
+      },
+    },
+  },
+  {
+    name: 'body-limit',
+    about: 'POST of 4 KB where 1 MiB may come; nginx: client_max_body_size',
+    body: Buffer.alloc(4_096, 'x'),
+    filter: {
+      filters: () => ({ bodyLimit: { bytesMax: 1_048_576 } }),
+      nginx: { location: 'client_max_body_size 1m;' },
+    },
+  },
+  {
+    name: 'decompress',
+    about: 'POST of 16 KB of JSON as gzip; nginx passes it on as it is',
+    headers: ['content-encoding: gzip', 'content-type: application/json'],
+    body: gzipSync(orders(16_384)),
+    filter: { filters: () => ({ decompress: {} }) },
+  },
+  {
+    name: 'rewrite',
+    about: 'another prefix and another host; nginx: rewrite and proxy_set_header',
+    path: '/a/b?c=d',
+    filter: {
+      filters: () => ({ rewrite: { hostname: 'inner.test', path: { kind: 'prefix', value: '/new' } } }),
+      nginx: {
+        location:
+          'rewrite ^/(.*)$ /new/$1 break; proxy_set_header Host inner.test; proxy_set_header Connection ""; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header X-Forwarded-Proto $scheme;',
+      },
+    },
+  },
+  {
+    name: 'redirect',
+    about: 'to HTTPS; nginx: return 301',
+    path: '/a/b?c=d',
+    filter: {
+      filters: () => ({ redirect: { scheme: 'https', statusCode: 301 } }),
+      nginx: { location: 'return 301 https://$host$request_uri;' },
+    },
+  },
+  {
+    name: 'mock',
+    about: 'one of two described answers; nginx: return 200',
+    path: '/orders/42',
+    filter: {
+      filters: () => ({
+        mock: {
+          responses: [
+            { path: '/orders', example: [] },
+            { path: '/orders/{id}', example: { id: 42, state: 'paid' } },
+          ],
+        },
+      }),
+      nginx: { location: `default_type application/json; return 200 '{"id":42,"state":"paid"}';` },
+    },
+  },
+  {
     name: 'cache',
     about: 'an answer from the cache, while nginx proxies each',
     filter: { filters: () => ({ cache: { defaults: [{ lifetime: '1h' }] } }) },
@@ -290,13 +365,14 @@ const CASES: readonly NamedCase[] = [
 
 /** @param plain  what a scenario is without a filter */
 export function filterScenarios(plain: Omit<Scenario, 'name' | 'about'>): Scenario[] {
-  return CASES.map(({ name, about, headers = [], path, bodyBytes = plain.bodyBytes, filter }) => ({
+  return CASES.map(({ name, about, headers = [], path, body, bodyBytes = plain.bodyBytes, filter }) => ({
     ...plain,
     name: `filter-${name}`,
     about: `filter: ${about}`,
     headers,
     bodyBytes,
     ...(path !== undefined && { path }),
+    ...(body !== undefined && { body }),
     filter,
     only: ['fourways', 'fourways-empty', 'nginx'],
   }));

@@ -41,13 +41,20 @@ export const LOAD_TOOLS: Readonly<Record<LoadName, LoadTool>> = {
   'grpc-echo': (options) => nodeLoad('grpc-echo-load.ts', options),
 };
 
-async function wrk({ target, scenario, seconds, core }: LoadRun): Promise<LoadResult> {
+async function wrk({ target, scenario, seconds, core, dir }: LoadRun): Promise<LoadResult> {
   const headers = ['Host: bench.test', ...scenario.headers].flatMap((line) => ['-H', line]);
   const url = `${scenario.tls ? 'https' : 'http'}://${target.host}:${target.port}${pathOf(scenario)}`;
   const script = join(PEERS_DIR, 'wrk.lua');
-  const load = ['wrk', '-t1', `-c${scenario.connections}`, `-d${seconds}s`, '-s', script, ...headers, url];
+  const body = scenario.body === undefined ? [] : ['--', bodyFile(dir, scenario.body)];
+  const load = ['wrk', '-t1', `-c${scenario.connections}`, `-d${seconds}s`, '-s', script, ...headers, url, ...body];
   const { stdout } = await run('taskset', ['-c', String(core), ...load]);
   return jsonLine(stdout, 'wrk');
+}
+
+function bodyFile(dir: string, body: Buffer): string {
+  const file = join(dir, 'request.body');
+  writeFileSync(file, body);
+  return file;
 }
 
 /** h2load prints no percentiles: they are taken from its log of requests, a tab-separated line each. */

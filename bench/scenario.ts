@@ -33,6 +33,8 @@ export interface Scenario {
   readonly filter?: FilterCase;
   /** What is asked for, where it is not that of the routes. */
   readonly path?: string;
+  /** Sent with POST. For wrk. */
+  readonly body?: Buffer;
 }
 
 /** What a browser sends beside Host: twelve lines, about 700 bytes. */
