@@ -40,6 +40,7 @@ const SIGNING_KEY = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKe
   type: 'pkcs8',
   format: 'pem',
 }) as string;
+const WORD = `${MARK}-word-of-a-filter`;
 const COOKIE_KEY = randomBytes(32).toString('base64');
 const TOKEN = tokenOf({ iss: 'https://id.test', aud: 'a', sub: 'alice', exp: 4_102_444_800, pad: `${MARK}-claim` });
 
@@ -114,6 +115,16 @@ const PLANTS: Readonly<Record<string, Plant>> = {
     requests: [{ headers: { 'x-api-key': `${MARK}-api-key-of-the-shop-0123456789` } }],
     first: 200,
   },
+  own: ownPlant('worker'),
+  'own-none': ownPlant('none'),
+  'own-make': {
+    // What JSON.parse says of a text that is none begins with that text.
+    filters: { own: { use: [{ module: './parser.ts', secrets: { word: { name: 'planted', key: 'own' } } }] } },
+    secrets: { own: WORD },
+    files: { 'parser.ts': ownModule('parser', "make: (_, env) => JSON.parse(env.secret('word')) as never") },
+    requests: [{ headers: { 'x-word': WORD } }],
+    first: 500,
+  },
   'ext-auth': {
     filters: {
       extAuth: { backend: { name: 'nobody', kind: 'Backend' }, http: { path: { value: '/verify' } }, timeout: '200ms' },
@@ -145,6 +156,45 @@ const PLANTS: Readonly<Record<string, Plant>> = {
     first: 401,
   },
 };
+
+/** A filter that compares what it was lent, and fails in every way with that and with the request in its hands. */
+function ownPlant(guard: 'worker' | 'none'): Plant {
+  // An error that nobody catches ends a worker of the proxy where it has no thread of its own.
+  const acts = ['throw', 'reject', 'refuse', 'ask', 'field', ...(guard === 'worker' ? ['timer'] : [])];
+  const hooks = `make: (_, env) => ({
+    async onRequest(x) {
+      const word = env.secret('word');
+      const said = x.request.headers.get('x-word');
+      switch (x.request.query) {
+        case '?act=throw': throw new Error(word);
+        case '?act=reject': return Promise.reject(word);
+        case '?act=refuse': return refuse({ status: 403, code: 'refused', title: 'No' });
+        case '?act=ask': return void (await env.upstream('nobody').ask({ target: '/' + word, headers: { word } }));
+        case '?act=field': return void x.request.headers.set('x-word', word + '\\n');
+        case '?act=timer': setTimeout(() => { throw new Error(word + said); }, 1); return new Promise(() => undefined);
+        default: return said === word ? undefined : refuse({ status: 403, code: 'unknown-word', title: 'No' });
+      }
+    },
+  })`;
+  const lent = {
+    secrets: { word: { name: 'planted', key: 'own' } },
+    upstreams: { nobody: { name: 'nobody', kind: 'Backend' } },
+  };
+  return {
+    filters: { own: { use: [{ module: './keeper.ts', guard, ...lent }] } },
+    secrets: { own: WORD },
+    files: { 'keeper.ts': ownModule('keeper', hooks) },
+    requests: [
+      { headers: { 'x-word': WORD } },
+      ...acts.map((act) => ({ path: `?act=${act}`, headers: { 'x-word': WORD, cookie: `word=${MARK}` } })),
+    ],
+    first: 200,
+  };
+}
+
+function ownModule(name: string, make: string): string {
+  return `import { defineFilter, refuse } from 'fourways/filter';\nexport default defineFilter({ name: '${name}', ${make} });\n`;
+}
 
 /** As `fourways keys passwd` writes it, at little cost. */
 function usersHash(): string {

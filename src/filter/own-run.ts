@@ -83,11 +83,18 @@ export class OwnInstance {
   static make(filter: DefinedFilter, options: unknown, env: OwnEnv): OwnInstance | string {
     const checked = filter.options === undefined ? noOptions(options) : checkOptions(filter.options, options);
     if (typeof checked === 'string') return checked;
+    let knowsSecret = false;
+    const secret = (name: string): string => {
+      const value = env.secret(name);
+      knowsSecret = true;
+      return value;
+    };
     try {
-      const hooks: unknown = filter.make(checked.options as never, env);
+      const hooks: unknown = filter.make(checked.options as never, { ...env, secret });
       return shapeFlaw(hooks) ?? new OwnInstance(hooks as OwnHooks);
     } catch (error) {
-      return `its make failed: ${messageOf(error)}`;
+      // What parsers say of a text has pieces of it.
+      return `its make failed: ${knowsSecret ? placeOf(error) : messageOf(error)}`;
     }
   }
 
@@ -288,7 +295,7 @@ export function placeOf(error: unknown): string {
 /** Files of ours by which every call of a hook goes. */
 const OUR_FOLDER = /\/own-(?:run|exchange|fields|thread|local)\.[jt]s$|\/filter\/own\.[jt]s$/;
 
-/** For what has to do with no request: an error while a filter is loaded or made. */
+/** For what has to do with no request and no secret: an error while a filter is loaded or made. */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return `it threw ${typeof error === 'string' ? JSON.stringify(error) : 'no Error'}`;
   const place = placeOf(error);

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../base/clock.ts';
 import type { InstanceSpec, ProgramEnv, ProgramSpec } from '../filter/own-program.ts';
-import { messageOf, type Outcome, type OwnCall, type OwnEnd, type OwnShape } from '../filter/own-run.ts';
+import { messageOf, type Outcome, type OwnCall, type OwnEnd, type OwnShape, placeOf } from '../filter/own-run.ts';
 import { askUpstream } from './own-env.ts';
 import type { FileStamp } from './own-import.ts';
 import {
@@ -98,7 +98,7 @@ export class ThreadVersion implements Version {
     };
     this.#worker.on('message', (message: FromOwnThread) => this.#take(message));
     this.#worker.on('messageerror', () => this.#die('it sent what cannot be read'));
-    this.#worker.on('error', (error) => this.#die(reasonOf(error, spec.heapMegabytesMax)));
+    this.#worker.on('error', (error) => this.#die(this.#reasonOf(error)));
     this.#worker.on('exit', (code) => this.#die(`its thread ended with exit code ${code}`));
     for (const stream of [this.#worker.stdout, this.#worker.stderr]) {
       stream.setEncoding('utf8').on('data', (text: string) => this.#print(text));
@@ -222,6 +222,14 @@ export class ThreadVersion implements Version {
     if (why !== undefined && before === 'running') this.#options.onDied(why);
   }
 
+  /** What an error says is only told while it is loaded: later it may hold what a client sent, or a secret. */
+  #reasonOf(error: unknown): string {
+    if ((error as { code?: unknown }).code === 'ERR_WORKER_OUT_OF_MEMORY') {
+      return `it needs more than ${this.#options.spec.heapMegabytesMax} MB of memory`;
+    }
+    return `it had an error that nobody caught: ${this.#state === 'loading' ? messageOf(error) : placeOf(error)}`;
+  }
+
   #print(text: string): void {
     for (const line of text.split('\n')) if (line !== '') this.#options.onLine(line.slice(0, LINE_CHARS_MAX));
   }
@@ -229,11 +237,4 @@ export class ThreadVersion implements Version {
 
 function plainCall(call: OwnCall): OwnCall {
   return call.body === undefined ? call : { ...call, body: exactBytes(call.body) };
-}
-
-function reasonOf(error: unknown, heapMegabytesMax: number): string {
-  if ((error as { code?: unknown }).code === 'ERR_WORKER_OUT_OF_MEMORY') {
-    return `it needs more than ${heapMegabytesMax} MB of memory`;
-  }
-  return `it had an error that nobody caught: ${messageOf(error)}`;
 }
