@@ -2,40 +2,13 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
-import { systemClock } from '../base/clock.ts';
-import { forwardingLog } from '../base/log.ts';
-import { systemRandom } from '../base/random.ts';
-import { redisName, RedisStore } from './redis.ts';
+import { redisName } from './redis.ts';
 import { RedisServer } from './testing/redis-server.ts';
-
-/** A store with what it has said, which tells of each change. */
-class Watched implements Disposable {
-  readonly said: string[] = [];
-  readonly store: RedisStore;
-  #waiting: (() => void)[] = [];
-
-  constructor(url: string) {
-    const log = forwardingLog('debug', (level, message, fields) => {
-      this.said.push(`${level} ${message} ${JSON.stringify(fields)}`);
-      for (const go of this.#waiting.splice(0)) go();
-    });
-    this.store = new RedisStore({ url, clock: systemClock, random: systemRandom(), log });
-  }
-
-  async until(state: 'up' | 'away'): Promise<void> {
-    while (this.store.isUp !== (state === 'up')) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    }
-  }
-
-  [Symbol.dispose](): void {
-    this.store.close();
-  }
-}
+import { WatchedRedis } from './testing/watched-redis.ts';
 
 test('redis: commands and scripts, of which a forgotten one is sent again', async () => {
   await using server = await RedisServer.start();
-  using watched = new Watched(server.url);
+  using watched = new WatchedRedis(server.url);
   await watched.until('up');
   const { store } = watched;
   assert.equal(await store.command('SET', 'a', 1), 'OK');
@@ -49,7 +22,7 @@ test('redis: commands and scripts, of which a forgotten one is sent again', asyn
 
 test('redis: one that is killed is away at once, rejects at once, and comes back by itself', async () => {
   await using server = await RedisServer.start();
-  using watched = new Watched(server.url);
+  using watched = new WatchedRedis(server.url);
   await watched.until('up');
   const { store } = watched;
   await server.kill();
@@ -69,7 +42,7 @@ test('redis: one that is killed is away at once, rejects at once, and comes back
 
 test('redis: one that does not answer any more is away within a second', async () => {
   await using server = await RedisServer.start();
-  using watched = new Watched(server.url);
+  using watched = new WatchedRedis(server.url);
   await watched.until('up');
   server.freeze();
   await assert.rejects(watched.store.command('PING'), /No answer in 1000 ms/);
@@ -82,7 +55,7 @@ test('redis: what is there and silent is never up', async () => {
   const silent = createServer().listen(0, '127.0.0.1');
   await once(silent, 'listening');
   const { port } = silent.address() as { port: number };
-  using watched = new Watched(`redis://127.0.0.1:${port}`);
+  using watched = new WatchedRedis(`redis://127.0.0.1:${port}`);
   const [socket] = (await once(silent, 'connection')) as [Socket];
   socket.resume();
   assert.equal(watched.store.isUp, false);
@@ -95,10 +68,10 @@ test('redis: what is there and silent is never up', async () => {
 test('redis: with a password, which is never written', async () => {
   const password = 'planted-secret';
   await using server = await RedisServer.start({ password });
-  using right = new Watched(server.url);
+  using right = new WatchedRedis(server.url);
   await right.until('up');
   assert.equal(await right.store.command('PING'), 'PONG');
-  using wrong = new Watched(server.url.replace(password, 'planted-wrong'));
+  using wrong = new WatchedRedis(server.url.replace(password, 'planted-wrong'));
   while (wrong.said.length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
   assert.equal(wrong.store.isUp, false);
   assert.match(wrong.said[0]!, /WRONGPASS/);

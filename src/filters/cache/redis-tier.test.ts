@@ -1,19 +1,21 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
+import { RedisServer } from '../../store/testing/redis-server.ts';
+import { WatchedRedis } from '../../store/testing/watched-redis.ts';
 import { code } from './filter.ts';
 import { Driver, type OriginAnswer } from './testing/driver.ts';
-import { RedisClient, RedisServer } from './testing/plain-redis.ts';
 import type { Zones } from './zones.ts';
 
 let server: RedisServer;
-let client: RedisClient;
+let redis: WatchedRedis;
 before(async () => {
   server = await RedisServer.start();
-  client = await RedisClient.connect(server.socket);
+  redis = new WatchedRedis(server.url);
+  await redis.until('up');
 });
-afterEach(async () => void (client.isUp && (await client.command('FLUSHALL'))));
+afterEach(() => redis.store.command('FLUSHALL'));
 after(async () => {
-  client.close();
+  redis[Symbol.dispose]();
   await server[Symbol.asyncDispose]();
 });
 
@@ -27,12 +29,12 @@ function timer(delayMs: number, run: () => void): () => void {
 
 /** Caches of two proxies with one Redis. */
 function proxies(answer: OriginAnswer, config: object = { wait: '5s' }): [Driver, Driver] {
-  const make = (): Driver => new Driver({ redis: config }, () => answer, { redis: client, after: timer });
+  const make = (): Driver => new Driver({ redis: config }, () => answer, { redis: redis.store, after: timer });
   return [make(), make()];
 }
 
 /** What was sent before has been done when this is answered. */
-const done = (): Promise<unknown> => client.command('PING');
+const done = (): Promise<unknown> => redis.store.command('PING');
 
 function order(driver: Driver, what: Record<string, unknown>): void {
   code.order!(
@@ -89,11 +91,11 @@ for (const [rule, what] of [
     await two.ask();
     assert.equal(two.count, 1);
     one.env.advance(1);
-    const later = new Driver({ redis: { wait: '5s' } }, () => ({ headers: FRESH }), { redis: client, after: timer });
+    const later = new Driver({ redis: { wait: '5s' } }, () => ({ headers: FRESH }), { redis: redis.store, after: timer });
     later.env.advance(1);
     await later.ask({ url: 'http://shop.test/?later' });
     await done();
-    const last = new Driver({ redis: { wait: '5s' } }, () => ({}), { redis: client, after: timer });
+    const last = new Driver({ redis: { wait: '5s' } }, () => ({}), { redis: redis.store, after: timer });
     await last.ask({ url: 'http://shop.test/?later' });
     assert.equal(last.count, 0);
   });
@@ -114,7 +116,7 @@ test('cache in Redis: long bodies, and what is fresh for less than a second, sta
   await done();
   await other.ask();
   assert.equal(other.count, 1);
-  assert.equal((await client.command('DBSIZE')) as number, 0);
+  assert.equal((await redis.store.command('DBSIZE')) as number, 0);
 });
 
 test('cache in Redis: away, memory alone counts, and nobody waits; back, it is used again', async () => {
@@ -126,8 +128,8 @@ test('cache in Redis: away, memory alone counts, and nobody waits; back, it is u
   await one.ask({ url: 'http://shop.test/other' });
   assert.equal(one.count, 2);
 
-  await server.run();
-  client = await RedisClient.connect(server.socket);
+  await server.resume();
+  await redis.until('up');
   const [three, four] = proxies({ headers: FRESH });
   await three.ask();
   await done();
@@ -137,12 +139,12 @@ test('cache in Redis: away, memory alone counts, and nobody waits; back, it is u
 
 test('cache in Redis: slow, it is not waited for', async () => {
   const [one] = proxies({ headers: FRESH }, { wait: '20ms' });
-  server.sleep();
+  server.freeze();
   // It would wait for ever.
   await one.ask();
   assert.equal(one.count, 1);
   assert.equal(one.env.counts.get('redis_failed'), 1);
-  server.wake();
+  server.thaw();
   await done();
 });
 

@@ -82,17 +82,17 @@ export class RedisTier {
       this.#redis.command('MGET', this.#answerKey(key, []), uriPurge),
       this.#redis.command('HGETALL', `${this.#prefix}:purges`),
     ]);
-    const [newest, purged] = texts as [unknown, unknown];
+    const [newest, purged] = texts as [string | null, string | null];
     let record = decoded(newest);
     if (record !== undefined && !answers(record.head, request)) {
       const values = varyValues(request, record.head.vary);
-      record = decoded(await this.#redis.command('GET', this.#answerKey(key, values)));
+      record = decoded((await this.#redis.command('GET', this.#answerKey(key, values))) as string | null);
       if (record !== undefined && !answers(record.head, request)) record = undefined;
     }
     if (record === undefined) return undefined;
     const { head } = record;
-    if (purged !== null && Number(text(purged)) >= head.keptMs) return undefined;
-    if (isPurged(pairsOf(purges), key.uri, head)) return undefined;
+    if (purged !== null && Number(purged) >= head.keptMs) return undefined;
+    if (isPurged(purges as readonly string[], key.uri, head)) return undefined;
     return this.#stored(head, record.body);
   }
 
@@ -160,44 +160,31 @@ function hashOf(value: string): string {
   return createHash('sha256').update(value).digest('base64url');
 }
 
-/** Text of both, so that no client library can take bytes for text: the head as JSON, a line break, the body. */
+/** Text of both, because the connection takes all answers for text: the head as JSON, a line break, the body. */
 function encoded(head: Record, body: Buffer): string {
   return `${JSON.stringify(head)}\n${body.toString('base64')}`;
 }
 
-function decoded(value: unknown): { readonly head: Record; readonly body: Buffer } | undefined {
-  if (value === null || value === undefined) return undefined;
-  const all = text(value);
-  const end = all.indexOf('\n');
-  return { head: JSON.parse(all.slice(0, end)) as Record, body: Buffer.from(all.slice(end + 1), 'base64') };
-}
-
-function text(value: unknown): string {
-  return Buffer.isBuffer(value) ? value.toString('utf8') : String(value);
+function decoded(value: string | null): { readonly head: Record; readonly body: Buffer } | undefined {
+  if (value === null) return undefined;
+  const end = value.indexOf('\n');
+  return { head: JSON.parse(value.slice(0, end)) as Record, body: Buffer.from(value.slice(end + 1), 'base64') };
 }
 
 function answers({ vary, varyValues: wanted }: Record, request: Headers): boolean {
   return varyValues(request, vary).every((value, i) => value === wanted[i]);
 }
 
-/** Clients give hashes as lists or as objects. */
-function pairsOf(value: unknown): (readonly [name: string, value: unknown])[] {
-  if (Array.isArray(value)) {
-    return value.flatMap((name: unknown, i) => (i % 2 === 0 ? [[text(name), value[i + 1]] as const] : []));
-  }
-  if (value instanceof Map) return [...value].map(([name, one]) => [text(name), one as unknown] as const);
-  return typeof value === 'object' && value !== null ? Object.entries(value) : [];
-}
-
-function isPurged(
-  purges: readonly (readonly [name: string, value: unknown])[],
-  uri: string,
-  { keptMs, tags }: Record,
-): boolean {
-  return purges.some(([name, value]) => {
-    if (Number(text(value)) < keptMs) return false;
+/** @param purges  a hash as Redis lists it: name, value, name, value */
+function isPurged(purges: readonly string[], uri: string, { keptMs, tags }: Record): boolean {
+  for (let i = 0; i < purges.length; i += 2) {
+    const name = purges[i]!;
+    if (Number(purges[i + 1]) < keptMs) continue;
     const kind = name.slice(0, name.indexOf(' '));
     const what = name.slice(kind.length + 1);
-    return kind === 'all' || (kind === 'prefix' && uri.startsWith(what)) || (kind === 'tag' && tags.includes(what));
-  });
+    if (kind === 'all' || (kind === 'prefix' && uri.startsWith(what)) || (kind === 'tag' && tags.includes(what))) {
+      return true;
+    }
+  }
+  return false;
 }
