@@ -184,8 +184,6 @@ export class Leases implements Counter {
   async #ask(purses: readonly Purse[]): Promise<void> {
     const { env, redis } = this.#parts;
     const args = purses.flatMap((purse) => this.#argumentsOf(purse));
-    const returned = purses.map((purse) => purse.returned);
-    for (const purse of purses) purse.returned = 0;
     try {
       const said = await redis.run(
         LEASE_SCRIPT,
@@ -195,13 +193,12 @@ export class Leases implements Counter {
       this.#heed(purses, said as readonly string[], env.nowMs());
     } catch {
       this.#failedUntilMs = env.nowMs() + FAILED_MS;
-      for (const [i, purse] of purses.entries()) {
+      for (const purse of purses) {
         purse.isAsking = false;
         // Redis may have heard it: then it counts twice, which errs on the side of the limit.
         purse.credit += purse.told;
+        // What was given back is not said again: heard twice, it would not.
         purse.told = 0;
-        // And this may be heard twice, which would not: it is let go.
-        if (returned[i]! > 0) purse.returned = 0;
       }
     }
   }
@@ -215,7 +212,9 @@ export class Leases implements Counter {
     // One request alone is no sign of more.
     const want = purse.recent > 1 && !this.#closed ? Math.min(this.#creditMax, 2 * purse.recent) - purse.permits : 0;
     purse.recent = 0;
-    return [burst, perUnitMs, purse.told - purse.returned, Math.max(0, Math.floor(want))];
+    const debt = purse.told - purse.returned;
+    purse.returned = 0;
+    return [burst, perUnitMs, debt, Math.max(0, Math.floor(want))];
   }
 
   #heed(purses: readonly Purse[], said: readonly string[], nowMs: number): void {
