@@ -92,8 +92,9 @@ export class Headers {
   /** All values of this name joined with `, ` (RFC 9110 section 5.3), or undefined when there is none. */
   combined(lowerName: string): string | undefined {
     const i = this.#find(lowerName, 0);
-    if (i >= 0 && this.#added === undefined && this.#find(lowerName, i + STRIDE) < 0) {
-      return this.#raw.slice(this.#at[i + 2], this.#at[i + 3]);
+    if (this.#added === undefined) {
+      if (i < 0) return undefined;
+      if (this.#find(lowerName, i + STRIDE) < 0) return this.#raw.slice(this.#at[i + 2], this.#at[i + 3]);
     }
     const values = this.getAll(lowerName);
     return values.length === 0 ? undefined : values.join(', ');
