@@ -132,6 +132,18 @@ const PLANTS: Readonly<Record<string, Plant>> = {
     requests: [{ headers: { authorization: `Bearer ${MARK}-token`, cookie: `session=${MARK}` } }],
     first: 503,
   },
+  cache: {
+    filters: {
+      apiKey: { from: [{ query: 'key' }], keys: [{ consumer: 'shop', secret: { name: 'planted', key: 'api-key' } }] },
+      cache: { perIdentity: true, key: { headers: ['x-session'] }, defaults: [{ lifetime: '1h' }] },
+    },
+    // Each is asked twice: the second answer comes from the store, under a key with the query or the header in it.
+    requests: ['', `${MARK}-session`].flatMap((session) => {
+      const request = { path: `?key=${MARK}-api-key-of-the-shop-0123456789`, headers: { 'x-session': session } };
+      return [request, request];
+    }),
+    first: 200,
+  },
   oidc: {
     filters: {
       oidc: {
@@ -299,9 +311,23 @@ for (const [name, { requests, first }] of Object.entries(PLANTS)) {
 }
 
 test('planted secrets: the admin API says nothing of them', async () => {
-  for (const path of ['/plan', '/status', '/metrics', '/certificates', '/version', '/']) {
+  for (const path of ['/plan', '/status', '/metrics', '/certificates', '/cache', '/endpoints', '/version', '/']) {
     const answer = await fetch(program.admin + path);
     assertClean(await answer.text(), path);
+  }
+});
+
+test('planted secrets: "fourways cache stats" says nothing of what is kept', () => {
+  for (const json of [[], ['--json']]) {
+    const { stdout, stderr, status } = spawnSync(
+      LAUNCHER,
+      ['cache', 'stats', '--admin', new URL(program.admin).host, ...json],
+      { encoding: 'utf8' },
+    );
+    assert.equal(status, 0, stdout + stderr);
+    // The others would not notice answers that were not kept.
+    assert.match(stdout, json.length === 0 ? /default\/cache +2 / : /"entries":2/);
+    assertClean(stdout + stderr, 'cache stats');
   }
 });
 
