@@ -91,7 +91,10 @@ for (const [rule, what] of [
     await two.ask();
     assert.equal(two.count, 1);
     one.env.advance(1);
-    const later = new Driver({ redis: { wait: '5s' } }, () => ({ headers: FRESH }), { redis: redis.store, after: timer });
+    const later = new Driver({ redis: { wait: '5s' } }, () => ({ headers: FRESH }), {
+      redis: redis.store,
+      after: timer,
+    });
     later.env.advance(1);
     await later.ask({ url: 'http://shop.test/?later' });
     await done();
