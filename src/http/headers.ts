@@ -11,6 +11,7 @@
 const KEEP = 0;
 /** Framing or hop-by-hop: readable, but never written on; the codec writes its own. */
 const HOP = 1;
+/** Besides what it was: it can come back. */
 const REMOVED = 2;
 
 /** Slots per field in {@link Headers}: name start, name end, value start, value end, disposition. */
@@ -40,11 +41,13 @@ export class Headers {
     this.#edited = false;
   }
 
-  /** Back to the lines as they were received. For codecs. @returns false when that cannot be done: lines were removed */
-  restore(): boolean {
-    if (this.#edited) return false;
+  /** Back to the lines as they were received. For codecs. */
+  restore(): void {
     this.#added = undefined;
-    return true;
+    if (!this.#edited) return;
+    this.#edited = false;
+    const at = this.#at;
+    for (let i = 4; i < this.#count * STRIDE; i += STRIDE) at[i]! &= HOP;
   }
 
   /** Records one received line by its offsets. For codecs, which have checked it. */
@@ -74,7 +77,7 @@ export class Headers {
     if (i >= 0) return this.#raw.slice(this.#at[i + 2], this.#at[i + 3]);
     const added = this.#added;
     if (added === undefined) return undefined;
-    for (let k = 0; k < added.length; k += 2) if (added[k]!.toLowerCase() === lowerName) return added[k + 1];
+    for (let k = 0; k < added.length; k += 2) if (isNamed(added[k]!, lowerName)) return added[k + 1];
     return undefined;
   }
 
@@ -85,7 +88,7 @@ export class Headers {
       values.push(this.#raw.slice(this.#at[i + 2], this.#at[i + 3]));
     }
     const added = this.#added ?? [];
-    for (let k = 0; k < added.length; k += 2) if (added[k]!.toLowerCase() === lowerName) values.push(added[k + 1]!);
+    for (let k = 0; k < added.length; k += 2) if (isNamed(added[k]!, lowerName)) values.push(added[k + 1]!);
     return values;
   }
 
@@ -117,12 +120,12 @@ export class Headers {
 
   delete(lowerName: string): void {
     for (let i = this.#find(lowerName, 0); i >= 0; i = this.#find(lowerName, i + STRIDE)) {
-      this.#at[i + 4] = REMOVED;
+      this.#at[i + 4]! |= REMOVED;
       this.#edited = true;
     }
     const added = this.#added;
     if (added === undefined) return;
-    for (let k = added.length - 2; k >= 0; k -= 2) if (added[k]!.toLowerCase() === lowerName) added.splice(k, 2);
+    for (let k = added.length - 2; k >= 0; k -= 2) if (isNamed(added[k]!, lowerName)) added.splice(k, 2);
   }
 
   /** Like {@link delete}, whether hyphens of the name are hyphens or underscores: CGI takes both for one (RFC 3875 section 4.1.18). */
@@ -132,7 +135,7 @@ export class Headers {
     for (let i = 0; i < this.#count * STRIDE; i += STRIDE) {
       const start = at[i]!;
       if (at[i + 1]! - start !== length || !alikeName(this.#raw, start, lowerName)) continue;
-      at[i + 4] = REMOVED;
+      at[i + 4]! |= REMOVED;
       this.#edited = true;
     }
     const added = this.#added;
@@ -212,7 +215,8 @@ export class Headers {
     const length = lowerName.length;
     for (let i = from; i < end; i += STRIDE) {
       const start = at[i]!;
-      if (at[i + 1]! - start === length && at[i + 4] !== REMOVED && sameName(this.#raw, start, lowerName)) return i;
+      if (at[i + 1]! - start === length && (at[i + 4]! & REMOVED) === 0 && sameName(this.#raw, start, lowerName))
+        return i;
     }
     return -1;
   }
@@ -228,6 +232,11 @@ function sameName(raw: string, start: number, lowerName: string): boolean {
     if ((c >= 0x41 && c <= 0x5a ? c | 0x20 : c) !== lowerName.charCodeAt(k)) return false;
   }
   return true;
+}
+
+/** Without a text of its own for the name in lower case. */
+function isNamed(name: string, lowerName: string): boolean {
+  return name.length === lowerName.length && sameName(name, 0, lowerName);
 }
 
 function hyphenated(c: number): number {

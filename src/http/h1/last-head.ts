@@ -16,7 +16,9 @@ export class LastHead {
     const last = this.#text;
     if (start !== 0 || end + 2 !== last.length) return false;
     // A slice of a flat text costs nothing, and comparing it is faster than startsWith.
-    return text.slice(0, last.length) === last && headers.restore();
+    if (text.slice(0, last.length) !== last) return false;
+    headers.restore();
+    return true;
   }
 
   /** It was read without a fault. */
