@@ -4,8 +4,7 @@ import type { Env } from '../filter/env.ts';
 import {
   type BodyBound,
   type BodyExtent,
-  type BodyVerdict,
-  type BodyWish,
+  type BodyStage,
   type Exchange,
   type Filter,
   type RequestBound,
@@ -16,17 +15,22 @@ import {
 import type { ResponseHead } from '../http/message.ts';
 import { filterFailed } from './filter-failed.ts';
 
-/** What is not a decision passes; a stage would change the message, so it is left out. */
-type Passed = typeof WHOLE_BODY | undefined;
+/** What a hook may say; of heads also that it wants the body whole. */
+type Said<Wish> = Verdict | BodyStage | Buffer | Wish | void;
+
+/** What is not a decision passes; a stage or another body would change the message, so it is left out. */
+type Passed<Wish> = Wish | undefined | Promise<Wish | undefined>;
+
+type Whole = typeof WHOLE_BODY;
 
 export class Audited implements Filter {
   readonly requestBound?: RequestBound;
   readonly responseBound?: BodyBound;
-  readonly onRequestBody?: (x: Exchange, body: Buffer, extent: BodyExtent) => BodyVerdict | Promise<BodyVerdict>;
-  readonly onResponse?: (x: Exchange, head: ResponseHead) => Passed | Promise<Passed>;
-  readonly onResponseBody?: (x: Exchange, head: ResponseHead, body: Buffer) => BodyVerdict | Promise<BodyVerdict>;
+  readonly onRequest?: (x: Exchange, match: RouteMatch) => Passed<Whole>;
+  readonly onRequestBody?: (x: Exchange, body: Buffer, extent: BodyExtent) => Passed<undefined>;
+  readonly onResponse?: (x: Exchange, head: ResponseHead) => Passed<Whole>;
+  readonly onResponseBody?: (x: Exchange, head: ResponseHead, body: Buffer) => Passed<undefined>;
   readonly onEnd?: (x: Exchange) => void;
-  readonly onRequest?: (x: Exchange, match: RouteMatch) => Passed | Promise<Passed>;
   readonly #name: string;
   readonly #env: Env;
 
@@ -42,50 +46,65 @@ export class Audited implements Filter {
     if (responseBound !== undefined) this.responseBound = { ...responseBound, beyond: 'pass' };
     if (filter.onRequest !== undefined) {
       this.onRequest = (x, match) => {
-        // One that fails would refuse, which nothing does here.
-        const failed = (error: unknown): Passed => this.#pass(x, filterFailed(name, error));
         try {
-          const said = filter.onRequest!(x, match);
-          return said instanceof Promise ? said.then((late) => this.#pass(x, late), failed) : this.#pass(x, said);
+          return this.#take<Whole>(x, filter.onRequest!(x, match));
         } catch (error) {
-          return failed(error);
+          return this.#failed(x, error);
         }
       };
     }
     if (filter.onRequestBody !== undefined) {
       this.onRequestBody = (x, body, extent) => {
-        const said = filter.onRequestBody!(x, body, extent);
-        return said instanceof Promise ? said.then((late) => this.#passBody(x, late)) : this.#passBody(x, said);
+        try {
+          return this.#take<undefined>(x, filter.onRequestBody!(x, body, extent));
+        } catch (error) {
+          return this.#failed(x, error);
+        }
       };
     }
     if (filter.onResponse !== undefined) {
       this.onResponse = (x, head) => {
-        const said = filter.onResponse!(x, head);
-        return said instanceof Promise ? said.then((late) => this.#pass(x, late)) : this.#pass(x, said);
+        try {
+          return this.#take<Whole>(x, filter.onResponse!(x, head));
+        } catch (error) {
+          return this.#failed(x, error);
+        }
       };
     }
     if (filter.onResponseBody !== undefined) {
       this.onResponseBody = (x, head, body) => {
-        const said = filter.onResponseBody!(x, head, body);
-        return said instanceof Promise ? said.then((late) => this.#passBody(x, late)) : this.#passBody(x, said);
+        try {
+          return this.#take<undefined>(x, filter.onResponseBody!(x, head, body));
+        } catch (error) {
+          return this.#failed(x, error);
+        }
       };
     }
     if (filter.onEnd !== undefined) this.onEnd = (x) => filter.onEnd!(x);
   }
 
-  #pass(x: Exchange, said: Verdict | BodyWish | void): Passed {
+  #take<Wish extends Whole | undefined>(x: Exchange, said: Said<Wish> | Promise<Said<Wish>>): Passed<Wish> {
+    if (!(said instanceof Promise)) return this.#pass(x, said);
+    return said.then(
+      (late) => this.#pass(x, late),
+      (error: unknown) => this.#failed(x, error),
+    );
+  }
+
+  #pass<Wish extends Whole | undefined>(x: Exchange, said: Said<Wish>): Wish | undefined {
     if (said === WHOLE_BODY) return said;
-    if (said instanceof Fault || (said !== undefined && 'kind' in said)) this.#note(x, said);
+    if (said instanceof Fault) this.#note(x, said.code);
+    else if (typeof said === 'object' && 'kind' in said) this.#note(x, `${said.status} ${said.reason}`);
     return undefined;
   }
 
-  #passBody(x: Exchange, said: BodyVerdict): undefined {
-    if (said !== undefined && !Buffer.isBuffer(said)) this.#note(x, said);
-    return undefined;
+  /** One that fails would refuse, which nothing does here. */
+  #failed(x: Exchange, error: unknown): undefined {
+    this.#note(x, filterFailed(this.#name, error).code);
   }
 
-  #note(x: Exchange, verdict: NonNullable<Verdict>): void {
+  #note(x: Exchange, decided: string): void {
     this.#env.count('audited');
-    x.note(`audit.${this.#name}`, verdict instanceof Fault ? verdict.code : `${verdict.status} ${verdict.reason}`);
+    x.note(`audit.${this.#name}`, decided);
   }
 }

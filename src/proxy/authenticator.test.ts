@@ -3,12 +3,17 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { Fault } from '../base/fault.ts';
+import type { Authentication, Filter } from '../filter/filter.ts';
+import { identityOf } from '../filter/identity.ts';
+import { makeExchange } from '../filter/testing/exchange.ts';
 import { apiKey, ApiKeyConfig } from '../filters/api-key/config.ts';
 import { sha256Of, writeRecord } from '../filters/api-key/record.ts';
 import { basic, BasicConfig } from '../filters/basic/config.ts';
 import { hashPassword } from '../filters/basic/password.ts';
 import type { PlanFilter } from '../ir/plan.ts';
 import { check } from '../schema/schema.ts';
+import { Authenticator, type Method } from './authenticator.ts';
 import { clusterTo, Harness, request, routeOf, ruleTo, Upstream } from './testing/node-harness.ts';
 
 // Two real methods, one of which answers in the same turn, the other with a promise; each rule puts them together in its own way.
@@ -136,3 +141,44 @@ test('authenticator: all: both methods stand in the log', async () => {
   const { auth_method: methods, consumer } = harness.lines().at(-1)!;
   assert.deepEqual([methods, consumer], ['apiKey+basic', 'robot']);
 });
+
+const OTHERS: Readonly<Record<string, Authentication>> = {
+  content: identityOf({ method: 'other', subject: 'alice' }),
+  absent: 'absent',
+  refusing: new Fault('authentication.missing', 'By the test'),
+};
+
+/** One that fails beside another one, and what comes of it; with an identity for whoever comes with nothing, too. */
+const FAILING: [other: keyof typeof OTHERS, order: 'before' | 'after', want: string][] = [
+  ['content', 'before', 'alice'],
+  ['content', 'after', 'alice'],
+  ['absent', 'before', 'filter.failed'],
+  ['absent', 'after', 'filter.failed'],
+  ['refusing', 'before', 'authentication.missing'],
+  ['refusing', 'after', 'filter.failed'],
+];
+
+const FAILURES: [how: string, authenticate: NonNullable<Filter['authenticate']>][] = [
+  [
+    'throws',
+    () => {
+      throw new TypeError('of the test');
+    },
+  ],
+  ['rejects', () => Promise.reject(new TypeError('of the test'))],
+];
+
+for (const [how, authenticate] of FAILURES) {
+  for (const [other, order, want] of FAILING) {
+    test(`authenticator: a method ${order === 'before' ? 'behind' : 'before'} one that is ${other} ${how}: ${want}`, async () => {
+      const failing: Method = { name: 'failing', filter: { authenticate } };
+      const answering: Method = { name: 'other', filter: { authenticate: () => OTHERS[other]! } };
+      const methods = order === 'before' ? [answering, failing] : [failing, answering];
+      for (const anonymous of [undefined, { name: 'guest', groups: [], labels: {} }]) {
+        const x = makeExchange();
+        const said = await new Authenticator(methods, anonymous).onRequest(x);
+        assert.equal(said === undefined ? x.identity?.subject : (said as Fault).code, want);
+      }
+    });
+  }
+}

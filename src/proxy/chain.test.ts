@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Filter } from '../filter/filter.ts';
+import { type Filter, WHOLE_BODY } from '../filter/filter.ts';
 import { identityOf } from '../filter/identity.ts';
 import { makeEnv, makeExchange } from '../filter/testing/exchange.ts';
 import type { PlanFilter } from '../ir/plan.ts';
@@ -51,3 +51,19 @@ const ORDERS: [rule: string, planned: Parameters<typeof order>[0], want: string[
 ];
 
 for (const [rule, planned, want] of ORDERS) test(`chain: ${rule}`, () => assert.deepEqual(order(planned), want));
+
+test('chain: what an authenticating filter does besides is done by itself, its body hook too', () => {
+  const filter: Filter = {
+    authenticate: () => 'absent',
+    onRequest: () => WHOLE_BODY,
+    onRequestBody: () => undefined,
+    requestBound: { bytesMax: 8, beyond: 'refuse' },
+  };
+  const { onRequest } = makeChain([{ filter: 'signed', config: {}, owner: '' }], {
+    filters: new Map([['signed', { make: () => filter }]]),
+    envOf: () => makeEnv(),
+    onUnmade: (_, error) => assert.fail(String(error)),
+  });
+  assert.equal(onRequest.length, 2);
+  assert.equal(onRequest[1]!.filter, filter);
+});

@@ -1,7 +1,7 @@
 /** The filters of a rule or a backend, made from the plan and split by hook, so that absent hooks cost nothing. */
 import { Fault } from '../base/fault.ts';
 import type { Env } from '../filter/env.ts';
-import type { Exchange, Filter, FilterCode } from '../filter/filter.ts';
+import type { Filter, FilterCode } from '../filter/filter.ts';
 import type { PlanFilter } from '../ir/plan.ts';
 import { Audited } from './audited.ts';
 import { Authenticator, type Method } from './authenticator.ts';
@@ -68,18 +68,16 @@ function links(planned: readonly PlanFilter[], env: ChainEnv, made: Filter[]): L
     const filter = madeOf(code, part, { lent, env });
     if (filter === undefined) continue;
     made.push(filter);
+    const linked = (acting: Filter): Link => ({
+      name: part.filter,
+      filter: part.audit === true ? new Audited(part.filter, acting, lent) : acting,
+    });
     if (filter.authenticate === undefined) {
-      all.push(...afterwards, {
-        name: part.filter,
-        filter: part.audit === true ? new Audited(part.filter, filter, lent) : filter,
-      });
+      all.push(...afterwards, linked(filter));
       afterwards = [];
       continue;
     }
-    if (filter.onRequest !== undefined || filter.onResponse !== undefined || filter.onEnd !== undefined) {
-      const rest = besides(filter);
-      afterwards.push({ name: part.filter, filter: part.audit === true ? new Audited(part.filter, rest, lent) : rest });
-    }
+    afterwards.push(linked(filter));
     const method: Method = { name: part.filter, filter };
     const group = part.alternative === undefined ? undefined : groups.get(part.alternative);
     if (group !== undefined) {
@@ -88,11 +86,7 @@ function links(planned: readonly PlanFilter[], env: ChainEnv, made: Filter[]): L
     }
     const methods = [method];
     if (part.alternative !== undefined) groups.set(part.alternative, methods);
-    const authenticator = new Authenticator(methods, part.anonymous);
-    all.push({
-      name: part.filter,
-      filter: part.audit === true ? new Audited(part.filter, authenticator, lent) : authenticator,
-    });
+    all.push(linked(new Authenticator(methods, part.anonymous)));
   }
   return [...all, ...afterwards];
 }
@@ -116,13 +110,4 @@ function madeOf(code: FilterCode, part: PlanFilter, { lent, env }: Making): Filt
     // Others of the same alternatives may still say who is asking.
     return part.alternative === undefined ? { onRequest: () => fault } : { authenticate: () => fault };
   }
-}
-
-/** What an authenticating filter does besides saying who is asking. */
-function besides(filter: Filter): Filter {
-  return {
-    ...(filter.onRequest !== undefined && { onRequest: (x, match) => filter.onRequest!(x, match) }),
-    ...(filter.onResponse !== undefined && { onResponse: (x, head) => filter.onResponse!(x, head) }),
-    ...(filter.onEnd !== undefined && { onEnd: (x: Exchange) => filter.onEnd!(x) }),
-  };
 }

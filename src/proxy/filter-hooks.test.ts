@@ -324,6 +324,38 @@ test('filter hooks: in an audit everything is decided, noted and let through', a
   assert.deepEqual(proxied.proxy.lines()[0]!['filters'], { 'audit.a': '203 test', 'audit.b': 'test.refused' });
 });
 
+const failing = (): never => {
+  throw new TypeError('of the test');
+};
+const rejecting = (): Promise<never> => Promise.reject(new TypeError('of the test'));
+
+/** Hooks of a filter that fails, in a turn or later. */
+const FAILING: readonly [hook: string, of: (fails: typeof failing | typeof rejecting) => Filter][] = [
+  ['onRequest', (fails) => ({ onRequest: () => fails() })],
+  ['onRequestBody', (fails) => wholeRequest(() => fails())],
+  ['onResponse', (fails) => ({ onResponse: () => fails() })],
+  ['onResponseBody', (fails) => ({ onResponse: () => WHOLE_BODY, onResponseBody: () => fails() })],
+];
+
+for (const [hook, of] of FAILING) {
+  for (const [how, fails] of [
+    ['throws', failing],
+    ['rejects', rejecting],
+  ] as const) {
+    test(`filter hooks: ${hook} that ${how} answers 500; in an audit it is noted, and the request goes on`, async () => {
+      const asked = { method: 'POST', body: 'abc' };
+      await using enforced = await Proxied.start({ a: of(fails) });
+      assert.equal((await request(enforced.proxy.port, asked)).status, 500);
+      const { fault, detail } = enforced.proxy.lines()[0]!;
+      assert.deepEqual([fault, detail], ['filter.failed', 'Filter "a" failed: TypeError']);
+      await using audited = await Proxied.start({ a: of(fails) }, { audit: true });
+      const got = await request(audited.proxy.port, asked);
+      assert.deepEqual([got.status, got.body], [200, 'abc']);
+      assert.deepEqual(audited.proxy.lines()[0]!['filters'], { 'audit.a': 'filter.failed' });
+    });
+  }
+}
+
 test('filter hooks: a large answer through a stage waits for its reader', async () => {
   const big = Buffer.alloc(8 * 1024 * 1024, 'x');
   await using proxied = await Proxied.start({ a: doubledAnswer }, { listener: (_, answer) => void answer.end(big) });
