@@ -20,7 +20,6 @@ import { BodyPipe, type PipeEnd } from './body-pipe.ts';
 import type { Link } from './chain.ts';
 import { filterFailed } from './filter-failed.ts';
 import { HoldStage } from './hold-stage.ts';
-import { WaitStage } from './wait-stage.ts';
 
 /** What an exchange does for the way of its answer. */
 export interface AnswerOwner extends PipeEnd {
@@ -120,12 +119,12 @@ export class AnswerPath {
 
   /** Nothing passes meanwhile, neither the head nor the body. */
   #wait(said: Promise<Verdict | BodyWish>, link: Link): void {
-    const stage = new WaitStage();
+    const stage = HoldStage.waiting();
     this.#pipe.attach(stage);
     const settle = (late: Verdict | BodyWish): void => {
       if (this.#over) return;
       if (late === undefined || this.#heed(late, link) === 'next') this.run();
-      stage.release();
+      stage.release(undefined);
       if (!this.#over) this.#owner.flush();
     };
     said.then(settle, (error: unknown) => settle(this.#failed(link.name, error)));

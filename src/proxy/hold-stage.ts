@@ -1,4 +1,4 @@
-/** Holds a body back until it is whole and somebody has decided what becomes of it. */
+/** Holds a body back until somebody has decided what becomes of it: when it is whole, or before. */
 import type { BodyBound, BodyOut, BodyStage, RequestBound } from '../filter/filter.ts';
 import { owned } from '../net/read-buffer.ts';
 
@@ -11,10 +11,14 @@ export interface HoldEvents {
   onPart?(first: Buffer): void;
 }
 
+const NOTHING: RequestBound = { bytesMax: 0, beyond: 'refuse' };
+const NOBODY: HoldEvents = { onWhole: () => undefined, onTooLong: () => undefined };
+
 export class HoldStage implements BodyStage {
   readonly #bound: RequestBound;
   readonly #events: HoldEvents;
   #out: BodyOut | undefined;
+  /** Bounded by what may be held, and what was on its way when `write` said to wait. */
   #pieces: Buffer[] = [];
   #bytes = 0;
   #state: 'holding' | 'decided' | 'passing' | 'over' = 'holding';
@@ -23,6 +27,13 @@ export class HoldStage implements BodyStage {
   constructor(bound: RequestBound, events: HoldEvents) {
     this.#bound = bound;
     this.#events = events;
+  }
+
+  /** Lets nothing pass until `release`, which does not depend on the body: whoever writes is told to wait. */
+  static waiting(): HoldStage {
+    const stage = new HoldStage(NOTHING, NOBODY);
+    stage.#state = 'decided';
+    return stage;
   }
 
   start(out: BodyOut): void {
