@@ -85,6 +85,15 @@ export function checkField(name: string, value: string): void {
   }
 }
 
+/** As people write them: a list of values makes as many lines. */
+export type WrittenFields = Readonly<Record<string, string | readonly string[]>>;
+
+export function linesFrom(fields: WrittenFields): [name: string, value: string][] {
+  return Object.entries(fields).flatMap(([name, value]) =>
+    (typeof value === 'string' ? [value] : value).map((one): [string, string] => [name, one]),
+  );
+}
+
 export function linesOf(headers: Headers): [name: string, value: string][] {
   const lines: [string, string][] = [];
   headers.forEach((name, value) => void lines.push([name, value]));

@@ -170,7 +170,8 @@ export class OwnInstance {
   }
 }
 
-function bufferOf(bytes: Uint8Array): Buffer {
+/** The same memory. */
+export function bufferOf(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 

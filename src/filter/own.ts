@@ -11,8 +11,10 @@
  * filter runs the same in a thread of its own and in a test.
  */
 import { type Static, type TSchema, Type } from '../schema/schema.ts';
+import type { Env } from './env.ts';
 import { type BodyBound, WHOLE_BODY } from './filter.ts';
 import type { OwnExchange, OwnResponse } from './own-exchange.ts';
+import { linesFrom, type WrittenFields } from './own-fields.ts';
 import { OWN_PHASES, OWN_TIMEOUT_MS_MAX, type OwnPhase } from './own-phases.ts';
 import { BRAND, taken } from './own-registry.ts';
 
@@ -25,28 +27,16 @@ export type { Fields } from './own-fields.ts';
 
 export type { OwnPhase as Phase } from './own-phases.ts';
 
+type Lent = 'nowMs' | 'wallMs' | 'randomBytes' | 'after' | 'warn' | 'fetch' | 'owner' | 'rule';
+
 /** What the proxy lends to a filter. */
-export interface OwnEnv {
-  /** Monotonic milliseconds. Tests move them by hand. */
-  nowMs(): number;
-  /** Milliseconds since the epoch. */
-  wallMs(): number;
-  /** Cryptographically strong. */
-  randomBytes(count: number): Buffer;
-  /** Runs once after `delayMs`, unless the result is called before. */
-  after(delayMs: number, run: () => void): () => void;
+export interface OwnEnv extends Pick<Env, Lent> {
   /** Adds to `fourways_filter_events_total{filter="own", event="NAME.EVENT"}`. At most 32 events a filter. */
   count(event: string, count?: number): void;
-  /** Something that an operator should know. A few lines a second are written. Never a secret. */
-  warn(message: string, fields?: Readonly<Record<string, string | number>>): void;
   /** A value that the policy names under `secrets`. @throws {Error} when it does not */
   secret(name: string): string;
   /** A service that the policy names under `upstreams`, by the pools, TLS and health of the proxy. @throws {Error} when it does not */
   upstream(name: string): OwnUpstream;
-  fetch(url: string, init?: RequestInit): Promise<Response>;
-  /** The policy that asks for the filter, and the rule that it acts on. */
-  readonly owner: string;
-  readonly rule: string;
 }
 
 export interface OwnQuestion {
@@ -164,22 +154,14 @@ export function defineFilter<const S extends TSchema = TSchema>(filter: OwnFilte
   return defined;
 }
 
-type Lines = Readonly<Record<string, string | readonly string[]>>;
-
-function linesOf(headers: Lines): [string, string][] {
-  return Object.entries(headers).flatMap(([name, value]) =>
-    (typeof value === 'string' ? [value] : value).map((one): [string, string] => [name, one]),
-  );
-}
-
 /** An answer made here: `reply({ status: 204 })`. */
 export function reply(said: {
   readonly status: number;
   /** A list of values makes as many lines. */
-  readonly headers?: Lines;
+  readonly headers?: WrittenFields;
   readonly body?: string | Uint8Array;
 }): OwnReply {
-  return { kind: 'reply', status: said.status, headers: linesOf(said.headers ?? {}), body: said.body ?? '' };
+  return { kind: 'reply', status: said.status, headers: linesFrom(said.headers ?? {}), body: said.body ?? '' };
 }
 
 /** Refuses the request with a problem (RFC 9457) whose code is `own.FILTER.CODE`. */
@@ -192,11 +174,11 @@ export function refuse(said: {
   readonly title: string;
   /** For the log only. Never a value of the request. */
   readonly detail?: string;
-  readonly headers?: Lines;
+  readonly headers?: WrittenFields;
   /** More members of the problem, which the client sees. */
   readonly members?: Readonly<Record<string, unknown>>;
 }): OwnRefusal {
   const { status, code, title, detail = '', headers = {}, members = {} } = said;
   if (!CODE.test(code)) throw new TypeError('Cannot refuse: expected a code of lower-case letters, digits and "-"');
-  return { kind: 'refusal', status, code, title, detail, headers: linesOf(headers), members };
+  return { kind: 'refusal', status, code, title, detail, headers: linesFrom(headers), members };
 }

@@ -9,20 +9,13 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Position } from '../base/problem.ts';
 import type { ModuleFailure } from '../source/module.ts';
 import { plainValue } from './config-value.ts';
+import { ownExport } from './own-exports.ts';
 
 /** What the process says, in order: any number of files, then one result. */
 export type ConfigMessage =
   | { readonly kind: 'file'; readonly path: string }
   | { readonly kind: 'value'; readonly value: unknown }
   | ModuleFailure;
-
-const EXTENSION = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
-
-/** From source and installed alike, the module gets the copies of our exports that run. */
-const OURS: Readonly<Record<string, string>> = {
-  'fourways/config': new URL(`./config${EXTENSION}`, import.meta.url).href,
-  'fourways/filter': new URL(`../filter/own${EXTENSION}`, import.meta.url).href,
-};
 
 /** Files of the operator that were loaded, in order. */
 const files = new Set<string>();
@@ -36,7 +29,7 @@ function post(message: ConfigMessage): void {
 
 registerHooks({
   resolve(specifier, context, next) {
-    const ours = OURS[specifier];
+    const ours = ownExport(specifier);
     if (ours !== undefined) return { url: ours, shortCircuit: true };
     try {
       const found = next(specifier, context);

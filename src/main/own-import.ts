@@ -11,6 +11,7 @@ import type { DefinedFilter } from '../filter/own.ts';
 import { isDefinedFilter, whatIsDefined } from '../filter/own-registry.ts';
 import type { LoweredModule } from '../filter/own-program.ts';
 import { messageOf } from '../filter/own-run.ts';
+import { ownExport } from './own-exports.ts';
 
 /** Tells two states of a file apart. */
 export interface FileStamp {
@@ -26,12 +27,6 @@ export interface ImportAsked {
   readonly version: number;
   readonly onFile: (stamp: FileStamp) => void;
 }
-
-const EXTENSION = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
-const OURS: Readonly<Record<string, string>> = {
-  'fourways/filter': new URL(`../filter/own${EXTENSION}`, import.meta.url).href,
-  'fourways/config': new URL(`./config${EXTENSION}`, import.meta.url).href,
-};
 
 /** Stands in the address of each file of a version. */
 const MARK = 'fourways-version';
@@ -50,7 +45,7 @@ function hookOnce(): void {
   hooked = true;
   registerHooks({
     resolve(specifier, context, next) {
-      const ours = OURS[specifier];
+      const ours = ownExport(specifier);
       if (ours !== undefined) return { url: ours, shortCircuit: true };
       if (specifier.startsWith(ASKED)) {
         const [version = '', from = '', ...name] = specifier.slice(ASKED.length).split(':').map(decodeURIComponent);

@@ -50,11 +50,13 @@ const RELOAD_MS_MAX = 60_000;
 /** Lines that a filter prints and that are logged, each second. */
 const LINES_MAX = 10;
 
+/** Of all proxies in this process: what Node.js has loaded for a version, it does not load again. */
+let lastVersion = 0;
+
 export class OwnPrograms implements Programs {
   readonly #options: OwnProgramsOptions;
   readonly #programs = new Map<string, OwnProgram>();
   #stopLooking: (() => void) | undefined;
-  #lastVersion = 0;
 
   constructor(options: OwnProgramsOptions) {
     this.#options = options;
@@ -67,7 +69,6 @@ export class OwnPrograms implements Programs {
     const program = new OwnProgram({
       ...this.#options,
       spec,
-      nextVersion: () => ++this.#lastVersion,
       onIdle: () => this.#drop(key),
     });
     this.#programs.set(key, program);
@@ -91,7 +92,6 @@ export class OwnPrograms implements Programs {
 
 interface ProgramOptions extends OwnProgramsOptions {
   readonly spec: ProgramSpec;
-  readonly nextVersion: () => number;
   readonly onIdle: () => void;
 }
 
@@ -210,8 +210,8 @@ class OwnProgram implements Program {
   }
 
   #makeVersion(): Version {
-    const { spec, clock, nextVersion } = this.#options;
-    const common = { spec, clock, version: nextVersion() };
+    const { spec, clock } = this.#options;
+    const common = { spec, clock, version: ++lastVersion };
     if (spec.guard === 'none') return new LocalVersion(common);
     const version: Version = new ThreadVersion({
       ...common,

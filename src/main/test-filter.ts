@@ -5,21 +5,19 @@ import { type Reply, WHOLE_BODY } from '../filter/filter.ts';
 import { type Consumer, type Identity, identityOf } from '../filter/identity.ts';
 import type { DefinedFilter, OwnAnswer, OwnEnv, OwnQuestion } from '../filter/own.ts';
 import type { Edits, ExchangeCopy, ResponseCopy } from '../filter/own-exchange.ts';
-import { applyFieldEdits, type FieldEdit, linesOf } from '../filter/own-fields.ts';
+import { applyFieldEdits, type FieldEdit, linesFrom, linesOf, type WrittenFields } from '../filter/own-fields.ts';
 import { type Outcome, type OwnCall, type OwnHook, OwnInstance } from '../filter/own-run.ts';
 import { Refusals } from '../filters/own/refusals.ts';
 import { Headers } from '../http/headers.ts';
 import { type OwnAnswer as MadeAnswer, problemAnswer, replyAnswer } from '../proxy/answer.ts';
 import type { Static, TSchema } from '../schema/schema.ts';
 
-type Lines = Readonly<Record<string, string | readonly string[]>>;
-
 export interface FilterRequest {
   readonly method?: string;
   /** `http://shop.test/a?b=c`, or only `/a?b=c`. */
   readonly url?: string;
   /** A list of values makes as many lines. */
-  readonly headers?: Lines;
+  readonly headers?: WrittenFields;
   readonly body?: string | Uint8Array;
   readonly clientIp?: string;
   readonly identity?: Partial<Identity> & { readonly subject: string; readonly consumer?: Consumer };
@@ -27,7 +25,7 @@ export interface FilterRequest {
 
 export interface FilterResponse {
   readonly status?: number;
-  readonly headers?: Lines;
+  readonly headers?: WrittenFields;
   readonly body?: string | Uint8Array;
 }
 
@@ -331,12 +329,6 @@ function copyOf(
     identity: identity === undefined ? undefined : identityOf({ method: 'test', ...identity }),
     matchedPath: '/',
   };
-}
-
-function linesFrom(headers: Lines): [string, string][] {
-  return Object.entries(headers).flatMap(([name, value]) =>
-    (typeof value === 'string' ? [value] : value).map((one): [string, string] => [name, one]),
-  );
 }
 
 function edited(lines: ResponseCopy['headers'], edits: readonly FieldEdit[]): ResponseCopy['headers'] {

@@ -229,6 +229,26 @@ for (const [rule, entry, why] of BROKEN) {
   });
 }
 
+test('own: another proxy in the same process loads what a file holds by then', async () => {
+  const path = join(folder, 'replaced.ts');
+  const written = async (value: string): Promise<readonly string[]> => {
+    const made = `make: () => ({ onRequest: (x) => x.request.headers.set('x-set', '${value}') })`;
+    writeFileSync(
+      path,
+      `import { defineFilter } from 'fourways/filter';\ndefineFilter({ name: 'replaced', ${made} });\n`,
+    );
+    const others = new OwnPrograms({ clock: systemClock, log: silentLog });
+    const module = { specifier: path, from: folder };
+    const filter = await make({ module, guard: 'none' }, makeEnv({ programs: others, secret: () => 'you' }));
+    const x = makeExchange();
+    await filter.onRequest!(x, NEXT);
+    others.close();
+    return linesOf(x.request.headers);
+  };
+  assert.deepEqual(await written('one'), ['x-set: one']);
+  assert.deepEqual(await written('two'), ['x-set: two']);
+});
+
 test('own: options that its schema refuses', async () => {
   const filter = await make({ options: { greting: 'hi' } });
   const said = await filter.onRequest!(makeExchange(), NEXT);

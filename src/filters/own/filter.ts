@@ -18,7 +18,7 @@ import type { OwnRefusal } from '../../filter/own.ts';
 import { applyEdits, copyOfExchange, copyOfResponse } from '../../filter/own-exchange.ts';
 import { OWN_TIMEOUT_MS_MAX } from '../../filter/own-phases.ts';
 import type { BoundFilter, FilterVersion, Program, ProgramSpec } from '../../filter/own-program.ts';
-import type { Outcome, OutcomeFailed, OwnCall, OwnHook } from '../../filter/own-run.ts';
+import { bufferOf, type Outcome, type OutcomeFailed, type OwnCall, type OwnHook } from '../../filter/own-run.ts';
 import type { ResponseHead } from '../../http/message.ts';
 import type { OwnEntry, OwnEntrySchema } from './config.ts';
 import { Refusals } from './refusals.ts';
@@ -220,7 +220,3 @@ class OwnFilter implements Filter {
 }
 
 const DEFAULT_BOUND: BodyBound = { bytesMax: 1024 * 1024, beyond: 'refuse' };
-
-function bufferOf(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
