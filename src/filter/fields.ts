@@ -68,3 +68,15 @@ const Duration = Type.String({
   pattern: '^(?:[0-9]{1,5}(?:h|m|s|ms)){1,4}$',
   expected: 'a duration such as "10s", "1m30s" or "500ms"',
 });
+
+/** What a challenge calls the place that credentials are for (RFC 9110 section 11.5): a quoted text that needs no escapes. */
+export function realmField(description: string): ReturnType<typeof Type.String> {
+  return Type.String({
+    minLength: 1,
+    maxLength: 128,
+    pattern: '^[\\x20\\x21\\x23-\\x5b\\x5d-\\x7e]+$',
+    expected: 'visible ASCII without quotation marks and backslashes',
+    default: 'api',
+    description,
+  });
+}

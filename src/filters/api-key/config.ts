@@ -1,7 +1,7 @@
 import { faultKinds } from '../../base/fault.ts';
 import { CONSUMER_HEADER_FIELDS, ConsumerName, GroupNames, Labels } from '../../filter/consumer.ts';
 import { type ConfigIssue, declareFilter } from '../../filter/declaration.ts';
-import { FieldName } from '../../filter/fields.ts';
+import { FieldName, realmField } from '../../filter/fields.ts';
 import { fileName, secretRef } from '../../filter/references.ts';
 import { FILE_EVENTS } from '../../filter/shared-file.ts';
 import { type Static, Type } from '../../schema/schema.ts';
@@ -82,14 +82,7 @@ export const ApiKeyConfig = Type.Object(
       description: 'Whether the key is taken out of what goes upstream. Everything beside it stays as it came.',
     }),
     ...CONSUMER_HEADER_FIELDS,
-    realm: Type.String({
-      minLength: 1,
-      maxLength: 128,
-      pattern: '^[\\x20\\x21\\x23-\\x5b\\x5d-\\x7e]+$',
-      expected: 'visible ASCII without quotation marks and backslashes',
-      default: 'api',
-      description: 'What WWW-Authenticate calls the place that the key is for.',
-    }),
+    realm: realmField('What WWW-Authenticate calls the place that the key is for.'),
   },
   { ...strict, description: 'Lets in who has an API key, and says which consumer it is.' },
 );

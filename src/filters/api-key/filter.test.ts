@@ -88,6 +88,7 @@ const PLACES: [rule: string, values: ExchangeValues, want: string][] = [
   ['a key in a path', { url: `http://shop.test/api_key=${KEY}` }, 'absent'],
   ['a key behind a second question mark', { url: url(`?a=?api_key=${KEY}`) }, 'absent'],
 
+  ['a scheme alone', { headers: { authorization: 'ApiKey' } }, INVALID],
   ['the name of a consumer', { headers: { 'x-api-key': 'acme' } }, INVALID],
   ['the id of a key', { headers: { 'x-api-key': RECORD.id } }, INVALID],
   ['the hash of a key', { headers: { 'x-api-key': RECORD.sha256 } }, INVALID],

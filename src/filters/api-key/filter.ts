@@ -1,17 +1,17 @@
 import { Fault, type FaultKind } from '../../base/fault.ts';
 import { ConsumerHeaders } from '../../filter/consumer.ts';
+import { AMBIGUOUS, CredentialPlaces } from '../../filter/credential-places.ts';
 import type { Env } from '../../filter/env.ts';
 import type { FilterCode } from '../../filter/filter.ts';
 import { API_KEY_FAULTS, type ApiKeyConfig, type Place } from './config.ts';
 import { KEY_FILES } from './key-file.ts';
 import { type Found, KeyTable } from './key-table.ts';
-import { AMBIGUOUS, Places } from './places.ts';
 import { isKey, KEY_CHARS_MAX, KEY_CHARS_MIN, sha256Of } from './record.ts';
 
 /** API keys: random words that are known by their hash. See doc.md, and decision 0046 on how they are kept. */
 export const code: FilterCode<typeof ApiKeyConfig> = {
   make(config, env) {
-    const places = new Places(config.from);
+    const places = new CredentialPlaces(config.from);
     const consumerHeaders = new ConsumerHeaders(config);
     const challenge = challengeOf(config);
     const extras = { headers: [['www-authenticate', challenge]] as const };
@@ -55,7 +55,7 @@ export const code: FilterCode<typeof ApiKeyConfig> = {
       },
 
       // A key that was refused is in no log either, also where queries are logged.
-      ...(config.from.some((place) => 'query' in place) && { onEnd: ({ request }) => places.hide(request) }),
+      ...(places.isInQuery && { onEnd: ({ request }) => places.hide(request) }),
 
       close: () => file?.close(),
     };

@@ -1,6 +1,7 @@
 import { faultKinds } from '../../base/fault.ts';
 import { CONSUMER_HEADER_FIELDS } from '../../filter/consumer.ts';
 import { type ConfigIssue, declareFilter } from '../../filter/declaration.ts';
+import { realmField } from '../../filter/fields.ts';
 import { fileName, secretRef } from '../../filter/references.ts';
 import { FILE_EVENTS } from '../../filter/shared-file.ts';
 import { type Static, Type } from '../../schema/schema.ts';
@@ -14,14 +15,7 @@ export const BasicConfig = Type.Object(
       }),
     ),
     secret: Type.Optional(secretRef({ description: 'Value of a Secret with such lines, instead of a file.' })),
-    realm: Type.String({
-      minLength: 1,
-      maxLength: 128,
-      pattern: '^[\\x20\\x21\\x23-\\x5b\\x5d-\\x7e]+$',
-      expected: 'visible ASCII without quotation marks and backslashes',
-      default: 'api',
-      description: 'What browsers show when they ask for a password.',
-    }),
+    realm: realmField('What browsers show when they ask for a password.'),
     hideCredentials: Type.Boolean({
       default: true,
       description: 'Whether Authorization is taken out of what goes upstream. Credentials of other schemes stay.',

@@ -20,13 +20,10 @@ const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
  * is not of this form.
  */
 export function credentialsOf(token: string): Credentials | undefined {
-  let start = 0;
-  while (token.charCodeAt(start) === 0x20) start++;
-  const text = token.slice(start);
-  if (!BASE64.test(text)) return undefined;
+  if (!BASE64.test(token)) return undefined;
   let pair: string;
   try {
-    pair = UTF8.decode(Buffer.from(text, 'base64'));
+    pair = UTF8.decode(Buffer.from(token, 'base64'));
   } catch {
     return undefined;
   }

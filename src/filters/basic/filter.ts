@@ -1,14 +1,16 @@
 import { Fault } from '../../base/fault.ts';
 import { ConsumerHeaders } from '../../filter/consumer.ts';
+import { AMBIGUOUS, CredentialPlaces } from '../../filter/credential-places.ts';
 import type { Env } from '../../filter/env.ts';
 import type { Authentication, Exchange, FilterCode } from '../../filter/filter.ts';
 import type { Identity } from '../../filter/identity.ts';
 import { runWhole } from '../../filter/shared-file.ts';
-import type { Headers } from '../../http/headers.ts';
 import { BASIC_FAULTS, type BasicConfig } from './config.ts';
 import { credentialsOf, type Credentials, TOKEN_CHARS_MAX } from './credentials.ts';
 import { type Refused, turnsOf } from './turns.ts';
 import { readUsers, USER_FILES, type UserTable } from './users.ts';
+
+const AUTHORIZATION = new CredentialPlaces([{ header: 'authorization', scheme: 'Basic' }]);
 
 /** User names and passwords (RFC 7617). See doc.md, and decision 0047 on how passwords are kept. */
 export const code: FilterCode<typeof BasicConfig> = {
@@ -20,15 +22,15 @@ export const code: FilterCode<typeof BasicConfig> = {
       challenge: challengeOf(config),
 
       authenticate(x) {
-        const token = tokenOf(x.request.headers);
+        const token = AUTHORIZATION.read(x.request);
         if (token === undefined) return 'absent';
-        if (token === MALFORMED) return checker.malformed();
+        if (token === AMBIGUOUS) return checker.malformed();
         return checker.check(x, token, users.value);
       },
 
       // Also when another method said who it is.
       onRequest({ request, identity }) {
-        if (config.hideCredentials) hide(request.headers);
+        if (config.hideCredentials) AUTHORIZATION.hide(request);
         consumerHeaders.write({ request, identity });
         return undefined;
       },
@@ -130,29 +132,3 @@ class Checker {
 }
 
 const LATER = { headers: [['retry-after', '1']] as const };
-
-const MALFORMED = Symbol('malformed');
-const SCHEME = 'basic ';
-
-/** What stands behind `Basic`; credentials of other schemes are for others. */
-function tokenOf(headers: Headers): string | typeof MALFORMED | undefined {
-  const first = headers.get('authorization');
-  if (first === undefined) return undefined;
-  if (headers.combined('authorization') !== first) {
-    return headers.getAll('authorization').some(isBasic) ? MALFORMED : undefined;
-  }
-  return isBasic(first) ? first.slice(SCHEME.length) : undefined;
-}
-
-/** RFC 9110 section 11.1: schemes are compared without case. */
-function isBasic(line: string): boolean {
-  return line.slice(0, SCHEME.length).toLowerCase() === SCHEME;
-}
-
-function hide(headers: Headers): void {
-  if (!headers.has('authorization')) return;
-  const lines = headers.getAll('authorization');
-  if (!lines.some(isBasic)) return;
-  headers.delete('authorization');
-  for (const line of lines) if (!isBasic(line)) headers.add('authorization', line);
-}

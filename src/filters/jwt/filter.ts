@@ -2,6 +2,7 @@ import { compactVerify } from 'jose';
 import { parseDuration } from '../../base/duration.ts';
 import { Fault } from '../../base/fault.ts';
 import { ClaimHeaders, consumerReader } from '../../filter/claims.ts';
+import { AMBIGUOUS } from '../../filter/credential-places.ts';
 import type { Env } from '../../filter/env.ts';
 import type { Authentication, Exchange, Filter, FilterCode } from '../../filter/filter.ts';
 import { type Identity, identityOf } from '../../filter/identity.ts';
@@ -12,7 +13,7 @@ import { bindingOf } from './binding.ts';
 import { Challenges } from './challenges.ts';
 import { ProofCheck } from './dpop.ts';
 import { IssuerRule, type Refusal } from './issuer-rule.ts';
-import { type Presented, type TokenPlaces, tokenPlaces } from './places.ts';
+import { type Presented, TokenPlaces } from './places.ts';
 import type { JsonObject } from './strict-json.ts';
 import { type VerifiedToken, VerifiedTokens } from './verified-tokens.ts';
 import { candidates, type VerifyKey } from './verify-key.ts';
@@ -51,7 +52,7 @@ class JwtFilter implements Filter {
   constructor(config: JwtConfig, env: Env) {
     this.#config = config;
     this.#env = env;
-    this.#places = tokenPlaces(config.from);
+    this.#places = new TokenPlaces(config.from);
     this.#tokens = new VerifiedTokens(config.cache);
     this.#ttlMs = parseDuration(config.cache.ttl)!;
     this.#proofs = new ProofCheck(config.dpop, env);
@@ -61,9 +62,7 @@ class JwtFilter implements Filter {
     this.#consumerOf = consumerReader(config.consumer);
     if (!this.#headers.isEmpty || config.forward === 'remove') this.onRequest = (x) => this.#rewrite(x);
     // A token that was refused is in no log either, also where queries are logged.
-    if (config.from.some(({ query }) => query !== undefined)) {
-      this.onEnd = ({ request }) => this.#places.remove(request);
-    }
+    if (this.#places.isInQuery) this.onEnd = ({ request }) => this.#places.hide(request);
     try {
       for (const issuer of config.issuers) this.#issuers.set(issuer.issuer, new IssuerRule(issuer, env));
     } catch (error) {
@@ -75,7 +74,7 @@ class JwtFilter implements Filter {
   authenticate(x: Exchange): Authentication | Promise<Authentication> {
     const found = this.#places.read(x.request);
     if (found === undefined) return 'absent';
-    if (found === 'ambiguous') return this.#refuse({ code: 'jwt.ambiguous', why: 'There is more than one' }, 'bearer');
+    if (found === AMBIGUOUS) return this.#refuse({ code: 'jwt.ambiguous', why: 'There is more than one' }, 'bearer');
     const known = this.#tokens.get(found.token, this.#env.wallMs());
     if (known !== undefined) {
       this.#env.count('cached');
@@ -134,7 +133,7 @@ class JwtFilter implements Filter {
   #rewrite(x: Exchange): undefined {
     const { request } = x;
     if (this.#config.forward === 'remove') {
-      this.#places.remove(request);
+      this.#places.hide(request);
       request.headers.delete('dpop');
     }
     this.#headers.strip(request.headers);
