@@ -1,6 +1,6 @@
 /** What a token is bound to (RFC 7800): whoever has it must also have that. */
+import type { Claims } from '../../filter/claims.ts';
 import type { Refusal } from './issuer-rule.ts';
-import type { JsonObject } from './strict-json.ts';
 
 export interface Binding {
   /** Thumbprint of a key (RFC 9449 section 6.1). */
@@ -10,11 +10,11 @@ export interface Binding {
 }
 
 /** A binding that cannot be checked is not overlooked: its token is refused. */
-export function bindingOf(claims: JsonObject): Binding | Refusal {
+export function bindingOf(claims: Claims): Binding | Refusal {
   const { cnf } = claims;
   if (cnf === undefined) return { proofKey: undefined, certificate: undefined };
   if (typeof cnf !== 'object' || cnf === null || Array.isArray(cnf)) return unknown;
-  const { jkt, 'x5t#S256': x5t, ...others } = cnf as JsonObject;
+  const { jkt, 'x5t#S256': x5t, ...others } = cnf as Claims;
   if (Object.keys(others).length > 0 || (jkt === undefined && x5t === undefined)) return unknown;
   if ((jkt !== undefined && !isHash(jkt)) || (x5t !== undefined && !isHash(x5t))) return unknown;
   return {

@@ -1,9 +1,10 @@
 /** Tokens as they come: three parts of base64url with dots between (RFC 7515 section 7.1). Nothing here is believed yet. */
-import { type JsonObject, parseStrictObject } from './strict-json.ts';
+import { readJson } from '../../base/strict-json.ts';
+import type { Claims } from '../../filter/claims.ts';
 
 export interface CompactToken {
-  readonly header: JsonObject;
-  readonly claims: JsonObject;
+  readonly header: Claims;
+  readonly claims: Claims;
 }
 
 /** Header and claims, or in words what is wrong. The signature is not looked at, only its form. */
@@ -18,17 +19,23 @@ export function readCompact(token: string): CompactToken | string {
   return { header, claims };
 }
 
-function readPart(part: string): JsonObject | undefined {
+/** What signs tokens nests less; what reads them later does so recursively. */
+const DEPTH_MAX = 32;
+
+/** RFC 7515 section 4 lets a reader refuse names that stand twice. Frozen at every level: it is shared by requests. */
+function readPart(part: string): Claims | undefined {
   const bytes = bytesOf(part);
   if (bytes === undefined) return undefined;
-  try {
-    return parseStrictObject(UTF8.decode(bytes));
-  } catch {
-    return undefined;
-  }
+  const read = readJson(bytes, { depthMax: DEPTH_MAX });
+  if (!read.ok || typeof read.value !== 'object' || read.value === null || Array.isArray(read.value)) return undefined;
+  return freezeDeep(read.value as Claims);
 }
 
-const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+function freezeDeep<T extends object>(value: T): T {
+  for (const inner of Object.values(value))
+    if (typeof inner === 'object' && inner !== null) freezeDeep(inner as object);
+  return Object.freeze(value);
+}
 
 /** Only the one spelling of these bytes: no padding, no other alphabet, no bits left over (RFC 7515 section 2). */
 function bytesOf(part: string): Buffer | undefined {

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { calculateJwkThumbprint, compactVerify, type JWK } from 'jose';
 import { parseDuration } from '../../base/duration.ts';
+import type { Claims } from '../../filter/claims.ts';
 import { type Cells, type Demand, openCells } from '../../filter/cells.ts';
 import type { HashState } from '../../filter/keyed-hash.ts';
 import type { Env } from '../../filter/env.ts';
@@ -10,7 +11,6 @@ import { readCompact } from './compact.ts';
 import type { DpopConfig } from './config.ts';
 import type { SeenProofs } from './seen-proofs.ts';
 import { makeShared, proofsOf } from './shared.ts';
-import type { JsonObject } from './strict-json.ts';
 import { type Jwk, publicKeyOf, type VerifyKey } from './verify-key.ts';
 
 /** A proof holds a public key and six short claims; an RSA key of 4096 bits makes it some 1,900 bytes. */
@@ -74,7 +74,7 @@ export class ProofCheck {
     return this.#takeOnce(bound.proofKey, read.claims['jti'] as string);
   }
 
-  #keyOf(header: JsonObject): VerifyKey | string {
+  #keyOf(header: Claims): VerifyKey | string {
     const { typ, alg, jwk, crit } = header;
     if (typ !== 'dpop+jwt') return 'its typ is not dpop+jwt';
     if (crit !== undefined) return 'it names an extension as critical';
@@ -86,7 +86,7 @@ export class ProofCheck {
     return publicKeyOf(jwk as Jwk, [alg]);
   }
 
-  #claimsFault({ request, asked }: Exchange, claims: JsonObject, token: string): string | undefined {
+  #claimsFault({ request, asked }: Exchange, claims: Claims, token: string): string | undefined {
     const { jti, htm, htu, iat, ath } = claims;
     if (typeof jti !== 'string' || jti === '' || jti.length > JTI_CHARS_MAX) return 'its jti is not a short text';
     if (htm !== request.method) return 'it is for another method';

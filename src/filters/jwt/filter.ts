@@ -1,7 +1,7 @@
 import { compactVerify } from 'jose';
 import { parseDuration } from '../../base/duration.ts';
 import { Fault } from '../../base/fault.ts';
-import { ClaimHeaders, consumerReader } from '../../filter/claims.ts';
+import { ClaimHeaders, type Claims, consumerReader } from '../../filter/claims.ts';
 import { AMBIGUOUS } from '../../filter/credential-places.ts';
 import type { Env } from '../../filter/env.ts';
 import type { Authentication, Exchange, Filter, FilterCode } from '../../filter/filter.ts';
@@ -14,7 +14,6 @@ import { Challenges } from './challenges.ts';
 import { ProofCheck } from './dpop.ts';
 import { IssuerRule, type Refusal } from './issuer-rule.ts';
 import { type Presented, TokenPlaces } from './places.ts';
-import type { JsonObject } from './strict-json.ts';
 import { type VerifiedToken, VerifiedTokens } from './verified-tokens.ts';
 import { candidates, type VerifyKey } from './verify-key.ts';
 
@@ -207,7 +206,7 @@ class JwtFilter implements Filter {
     return { code: 'jwt.invalid', why: 'Its signature is wrong' };
   }
 
-  #identityOf(claims: JsonObject, subject: string): Identity {
+  #identityOf(claims: Claims, subject: string): Identity {
     return identityOf({
       method: 'jwt',
       subject,

@@ -1,10 +1,9 @@
 /** What the operator asks of the tokens of one issuer. */
 import { parseDuration } from '../../base/duration.ts';
-import { type ClaimReader, claimReader, textsOf } from '../../filter/claims.ts';
+import { type ClaimReader, claimReader, type Claims, textsOf } from '../../filter/claims.ts';
 import type { Env } from '../../filter/env.ts';
 import { type Issuer, type JWT_FAULTS, PUBLIC_ALGORITHMS } from './config.ts';
 import { makeKeySet } from './key-set.ts';
-import type { JsonObject } from './strict-json.ts';
 import type { KeySet } from './verify-key.ts';
 
 /** Why a token is refused: a code, and words for the log. */
@@ -51,7 +50,7 @@ export class IssuerRule {
   }
 
   /** Before the signature: whether it may be looked at at all. */
-  headerFault(header: JsonObject): string | undefined {
+  headerFault(header: Claims): string | undefined {
     const { alg, typ = 'JWT', crit, kid } = header;
     if (typeof alg !== 'string' || !this.#algorithms.has(alg)) return 'its algorithm is not one that is taken';
     // RFC 7515 section 4.1.11: we understand no extension, and no token of ours needs one.
@@ -61,7 +60,7 @@ export class IssuerRule {
   }
 
   /** Once the signature is good. RFC 7519 section 4.1. */
-  accept(claims: JsonObject, wallMs: number): Accepted | Refusal {
+  accept(claims: Claims, wallMs: number): Accepted | Refusal {
     const { exp, nbf, iat, sub } = claims;
     for (const [name, value] of Object.entries({ exp, nbf, iat })) {
       if (value !== undefined && !Number.isFinite(value))
