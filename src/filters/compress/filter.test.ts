@@ -5,7 +5,15 @@ import http from 'node:http';
 import { test } from 'node:test';
 import zlib from 'node:zlib';
 import { identityOf } from '../../filter/identity.ts';
-import { type ExchangeValues, linesOf, makeEnv, makeExchange, makeResponse } from '../../filter/testing/exchange.ts';
+import type { BodyStage } from '../../filter/filter.ts';
+import {
+  type ExchangeValues,
+  linesOf,
+  makeEnv,
+  makeExchange,
+  makeResponse,
+  type TestEnv,
+} from '../../filter/testing/exchange.ts';
 import { clusterTo, Harness, routeOf, ruleTo, Upstream } from '../../proxy/testing/node-harness.ts';
 import { check } from '../../schema/schema.ts';
 import { compress, CompressConfig } from './config.ts';
@@ -195,6 +203,87 @@ for (const [rule, config, request, { status = 200, headers = TEXT, bodyLength = 
   });
 }
 
+// ---- short bodies
+
+const READERS: [coding: string, read: (body: Buffer) => Buffer][] = [
+  ['gzip', (body) => zlib.gunzipSync(body)],
+  ['br', (body) => zlib.brotliDecompressSync(body)],
+  ['zstd', (body) => zlib.zstdDecompressSync(body)],
+];
+
+interface Taken {
+  readonly pieces: Buffer[];
+  ended: number;
+  readonly faults: string[];
+}
+
+/** The stage of an answer, and what comes out of it while nobody lets the loop turn. */
+function stageOf(config: object, accept: string, bodyLength: number): { stage: BodyStage; taken: Taken; env: TestEnv } {
+  const env = makeEnv();
+  const filter = code.make(configOf(config), env);
+  const x = makeExchange({ headers: { 'accept-encoding': accept } });
+  const stage = filter.onResponse!(x, { ...makeResponse(200, TEXT), bodyLength }) as BodyStage;
+  const taken: Taken = { pieces: [], ended: 0, faults: [] };
+  stage.start({
+    bytes: (bytes) => {
+      taken.pieces.push(bytes);
+      return true;
+    },
+    end: () => void taken.ended++,
+    fail: (fault) => void taken.faults.push(fault.code),
+    resume: () => undefined,
+  });
+  return { stage, taken, env };
+}
+
+const QUICK: [rule: string, config: object, accept: string, bodyLength: number, want: 'at once' | 'later'][] = [
+  ['16 KiB as gzip', {}, 'gzip', 16_384, 'at once'],
+  ['16 KiB as br', {}, 'br', 16_384, 'at once'],
+  ['16 KiB as zstd', {}, 'zstd', 16_384, 'at once'],
+  ['a byte more', {}, 'gzip', 16_385, 'later'],
+  ['of an unknown length', {}, 'gzip', -1, 'later'],
+  ['gzip at its highest level', { levels: { gzip: 9 } }, 'gzip', 16_384, 'at once'],
+  ['br at a level that takes milliseconds', { levels: { br: 7 } }, 'br', 16_384, 'later'],
+  ['br at the level before', { levels: { br: 6 } }, 'br', 16_384, 'at once'],
+  ['zstd at a level that takes milliseconds', { levels: { zstd: 10 } }, 'zstd', 16_384, 'later'],
+  ['zstd at the level before', { levels: { zstd: 9 } }, 'zstd', 16_384, 'at once'],
+];
+
+for (const [rule, config, accept, bodyLength, want] of QUICK) {
+  test(`compress: ${rule}: the answer is complete ${want}`, async () => {
+    const { stage, taken, env } = stageOf(config, accept, bodyLength);
+    const body = Buffer.from('some text '.repeat(2_000)).subarray(0, bodyLength < 0 ? 100 : bodyLength);
+    const lent = Buffer.from(body);
+    assert.equal(stage.write(lent.subarray(0, 50)), true);
+    stage.write(lent.subarray(50));
+    lent.fill(0); // the bytes were lent for these calls
+    stage.end();
+    assert.equal(taken.ended, want === 'at once' ? 1 : 0);
+    if (want === 'later') {
+      stage.abort();
+      // The stream lets go when the thread pool has.
+      while (!env.counts.has('bytes_out')) await new Promise(setImmediate);
+      return;
+    }
+    const [, read] = READERS.find(([coding]) => coding === accept)!;
+    assert.deepEqual(read(Buffer.concat(taken.pieces)), body);
+    assert.deepEqual([env.counts.get('bytes_in'), taken.faults], [body.length, []]);
+    assert.equal(env.counts.get('bytes_out'), Buffer.concat(taken.pieces).length);
+  });
+}
+
+test('compress: a short answer that is given up gives nothing out, and makes room for another', () => {
+  const { stage, taken } = stageOf({ bodiesMax: 1 }, 'gzip', 5_000);
+  stage.write(Buffer.from('half'));
+  stage.abort();
+  stage.abort();
+  stage.end();
+  assert.deepEqual([taken.pieces, taken.ended], [[], 0]);
+  const { stage: next } = stageOf({ bodiesMax: 1 }, 'gzip', 5_000);
+  assert.notEqual(next, undefined);
+  next.abort();
+});
+
 const TYPES: [type: string, types: string[], want: string][] = [
   ['text/html; charset=utf-8', ['text/html'], 'yes'],
   ['Text/HTML', ['text/*'], 'yes'],
@@ -264,13 +353,18 @@ function get(port: number, acceptEncoding: string, method = 'GET'): Promise<Code
 
 const LONG = Array.from({ length: 60_000 }, (_, i) => `line ${i} of a long answer\n`).join('');
 
-const READERS: [coding: string, read: (body: Buffer) => Buffer][] = [
-  ['gzip', (body) => zlib.gunzipSync(body)],
-  ['br', (body) => zlib.brotliDecompressSync(body)],
-  ['zstd', (body) => zlib.zstdDecompressSync(body)],
-];
-
 for (const [coding, read] of READERS) {
+  test(`compress: a short answer as ${coding}, through a proxy`, async () => {
+    const short = LONG.slice(0, 5_000);
+    await using upstream = await Upstream.start((_, answer) => {
+      answer.writeHead(200, { 'content-type': 'text/plain', 'content-length': short.length }).end(short);
+    });
+    await using proxy = await gateway(upstream, {});
+    const { headers, body } = await get(proxy.port, coding);
+    assert.equal(headers['content-encoding'], coding);
+    assert.equal(read(body).toString(), short);
+  });
+
   test(`compress: a long answer as ${coding}, of a known and of an unknown length, and the answer to HEAD`, async () => {
     await using upstream = await Upstream.start((request, answer) => {
       answer.setHeader('content-type', 'text/plain');

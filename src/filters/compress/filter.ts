@@ -3,15 +3,18 @@ import {
   addVary,
   chooseCoding,
   type CodingChoice,
+  encodeWhole,
   encoderOf,
   flushKindOf,
   forbidsTransform,
   forgetBytes,
+  isQuick,
   weakenTag,
   type WrittenCoding,
 } from '../../filter/codings.ts';
 import type { Env } from '../../filter/env.ts';
 import type { BodyStage, Exchange, FilterCode } from '../../filter/filter.ts';
+import { WholeStage } from '../../filter/whole-stage.ts';
 import { ZlibStage } from '../../filter/zlib-stage.ts';
 import type { ResponseHead } from '../../http/message.ts';
 import type { CompressConfig } from './config.ts';
@@ -60,14 +63,14 @@ class Compression {
       this.#env.count('busy');
       return undefined;
     }
-    const flushed = response.bodyLength === -1;
+    const { bodyLength } = response;
     headers.set('content-encoding', coding);
     // Ranges are of the bytes that the service has (RFC 9110 section 14.3).
     headers.delete('accept-ranges');
     forgetBytes(response);
     weakenTag(headers);
     if (x.request.method === 'HEAD') return undefined;
-    return this.#stage(coding, flushed ? takes : 'whole');
+    return this.#stage(coding, takes, bodyLength);
   }
 
   /** A tag that is still strong would not find the weak one that a cache has (RFC 9111 section 4.3.4). */
@@ -108,26 +111,33 @@ class Compression {
     return false;
   }
 
-  #stage(coding: WrittenCoding, how: 'yes' | 'events' | 'whole'): BodyStage {
+  #stage(coding: WrittenCoding, takes: 'yes' | 'events', bodyLength: number): BodyStage {
     const { levels, flushMs } = this.#config;
     const env = this.#env;
+    const level = levels[coding];
     env.count('compressed');
     open.bodies++;
-    return new ZlibStage({
-      open: () => encoderOf(coding, levels[coding]),
-      broken: (why) => new Fault('filter.failed', `The answer cannot be compressed: ${why}`),
-      ...(how !== 'whole' && {
-        flush: {
-          kind: flushKindOf(coding),
-          afterMs: how === 'events' ? 0 : flushMs,
-          after: (delayMs, run) => env.after(delayMs, run),
-        },
-      }),
-      closed: (bytesIn, bytesOut) => {
+    const common = {
+      broken: (why: string) => new Fault('filter.failed', `The answer cannot be compressed: ${why}`),
+      closed: (bytesIn: number, bytesOut: number) => {
         open.bodies--;
         env.count('bytes_in', bytesIn);
         env.count('bytes_out', bytesOut);
       },
+    };
+    if (isQuick(coding, level, bodyLength)) {
+      return new WholeStage({ ...common, become: (body) => encodeWhole(coding, level, body) });
+    }
+    return new ZlibStage({
+      ...common,
+      open: () => encoderOf(coding, level),
+      ...(bodyLength === -1 && {
+        flush: {
+          kind: flushKindOf(coding),
+          afterMs: takes === 'events' ? 0 : flushMs,
+          after: (delayMs, run) => env.after(delayMs, run),
+        },
+      }),
     });
   }
 }

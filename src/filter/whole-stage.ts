@@ -1,0 +1,66 @@
+/** Short bodies that become other bytes at their end, in one call: without a stream and without the thread pool. */
+import type { Fault } from '../base/fault.ts';
+import type { BodyOut, BodyStage } from './filter.ts';
+
+export interface WholeStageOptions {
+  /** Makes of the whole body what is sent. Not called for a body that is aborted. */
+  readonly become: (body: Buffer) => Buffer;
+  /** What it means that it threw. */
+  readonly broken: (code: string) => Fault;
+  /** Once, at the end or when it is given up. */
+  readonly closed: (bytesIn: number, bytesOut: number) => void;
+}
+
+/** Whoever makes one knows how long the body is: all of it is kept here. */
+export class WholeStage implements BodyStage {
+  readonly #options: WholeStageOptions;
+  readonly #pieces: Buffer[] = [];
+  #out: BodyOut | undefined;
+  #bytesIn = 0;
+  #over = false;
+
+  constructor(options: WholeStageOptions) {
+    this.#options = options;
+  }
+
+  start(out: BodyOut): void {
+    this.#out = out;
+  }
+
+  write(bytes: Buffer): boolean {
+    if (this.#over) return true;
+    this.#bytesIn += bytes.length;
+    this.#pieces.push(Buffer.from(bytes)); // a copy: they are lent
+    return true;
+  }
+
+  end(): void {
+    if (this.#over) return;
+    let made: Buffer;
+    try {
+      made = this.#options.become(Buffer.concat(this.#pieces, this.#bytesIn));
+    } catch (error) {
+      this.#close(0);
+      return this.#out!.fail(this.#options.broken((error as NodeJS.ErrnoException).code ?? (error as Error).name));
+    }
+    this.#close(made.length);
+    // What comes last needs nobody's leave to go on.
+    this.#out!.bytes(made);
+    this.#out!.end();
+  }
+
+  resume(): void {
+    this.#out!.resume();
+  }
+
+  abort(): void {
+    this.#close(0);
+  }
+
+  #close(bytesOut: number): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#pieces.length = 0;
+    this.#options.closed(this.#bytesIn, bytesOut);
+  }
+}
