@@ -43,23 +43,30 @@ export class SharedFiles<T> {
     this.#read = read;
   }
 
-  open(env: Env, reference: LoweredFile): FileUse<T> {
+  /** @param onMade  called with what was made of it, now where it was already, and each time that it is made anew */
+  open(env: Env, reference: LoweredFile, onMade?: (made: T) => void): FileUse<T> {
     let files = this.#proxies.get(env.cells);
     if (files === undefined) this.#proxies.set(env.cells, (files = new Map()));
     const known = files.get(reference.file);
-    if (known !== undefined) return known.use(env);
+    if (known !== undefined) return known.use(env, onMade);
     const file = new SharedFile(reference, this.#read, () => files.delete(reference.file));
     files.set(reference.file, file);
-    return file.use(env);
+    return file.use(env, onMade);
   }
+}
+
+interface Use<T> {
+  readonly env: Env;
+  readonly onMade: ((made: T) => void) | undefined;
+  readonly stop: () => void;
 }
 
 class SharedFile<T> {
   readonly #reference: LoweredFile;
   readonly #read: Reading<T>;
   readonly #onUnused: () => void;
-  /** Uses by the env that each of them lends; the first of them pays for reading and speaks to the operator. */
-  readonly #uses = new Map<Env, () => void>();
+  /** The first of them pays for reading and speaks to the operator. */
+  readonly #uses = new Set<Use<T>>();
   #value: { readonly made: T } | undefined;
   #stopReading: (() => void) | undefined;
   #changedMeanwhile = false;
@@ -70,19 +77,19 @@ class SharedFile<T> {
     this.#onUnused = onUnused;
   }
 
-  use(env: Env): FileUse<T> {
+  use(env: Env, onMade: Use<T>['onMade']): FileUse<T> {
     // Watched before it is read: a change in between is seen.
-    this.#uses.set(
-      env,
-      env.watchFile(this.#reference, () => this.#changed()),
-    );
+    const stop = env.watchFile(this.#reference, () => this.#changed());
+    const use: Use<T> = { env, onMade, stop };
+    this.#uses.add(use);
     if (this.#uses.size === 1) this.#readFirst(env);
+    if (this.#value !== undefined) onMade?.(this.#value.made);
     const now = (): T => this.#now();
     return {
       get value() {
         return now();
       },
-      close: () => this.#leave(env),
+      close: () => this.#leave(use),
     };
   }
 
@@ -99,9 +106,9 @@ class SharedFile<T> {
     return this.#value.made;
   }
 
-  #leave(env: Env): void {
-    this.#uses.get(env)?.();
-    this.#uses.delete(env);
+  #leave(use: Use<T>): void {
+    use.stop();
+    this.#uses.delete(use);
     if (this.#uses.size > 0) return;
     this.#stopReading?.();
     this.#stopReading = undefined;
@@ -141,6 +148,7 @@ class SharedFile<T> {
     }
     this.#value = { made: value };
     this.#speaker().count('file_read');
+    for (const { onMade } of this.#uses) onMade?.(value);
     this.#over();
   }
 
@@ -165,7 +173,7 @@ class SharedFile<T> {
   }
 
   #speaker(): Env {
-    return this.#uses.keys().next().value!;
+    return this.#uses.values().next().value!.env;
   }
 }
 

@@ -62,13 +62,20 @@ export class OpenApiDocument {
 }
 
 function keyOf(part: string): string {
-  let text = part;
+  return decoded(part).replaceAll('~1', '/').replaceAll('~0', '~');
+}
+
+/** The JSON pointer of a reference to another part. */
+export function pointerOf(reference: string): string {
+  return decoded(reference.slice(1));
+}
+
+function decoded(text: string): string {
   try {
-    text = decodeURIComponent(part);
+    return decodeURIComponent(text);
   } catch {
-    // A "%" that stands for itself.
+    return text; // a "%" that stands for itself
   }
-  return text.replaceAll('~1', '/').replaceAll('~0', '~');
 }
 
 export function isNode(value: unknown): value is Node {

@@ -1,6 +1,7 @@
 /** The operations of a document, found by method and path. */
 import { entriesOf, isNode, type Node, type OpenApiDocument } from './document.ts';
 import { PathTree } from './path-tree.ts';
+import { step, within } from './wrong.ts';
 
 const METHODS = ['get', 'put', 'post', 'delete', 'options', 'head', 'patch', 'trace'] as const;
 
@@ -13,6 +14,9 @@ export interface Operation {
   readonly names: readonly string[];
   readonly node: Node;
   readonly pathItem: Node;
+  /** JSON pointer of its path item; its own is `/get` behind that. */
+  readonly pathPointer: string;
+  readonly pointer: string;
 }
 
 /** All methods of one template. */
@@ -36,26 +40,30 @@ export type Found =
 const NO_PATH: Found = { kind: 'path' };
 
 export class OperationTable {
-  readonly size: number;
+  /** In the order of the document. */
+  readonly operations: readonly Operation[];
   readonly #tree = new PathTree<Path>();
   /** What paths of requests have before those of the document: without a slash at the end, the longest first. */
   readonly #prefixes: readonly string[];
 
   /**
    * @param basePath  instead of the paths of `servers`
-   * @throws {Error} when two operations take the same requests
+   * @throws {WrongPart} when two operations take the same requests, or a path leads to nothing
    */
   constructor(document: OpenApiDocument, basePath: string | undefined) {
     this.#prefixes = basePath === undefined ? serverPaths(document.root) : [basePath.replace(/\/+$/, '')];
-    let size = 0;
+    const operations: Operation[] = [];
     for (const [template, item] of entriesOf(document.root['paths'])) {
       if (!template.startsWith('/')) continue;
-      const path = pathOf(template, document.resolved(item));
-      size += path.operations.size;
-      const same = this.#tree.add(template, path);
-      if (same !== undefined) merge(same, path);
+      const pointer = `/paths${step(template)}`;
+      within(pointer, () => {
+        const path = pathOf(template, document.resolved(item), pointer);
+        operations.push(...path.operations.values());
+        const same = this.#tree.add(template, path);
+        if (same !== undefined) merge(same, path);
+      });
     }
-    this.size = size;
+    this.operations = operations;
   }
 
   find(method: string, path: string): Found {
@@ -73,14 +81,23 @@ export class OperationTable {
   }
 }
 
-function pathOf(template: string, pathItem: Node): Path {
+function pathOf(template: string, pathItem: Node, pathPointer: string): Path {
   const names = [...template.matchAll(/\{([^{}]*)\}/g)].map((found) => found[1]!);
   const operations = new Map<string, Operation>();
   for (const key of METHODS) {
     const node = pathItem[key];
     if (!isNode(node)) continue;
     const method = key.toUpperCase();
-    operations.set(method, { name: `${method} ${template}`, method, template, names, node, pathItem });
+    operations.set(method, {
+      name: `${method} ${template}`,
+      method,
+      template,
+      names,
+      node,
+      pathItem,
+      pathPointer,
+      pointer: `${pathPointer}/${key}`,
+    });
   }
   return { template, operations };
 }

@@ -2,6 +2,7 @@
 import { entriesOf, isNode, type Node, type OpenApiDocument } from './document.ts';
 import type { Operation } from './operations.ts';
 import { propertyOf, typesOf } from './schema.ts';
+import { within } from './wrong.ts';
 
 export type Where = 'path' | 'query' | 'header' | 'cookie';
 
@@ -18,20 +19,30 @@ export interface Parameter {
   readonly shape: 'primitive' | 'array' | 'object';
 }
 
+export interface LocatedParameter extends Parameter {
+  /** JSON pointer. */
+  readonly pointer: string;
+}
+
 const STYLE_OF: Readonly<Record<Where, string>> = { path: 'simple', query: 'form', header: 'simple', cookie: 'form' };
 
 /** OpenAPI 3.1.1 section 4.8.12.1: said elsewhere in the document. */
 const IGNORED_HEADERS: ReadonlySet<string> = new Set(['accept', 'content-type', 'authorization']);
 
 /** Those of the operation and of its path; the operation has the last word. */
-export function parametersOf(document: OpenApiDocument, { node, pathItem }: Operation): readonly Parameter[] {
-  const found = new Map<string, Parameter>();
-  for (const list of [pathItem['parameters'], node['parameters']]) {
+export function parametersOf(document: OpenApiDocument, operation: Operation): readonly LocatedParameter[] {
+  const { node, pathItem, pointer, pathPointer } = operation;
+  const found = new Map<string, LocatedParameter>();
+  for (const [list, owner] of [
+    [pathItem['parameters'], pathPointer],
+    [node['parameters'], pointer],
+  ] as const) {
     if (!Array.isArray(list)) continue;
-    for (const one of list) {
-      const parameter = parameterOf(document, document.resolved(one));
-      if (parameter !== undefined) found.set(`${parameter.in} ${parameter.name}`, parameter);
-    }
+    list.forEach((one: unknown, i) => {
+      const at = `${owner}/parameters/${i}`;
+      const parameter = within(at, () => parameterOf(document, document.resolved(one)));
+      if (parameter !== undefined) found.set(`${parameter.in} ${parameter.name}`, { ...parameter, pointer: at });
+    });
   }
   return [...found.values()];
 }

@@ -2,7 +2,8 @@
  * Schemas of a document as JSON Schema 2020-12, each with what it refers to. Words that say nothing of validity are left out, so that a
  * strict validator can be asked; words of OpenAPI 3.0 become those of JSON Schema.
  */
-import { isNode, type Node, type OpenApiDocument } from './document.ts';
+import { isNode, type Node, type OpenApiDocument, pointerOf } from './document.ts';
+import { within, type WrongPart } from './wrong.ts';
 
 /** Of a request, what is `readOnly` is not required; of an answer, what is `writeOnly`. */
 export type Direction = 'request' | 'answer';
@@ -36,6 +37,11 @@ export class SchemaMaker {
   readonly #document: OpenApiDocument;
   readonly #direction: Direction;
   readonly #ids = new Map<string, string>();
+  /** References whose targets are being made, each inside the one before. */
+  readonly #making: string[] = [];
+  /** Which targets refer to a target. */
+  readonly #referrers = new Map<string, Set<string>>();
+  readonly #refused = new Map<string, WrongPart>();
   readonly #onTarget: (id: string, schema: object) => void;
 
   /** @param onTarget  is told of each schema that others refer to by `$ref: id` */
@@ -57,14 +63,46 @@ export class SchemaMaker {
     return Object.keys(beside).length === 0 ? target : { allOf: [target, beside] };
   }
 
+  /** @throws {WrongPart} when the target, or what it refers to, is wrong: each time it is asked for */
   #target(reference: string): string {
+    const referrer = this.#making.at(-1);
+    if (referrer !== undefined) this.#referrersOf(reference).add(referrer);
+    const refused = this.#refused.get(reference);
+    if (refused !== undefined) throw refused;
     const known = this.#ids.get(reference);
     if (known !== undefined) return known;
+    const target = this.#document.at(reference);
     const id = `urn:schema:${this.#ids.size}`;
     this.#ids.set(reference, id); // before it is made: it may refer to itself
-    const made = this.make(this.#document.at(reference));
-    this.#onTarget(id, typeof made === 'boolean' ? { $id: id, ...(made ? {} : { not: {} }) } : { $id: id, ...made });
+    this.#making.push(reference);
+    try {
+      within(pointerOf(reference), () => {
+        const made = this.make(target);
+        this.#onTarget(
+          id,
+          typeof made === 'boolean' ? { $id: id, ...(made ? {} : { not: {} }) } : { $id: id, ...made },
+        );
+      });
+    } catch (error) {
+      this.#refuse(reference, error as WrongPart);
+      throw error;
+    } finally {
+      this.#making.pop();
+    }
     return id;
+  }
+
+  /** What refers to it is wrong, too, also what was made before that was known: targets may be in a circle. */
+  #refuse(reference: string, wrong: WrongPart): void {
+    if (this.#refused.has(reference)) return;
+    this.#refused.set(reference, wrong);
+    for (const referrer of this.#referrersOf(reference)) this.#refuse(referrer, wrong);
+  }
+
+  #referrersOf(reference: string): Set<string> {
+    let referrers = this.#referrers.get(reference);
+    if (referrers === undefined) this.#referrers.set(reference, (referrers = new Set()));
+    return referrers;
   }
 
   #own(schema: Node): Record<string, unknown> {

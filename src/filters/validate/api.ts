@@ -1,31 +1,44 @@
 /** A document, ready to be asked; what one worker has of it serves all rules that name it. */
+import type { Env } from '../../filter/env.ts';
 import { type OpenApiDocument, readDocument } from '../../openapi/document.ts';
 import { type Found, type Operation, OperationTable } from '../../openapi/operations.ts';
-import { OperationPlan, type PlanContext } from './operation-plan.ts';
+import { WrongPart } from '../../openapi/wrong.ts';
+import { AnswersPlan } from './answers-plan.ts';
+import { isJsonType, type MediaContext } from './media.ts';
+import { Preparation } from './preparation.ts';
+import { RequestPlan } from './request-plan.ts';
 import { Validators } from './validators.ts';
-
-interface Depth {
-  readonly plans: WeakMap<Operation, OperationPlan>;
-  readonly context: PlanContext;
-}
 
 export class Api {
   readonly document: OpenApiDocument;
-  readonly #tables = new Map<string | undefined, OperationTable>();
-  /** By the depth of bodies that a rule takes: rules of one document may differ in it. */
-  readonly #depths = new Map<number, Depth>();
-  readonly #validators: { readonly request: Validators; readonly answer: Validators };
+  /** In the order of the document. */
+  readonly operations: readonly Operation[];
+  readonly requests: Plans<RequestPlan>;
+  readonly answers: Plans<AnswersPlan>;
+  readonly preparation: Preparation = new Preparation(this);
   /** Patterns that are not checked. */
   readonly unchecked = new Set<string>();
+  readonly #tables = new Map<string | undefined, OperationTable>();
+  /** What the operator has been told is wrong. As many as the document has operations, at most. */
+  readonly #told = new Set<WrongPart>();
 
+  /** @throws {Error} when it is wrong as a whole */
   constructor(document: OpenApiDocument) {
     this.document = document;
     const note = (pattern: string): void => void (this.unchecked.size < 100 && this.unchecked.add(pattern));
-    this.#validators = {
-      request: new Validators(document, 'request', note),
-      answer: new Validators(document, 'answer', note),
+    const ofRequests: MediaContext = {
+      document,
+      validators: new Validators(document, 'request', note),
+      reads: () => true,
     };
-    this.table(undefined); // what is wrong with its paths is said now
+    const ofAnswers: MediaContext = {
+      document,
+      validators: new Validators(document, 'answer', note),
+      reads: isJsonType,
+    };
+    this.requests = new Plans((operation) => new RequestPlan(operation, ofRequests));
+    this.answers = new Plans((operation) => new AnswersPlan(operation, ofAnswers));
+    this.operations = this.#table(undefined).operations; // what is wrong with its paths is said now
   }
 
   static *read(bytes: Buffer): Generator<undefined, Api> {
@@ -34,35 +47,50 @@ export class Api {
     return new Api(document);
   }
 
-  table(basePath: string | undefined): OperationTable {
+  find(basePath: string | undefined, { method, path }: { readonly method: string; readonly path: string }): Found {
+    return this.#table(basePath).find(method, path);
+  }
+
+  #table(basePath: string | undefined): OperationTable {
     let table = this.#tables.get(basePath);
     if (table === undefined) this.#tables.set(basePath, (table = new OperationTable(this.document, basePath)));
     return table;
   }
 
-  find(basePath: string | undefined, { method, path }: { readonly method: string; readonly path: string }): Found {
-    return this.table(basePath).find(method, path);
+  /** Once for each part, whoever of the rules finds it. */
+  tell(env: Env, wrong: WrongPart): void {
+    if (this.#told.has(wrong)) return;
+    this.#told.add(wrong);
+    env.warn(`The OpenAPI document is wrong at ${wrong.pointer}: ${wrong.message}`);
+  }
+}
+
+/** What a document demands of its operations in one direction, or what is wrong there; made once. */
+export class Plans<P extends object> {
+  readonly #make: (operation: Operation) => P;
+  /** By the name of the operation: tables of different base paths have the same ones. */
+  readonly #made = new Map<string, P | WrongPart>();
+
+  constructor(make: (operation: Operation) => P) {
+    this.#make = make;
   }
 
-  /** @throws {Error} on a schema that is not valid */
-  planOf(operation: Operation, depthMax: number): OperationPlan {
-    const { plans, context } = this.#depth(depthMax);
-    let plan = plans.get(operation);
-    if (plan === undefined) plans.set(operation, (plan = new OperationPlan(operation, context)));
-    return plan;
+  has({ name }: Operation): boolean {
+    return this.#made.has(name);
   }
 
-  #depth(depthMax: number): Depth {
-    let depth = this.#depths.get(depthMax);
-    if (depth !== undefined) return depth;
-    const common = { document: this.document, bounds: { depthMax } };
-    const context: PlanContext = {
-      document: this.document,
-      request: { ...common, validators: this.#validators.request },
-      answer: { ...common, validators: this.#validators.answer },
-    };
-    depth = { plans: new WeakMap(), context };
-    this.#depths.set(depthMax, depth);
-    return depth;
+  of(operation: Operation): P | WrongPart {
+    let made = this.#made.get(operation.name);
+    if (made === undefined) this.#made.set(operation.name, (made = this.#try(operation)));
+    return made;
+  }
+
+  #try(operation: Operation): P | WrongPart {
+    try {
+      return this.#make(operation);
+    } catch (error) {
+      if (error instanceof WrongPart) return error;
+      throw error;
+    }
   }
 }

@@ -1,5 +1,5 @@
 import { faultKinds } from '../../base/fault.ts';
-import { declareFilter } from '../../filter/declaration.ts';
+import { checkBeside, declareFilter } from '../../filter/declaration.ts';
 import { fileName } from '../../filter/references.ts';
 import { type Static, Type } from '../../schema/schema.ts';
 
@@ -130,6 +130,14 @@ export const FAULTS = faultKinds({
     title: 'The path does not have this method',
     advice: 'The document lacks the method. Allow names what there is.',
   },
+  'validate.document-wrong': {
+    blame: 'policy',
+    retry: 'never',
+    status: 500,
+    grpc: 13,
+    title: 'The description of the API is wrong',
+    advice: 'A schema or a reference that the operation needs is not valid. The log names it by its JSON pointer.',
+  },
   'validate.answer-invalid': {
     blame: 'upstream',
     retry: 'never',
@@ -150,6 +158,7 @@ export const validate = declareFilter({
   events: {
     request_invalid: 'Requests that were not as they should be, refused or not.',
     answer_invalid: 'Answers that were not as they should be, replaced or not.',
+    document_wrong: 'Requests of operations whose description is wrong, refused or not.',
     drift_path: 'Requests for a path that the document lacks.',
     drift_method: 'Requests with a method that the path lacks.',
     drift_query: 'Query parameters that the operation lacks.',
@@ -162,12 +171,6 @@ export const validate = declareFilter({
   explain: ({ requests, answers, file }) => [
     `requests: ${requests}, answers: ${answers}, by ${file === undefined ? 'what is written in the policy' : 'an OpenAPI document beside the proxy'}`,
   ],
-  check: checkSources,
+  check: checkBeside(import.meta.url),
   load: async () => (await import('./filter.ts')).code,
 });
-
-function checkSources({ file, document, schemas }: ValidateConfig): { pointer: string; message: string }[] {
-  const said = [file, document, schemas].filter((one) => one !== undefined).length;
-  if (said === 1) return [];
-  return [{ pointer: '', message: `${said} of file, document and schemas are set: exactly one should be` }];
-}

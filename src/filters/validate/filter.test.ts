@@ -1,47 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Fault } from '../../base/fault.ts';
-import { type Filter, WHOLE_BODY } from '../../filter/filter.ts';
-import { makeEnv, makeExchange, makeResponse, type TestEnv } from '../../filter/testing/exchange.ts';
+import { WHOLE_BODY } from '../../filter/filter.ts';
+import { makeEnv, makeExchange, makeResponse } from '../../filter/testing/exchange.ts';
 import { clusterTo, Harness, request, routeOf, ruleTo, Upstream } from '../../proxy/testing/node-harness.ts';
 import { check } from '../../schema/schema.ts';
 import { validate, ValidateConfig } from './config.ts';
-import { code, type ValidateFilter } from './filter.ts';
+import { code } from './filter.ts';
+import { BAD, decide, INT, make, MATCH, param, type Sent } from './testing/decide.ts';
 
-const MATCH = { matchedPath: '/' };
-
-function make(config: object, env: TestEnv = makeEnv()): ValidateFilter {
-  const checked = check(ValidateConfig, config);
-  assert.deepEqual(checked.issues, []);
-  return code.make(checked.value!, env);
-}
-
-/** A request as a filter decides on it: `ok`, or the code of the fault and where its first mistake is. */
-async function decide(filter: Filter, method: string, url: string, sent: Sent = {}): Promise<string> {
-  const body = Buffer.isBuffer(sent.body) ? sent.body : Buffer.from(sent.body ?? '');
-  const headers = { ...(body.length > 0 && { 'content-type': 'application/json' }), ...sent.headers };
-  const x = makeExchange({ method, url: `http://api.test${url}`, headers, bodyLength: body.length });
-  let said = await filter.onRequest!(x, MATCH);
-  if (said === WHOLE_BODY) said = (await filter.onRequestBody!(x, body, 'whole')) as unknown as typeof said;
-  if (said === undefined) return 'ok';
-  assert.ok(said instanceof Fault);
-  const errors = said.extras?.members?.['errors'] as { in: string; name?: string; pointer?: string }[] | undefined;
-  const first = errors?.[0];
-  return first === undefined ? said.code : `${said.code} ${first.in} ${first.name ?? first.pointer ?? ''}`.trim();
-}
-
-interface Sent {
-  readonly headers?: Record<string, string>;
-  readonly body?: string | Buffer;
-}
-
-const param = (name: string, where: string, schema: object, more: object = {}): object => ({
-  name,
-  in: where,
-  schema,
-  ...more,
-});
-const INT = { type: 'integer', minimum: 1 };
 const INTS = { type: 'array', items: { type: 'integer' } };
 const POINT = {
   type: 'object',
@@ -124,7 +91,6 @@ const DOCUMENT = {
   },
 };
 
-const BAD = 'validate.request-invalid';
 const ITEM = '/v1/items';
 
 const REQUESTS: [rule: string, method: string, url: string, sent: Sent, want: string][] = [

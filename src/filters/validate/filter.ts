@@ -9,15 +9,17 @@ import {
   type Verdict,
   WHOLE_BODY,
 } from '../../filter/filter.ts';
-import { SharedFiles } from '../../filter/shared-file.ts';
+import { type FileUse, SharedFiles } from '../../filter/shared-file.ts';
 import type { ResponseHead } from '../../http/message.ts';
 import { OpenApiDocument } from '../../openapi/document.ts';
-import { allowOf, type Path } from '../../openapi/operations.ts';
+import { allowOf, type Operation, type Path } from '../../openapi/operations.ts';
+import { WrongPart } from '../../openapi/wrong.ts';
+import type { AnswersPlan } from './answers-plan.ts';
 import { Api } from './api.ts';
 import { FAULTS, type ValidateConfig } from './config.ts';
 import { Drift, type DriftEntry, templated, unknownFields } from './drift.ts';
 import { type CheckBody, isUtf8, mediaOf, typeOf } from './media.ts';
-import type { AnswerPlan, OperationPlan } from './operation-plan.ts';
+import type { RequestPlan } from './request-plan.ts';
 import { makeStandalone } from './standalone.ts';
 import type { Issue } from './validators.ts';
 
@@ -32,12 +34,25 @@ export interface ValidateFilter extends Filter {
 export const code: FilterCode<typeof ValidateConfig> & { make(config: ValidateConfig, env: Env): ValidateFilter } = {
   make(config, env) {
     if (config.schemas !== undefined) return makeStandalone(config, env);
-    if (config.document !== undefined) {
-      const api = new Api(new OpenApiDocument(config.document));
-      return filterOf(new Validation(config, env, () => api));
+    const preparer = { env, requests: config.requests !== 'off', answers: config.answers !== 'off' };
+    let leave = (): void => undefined;
+    const prepare = (api: Api): void => {
+      leave();
+      leave = api.preparation.join(preparer);
+    };
+    let use: Pick<FileUse<Api>, 'value' | 'close'>;
+    if (config.document === undefined) use = FILES.open(env, config.file!, prepare);
+    else {
+      use = { value: new Api(new OpenApiDocument(config.document)), close: () => undefined };
+      prepare(use.value);
     }
-    const use = FILES.open(env, config.file!);
-    return { ...filterOf(new Validation(config, env, () => use.value)), close: () => use.close() };
+    return {
+      ...filterOf(new Validation(config, env, () => use.value)),
+      close() {
+        leave();
+        use.close();
+      },
+    };
   },
 };
 
@@ -62,9 +77,18 @@ function filterOf(validation: Validation): ValidateFilter {
 
 /** What is known of an exchange from its request on. */
 interface Known {
-  readonly plan: OperationPlan;
+  readonly operation: Operation;
+  /** Undefined where requests are not looked at. */
+  readonly plan: RequestPlan | undefined;
   readonly check: CheckBody | undefined;
-  answer?: { readonly plan: AnswerPlan; readonly check: CheckBody };
+  readonly answers: AnswersPlan | undefined;
+  answer?: { readonly content: unknown; readonly check: CheckBody };
+}
+
+/** The operation of a request, and what is wrong with the request. */
+interface Refused {
+  readonly operation: Operation;
+  readonly issues: readonly Issue[];
 }
 
 class Validation {
@@ -90,27 +114,45 @@ class Validation {
     const found = api.find(this.config.basePath, request);
     if (found.kind === 'path') return this.#unknownPath(x);
     if (found.kind === 'method') return this.#unknownMethod(x, found.path);
-    const plan = api.planOf(found.operation, this.config.depthMax);
+    const { operation } = found;
+    const plan = this.#usable(x, 'requests', operation);
+    if (plan instanceof Fault) return plan;
+    const answers = this.#usable(x, 'answers', operation);
+    if (answers instanceof Fault) return answers;
     this.#sayUnchecked(api);
-    if (this.config.requests === 'off') {
-      this.#known.set(x, { plan, check: undefined });
-      this.#askUncoded(x);
-      return undefined;
+    let check: CheckBody | undefined;
+    if (plan !== undefined) {
+      const { issues, unknownQuery } = plan.checkParameters(request, found.parts);
+      if (unknownQuery.length > 0) this.#unknownQuery(operation, unknownQuery, issues);
+      const verdict = issues.length === 0 ? undefined : this.#refuse(x, { operation, issues });
+      if (verdict !== undefined) return verdict;
+      const body = this.#bodyOf(x, operation, plan);
+      if (body instanceof Fault) return body;
+      check = body;
     }
-    const { issues, unknownQuery } = plan.checkParameters(request, found.parts);
-    if (unknownQuery.length > 0) this.#unknownQuery(plan, unknownQuery, issues);
-    const verdict = issues.length === 0 ? undefined : this.#refuse(x, { plan, issues });
-    if (verdict !== undefined) return verdict;
-    const body = this.#bodyOf(x, plan);
-    if (body instanceof Fault) return body;
-    this.#known.set(x, { plan, check: body });
-    this.#askUncoded(x);
-    return body === undefined ? undefined : WHOLE_BODY;
+    if (check === undefined && answers === undefined) return undefined;
+    this.#known.set(x, { operation, plan, check, answers });
+    if (answers !== undefined) askUncoded(x);
+    return check === undefined ? undefined : WHOLE_BODY;
   }
 
-  /** What is to be read must not be compressed. Filter `compress` knows the wish of the client by then. */
-  #askUncoded({ request }: Exchange): void {
-    if (this.config.answers !== 'off') request.headers.set('accept-encoding', 'identity');
+  /** What the document demands in one direction; nothing where it is not asked, or is wrong and only reported. */
+  #usable<D extends 'requests' | 'answers'>(
+    x: Exchange,
+    direction: D,
+    operation: Operation,
+  ): Exclude<ReturnType<Api[D]['of']>, WrongPart> | Fault | undefined {
+    const mode = this.config[direction];
+    if (mode === 'off') return undefined;
+    const api = this.#api();
+    const plan = api[direction].of(operation);
+    if (!(plan instanceof WrongPart)) return plan as Exclude<ReturnType<Api[D]['of']>, WrongPart>;
+    api.tell(this.#env, plan);
+    this.#env.count('document_wrong');
+    const kind = FAULTS['validate.document-wrong'];
+    if (mode === 'enforce') return new Fault(kind, `${operation.name}: ${plan.pointer}: ${plan.message}`);
+    x.note('validate', kind.code);
+    return undefined;
   }
 
   #unknownPath({ request }: Exchange): Fault | undefined {
@@ -130,7 +172,7 @@ class Validation {
     return new Fault(FAULTS['validate.unknown-method'], `${path.template} has other methods`, { headers });
   }
 
-  #unknownQuery({ operation }: OperationPlan, names: readonly string[], issues: Issue[]): void {
+  #unknownQuery(operation: Operation, names: readonly string[], issues: Issue[]): void {
     const { unknownQuery, errorsMax } = this.config;
     if (unknownQuery === 'pass') return;
     for (const name of new Set(names.slice(0, errorsMax))) {
@@ -139,24 +181,24 @@ class Validation {
     }
   }
 
-  #bodyOf(x: Exchange, plan: OperationPlan): CheckBody | Fault | undefined {
+  #bodyOf(x: Exchange, operation: Operation, { body, bodyRequired }: RequestPlan): CheckBody | Fault | undefined {
     const { headers, bodyLength } = x.request;
     if (bodyLength === 0) {
-      if (!plan.bodyRequired) return undefined;
-      return this.#refuse(x, { plan, issues: [{ in: 'body', message: 'is required' }] });
+      if (!bodyRequired) return undefined;
+      return this.#refuse(x, { operation, issues: [{ in: 'body', message: 'is required' }] });
     }
-    if (!plan.describesBody) return undefined;
+    if (!body.isDescribed) return undefined;
     const contentType = headers.get('content-type');
     const type = contentType === undefined ? undefined : typeOf(contentType);
-    const check = type === undefined ? 'unknown' : plan.requestBody(type.type);
+    const check = type === undefined ? 'unknown' : body.of(type.type);
     if (check === 'stream') return undefined;
-    const { name } = plan.operation;
+    const { name } = operation;
     if (check === 'unknown' || !isUtf8(type!.charset)) {
       this.drift.see('type', `${name} ${type?.type ?? 'without Content-Type'}`);
       return this.#because(
         x,
         new Fault(FAULTS['validate.unsupported-type'], `${name} does not take this type`, {
-          headers: [['accept', plan.acceptedTypes]],
+          headers: [['accept', body.types]],
         }),
       );
     }
@@ -167,21 +209,22 @@ class Validation {
   }
 
   requestBody(x: Exchange, body: Buffer): BodyVerdict {
-    const { plan, check } = this.#known.get(x)!;
+    const { operation, plan, check } = this.#known.get(x)!;
     // Of an unknown length, and there is none.
-    if (body.length === 0 && !plan.bodyRequired) return undefined;
+    if (body.length === 0 && !plan!.bodyRequired) return undefined;
     const contentType = x.request.headers.get('content-type') ?? '';
-    const checked = check!(contentType, body);
-    const { name } = plan.operation;
+    const checked = check!({ contentType, body, depthMax: this.config.depthMax });
+    const { name } = operation;
     if (checked.kind === 'malformed') {
       return this.#because(x, new Fault(FAULTS['validate.malformed'], `Body of ${name}: ${checked.why}`));
     }
-    this.#seeFields({ content: plan.requestContent, contentType, value: checked.value, of: name });
-    return checked.issues.length === 0 ? undefined : this.#refuse(x, { plan, issues: checked.issues });
+    this.#seeFields({ content: plan!.body.content, contentType, value: checked.value, of: name });
+    return checked.issues.length === 0 ? undefined : this.#refuse(x, { operation, issues: checked.issues });
   }
 
-  #refuse(x: Exchange, { plan, issues }: { plan: OperationPlan; issues: readonly Issue[] }): Fault | undefined {
-    return this.#because(x, invalid(FAULTS['validate.request-invalid'], plan, issues.slice(0, this.config.errorsMax)));
+  #refuse(x: Exchange, { operation, issues }: Refused): Fault | undefined {
+    const errors = issues.slice(0, this.config.errorsMax);
+    return this.#because(x, invalid(FAULTS['validate.request-invalid'], { operation, issues: errors }));
   }
 
   /** In mode `report` it is counted and noted, and the request goes on. */
@@ -231,20 +274,19 @@ class Validation {
   answer(x: Exchange, response: ResponseHead): Verdict | typeof WHOLE_BODY {
     const known = this.#known.get(x);
     const { status, headers } = response;
-    if (known === undefined || status < 200 || status === 304 || isOurs(x, response)) return undefined;
-    const { plan } = known;
-    const { name } = plan.operation;
-    const answer = plan.answerOf(status);
+    if (known?.answers === undefined || status < 200 || status === 304 || isOurs(x, response)) return undefined;
+    const { name } = known.operation;
+    const answer = known.answers.of(status);
     if (answer === undefined) {
       this.drift.see('status', `${name} ${status}`);
       return this.#badAnswer(x, `${name} has no answer ${status}`);
     }
-    const [issue] = plan.answerHeaders(answer, headers);
+    const issue = answer.headerIssue(headers);
     if (issue !== undefined) return this.#badAnswer(x, `${name} ${status}: header ${issue.name} ${issue.message}`);
     const hasBody = status !== 204 && response.bodyLength !== 0 && x.request.method !== 'HEAD';
-    if (!hasBody || answer.content === undefined) return undefined;
+    if (!hasBody || answer.body.content === undefined) return undefined;
     const type = typeOf(headers.get('content-type') ?? '');
-    const check = type === undefined ? 'unknown' : plan.answerBody(answer, type.type);
+    const check = type === undefined ? 'unknown' : answer.body.of(type.type);
     if (check === 'unknown') {
       this.drift.see('type', `${name} ${status} ${type?.type ?? 'without Content-Type'}`);
       return this.#badAnswer(x, `${name} ${status} does not have this type`);
@@ -252,18 +294,17 @@ class Validation {
     if (check === 'stream') return undefined;
     if (headers.has('content-encoding'))
       return this.#badAnswer(x, `${name} ${status} is compressed, and cannot be read`);
-    known.answer = { plan: answer, check };
+    known.answer = { content: answer.body.content, check };
     return WHOLE_BODY;
   }
 
   answerBody(x: Exchange, { status, headers }: ResponseHead, body: Buffer): BodyVerdict {
-    const { plan, answer } = this.#known.get(x)!;
-    const { name } = plan.operation;
+    const { operation, answer } = this.#known.get(x)!;
+    const { name } = operation;
     const contentType = headers.get('content-type') ?? '';
-    const checked = answer!.check(contentType, body);
+    const checked = answer!.check({ contentType, body, depthMax: this.config.depthMax });
     if (checked.kind === 'malformed') return this.#badAnswer(x, `Answer ${status} of ${name}: ${checked.why}`);
-    const { content } = answer!.plan;
-    this.#seeFields({ content, contentType, value: checked.value, of: `${name} ${status}` });
+    this.#seeFields({ content: answer!.content, contentType, value: checked.value, of: `${name} ${status}` });
     const [issue] = checked.issues;
     return issue === undefined ? undefined : this.#badAnswer(x, `Answer ${status} of ${name}: body ${issue.message}`);
   }
@@ -277,7 +318,7 @@ class Validation {
 }
 
 /** Names of the document and words of the schema only: neither values nor names that the client chose. */
-function invalid(kind: FaultKind, { operation }: OperationPlan, errors: readonly Issue[]): Fault {
+function invalid(kind: FaultKind, { operation, issues: errors }: Refused): Fault {
   const first = errors[0]!;
   const detail = `${operation.name}: ${first.in}${first.in === 'body' ? '' : ` "${first.name}"`} ${first.message}`;
   return new Fault(kind, detail, { members: { errors } });
@@ -286,4 +327,9 @@ function invalid(kind: FaultKind, { operation }: OperationPlan, errors: readonly
 /** A problem that was made here says the id of this request. */
 function isOurs(x: Exchange, { headers }: ResponseHead): boolean {
   return headers.get('content-type') === 'application/problem+json' && headers.get('x-request-id') === x.requestId;
+}
+
+/** What is to be read must not be compressed. Filter `compress` knows the wish of the client by then. */
+function askUncoded({ request }: Exchange): void {
+  request.headers.set('accept-encoding', 'identity');
 }

@@ -6,6 +6,9 @@ import { decodeNamed, pairsOf, spellingOf } from '../../openapi/parameter.ts';
 import { partNames } from './multipart.ts';
 import { type Issue, issuesOf, type Validators } from './validators.ts';
 
+export const FORM_TYPE = 'application/x-www-form-urlencoded';
+export const MULTIPART_TYPE = 'multipart/form-data';
+
 /** `type/subtype` in lower case, and the charset; undefined for what is no media type. */
 export function typeOf(contentType: string): { readonly type: string; readonly charset: string } | undefined {
   const type = /^[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+\/[!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*(?:;|$)/.exec(contentType)?.[1];
@@ -41,28 +44,35 @@ export type BodyCheck =
 
 const FINE: BodyCheck = { kind: 'checked', issues: [], value: undefined };
 
-/** Looks at one body of this type; undefined where nothing is to be looked at, so that it streams. */
-export type CheckBody = (contentType: string, body: Buffer) => BodyCheck;
+/** A body as it came, and the bounds of the rule. */
+export interface SentBody extends JsonBounds {
+  readonly contentType: string;
+  readonly body: Buffer;
+}
+
+export type CheckBody = (sent: SentBody) => BodyCheck;
 
 export interface MediaContext {
   readonly document: OpenApiDocument;
   readonly validators: Validators;
-  readonly bounds: JsonBounds;
+  /** Whether bodies of a type are looked at in this direction. */
+  readonly reads: (type: string) => boolean;
 }
 
+/** Looks at bodies of this type; undefined where nothing is to be looked at, so that they stream. */
 export function bodyCheckOf(type: string, media: Node, context: MediaContext): CheckBody | undefined {
   const { schema } = media;
   if (!isNode(schema) && schema !== false) return undefined;
-  if (isJsonType(type)) return jsonCheck(context.validators.of(schema as object), context.bounds);
+  if (isJsonType(type)) return jsonCheck(context.validators.of(schema));
   if (!isNode(schema)) return undefined;
-  if (type === 'application/x-www-form-urlencoded') return formCheck(schema, media, context);
-  if (type === 'multipart/form-data') return multipartCheck(schema, context.document);
+  if (type === FORM_TYPE) return formCheck(schema, media, context);
+  if (type === MULTIPART_TYPE) return multipartCheck(schema, context.document);
   return undefined;
 }
 
-export function jsonCheck(validate: ValidateFunction, bounds: JsonBounds): CheckBody {
-  return (_, body) => {
-    const read = readJson(body, bounds);
+export function jsonCheck(validate: ValidateFunction): CheckBody {
+  return ({ body, depthMax }) => {
+    const read = readJson(body, { depthMax });
     if (!read.ok) return { kind: 'malformed', why: read.refused };
     if (validate(read.value) === true) return { kind: 'checked', issues: [], value: read.value };
     return { kind: 'checked', issues: issuesOf(validate.errors, { in: 'body' }), value: read.value };
@@ -72,7 +82,7 @@ export function jsonCheck(validate: ValidateFunction, bounds: JsonBounds): Check
 function formCheck(schema: Node, media: Node, { document, validators }: MediaContext): CheckBody {
   const properties = entriesOf(document.resolved(schema)['properties']);
   const validate = validators.of(schema);
-  return (_, body) => {
+  return ({ body }) => {
     const pairs = pairsOf(body.toString('latin1'));
     if (pairs === undefined) return { kind: 'malformed', why: 'It is no form' };
     const seen = new Set<string>();
@@ -97,7 +107,7 @@ function multipartCheck(schema: Node, document: OpenApiDocument): CheckBody {
   const required = Array.isArray(node['required']) ? (node['required'] as unknown[]).map(String) : [];
   const known = new Set(entriesOf(node['properties']).map(([name]) => name));
   const isClosed = node['additionalProperties'] === false;
-  return (contentType, body) => {
+  return ({ contentType, body }) => {
     const names = partNames(contentType, body);
     if (names === undefined) return { kind: 'malformed', why: 'It is no multipart form' };
     const issues: Issue[] = required

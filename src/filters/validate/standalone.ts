@@ -9,8 +9,8 @@ import { standaloneValidator } from './validators.ts';
 
 /** @throws {Error} on a schema that is not valid: the plan is refused */
 export function makeStandalone(config: ValidateConfig, env: Env): Filter {
-  const { schemas = {}, depthMax, bodyBytesMax } = config;
-  const checkOf = (schema: object): CheckBody => jsonCheck(standaloneValidator(schema, refusePattern), { depthMax });
+  const { schemas = {}, bodyBytesMax } = config;
+  const checkOf = (schema: object): CheckBody => jsonCheck(standaloneValidator(schema));
   const bound = (mode: string) => ({ bytesMax: bodyBytesMax, beyond: mode === 'enforce' ? 'refuse' : 'pass' }) as const;
   const withRequest = schemas.request !== undefined && config.requests !== 'off';
   const withAnswer = schemas.answer !== undefined && config.answers !== 'off';
@@ -23,12 +23,8 @@ export function makeStandalone(config: ValidateConfig, env: Env): Filter {
   };
 }
 
-/** Here the operator wrote the schema, and can write another pattern. */
-function refusePattern(pattern: string): never {
-  throw new Error(`Pattern "${pattern.slice(0, 128)}" cannot be matched in linear time`);
-}
-
 function requestHooks(config: ValidateConfig, env: Env, check: CheckBody): Pick<Filter, 'onRequest' | 'onRequestBody'> {
+  const { depthMax } = config;
   const because = (x: Exchange, fault: Fault): Fault | undefined => {
     env.count('request_invalid');
     if (config.requests === 'enforce') return fault;
@@ -52,7 +48,7 @@ function requestHooks(config: ValidateConfig, env: Env, check: CheckBody): Pick<
       return WHOLE_BODY;
     },
     onRequestBody(x, body): BodyVerdict {
-      const checked = check('', body);
+      const checked = check({ contentType: '', body, depthMax });
       if (checked.kind === 'malformed')
         return because(x, new Fault(FAULTS['validate.malformed'], `Body: ${checked.why}`));
       if (checked.issues.length === 0) return undefined;
@@ -68,6 +64,7 @@ function answerHooks(
   env: Env,
   check: CheckBody,
 ): Pick<Filter, 'onResponse' | 'onResponseBody'> {
+  const { depthMax } = config;
   const bad = (x: Exchange, detail: string): Fault | undefined => {
     env.count('answer_invalid');
     if (config.answers === 'enforce') return new Fault(FAULTS['validate.answer-invalid'], detail);
@@ -81,7 +78,7 @@ function answerHooks(
       return headers.has('content-encoding') ? bad(x, 'The answer is compressed, and cannot be read') : WHOLE_BODY;
     },
     onResponseBody(x, _, body): BodyVerdict {
-      const checked = check('', body);
+      const checked = check({ contentType: '', body, depthMax });
       if (checked.kind === 'malformed') return bad(x, `Answer: ${checked.why}`);
       return checked.issues.length === 0 ? undefined : bad(x, `Answer: body ${checked.issues[0]!.message}`);
     },

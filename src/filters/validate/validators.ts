@@ -86,7 +86,8 @@ export class Validators {
   }
 
   /** @throws {Error} on a schema that is not valid: the document is wrong */
-  of(schema: object): ValidateFunction {
+  of(schema: object | boolean): ValidateFunction {
+    if (typeof schema === 'boolean') return this.#ajv.compile(schema);
     let made = this.#made.get(schema);
     if (made === undefined) this.#made.set(schema, (made = this.#ajv.compile(this.#maker.make(schema))));
     return made;
@@ -94,13 +95,15 @@ export class Validators {
 }
 
 /**
- * A schema that stands alone.
+ * A schema that stands alone. Here the operator wrote it, and can write another pattern.
  *
- * @throws {Error} when it is not valid
+ * @throws {Error} when it is not valid, or has a pattern that is not checked
  */
-export function standaloneValidator(schema: object, onUnchecked: OnUnchecked): ValidateFunction {
+export function standaloneValidator(schema: object): ValidateFunction {
   const { $schema: dialect } = schema as { readonly $schema?: unknown };
-  const options = optionsOf(onUnchecked);
+  const options = optionsOf((pattern) => {
+    throw new Error(`Pattern "${pattern.slice(0, 128)}" cannot be matched in linear time`);
+  });
   const ajv = prepared(
     typeof dialect === 'string' && dialect.includes('draft-07') ? new Ajv(options) : new Ajv2020(options),
   );
