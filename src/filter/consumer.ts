@@ -87,10 +87,29 @@ export class ConsumerHeaders {
     if (consumer !== undefined && this.#config.sendConsumer) this.#add(headers, consumer);
   }
 
-  #add(headers: Headers, { name, groups }: Consumer): void {
-    headers.add(this.#config.consumerHeader, headerWord(name));
-    if (groups.length > 0) headers.add(this.#config.groupsHeader, groups.map(headerWord).join(','));
+  #add(headers: Headers, consumer: Consumer): void {
+    const { name, groups } = wordsOf(consumer);
+    headers.add(this.#config.consumerHeader, name);
+    if (groups !== undefined) headers.add(this.#config.groupsHeader, groups);
   }
+}
+
+interface ConsumerWords {
+  readonly name: string;
+  readonly groups: string | undefined;
+}
+
+/** Put together once for each consumer: methods keep theirs from request to request. */
+const WORDS = new WeakMap<Consumer, ConsumerWords>();
+
+function wordsOf(consumer: Consumer): ConsumerWords {
+  let words = WORDS.get(consumer);
+  if (words === undefined) {
+    const { name, groups } = consumer;
+    words = { name: headerWord(name), groups: groups.length === 0 ? undefined : groups.map(headerWord).join(',') };
+    WORDS.set(consumer, words);
+  }
+  return words;
 }
 
 /** Consumers that other methods name, tokens for one, may hold anything: what is no {@link WORD} is percent-encoded. */

@@ -76,35 +76,48 @@ function inHeader(name: string): Reader {
 /** `Authorization: ApiKey …` (RFC 9110 section 11.4): credentials of other schemes are for others. */
 function behindScheme(name: string, scheme: string): Reader {
   const word = scheme.toLowerCase();
-  const isOurs = (line: string): boolean =>
-    (line.length === word.length || line.charCodeAt(word.length) === SPACE) &&
-    line.slice(0, word.length).toLowerCase() === word;
   return {
     read({ headers }) {
-      const first = headers.get(name);
-      if (first === undefined) return undefined;
+      // Of several lines the first stands first in it, and a comma behind it: no credential holds one.
       const whole = headers.combined(name);
-      if (whole === first) return isOurs(first) ? behind(first, word.length) : undefined;
-      return headers.getAll(name).some(isOurs) ? AMBIGUOUS : undefined;
+      if (whole === undefined) return undefined;
+      if (isBehind(word, whole)) return whole.includes(',') ? AMBIGUOUS : credentialIn(whole, word.length);
+      if (!whole.includes(',')) return undefined;
+      return headers.getAll(name).some((line) => isBehind(word, line)) ? AMBIGUOUS : undefined;
     },
     hide({ headers }) {
-      if (!headers.has(name)) return;
+      const whole = headers.combined(name);
+      if (whole === undefined) return;
+      if (!whole.includes(',')) {
+        if (isBehind(word, whole)) headers.delete(name);
+        return;
+      }
       const lines = headers.getAll(name);
-      if (!lines.some(isOurs)) return;
+      if (!lines.some((line) => isBehind(word, line))) return;
       headers.delete(name);
-      for (const line of lines) if (!isOurs(line)) headers.add(name, line);
+      for (const line of lines) if (!isBehind(word, line)) headers.add(name, line);
     },
   };
 }
 
 const SPACE = 0x20;
 
+/** Whether a line begins with a scheme, given in lower case (RFC 9110 section 11.1: in any case). */
+function isBehind(word: string, line: string): boolean {
+  const { length } = word;
+  if (line.length > length && line.charCodeAt(length) !== SPACE) return false;
+  for (let i = 0; i < length; i++) {
+    const c = line.charCodeAt(i);
+    if ((c >= 0x41 && c <= 0x5a ? c | 0x20 : c) !== word.charCodeAt(i)) return false;
+  }
+  return true;
+}
+
 /** RFC 9110 section 11.4: at least one space stands between scheme and credentials. */
-function behind(line: string, from: number): Credential {
+function credentialIn(line: string, from: number): string {
   let start = from;
   while (line.charCodeAt(start) === SPACE) start++;
-  const credential = line.slice(start);
-  return credential.includes(',') ? AMBIGUOUS : credential;
+  return line.slice(start);
 }
 
 function inQuery(name: string): Reader {

@@ -6,9 +6,6 @@ export interface Credentials {
   readonly password: string;
 }
 
-/** Longest credentials that are looked at: names and passwords are shorter, and each request hashes them. */
-export const TOKEN_CHARS_MAX = 2_048;
-
 /** RFC 4648 section 4, whole and with its padding: what decoders skip or add, two of them might decide differently. */
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 

@@ -6,7 +6,8 @@ import type { Authentication, Exchange, FilterCode } from '../../filter/filter.t
 import type { Identity } from '../../filter/identity.ts';
 import { runWhole } from '../../filter/shared-file.ts';
 import { BASIC_FAULTS, type BasicConfig } from './config.ts';
-import { credentialsOf, type Credentials, TOKEN_CHARS_MAX } from './credentials.ts';
+import { credentialsOf, type Credentials } from './credentials.ts';
+import { TOKEN_CHARS_MAX } from './digests.ts';
 import { type Refused, turnsOf } from './turns.ts';
 import { readUsers, USER_FILES, type UserTable } from './users.ts';
 
@@ -75,7 +76,7 @@ class Checker {
 
   check(x: Exchange, token: string, users: UserTable): Authentication | Promise<Authentication> {
     if (token.length > TOKEN_CHARS_MAX) return this.malformed();
-    const digest = users.digest(token, 'latin1');
+    const digest = users.digest(token);
     const known = users.verdicts.get(digest, this.#env.nowMs() - this.#config.cacheSeconds * 1000);
     if (known !== undefined) return this.#verdict(known);
     const running = this.#running.get(digest);

@@ -1,10 +1,10 @@
 /** Users and their passwords, a line each: `user:hash` or `user:hash:group,group`, as htpasswd has it. */
-import { hash, randomBytes } from 'node:crypto';
 import { consumerOf, GroupNames } from '../../filter/consumer.ts';
 import { type Identity, identityOf } from '../../filter/identity.ts';
 import { type Reading, SharedFiles } from '../../filter/shared-file.ts';
 import { check } from '../../schema/schema.ts';
 import { normalized, type PasswordHash, readPasswordHash } from './password.ts';
+import { Digests } from './digests.ts';
 import { VerdictCache } from './verdict-cache.ts';
 
 export interface User {
@@ -24,7 +24,7 @@ export class UserTable {
   readonly #users = new Map<string, User>();
   /** One hash of each cost, as often as there are users of it. */
   readonly #passwords: PasswordHash[] = [];
-  readonly #secret = randomBytes(16).toString('hex');
+  readonly #digests = new Digests();
   /** Of this table: with another one, nothing that was found out holds any more. */
   readonly verdicts = new VerdictCache();
 
@@ -52,12 +52,12 @@ export class UserTable {
     const { length } = this.#passwords;
     return length === 0
       ? undefined
-      : this.#passwords[Number.parseInt(this.digest(name, 'hex').slice(0, 8), 16) % length];
+      : this.#passwords[Number.parseInt(this.#digests.ofName(name).slice(0, 8), 16) % length];
   }
 
-  /** Tells credentials apart without being them. Nobody can choose it: it begins with a secret. */
-  digest(text: string, form: 'latin1' | 'hex'): string {
-    return hash('sha256', this.#secret + text, form);
+  /** Tells credentials apart without being them. @param token  what stands behind `Basic`, at most TOKEN_CHARS_MAX characters */
+  digest(token: string): string {
+    return this.#digests.ofToken(token);
   }
 }
 
