@@ -30,6 +30,8 @@ export interface Exchange {
   readonly listenerPort: number;
   /** Who is asking, once a filter of phase `authenticate` has found out. */
   readonly identity: Identity | undefined;
+  /** Of kept.ts: who keeps something, and what, by turns. */
+  kept: unknown[] | undefined;
   /**
    * Writes a word of this filter into the access log: `cache=hit`. At most {@link NOTES_MAX} an exchange; never a
    * secret, and nothing that a client chose without a bound.

@@ -64,6 +64,7 @@ export class Exchange
   asked: Asked = NOTHING_ASKED;
   clientIp: string;
   identity: Identity | undefined;
+  kept: unknown[] | undefined;
   requestId = '';
   listenerPort = 0;
   readonly times = new RequestMarks();

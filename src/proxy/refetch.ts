@@ -86,7 +86,18 @@ function copyOf(x: Running, { set, remove }: Refetch): Exchange {
     if (colon > 0) headers.add(line.slice(0, colon), line.slice(colon + 1).trim());
   }
   const request: RequestHead = { ...x.request, headers, bodyLength: 0, upgrade: undefined, expectContinue: false };
-  return { request, asked, rule, clientIp, client, requestId, listenerPort, identity, note: () => undefined };
+  return {
+    request,
+    asked,
+    rule,
+    clientIp,
+    client,
+    requestId,
+    listenerPort,
+    identity,
+    kept: undefined,
+    note: () => undefined,
+  };
 }
 
 function questionOf({ request }: Exchange, { timeoutMs, answerBytesMax }: Refetch): UpstreamQuestion {

@@ -71,6 +71,7 @@ export function makeExchange(values: ExchangeValues = {}): TestExchange {
       ...values.client,
     },
     identity: values.identity,
+    kept: undefined,
     notes,
     note: (name, value) => void notes.set(name, value),
     requestId: values.requestId ?? '0123456789abcdef',

@@ -10,6 +10,7 @@
 import { Fault } from '../../base/fault.ts';
 import type { Env } from '../../filter/env.ts';
 import type { BodyWish, Exchange, Filter, Reply, Verdict } from '../../filter/filter.ts';
+import { Kept } from '../../filter/kept.ts';
 import type { ResponseHead } from '../../http/message.ts';
 import { type Directives, NO_DIRECTIVES, parseCacheControl } from './cache-control.ts';
 import { NO_WISHES, type Wishes, wishesOf } from './conditions.ts';
@@ -34,7 +35,7 @@ export class Cache implements Filter {
   readonly #zone: Zone;
   readonly #keeper: Keeper;
   readonly #refresher: Refresher;
-  readonly #visits = new WeakMap<Exchange, Visit>();
+  readonly #visits = new Kept<Visit>();
   readonly #redis: RedisTier | undefined;
   readonly #release: () => void;
   /** The reply whose head comes back in the same turn. */

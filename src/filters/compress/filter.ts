@@ -14,6 +14,7 @@ import {
 } from '../../filter/codings.ts';
 import type { Env } from '../../filter/env.ts';
 import type { BodyStage, Exchange, FilterCode } from '../../filter/filter.ts';
+import { Kept } from '../../filter/kept.ts';
 import { WholeStage } from '../../filter/whole-stage.ts';
 import { ZlibStage } from '../../filter/zlib-stage.ts';
 import type { ResponseHead } from '../../http/message.ts';
@@ -36,7 +37,7 @@ class Compression {
   readonly #env: Env;
   readonly #takes: (contentType: string) => 'no' | 'yes' | 'events';
   readonly #choices = new Map<string, CodingChoice>();
-  readonly #wishes = new WeakMap<Exchange, string>();
+  readonly #wishes = new Kept<string>();
 
   constructor(config: CompressConfig, env: Env) {
     this.#config = config;

@@ -4,6 +4,7 @@ import { compileExpression, type Expression } from '../../expr/expression.ts';
 import { type Cells, HOLD_FULL, openCells } from '../../filter/cells.ts';
 import type { Env } from '../../filter/env.ts';
 import type { Exchange, Filter, FilterCode } from '../../filter/filter.ts';
+import { Kept } from '../../filter/kept.ts';
 import type { HashState } from '../../filter/keyed-hash.ts';
 import { CONCURRENCY_FAULTS, type ConcurrencyConfig } from './config.ts';
 
@@ -20,7 +21,7 @@ class Concurrency implements Filter {
   readonly #space: HashState;
   readonly #extras: { readonly headers: readonly (readonly [string, string])[] };
   /** What each request that is at work holds. */
-  readonly #holds = new WeakMap<Exchange, number>();
+  readonly #holds = new Kept<number>();
 
   constructor({ max, key, together, retryAfter }: ConcurrencyConfig, env: Env) {
     this.#env = env;

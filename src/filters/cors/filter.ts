@@ -1,4 +1,5 @@
-import type { FilterCode, Exchange, Reply } from '../../filter/filter.ts';
+import type { FilterCode, Reply } from '../../filter/filter.ts';
+import { Kept } from '../../filter/kept.ts';
 import type { Headers } from '../../http/headers.ts';
 import type { CorsConfig } from './config.ts';
 import { originTest } from './origin.ts';
@@ -31,7 +32,7 @@ export const code: FilterCode<typeof CorsConfig> = {
     const preflight = preflightLines(config);
     const credentials: readonly Line[] = config.allowCredentials ? [['access-control-allow-credentials', 'true']] : [];
     // Kept apart from the request: filters behind this one may take its Origin out.
-    const decisions = new WeakMap<Exchange, Decision>();
+    const decisions = new Kept<Decision>();
 
     const allowOriginOf = (origin: string): string | undefined => {
       if (!isAllowed(origin)) return undefined;

@@ -3,6 +3,7 @@ import { Fault, type FaultKind } from '../../base/fault.ts';
 import { compileExpression } from '../../expr/expression.ts';
 import type { Env } from '../../filter/env.ts';
 import { type Exchange, type FilterCode, type Verdict, WHOLE_BODY } from '../../filter/filter.ts';
+import { Kept } from '../../filter/kept.ts';
 import type { Headers } from '../../http/headers.ts';
 import { type ExtAuthConfig, FAULTS, type GrpcConfig } from './config.ts';
 import { httpQuestions, lowerCase } from './http.ts';
@@ -54,7 +55,7 @@ class Authorizer {
   readonly #keyOf: ((x: Exchange) => string | undefined) | undefined;
   readonly #away: FaultKind;
   /** What was allowed with changes of an answer that is still to come. */
-  readonly #answers = new WeakMap<Exchange, Allowed>();
+  readonly #answers = new Kept<Allowed>();
 
   constructor(config: ExtAuthConfig, env: Env) {
     const { http, grpc, cache } = config;

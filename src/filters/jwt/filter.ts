@@ -5,6 +5,7 @@ import { ClaimHeaders, type Claims, consumerReader } from '../../filter/claims.t
 import { AMBIGUOUS } from '../../filter/credential-places.ts';
 import type { Env } from '../../filter/env.ts';
 import type { Authentication, Exchange, Filter, FilterCode } from '../../filter/filter.ts';
+import { Kept } from '../../filter/kept.ts';
 import { type Identity, identityOf } from '../../filter/identity.ts';
 import { scopesOf } from './claims.ts';
 import { type CompactToken, readCompact } from './compact.ts';
@@ -46,7 +47,7 @@ class JwtFilter implements Filter {
   readonly #headers: ClaimHeaders;
   readonly #consumerOf: ReturnType<typeof consumerReader>;
   /** Tokens whose claims are still to be written into their requests; kept apart, since all methods are asked first. */
-  readonly #accepted = new WeakMap<Exchange, VerifiedToken>();
+  readonly #accepted = new Kept<VerifiedToken>();
 
   constructor(config: JwtConfig, env: Env) {
     this.#config = config;

@@ -4,6 +4,7 @@ import { Fault } from '../../base/fault.ts';
 import { ClaimHeaders, type HeaderLines } from '../../filter/claims.ts';
 import type { Env } from '../../filter/env.ts';
 import type { Authentication, Exchange, FilterCode, Reply } from '../../filter/filter.ts';
+import { Kept } from '../../filter/kept.ts';
 import type { Identity } from '../../filter/identity.ts';
 import type { Headers } from '../../http/headers.ts';
 import { FAULTS, type OidcConfig, type ProviderConfig } from './config.ts';
@@ -64,7 +65,7 @@ class OidcFilter {
   readonly #refresher: Refresher;
   readonly #identityOf: ReturnType<typeof identityReader>;
   readonly #claimHeaders: ClaimHeaders;
-  readonly #visits = new WeakMap<Exchange, Visit>();
+  readonly #visits = new Kept<Visit>();
   /** Made once per session as it was opened. */
   readonly #known = new WeakMap<Session, { readonly identity: Identity; readonly headers: HeaderLines }>();
   readonly #maxMs: number;

@@ -14,6 +14,7 @@ import {
   type Verdict,
   WHOLE_BODY,
 } from '../../filter/filter.ts';
+import { Kept } from '../../filter/kept.ts';
 import type { OwnRefusal } from '../../filter/own.ts';
 import { applyEdits, copyOfExchange, copyOfResponse } from '../../filter/own-exchange.ts';
 import { OWN_TIMEOUT_MS_MAX } from '../../filter/own-phases.ts';
@@ -59,7 +60,7 @@ class OwnFilter implements Filter {
   readonly #program: Program;
   readonly #bound: BoundFilter;
   readonly #timeoutMs: number | undefined;
-  readonly #sessions = new WeakMap<Exchange, Session>();
+  readonly #sessions = new Kept<Session>();
   readonly #refusals = new Refusals();
   #lastId = 0;
 

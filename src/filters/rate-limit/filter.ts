@@ -2,6 +2,7 @@ import { Fault } from '../../base/fault.ts';
 import { openCells } from '../../filter/cells.ts';
 import type { Env } from '../../filter/env.ts';
 import type { Exchange, Filter, FilterCode } from '../../filter/filter.ts';
+import { Kept } from '../../filter/kept.ts';
 import type { HashState, KeyedHash } from '../../filter/keyed-hash.ts';
 import type { ResponseHead } from '../../http/message.ts';
 import { RATE_LIMIT_FAULTS, type RateLimitConfig } from './config.ts';
@@ -58,7 +59,7 @@ class RateLimiter implements Filter {
   /** Of the request that runs: the demands of the limits that are for it. */
   readonly #asked: LimitDemand[] = [];
   /** Values of RateLimit, from the way in to the way out. */
-  readonly #states = new WeakMap<Exchange, string>();
+  readonly #states = new Kept<string>();
 
   constructor(parts: Parts) {
     this.#parts = parts;

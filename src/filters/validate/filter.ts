@@ -9,6 +9,7 @@ import {
   type Verdict,
   WHOLE_BODY,
 } from '../../filter/filter.ts';
+import { Kept } from '../../filter/kept.ts';
 import { type FileUse, SharedFiles } from '../../filter/shared-file.ts';
 import type { ResponseHead } from '../../http/message.ts';
 import { OpenApiDocument } from '../../openapi/document.ts';
@@ -96,7 +97,7 @@ class Validation {
   readonly drift: Drift;
   readonly #env: Env;
   readonly #api: () => Api;
-  readonly #known = new WeakMap<Exchange, Known>();
+  readonly #known = new Kept<Known>();
   #uncheckedSaid = 0;
 
   constructor(config: ValidateConfig, env: Env, api: () => Api) {
