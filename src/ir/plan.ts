@@ -51,8 +51,11 @@ export interface PlanBundle {
 export interface PlanPort {
   readonly address: string;
   readonly port: number;
-  /** How connections begin. `tls`: with a handshake, whose server name chooses among HTTPS and TLS listeners. */
-  readonly protocol: 'http' | 'tls' | 'tcp' | 'udp';
+  /**
+   * How connections begin. `tls`: with a handshake, whose server name chooses among HTTPS and TLS listeners. `proxy`: with
+   * requests to a forward proxy, in absolute form or CONNECT (RFC 9110 section 7.1, 9.3.6), whose authority chooses.
+   */
+  readonly protocol: 'http' | 'tls' | 'tcp' | 'udp' | 'proxy';
   /** Absent: no header of the PROXY protocol is read. */
   readonly proxyProtocol?: PlanProxyProtocol;
   readonly limits: ConnectionLimits;
@@ -63,6 +66,12 @@ export interface PlanPort {
     readonly cas: readonly string[];
     /** `required`: no verified certificate, no connection. `optional`: AllowInsecureFallback. */
     readonly mode: 'required' | 'optional';
+    /** Present where clients are workloads: their certificates must carry a SPIFFE ID of these. */
+    readonly workloads?: {
+      readonly trustDomains: readonly string[];
+      /** Identities that are turned away although their certificates are good. */
+      readonly denied: readonly string[];
+    };
   };
 }
 
@@ -84,6 +93,13 @@ export interface PlanListener {
   readonly port: string;
   /** `shop.test`, `*.shop.test`, or `*` when the listener names none. Lower case. */
   readonly hostname: string;
+  /** More of the same, for the same listener. */
+  readonly alsoNamed?: readonly string[];
+  /**
+   * What `hostname` is compared with, if not the host of a request. `server-name`: that of the handshake, whatever the host
+   * of the request is. `authority`: on ports of protocol `proxy`, with the port: `orders.shop:80`.
+   */
+  readonly chosenBy?: 'server-name' | 'authority';
   /** The port number that redirects and X-Forwarded-Port speak of (spec.listeners[].port). */
   readonly publicPort: number;
   /** Absent where TLS does not end here: no TLS, or passed on unread. */
@@ -350,6 +366,8 @@ export interface PlanEndpoint {
   readonly port: number;
   readonly weight: number;
   readonly zone?: string;
+  /** Spoken to in clear text although the cluster has `tls`: a workload without a sidecar. */
+  readonly clear?: true;
 }
 
 export interface PlanClusterTls {
