@@ -35,7 +35,13 @@ export function readyOf(running: Running, workers: number): Ready {
 }
 
 /** A port with TLS has most often HTTPS on it. */
-const SCHEMES: Readonly<Record<PlanPort['protocol'], string>> = { http: 'http', tls: 'https', tcp: 'tcp', udp: 'udp' };
+const SCHEMES: Readonly<Record<PlanPort['protocol'], string>> = {
+  http: 'http',
+  proxy: 'http',
+  tls: 'https',
+  tcp: 'tcp',
+  udp: 'udp',
+};
 
 /** For somebody before a terminal. @param source  the path as it was given */
 export function bannerLines(ready: Ready, source: string): string[] {
