@@ -128,6 +128,12 @@ export const REGEX_REPEAT_MAX = 1_000;
 /** Groups inside groups of an expression. Bounds the recursion of parser and compiler. Beyond: refused. */
 export const REGEX_DEPTH_MAX = 100;
 
+/**
+ * Characters of one text times steps of an expression with lookaround, which is followed without a table: 20 to 80 ms at most. Beyond: the
+ * text does not match.
+ */
+export const REGEX_LOOK_WORK_MAX = 4_000_000;
+
 /** Cells in the table of one expression, 4 bytes each. At it: the table is emptied. */
 export const REGEX_CELLS_MAX = 65_536;
 

@@ -32,6 +32,14 @@ const MAP_OF_SCHEMAS = ['properties', 'patternProperties', 'dependentSchemas'] a
 /** What would change how references are read. */
 const UNSUPPORTED = ['$id', '$anchor', '$dynamicRef', '$dynamicAnchor', '$recursiveRef'] as const;
 
+/** Who is told what is met. Either may throw where it is wrong. */
+export interface SchemaTold {
+  /** A schema that others refer to by `$ref: id`. */
+  target(id: string, schema: object): void;
+  /** Of `pattern`, and of a key of `patternProperties`. */
+  pattern(source: string): void;
+}
+
 /** Makes schemas of one document for one direction; what many refer to is made once. */
 export class SchemaMaker {
   readonly #document: OpenApiDocument;
@@ -42,13 +50,12 @@ export class SchemaMaker {
   /** Which targets refer to a target. */
   readonly #referrers = new Map<string, Set<string>>();
   readonly #refused = new Map<string, WrongPart>();
-  readonly #onTarget: (id: string, schema: object) => void;
+  readonly #told: SchemaTold;
 
-  /** @param onTarget  is told of each schema that others refer to by `$ref: id` */
-  constructor(document: OpenApiDocument, direction: Direction, onTarget: (id: string, schema: object) => void) {
+  constructor(document: OpenApiDocument, direction: Direction, told: SchemaTold) {
     this.#document = document;
     this.#direction = direction;
-    this.#onTarget = onTarget;
+    this.#told = told;
   }
 
   make(schema: unknown): object | boolean {
@@ -78,7 +85,7 @@ export class SchemaMaker {
     try {
       within(pointerOf(reference), () => {
         const made = this.make(target);
-        this.#onTarget(
+        this.#told.target(
           id,
           typeof made === 'boolean' ? { $id: id, ...(made ? {} : { not: {} }) } : { $id: id, ...made },
         );
@@ -119,6 +126,9 @@ export class SchemaMaker {
     for (const word of MAP_OF_SCHEMAS) {
       if (isNode(schema[word])) out[word] = this.#map(schema[word]);
     }
+    if (typeof schema['pattern'] === 'string') this.#told.pattern(schema['pattern']);
+    for (const source of Object.keys((out['patternProperties'] as object | undefined) ?? {}))
+      this.#told.pattern(source);
     this.#require(schema, out);
     if (this.#document.version === '3.0') fromThreeZero(schema, out);
     return out;

@@ -56,11 +56,17 @@ export class Matcher {
     let cell = size; // the start state is the second one
     for (let at = 0; at < text.length; at++) {
       const unit = text.charCodeAt(at);
-      const letter = unit < 256 ? low[unit]! : this.#alphabet.letterOf(unit);
+      let letter: number;
+      if (unit < 256) letter = low[unit]!;
+      else {
+        const code = text.codePointAt(at)!;
+        if (code > 0xffff) at++;
+        letter = this.#alphabet.letterOf(code);
+      }
       let next = table[cell + letter]!;
       if (next < 0) {
         next = this.#learn(cell, letter);
-        if (next < 0) return this.#testWithoutTable(this.#states[cell / size]!, text, at);
+        if (next < 0) return this.#testWithoutTable({ state: this.#states[cell / size]!, letter, text, next: at + 1 });
         table = this.#table;
       }
       if (next === DEAD) return false;
@@ -119,16 +125,17 @@ export class Matcher {
     return cell;
   }
 
-  /** Follows the text from `from` on, keeping only where the ways are now. */
-  #testWithoutTable(state: State, text: string, from: number): boolean {
+  /** Follows the rest of the text, keeping only where the ways are now. */
+  #testWithoutTable({ state, letter: first, text, next }: Rest): boolean {
+    const { low } = this.#alphabet;
     let places: Uint16Array = state.places;
     let count = places.length;
     let before = state.before;
     let spare: Uint16Array = new Uint16Array(this.#program.ops.length);
     let used: Uint16Array = new Uint16Array(this.#program.ops.length);
-    for (let at = from; at < text.length; at++) {
-      const unit = text.charCodeAt(at);
-      const letter = unit < 256 ? this.#alphabet.low[unit]! : this.#alphabet.letterOf(unit);
+    let at = next;
+    let letter = first;
+    for (;;) {
       this.#advance({ places, count, before, letter });
       count = advanced.copyTo(spare);
       if (count === 0) return false;
@@ -136,8 +143,11 @@ export class Matcher {
       places = spare;
       spare = used;
       used = places;
+      const code = text.codePointAt(at);
+      if (code === undefined) return this.#acceptsAt(places.subarray(0, count), before);
+      letter = code < 256 ? low[code]! : this.#alphabet.letterOf(code);
+      at += code > 0xffff ? 2 : 1;
     }
-    return this.#acceptsAt(places.subarray(0, count), before);
   }
 
   #beforeAfter(letter: number): number {
@@ -195,6 +205,16 @@ export class Matcher {
   }
 }
 
+/** A text behind the place where the table is full. */
+interface Rest {
+  readonly state: State;
+  /** The one that has no cell any more. */
+  readonly letter: number;
+  readonly text: string;
+  /** Place in the text behind that letter. */
+  readonly next: number;
+}
+
 interface Advance {
   readonly places: Uint16Array;
   readonly count: number;
@@ -223,7 +243,7 @@ function holds(assertion: number, before: number, after: 'word' | 'other' | 'end
 }
 
 /** A set of places with constant-time add and clear (Briggs and Torczon, sparse sets). */
-class PlaceSet {
+export class PlaceSet {
   readonly items = new Uint16Array(REGEX_STEPS_MAX);
   readonly #placeOf = new Uint16Array(REGEX_STEPS_MAX);
   count = 0;

@@ -3,20 +3,26 @@
  * PCRE have in common and that can be matched in linear time. What is left out is
  * refused by name and place, never read as something else.
  */
-import { REGEX_CHARS_MAX, REGEX_DEPTH_MAX, REGEX_REPEAT_MAX } from '../limits.ts';
-import { ANYTHING, complement, DIGIT, foldCase, NOT_LINE_END, POSIX, SPACE, union, WORD } from './ranges.ts';
+import { REGEX_CHARS_MAX, REGEX_DEPTH_MAX, REGEX_REPEAT_MAX, REGEX_STEPS_MAX } from '../limits.ts';
+import { propertyRanges } from './properties.ts';
+import { ANYTHING, CODE_MAX, complement, DIGIT, foldCase, NOT_LINE_END, POSIX, SPACE, union, WORD } from './ranges.ts';
 import { type Assertion, type Ranges, Refusal, type Syntax } from './syntax.ts';
 
-/** @throws {Refusal} */
-export function parseRegex(source: string): Syntax {
+/**
+ * @param dialect  `wire`: of texts that are bytes as latin1. `schema`: of Unicode, with lookaround and `\p{…}`
+ * @throws {Refusal}
+ */
+export function parseRegex(source: string, dialect: Dialect = 'wire'): Syntax {
   if (source.length > REGEX_CHARS_MAX) {
     throw new Refusal(
       `Expression is too long: ${source.length} characters, at most ${REGEX_CHARS_MAX}`,
       REGEX_CHARS_MAX,
     );
   }
-  return new Parser(source).parse();
+  return new Parser(source, dialect).parse();
 }
+
+type Dialect = 'wire' | 'schema';
 
 /** Flags in force: `i` and `s`. */
 interface Flags {
@@ -47,17 +53,23 @@ const CONTROLS: Readonly<Record<string, number>> = { a: 7, t: 9, n: 10, v: 11, f
 
 const QUANTIFIER = /[*+?]|\{(\d+)(?:(,)(\d*))?\}/y;
 const GROUP = /\((?:\?(?:P?<([A-Za-z_]\w*)>|(-?[A-Za-z]*(?:-[A-Za-z]*)?)([:)])))?/y;
+const LOOK = /\(\?(<?)([=!])/y;
+const PROPERTY = /[pP](?:\{(\^?)([\w=]+)\}|([A-Z]))/y;
 const POSIX_CLASS = /\[:(\^?)([A-Za-z]*):\]/y;
-const HEX = /x(?:([0-9A-Fa-f]{2})|\{([0-9A-Fa-f]{1,4})\})|u([0-9A-Fa-f]{4})/y;
+/** Two halves of a pair are one character (ECMA-262, RegExpUnicodeEscapeSequence). */
+const HEX_PAIR = /u([Dd][89ABab][0-9A-Fa-f]{2})\\u([Dd][C-Fc-f][0-9A-Fa-f]{2})/y;
+const HEX = /x(?:([0-9A-Fa-f]{2})|\{([0-9A-Fa-f]{1,6})\})|u(?:([0-9A-Fa-f]{4})|\{([0-9A-Fa-f]{1,6})\})/y;
 
 class Parser {
   readonly #source: string;
+  readonly #dialect: Dialect;
   #at = 0;
   #depth = 0;
   #flags: Flags = { ignoreCase: false, dotAll: false };
 
-  constructor(source: string) {
+  constructor(source: string, dialect: Dialect) {
     this.#source = source;
+    this.#dialect = dialect;
   }
 
   parse(): Syntax {
@@ -92,11 +104,12 @@ class Parser {
     if (c === '[') return this.#oneOf(this.#brackets());
     if (c === '\\') return this.#escape();
     if (this.#match(QUANTIFIER) !== undefined) throw this.#refusal(`Nothing to repeat before "${c}"`);
-    this.#at++;
+    const code = source.codePointAt(this.#at)!;
+    this.#at += code > 0xffff ? 2 : 1;
     const assertion = ASSERTIONS[c];
     if (assertion !== undefined) return { kind: 'assert', assertion };
     if (c === '.') return { kind: 'one-of', ranges: this.#flags.dotAll ? ANYTHING : NOT_LINE_END };
-    return this.#oneOf([c.charCodeAt(0), c.charCodeAt(0)]);
+    return this.#oneOf([code, code]);
   }
 
   /** An item with the quantifier behind it, if there is one. */
@@ -104,15 +117,17 @@ class Parser {
     const offset = this.#at;
     const found = this.#match(QUANTIFIER);
     if (found === undefined) return item;
-    if (item.kind === 'assert') throw this.#refusal(`Nothing to repeat before "${found[0]}"`);
+    if (item.kind === 'assert' || item.kind === 'look') throw this.#refusal(`Nothing to repeat before "${found[0]}"`);
     this.#at += found[0].length;
     // A lazy quantifier takes the same texts: only which part is whose would differ.
     if (this.#source[this.#at] === '?') this.#at++;
     else if (this.#source[this.#at] === '+') throw this.#refusal('Possessive quantifiers are not supported');
     const { min, max } = boundsOf(found);
     if (max < min) throw new Refusal(`Repeat counts are the wrong way round: "${found[0]}"`, offset);
-    if (min > REGEX_REPEAT_MAX || (max !== Infinity && max > REGEX_REPEAT_MAX)) {
-      throw new Refusal(`Repeat count is too large: "${found[0]}", at most ${REGEX_REPEAT_MAX}`, offset);
+    // In schemas counts stand for lengths, and are bounded by what the expression grows to.
+    const most = this.#dialect === 'schema' ? REGEX_STEPS_MAX : REGEX_REPEAT_MAX;
+    if (min > most || (max !== Infinity && max > most)) {
+      throw new Refusal(`Repeat count is too large: "${found[0]}", at most ${most}`, offset);
     }
     if (this.#match(QUANTIFIER) !== undefined) {
       throw this.#refusal('Quantifier follows a quantifier: put the first one and what it repeats in a group');
@@ -122,6 +137,8 @@ class Parser {
 
   #group(): Syntax | undefined {
     const open = this.#at;
+    const look = this.#dialect === 'schema' ? this.#match(LOOK) : undefined;
+    if (look !== undefined) return this.#look(look);
     const found = this.#match(GROUP)!;
     const [whole, , flags, end] = found;
     if (whole === '(' && this.#source[open + 1] === '?') throw new Refusal(refusedGroup(this.#source, open), open);
@@ -129,15 +146,30 @@ class Parser {
     if (flags !== undefined) this.#flags = this.#withFlags(flags, open);
     this.#at += whole.length;
     if (end === ')') return undefined;
+    const inside = this.#inside(open);
+    this.#flags = outer;
+    // So that "(^)*" is a repeat of a group, as elsewhere, and "^*" is not one of an assertion.
+    return inside.kind === 'assert' || inside.kind === 'look' ? { kind: 'sequence', items: [inside] } : inside;
+  }
+
+  #look([whole, behind, sign]: RegExpExecArray): Syntax {
+    const open = this.#at;
+    this.#at += whole.length;
+    const outer = this.#flags;
+    const item = this.#inside(open);
+    this.#flags = outer;
+    return { kind: 'look', item, direction: behind === '<' ? 'behind' : 'ahead', negated: sign === '!' };
+  }
+
+  /** What is in a group, and its end. */
+  #inside(open: number): Syntax {
     if (++this.#depth > REGEX_DEPTH_MAX)
       throw new Refusal(`Groups are nested too deep: at most ${REGEX_DEPTH_MAX}`, open);
     const inside = this.#choice();
     if (this.#source[this.#at] !== ')') throw new Refusal('Unmatched "("', open);
     this.#at++;
     this.#depth--;
-    this.#flags = outer;
-    // So that "(^)*" is a repeat of a group, as elsewhere, and "^*" is not one of an assertion.
-    return inside.kind === 'assert' ? { kind: 'sequence', items: [inside] } : inside;
+    return inside;
   }
 
   #withFlags(flags: string, offset: number): Flags {
@@ -165,18 +197,35 @@ class Parser {
     const offset = this.#at++;
     const c = this.#source[this.#at];
     if (c === undefined) throw new Refusal('Expression ends with a backslash', offset);
-    const hex = this.#match(HEX);
+    const pair = this.#match(HEX_PAIR);
+    const hex = pair ?? this.#match(HEX);
     if (hex !== undefined) {
       this.#at += hex[0].length;
-      const unit = Number.parseInt((hex[1] ?? hex[2] ?? hex[3])!, 16);
-      return [unit, unit];
+      const code =
+        pair === undefined
+          ? Number.parseInt(
+              hex.slice(1).find((digits) => digits !== undefined)!,
+              16,
+            )
+          : joined(pair);
+      if (code > CODE_MAX) throw new Refusal(`Character is none of Unicode: "\\${hex[0]}"`, offset);
+      return [code, code];
     }
-    this.#at++;
+    const property = this.#dialect === 'schema' ? this.#match(PROPERTY) : undefined;
+    if (property !== undefined) return this.#property(property, offset);
+    const code = CONTROLS[c] ?? this.#source.codePointAt(this.#at)!;
+    this.#at += code > 0xffff ? 2 : 1;
     const set = SETS[c];
     if (set !== undefined) return set;
-    const unit = CONTROLS[c] ?? c.charCodeAt(0);
     if (CONTROLS[c] === undefined && /[0-9A-Za-z]/.test(c)) throw new Refusal(refusedEscape(c), offset);
-    return [unit, unit];
+    return [code, code];
+  }
+
+  #property([text, not, long, short]: RegExpExecArray, offset: number): Ranges {
+    const ranges = propertyRanges((long ?? short)!);
+    if (ranges === undefined) throw new Refusal(`Unicode class is not known: "\\${text}"`, offset);
+    this.#at += text.length;
+    return (text[0] === 'P') !== (not === '^') ? complement(ranges) : ranges;
   }
 
   #brackets(): Ranges {
@@ -217,8 +266,9 @@ class Parser {
       return posix[1] === '^' ? complement(set) : set;
     }
     if (this.#source[this.#at] === '\\') return this.#escapedSet();
-    const unit = this.#source.charCodeAt(this.#at++);
-    return [unit, unit];
+    const code = this.#source.codePointAt(this.#at)!;
+    this.#at += code > 0xffff ? 2 : 1;
+    return [code, code];
   }
 
   #oneOf(ranges: Ranges): Syntax {
@@ -237,6 +287,11 @@ class Parser {
 
 function isSingle(ranges: Ranges): boolean {
   return ranges.length === 2 && ranges[0] === ranges[1];
+}
+
+/** RFC 2781 section 2.2. */
+function joined([, high, low]: RegExpExecArray): number {
+  return String.fromCharCode(Number.parseInt(high!, 16), Number.parseInt(low!, 16)).codePointAt(0)!;
 }
 
 function boundsOf([text, min, comma, max]: RegExpExecArray): { min: number; max: number } {

@@ -3,7 +3,7 @@
  * takes a character, forks, asserts, or says that the text matched.
  */
 import { REGEX_STEPS_MAX } from '../limits.ts';
-import { type Assertion, type Ranges, Refusal, type Syntax } from './syntax.ts';
+import { type Assertion, type Look, type Ranges, Refusal, type Syntax } from './syntax.ts';
 
 export const MATCH = 0;
 /** Takes a character of set `arg`, goes on at `next`. */
@@ -12,6 +12,9 @@ export const TAKE = 1;
 export const FORK = 2;
 /** Goes on at `next` where assertion `arg` holds. */
 export const ASSERT = 3;
+
+/** Goes on at `next` where lookaround `arg >> 1` holds, or does not where `arg & 1`. */
+export const LOOK = 4;
 
 /** Values of `arg` for {@link ASSERT}. */
 export const ASSERTIONS: readonly Assertion[] = ['start', 'end', 'boundary', 'no-boundary'];
@@ -24,6 +27,8 @@ export interface Program {
   /** The different sets of characters, by number. */
   readonly sets: readonly Ranges[];
   readonly asserts: 'none' | 'ends' | 'words';
+  /** The different lookarounds, by number. */
+  readonly looks: readonly Look[];
 }
 
 /** @throws {Refusal} when the program grows beyond {@link REGEX_STEPS_MAX} */
@@ -37,6 +42,7 @@ class Builder {
   readonly #arg: number[] = [];
   readonly #sets: Ranges[] = [];
   readonly #setByText = new Map<string, number>();
+  readonly #looks: Look[] = [];
   #asserts: Program['asserts'] = 'none';
   /** Of the innermost quantifier being written out, to say where a program grew too large. */
   #repeatOffset = 0;
@@ -50,6 +56,7 @@ class Builder {
       start,
       sets: this.#sets,
       asserts: this.#asserts,
+      looks: this.#looks,
     };
   }
 
@@ -72,6 +79,8 @@ class Builder {
           .reduceRight((others, item) => this.#step(FORK, item, others));
       case 'repeat':
         return this.#emitRepeat(syntax, next);
+      case 'look':
+        return this.#step(LOOK, next, 2 * this.#lookOf(syntax) + (syntax.negated ? 1 : 0));
     }
   }
 
@@ -102,6 +111,12 @@ class Builder {
     this.#next.push(next);
     this.#arg.push(arg);
     return this.#ops.length - 1;
+  }
+
+  /** A repeat that is written out asks the same one each time. */
+  #lookOf(look: Look): number {
+    const known = this.#looks.indexOf(look);
+    return known >= 0 ? known : this.#looks.push(look) - 1;
   }
 
   #setOf(ranges: Ranges): number {

@@ -1,8 +1,8 @@
-/** Sets of characters as sorted ranges of code units. */
+/** Sets of characters as sorted ranges of code points. */
 import type { Ranges } from './syntax.ts';
 
-/** Largest code unit of a JavaScript string. */
-export const UNIT_MAX = 0xffff;
+/** Largest code point of Unicode. */
+export const CODE_MAX = 0x10ffff;
 
 export const DIGIT: Ranges = [0x30, 0x39];
 export const WORD: Ranges = [0x30, 0x39, 0x41, 0x5a, 0x5f, 0x5f, 0x61, 0x7a];
@@ -11,7 +11,7 @@ export const SPACE: Ranges = [0x09, 0x0d, 0x20, 0x20];
 const LINE_ENDS: Ranges = [0x0a, 0x0a, 0x0d, 0x0d, 0x2028, 0x2029];
 /** What `.` takes: anything but the end of a line. */
 export const NOT_LINE_END: Ranges = complement(LINE_ENDS);
-export const ANYTHING: Ranges = [0, UNIT_MAX];
+export const ANYTHING: Ranges = [0, CODE_MAX];
 
 /** Classes by their POSIX names, as in `[[:alpha:]]`. */
 export const POSIX: ReadonlyMap<string, Ranges> = new Map([
@@ -47,7 +47,7 @@ export function complement(ranges: Ranges): Ranges {
     if (ranges[i]! > from) rest.push(from, ranges[i]! - 1);
     from = ranges[i + 1]! + 1;
   }
-  if (from <= UNIT_MAX) rest.push(from, UNIT_MAX);
+  if (from <= CODE_MAX) rest.push(from, CODE_MAX);
   return rest;
 }
 
@@ -65,7 +65,7 @@ function addShifted(to: number[], { first, last, by }: { first: number; last: nu
   if (first <= last) to.push(first + by, last + by);
 }
 
-export function includes(ranges: Ranges, unit: number): boolean {
-  for (let i = 0; i < ranges.length; i += 2) if (unit >= ranges[i]! && unit <= ranges[i + 1]!) return true;
+export function includes(ranges: Ranges, code: number): boolean {
+  for (let i = 0; i < ranges.length; i += 2) if (code >= ranges[i]! && code <= ranges[i + 1]!) return true;
   return false;
 }

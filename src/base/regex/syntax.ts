@@ -1,6 +1,6 @@
 /** The parts of a regular expression, and how one is refused. */
 
-/** Characters as code units: `[first, last, first, last …]`, ascending, no two touching. */
+/** Characters as code points: `[first, last, first, last …]`, ascending, no two touching. */
 export type Ranges = readonly number[];
 
 export type Assertion = 'start' | 'end' | 'boundary' | 'no-boundary';
@@ -18,7 +18,16 @@ export type Syntax =
       /** Of the quantifier. */
       readonly offset: number;
     }
-  | { readonly kind: 'assert'; readonly assertion: Assertion };
+  | { readonly kind: 'assert'; readonly assertion: Assertion }
+  | Look;
+
+/** A lookaround: whether a text that matches begins here (`ahead`) or ends here (`behind`), or does not (`negated`). */
+export interface Look {
+  readonly kind: 'look';
+  readonly item: Syntax;
+  readonly direction: 'ahead' | 'behind';
+  readonly negated: boolean;
+}
 
 /** Thrown by the parser and the compiler, caught in safe-regex.ts: an expression is refused as a whole. */
 export class Refusal {

@@ -6,8 +6,9 @@ import { WrongPart } from '../../openapi/wrong.ts';
 import { AnswersPlan } from './answers-plan.ts';
 import { isJsonType, type MediaContext } from './media.ts';
 import { Preparation } from './preparation.ts';
+import type { UncheckedPatterns } from './config.ts';
 import { RequestPlan } from './request-plan.ts';
-import { Validators } from './validators.ts';
+import { Patterns, Validators } from './validators.ts';
 
 export class Api {
   readonly document: OpenApiDocument;
@@ -16,24 +17,27 @@ export class Api {
   readonly requests: Plans<RequestPlan>;
   readonly answers: Plans<AnswersPlan>;
   readonly preparation: Preparation = new Preparation(this);
-  /** Patterns that are not checked. */
-  readonly unchecked = new Set<string>();
   readonly #tables = new Map<string | undefined, OperationTable>();
   /** What the operator has been told is wrong. As many as the document has operations, at most. */
   readonly #told = new Set<WrongPart>();
+  /** Patterns that are not checked, and that the operator is to be told of. */
+  #unchecked: string[] = [];
 
-  /** @throws {Error} when it is wrong as a whole */
-  constructor(document: OpenApiDocument) {
+  /**
+   * @param unchecked  what becomes of patterns that cannot be checked
+   * @throws {Error} when it is wrong as a whole
+   */
+  constructor(document: OpenApiDocument, unchecked: UncheckedPatterns) {
     this.document = document;
-    const note = (pattern: string): void => void (this.unchecked.size < 100 && this.unchecked.add(pattern));
+    const patterns = new Patterns(unchecked === 'pass' ? (source) => void this.#unchecked.push(source) : undefined);
     const ofRequests: MediaContext = {
       document,
-      validators: new Validators(document, 'request', note),
+      validators: new Validators(document, 'request', patterns),
       reads: () => true,
     };
     const ofAnswers: MediaContext = {
       document,
-      validators: new Validators(document, 'answer', note),
+      validators: new Validators(document, 'answer', patterns),
       reads: isJsonType,
     };
     this.requests = new Plans((operation) => new RequestPlan(operation, ofRequests));
@@ -41,10 +45,10 @@ export class Api {
     this.operations = this.#table(undefined).operations; // what is wrong with its paths is said now
   }
 
-  static *read(bytes: Buffer): Generator<undefined, Api> {
+  static *read(bytes: Buffer, unchecked: UncheckedPatterns): Generator<undefined, Api> {
     const document = readDocument(bytes);
     yield undefined;
-    return new Api(document);
+    return new Api(document, unchecked);
   }
 
   find(basePath: string | undefined, { method, path }: { readonly method: string; readonly path: string }): Found {
@@ -62,6 +66,16 @@ export class Api {
     if (this.#told.has(wrong)) return;
     this.#told.add(wrong);
     env.warn(`The OpenAPI document is wrong at ${wrong.pointer}: ${wrong.message}`);
+  }
+
+  /** The same of patterns that have been met and are not checked. */
+  tellUnchecked(env: Env): void {
+    if (this.#unchecked.length === 0) return;
+    for (const pattern of this.#unchecked) {
+      env.count('unchecked_pattern');
+      env.warn('A pattern of the OpenAPI document is not checked', { pattern });
+    }
+    this.#unchecked = [];
   }
 }
 

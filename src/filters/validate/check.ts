@@ -2,19 +2,19 @@ import type { ConfigIssue } from '../../filter/declaration.ts';
 import { OpenApiDocument } from '../../openapi/document.ts';
 import { WrongPart } from '../../openapi/wrong.ts';
 import { Api } from './api.ts';
-import type { ValidateConfig } from './config.ts';
+import type { UncheckedPatterns, ValidateConfig } from './config.ts';
 import { standaloneValidator } from './validators.ts';
 
 /** Mistakes of a document that are told at a time: one often makes many. */
 const TOLD_MAX = 20;
 
 export function check(config: ValidateConfig): readonly ConfigIssue[] {
-  const { file, document, schemas } = config;
+  const { file, document, schemas, uncheckedPatterns } = config;
   const said = [file, document, schemas].filter((one) => one !== undefined).length;
   if (said !== 1) {
     return [{ pointer: '', message: `${said} of file, document and schemas are set: exactly one should be` }];
   }
-  if (document !== undefined) return documentIssues(document);
+  if (document !== undefined) return documentIssues(document, uncheckedPatterns);
   return (['request', 'answer'] as const).flatMap((side) => {
     const schema = schemas?.[side];
     if (schema === undefined) return [];
@@ -28,10 +28,10 @@ export function check(config: ValidateConfig): readonly ConfigIssue[] {
 }
 
 /** Both directions, whatever the modes: they are changed more easily than documents. */
-function documentIssues(document: object): ConfigIssue[] {
+function documentIssues(document: object, unchecked: UncheckedPatterns): ConfigIssue[] {
   const wrong = new Set<WrongPart>();
   try {
-    const api = new Api(new OpenApiDocument(document));
+    const api = new Api(new OpenApiDocument(document), unchecked);
     for (const operation of api.operations) {
       for (const plan of [api.requests.of(operation), api.answers.of(operation)]) {
         if (plan instanceof WrongPart) wrong.add(plan);

@@ -57,6 +57,12 @@ export const ValidateConfig = Type.Object(
       default: 'report',
       description: 'Query parameters that the operation lacks.',
     }),
+    uncheckedPatterns: Type.Enum(['refuse', 'pass'], {
+      default: 'refuse',
+      description:
+        'Patterns of the document that cannot be checked in bounded time (back references, counts of thousands, what is no pattern): the ' +
+        'operations that need them fail like others whose description is wrong, or every text matches them.',
+    }),
     bodyBytesMax: Type.Integer({
       minimum: 1,
       maximum: 67_108_864,
@@ -84,6 +90,7 @@ export const ValidateConfig = Type.Object(
   },
 );
 export type ValidateConfig = Static<typeof ValidateConfig>;
+export type UncheckedPatterns = ValidateConfig['uncheckedPatterns'];
 
 const client = { blame: 'client', retry: 'never', grpc: 3 } as const;
 
@@ -165,7 +172,7 @@ export const validate = declareFilter({
     drift_field: 'Fields of bodies that the schema does not name.',
     drift_status: 'Answers with a status that the operation lacks.',
     drift_type: 'Bodies of a type that the operation lacks.',
-    unchecked_pattern: 'Patterns of schemas that cannot be matched in linear time, and are not checked.',
+    unchecked_pattern: 'Patterns of documents that cannot be checked, with `uncheckedPatterns: pass`.',
   },
   buffers: ({ requests, answers }) => ({ request: requests !== 'off', response: answers !== 'off' }),
   explain: ({ requests, answers, file }) => [

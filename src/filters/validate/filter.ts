@@ -17,15 +17,18 @@ import { allowOf, type Operation, type Path } from '../../openapi/operations.ts'
 import { WrongPart } from '../../openapi/wrong.ts';
 import type { AnswersPlan } from './answers-plan.ts';
 import { Api } from './api.ts';
-import { FAULTS, type ValidateConfig } from './config.ts';
+import { FAULTS, type UncheckedPatterns, type ValidateConfig } from './config.ts';
 import { Drift, type DriftEntry, templated, unknownFields } from './drift.ts';
 import { type CheckBody, isUtf8, mediaOf, typeOf } from './media.ts';
 import type { RequestPlan } from './request-plan.ts';
 import { makeStandalone } from './standalone.ts';
 import type { Issue } from './validators.ts';
 
-/** Documents that filters of one worker share. */
-const FILES = new SharedFiles<Api>((bytes) => Api.read(bytes));
+/** Documents that filters of one worker share, if they are of one mind on patterns. */
+const FILES: Readonly<Record<UncheckedPatterns, SharedFiles<Api>>> = {
+  refuse: new SharedFiles((bytes) => Api.read(bytes, 'refuse')),
+  pass: new SharedFiles((bytes) => Api.read(bytes, 'pass')),
+};
 
 /** The filter, and what it has seen that its document lacks. */
 export interface ValidateFilter extends Filter {
@@ -42,9 +45,9 @@ export const code: FilterCode<typeof ValidateConfig> & { make(config: ValidateCo
       leave = api.preparation.join(preparer);
     };
     let use: Pick<FileUse<Api>, 'value' | 'close'>;
-    if (config.document === undefined) use = FILES.open(env, config.file!, prepare);
+    if (config.document === undefined) use = FILES[config.uncheckedPatterns].open(env, config.file!, prepare);
     else {
-      use = { value: new Api(new OpenApiDocument(config.document)), close: () => undefined };
+      use = { value: new Api(new OpenApiDocument(config.document), config.uncheckedPatterns), close: () => undefined };
       prepare(use.value);
     }
     return {
@@ -98,7 +101,6 @@ class Validation {
   readonly #env: Env;
   readonly #api: () => Api;
   readonly #known = new Kept<Known>();
-  #uncheckedSaid = 0;
 
   constructor(config: ValidateConfig, env: Env, api: () => Api) {
     this.config = config;
@@ -120,7 +122,7 @@ class Validation {
     if (plan instanceof Fault) return plan;
     const answers = this.#usable(x, 'answers', operation);
     if (answers instanceof Fault) return answers;
-    this.#sayUnchecked(api);
+    api.tellUnchecked(this.#env);
     let check: CheckBody | undefined;
     if (plan !== undefined) {
       const { issues, unknownQuery } = plan.checkParameters(request, found.parts);
@@ -257,17 +259,6 @@ class Validation {
     for (const pointer of unknownFields(document, mediaOf(content, media.type)?.['schema'], value)) {
       this.drift.see('field', `${of} ${pointer}`);
     }
-  }
-
-  #sayUnchecked({ unchecked }: Api): void {
-    if (unchecked.size === this.#uncheckedSaid) return;
-    for (const pattern of [...unchecked].slice(this.#uncheckedSaid)) {
-      this.#env.count('unchecked_pattern');
-      this.#env.warn('A pattern of the document is not checked: it cannot be matched in linear time', {
-        pattern: pattern.slice(0, 128),
-      });
-    }
-    this.#uncheckedSaid = unchecked.size;
   }
 
   // --- answers -----------------------------------------------------------------------------------------------------

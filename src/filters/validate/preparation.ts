@@ -67,6 +67,7 @@ export class Preparation {
       if (next === undefined) continue;
       const plan = this.#api[direction].of(this.#api.operations[next]!);
       if (plan instanceof WrongPart) this.#api.tell(env, plan);
+      this.#api.tellUnchecked(env);
       return;
     }
   }

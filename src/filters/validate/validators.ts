@@ -3,29 +3,55 @@ import { Ajv, type ErrorObject, type Options, type ValidateFunction } from 'ajv'
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import formats from 'ajv-formats';
 import { canonicalJson } from '../../base/canonical.ts';
-import { compileRegex } from '../../base/safe-regex.ts';
+import { compilePattern } from '../../base/safe-regex.ts';
 import type { OpenApiDocument } from '../../openapi/document.ts';
 import { type Direction, SchemaMaker } from '../../openapi/schema.ts';
 
 /** Texts that are longer are of no format: some of the formats' expressions take time that grows faster than the text. */
 const FORMAT_CHARS_MAX = 4_096;
 
+/** Of a pattern, in a message. */
+const PATTERN_TOLD_CHARS_MAX = 128;
+
 /** Its types speak of a default export inside the default export. */
 const addFormats = formats as unknown as (ajv: Ajv) => Ajv;
 
-/** What is told of a pattern that is not checked. */
-type OnUnchecked = (pattern: string) => void;
+type TextTest = (text: string) => boolean;
+
+/** Patterns as functions, each made once. */
+export class Patterns {
+  readonly #tests = new Map<string, TextTest>();
+  readonly #onUnchecked: ((source: string) => void) | undefined;
+
+  /** @param onUnchecked  told of a pattern that cannot be checked, which every text matches then. Without it that is a mistake. */
+  constructor(onUnchecked?: (source: string) => void) {
+    this.#onUnchecked = onUnchecked;
+  }
+
+  /** @throws {Error} on a pattern that cannot be checked, where nobody is told */
+  testOf(source: string): TextTest {
+    let test = this.#tests.get(source);
+    if (test === undefined) this.#tests.set(source, (test = this.#make(source)));
+    return test;
+  }
+
+  #make(source: string): TextTest {
+    const pattern = compilePattern(source);
+    if (pattern.ok) return (text) => pattern.test(text);
+    const short = source.slice(0, PATTERN_TOLD_CHARS_MAX);
+    if (this.#onUnchecked === undefined) throw new Error(`Pattern "${short}" cannot be checked: ${pattern.message}`);
+    this.#onUnchecked(short);
+    return () => true;
+  }
+}
 
 /** The first mistake ends it: how many there are is up to the client. */
-function optionsOf(onUnchecked: OnUnchecked): Options {
-  const regExp = (pattern: string): { test(text: string): boolean; toString(): string } => {
-    // JSON Schema looks for the pattern anywhere in the text.
-    const regex = compileRegex(`[\\s\\S]*(?:${pattern})[\\s\\S]*`);
-    if (!regex.ok) onUnchecked(pattern);
-    const test = regex.ok ? (text: string) => regex.test(text) : () => true;
-    // Ajv tells patterns apart by what they are as text.
-    return { test, toString: () => pattern };
-  };
+function optionsOf(patterns: Patterns): Options {
+  // Ajv tells patterns apart by what they are as text.
+  const regExp = (source: string): { test: TextTest; toString(): string } => ({
+    test: patterns.testOf(source),
+    toString: () => source,
+  });
   return {
     strict: true,
     strictTypes: false,
@@ -63,8 +89,6 @@ function prepared(ajv: Ajv): Ajv {
   return ajv;
 }
 
-type TextTest = (text: string) => boolean;
-
 function testOf(format: unknown): TextTest | undefined {
   if (format instanceof RegExp) return (text) => format.test(text);
   if (typeof format === 'function') return format as TextTest;
@@ -79,10 +103,13 @@ export class Validators {
   readonly #maker: SchemaMaker;
   readonly #made = new WeakMap<object, ValidateFunction>();
 
-  constructor(document: OpenApiDocument, direction: Direction, onUnchecked: OnUnchecked) {
+  constructor(document: OpenApiDocument, direction: Direction, patterns: Patterns) {
     // Formats that are not known say nothing, as the specification has it.
-    this.#ajv = prepared(new Ajv2020({ ...optionsOf(onUnchecked), strict: false }));
-    this.#maker = new SchemaMaker(document, direction, (_, schema) => void this.#ajv.addSchema(schema));
+    this.#ajv = prepared(new Ajv2020({ ...optionsOf(patterns), strict: false }));
+    this.#maker = new SchemaMaker(document, direction, {
+      target: (_, schema) => void this.#ajv.addSchema(schema),
+      pattern: (source) => void patterns.testOf(source),
+    });
   }
 
   /** @throws {Error} on a schema that is not valid: the document is wrong */
@@ -97,13 +124,11 @@ export class Validators {
 /**
  * A schema that stands alone. Here the operator wrote it, and can write another pattern.
  *
- * @throws {Error} when it is not valid, or has a pattern that is not checked
+ * @throws {Error} when it is not valid, or has a pattern that cannot be checked
  */
 export function standaloneValidator(schema: object): ValidateFunction {
   const { $schema: dialect } = schema as { readonly $schema?: unknown };
-  const options = optionsOf((pattern) => {
-    throw new Error(`Pattern "${pattern.slice(0, 128)}" cannot be matched in linear time`);
-  });
+  const options = optionsOf(new Patterns());
   const ajv = prepared(
     typeof dialect === 'string' && dialect.includes('draft-07') ? new Ajv(options) : new Ajv2020(options),
   );

@@ -7,8 +7,10 @@ import { validate, ValidateConfig } from './config.ts';
 import { FORM_TYPE } from './media.ts';
 import { BAD, decide, INT, json, make, NO_TYPE, param, WRONG } from './testing/decide.ts';
 
+const BACK_REFERENCE = { type: 'string', pattern: '^(.)\\1$' };
 const TARGETS = {
   Wrong: { type: 'object', properties: { a: NO_TYPE } },
+  Pattern: { type: 'array', items: BACK_REFERENCE },
   Fine: { type: 'integer' },
   // In a circle: Around is made before Circle turns out to be wrong.
   Circle: {
@@ -46,6 +48,24 @@ const WRONG_PARTS: [rule: string, operation: object, pointer: string, message: R
     { requestBody: { content: { [FORM_TYPE]: { schema: NO_TYPE } } } },
     '/paths/~1a/post/requestBody/content/application~1x-www-form-urlencoded',
     /type/,
+  ],
+  [
+    'a pattern that cannot be checked',
+    { parameters: [param('q', 'query', INT), param('p', 'query', BACK_REFERENCE)] },
+    '/paths/~1a/post/parameters/1',
+    /^Pattern "\^\(\.\)\\1\$" cannot be checked: Backreferences are not supported/,
+  ],
+  [
+    'such a pattern in a target',
+    { requestBody: json(to('Pattern')) },
+    '/components/schemas/Pattern',
+    /cannot be checked/,
+  ],
+  [
+    'such a pattern of names',
+    { requestBody: json({ patternProperties: { [BACK_REFERENCE.pattern]: {} } }) },
+    '/paths/~1a/post/requestBody/content/application~1json',
+    /cannot be checked/,
   ],
   ['a target', { requestBody: json(to('Wrong')) }, '/components/schemas/Wrong', /type/],
   ['a target of a target in a circle', { requestBody: json(to('Circle')) }, '/components/schemas/Wrong', /type/],
@@ -126,7 +146,7 @@ test('validate: a wrong schema of its own is a problem where it stands', () => {
   for (const [schemas, want] of [
     [{ request: NO_TYPE }, ['/schemas/request']],
     [{ request: {}, answer: { propertys: {} } }, ['/schemas/answer']],
-    [{ request: { pattern: '(?=a)' }, answer: NO_TYPE }, ['/schemas/request', '/schemas/answer']],
+    [{ request: BACK_REFERENCE, answer: NO_TYPE }, ['/schemas/request', '/schemas/answer']],
     [{ request: { type: 'object' } }, []],
   ] as const) {
     const issues = validate.check(check(ValidateConfig, { schemas }).value!);
