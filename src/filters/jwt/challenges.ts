@@ -1,5 +1,6 @@
 /** What a refused client is told: that, not why (RFC 6750 section 3, RFC 9449 section 7.1). */
 import type { JWT_FAULTS, JwtConfig } from './config.ts';
+import type { Nonces } from './nonces.ts';
 import type { Presented } from './places.ts';
 
 type Lines = readonly (readonly [name: string, value: string])[];
@@ -9,13 +10,17 @@ const RETRY_AFTER: Lines = [['retry-after', '5']];
 
 const NONE: Lines = [];
 
+export const NONCE_HEADER = 'dpop-nonce';
+
 export class Challenges {
   /** For whoever came without a token. */
   readonly plain: string;
   readonly #byScheme: Readonly<Record<Presented['scheme'], string>>;
   readonly #scopes: string;
+  readonly #nonces: Nonces | undefined;
 
-  constructor({ realm, scopes, dpop }: JwtConfig) {
+  constructor({ realm, scopes, dpop }: JwtConfig, nonces: Nonces | undefined) {
+    this.#nonces = nonces;
     const parameters = realm === undefined ? [] : [`realm="${realm}"`];
     const bearer = challenge('Bearer', parameters);
     const proof = challenge('DPoP', [...parameters, `algs="${dpop.algorithms.join(' ')}"`]);
@@ -35,6 +40,9 @@ export class Challenges {
         return this.#line(scheme, `error="insufficient_scope", scope="${this.#scopes}"`);
       case 'jwt.proof':
         return this.#line(scheme, 'error="invalid_dpop_proof"');
+      case 'jwt.nonce':
+        // RFC 9449 section 9.
+        return [...this.#line('dpop', 'error="use_dpop_nonce"'), [NONCE_HEADER, this.#nonces!.fresh()]];
       default:
         return this.#line(scheme, 'error="invalid_token"');
     }

@@ -19,7 +19,12 @@ function issuesOf(issuer: object, more: object = {}): string[] {
 const ROWS: [rule: string, issuer: object, more: object, want: RegExp | undefined][] = [
   ['keys at an address', { jwks: JWKS }, {}, undefined],
   ['shared secrets', { secretKeys: SECRET_KEYS, algorithms: ['HS512'] }, {}, undefined],
-  ['no keys', {}, {}, /^\/issuers\/0 Set one of jwks and secretKeys/],
+  ['no keys: the issuer names them', {}, {}, undefined],
+  ['no keys, and an issuer in the loopback', { issuer: 'http://127.0.0.1:8081/realm' }, {}, undefined],
+  ['no keys, and an issuer that is no address', { issuer: 'shop' }, {}, /^\/issuers\/0\/issuer Expected an address/],
+  ['no keys, and an issuer by http', { issuer: 'http://id.test' }, {}, /^\/issuers\/0\/issuer Expected an address/],
+  ['no keys, and an issuer with a query', { issuer: 'https://id.test/?a' }, {}, /^\/issuers\/0\/issuer Expected/],
+  ['no source, and an issuer that is no address', { issuer: 'a', jwks: {} }, {}, /^\/issuers\/0\/issuer Expected/],
   ['both kinds of keys', { jwks: JWKS, secretKeys: SECRET_KEYS }, {}, /^\/issuers\/0 Set one of/],
   [
     'HS256 with public keys',
@@ -41,7 +46,7 @@ const ROWS: [rule: string, issuer: object, more: object, want: RegExp | undefine
   ['http to a host that looks like the loopback', { jwks: { uri: 'http://127.0.0.1.evil.test/' } }, {}, /uri Expected/],
   ['credentials in the address', { jwks: { uri: 'https://a:b@id.test/' } }, {}, /uri Expected/],
   ['two sources', { jwks: { ...JWKS, file: 'a' } }, {}, /jwks Set one of uri/],
-  ['no source', { jwks: {} }, {}, /jwks Set one of uri/],
+  ['no source: the issuer names them', { jwks: { refresh: '1h' } }, {}, undefined],
   ['keys here', { jwks: { inline: { keys: [KEY.jwk] } } }, {}, undefined],
   ['a private key here', { jwks: { inline: { keys: [{ ...KEY.jwk, d: 'x' }] } } }, {}, /keys\/0 Expected a public key/],
   [
@@ -56,6 +61,19 @@ const ROWS: [rule: string, issuer: object, more: object, want: RegExp | undefine
   ['a claim as Host', { jwks: JWKS }, { claimHeaders: [{ claim: 'a', header: 'Host' }] }, /claimHeaders\/0\/header/],
   ['a claim as Content-Length', { jwks: JWKS }, { claimHeaders: [{ claim: 'a', header: 'Content-Length' }] }, /header/],
   ['a realm with a quote', { jwks: JWKS }, { realm: 'a"b' }, /realm/],
+  ['nonces', { jwks: JWKS }, { dpop: { nonce: { secret: { name: 'a', key: 'b' } } } }, undefined],
+  [
+    'nonces for seconds',
+    { jwks: JWKS },
+    { dpop: { nonce: { secret: { name: 'a', key: 'b' }, lifetime: '5s' } } },
+    /dpop\/nonce\/lifetime/,
+  ],
+  [
+    'nonces without proofs',
+    { jwks: JWKS },
+    { dpop: { mode: 'refuse', nonce: { secret: { name: 'a', key: 'b' } } } },
+    /dpop\/nonce No proofs/,
+  ],
   ['a window of hours', { jwks: JWKS }, { dpop: { window: '2h' } }, /dpop\/window/],
 ];
 

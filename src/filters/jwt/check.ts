@@ -2,6 +2,7 @@
 import { parseDuration } from '../../base/duration.ts';
 import type { ConfigIssue } from '../../filter/declaration.ts';
 import { type Issuer, type Jwks, type JwtConfig, PUBLIC_ALGORITHMS, SECRET_ALGORITHMS } from './config.ts';
+import { isDiscoverable, isSafeAddress } from './discovery.ts';
 import { type Jwk, publicKeyOf } from './verify-key.ts';
 
 export function check({ issuers, from, dpop, cache, claimHeaders }: JwtConfig): readonly ConfigIssue[] {
@@ -19,6 +20,11 @@ export function check({ issuers, from, dpop, cache, claimHeaders }: JwtConfig): 
     }
   });
   bounds(issues, '/dpop/window', dpop.window, { minMs: 1_000, maxMs: 600_000 });
+  if (dpop.nonce !== undefined) {
+    bounds(issues, '/dpop/nonce/lifetime', dpop.nonce.lifetime, { minMs: 10_000, maxMs: 86_400_000 });
+    if (dpop.mode === 'refuse')
+      issues.push({ pointer: '/dpop/nonce', message: 'No proofs are taken: mode is "refuse"' });
+  }
   bounds(issues, '/cache/ttl', cache.ttl, { minMs: 1_000, maxMs: 86_400_000 });
   return issues;
 }
@@ -29,8 +35,14 @@ const RESERVED: ReadonlySet<string> = new Set(['host', 'authorization', 'cookie'
 function issuerIssues(issuer: Issuer, pointer: string): ConfigIssue[] {
   const { jwks, secretKeys, algorithms = [], audiences, clockSkew, maxAge } = issuer;
   const issues: ConfigIssue[] = [];
-  if ((jwks === undefined) === (secretKeys === undefined)) {
+  if (jwks !== undefined && secretKeys !== undefined) {
     issues.push({ pointer, message: 'Set one of jwks and secretKeys: public keys and shared ones do not mix' });
+  }
+  const isSearched = secretKeys === undefined && SOURCES.every((source) => jwks?.[source] === undefined);
+  if (isSearched && !isDiscoverable(issuer.issuer)) {
+    const message =
+      'Expected an address beginning with "https:", where the keys are found, since neither jwks nor secretKeys says where they are';
+    issues.push({ pointer: `${pointer}/issuer`, message });
   }
   const able: readonly string[] = secretKeys === undefined ? PUBLIC_ALGORITHMS : SECRET_ALGORITHMS;
   algorithms.forEach((algorithm, i) => {
@@ -55,10 +67,10 @@ interface Place {
 }
 
 function jwksIssues(issues: ConfigIssue[], jwks: Jwks, { pointer, algorithms }: Place): void {
-  if (SOURCES.filter((source) => jwks[source] !== undefined).length !== 1) {
+  if (SOURCES.filter((source) => jwks[source] !== undefined).length > 1) {
     issues.push({ pointer, message: `Set one of ${SOURCES.join(', ')}` });
   }
-  if (jwks.uri !== undefined && !isSafe(jwks.uri)) {
+  if (jwks.uri !== undefined && !isSafeAddress(jwks.uri)) {
     const message = 'Expected "https:": whoever can change keys on their way can make tokens. Or use backendRef';
     issues.push({ pointer: `${pointer}/uri`, message });
   }
@@ -77,13 +89,6 @@ function jwksIssues(issues: ConfigIssue[], jwks: Jwks, { pointer, algorithms }: 
   bounds(issues, `${pointer}/refresh`, jwks.refresh, { minMs: 1_000, maxMs: 7 * 86_400_000 });
   bounds(issues, `${pointer}/unknownKidWait`, jwks.unknownKidWait, { minMs: 1_000, maxMs: 3_600_000 });
   bounds(issues, `${pointer}/timeout`, jwks.timeout, { minMs: 100, maxMs: 60_000 });
-}
-
-function isSafe(uri: string): boolean {
-  if (!URL.canParse(uri)) return false;
-  const { protocol, hostname, username } = new URL(uri);
-  if (username !== '') return false;
-  return protocol === 'https:' || /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(hostname);
 }
 
 interface Bounds {

@@ -27,7 +27,7 @@ export const SECRET_ALGORITHMS = ['HS256', 'HS384', 'HS512'] as const;
 
 export type Algorithm = (typeof PUBLIC_ALGORITHMS)[number] | (typeof SECRET_ALGORITHMS)[number];
 
-const Jwks = Type.Object(
+export const Jwks = Type.Object(
   {
     uri: Type.Optional(
       Type.String({
@@ -89,7 +89,11 @@ const Jwks = Type.Object(
       description: 'Longest key set; a longer one is not read.',
     }),
   },
-  { ...strict, description: 'Where the public keys are: one of `uri`, `backendRef`, `inline`, `secret`, `file`.' },
+  {
+    ...strict,
+    description:
+      'Where the public keys are: one of `uri`, `backendRef`, `inline`, `secret`, `file`. None of them: where the issuer says, in `/.well-known/openid-configuration` (OpenID Connect Discovery) or `/.well-known/oauth-authorization-server` (RFC 8414).',
+  },
 );
 export type Jwks = Static<typeof Jwks>;
 
@@ -113,7 +117,8 @@ const Issuer = Type.Object(
     issuer: Type.String({
       minLength: 1,
       maxLength: 1024,
-      description: 'Claim `iss` of its tokens, letter by letter. It chooses the keys, and is believed once they fit.',
+      description:
+        'Claim `iss` of its tokens, letter by letter. It chooses the keys, and is believed once they fit. Without `jwks` and `secretKeys` it is the address where they are found.',
     }),
     audiences: Type.Array(Type.String({ minLength: 1, maxLength: 1024 }), {
       minItems: 1,
@@ -229,6 +234,25 @@ const DpopConfig = Type.Object(
       default: 200_000,
       description: 'Proofs that a worker remembers, some 100 bytes each. Beyond it requests with proofs get 503.',
     }),
+    nonce: Type.Optional(
+      Type.Object(
+        {
+          secret: secretRef({
+            description:
+              'Secret of at least 32 bytes that nonces are made with; the same on all proxies that one client may meet.',
+          }),
+          lifetime: durationField({
+            default: '5m',
+            description: 'How long a nonce may be used. Clients get a new one when half of it is over.',
+          }),
+        },
+        {
+          ...strict,
+          description:
+            'Proofs must hold a word of ours (RFC 9449 section 9), so that none can be made in advance. Clients without it are told one, and ask again.',
+        },
+      ),
+    ),
     origin: Type.Optional(
       Type.String({
         maxLength: 1024,
@@ -399,6 +423,15 @@ export const JWT_FAULTS = faultKinds({
     title: 'The proof of possession is not accepted',
     advice:
       'The DPoP proof is missing, used before, old, made for another request or with another key. The log says which.',
+  },
+  'jwt.nonce': {
+    blame: 'client',
+    retry: 'never',
+    status: 401,
+    grpc: 16,
+    title: 'The proof of possession needs a nonce',
+    advice:
+      'The DPoP proof has no nonce of this gateway, or one that is too old. The answer brings one in DPoP-Nonce, with which the client is to ask again: once for each client is how it should be.',
   },
   'jwt.proofs-full': {
     blame: 'gateway',

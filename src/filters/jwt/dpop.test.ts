@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Fault } from '../../base/fault.ts';
 import type { Redis } from '../../filter/env.ts';
+import { linesOf, makeResponse } from '../../filter/testing/exchange.ts';
 import { plainUri } from './dpop.ts';
 import { SeenProofs } from './seen-proofs.ts';
 import {
@@ -187,6 +188,97 @@ test('dpop: a refused client is told that it was the proof, and what is taken', 
   const { filter } = made({ algorithms: ['ES256'] });
   const fault = (await filter.authenticate!(asksWith(BOUND, 'x'))) as Fault;
   assert.deepEqual(fault.extras?.headers, [['www-authenticate', 'DPoP algs="ES256", error="invalid_dpop_proof"']]);
+});
+
+// ---- nonces (RFC 9449 section 9)
+
+const NONCE = { nonce: { secret: { name: 'bench', key: 'nonce' }, lifetime: '100s' }, window: '600s' };
+const SECRETS: Record<string, string> = {
+  one: 'a secret of thirty-two bytes ....',
+  two: 'another secret of that length ...',
+};
+
+function withNonces(secret: string, more: object = {}): ReturnType<typeof made> {
+  return made({ ...NONCE, ...more }, { secret: () => SECRETS[secret] ?? secret });
+}
+
+let proofs = 0;
+function proofWith(nonce: unknown): Promise<string> {
+  return prove(CLIENT, BOUND, { claims: { nonce, jti: `nonce ${proofs++}` } });
+}
+
+/** The nonce that a client without one is told. */
+async function nonceOf({ filter }: ReturnType<typeof made>): Promise<string> {
+  const fault = (await filter.authenticate!(asksWith(BOUND, await proofWith(undefined)))) as Fault;
+  assert.equal(fault.code, 'jwt.nonce');
+  const [challenge, nonce] = fault.extras!.headers!;
+  assert.match(challenge![1], /^DPoP algs=".*", error="use_dpop_nonce"$/);
+  assert.equal(nonce![0], 'dpop-nonce');
+  // RFC 9449 section 8.1: NQCHAR.
+  assert.match(nonce![1], /^[\x21\x23-\x5b\x5d-\x7e]+$/);
+  return nonce![1];
+}
+
+const NONCES: [rule: string, afterMs: number, nonce: (given: string) => unknown, want: string][] = [
+  ['the one that was given', 0, (given) => given, 'alice'],
+  ['as long as it may be used', 100_000, (given) => given, 'alice'],
+  ['for longer', 101_000, (given) => given, 'jwt.nonce'],
+  ['none', 0, () => undefined, 'jwt.nonce'],
+  ['an empty one', 0, () => '', 'jwt.nonce'],
+  ['one that is no text', 0, (given) => [given], 'jwt.nonce'],
+  ['another time', 0, (given) => `${given.slice(0, 6)}A${given.slice(7)}`, 'jwt.nonce'],
+  ['another end', 0, (given) => `${given.slice(0, -2)}AA`, 'jwt.nonce'],
+  ['a shorter one', 0, (given) => given.slice(0, -2), 'jwt.nonce'],
+  ['a longer one', 0, (given) => `${given}A`, 'jwt.nonce'],
+];
+
+for (const [rule, afterMs, nonce, want] of NONCES) {
+  test(`dpop nonce: ${rule}`, async () => {
+    const here = withNonces('one');
+    const given = await nonceOf(here);
+    here.env.advance(afterMs);
+    assert.equal(await outcome(here.filter, asksWith(BOUND, await proofWith(nonce(given)))), want);
+  });
+}
+
+test('dpop nonce: proxies with one secret take those of each other, others do not', async () => {
+  const given = await nonceOf(withNonces('one'));
+  assert.equal(await outcome(withNonces('one').filter, asksWith(BOUND, await proofWith(given))), 'alice');
+  assert.equal(await outcome(withNonces('two').filter, asksWith(BOUND, await proofWith(given))), 'jwt.nonce');
+});
+
+test('dpop nonce: a secret that is short is refused', () => {
+  assert.throws(() => withNonces('short'), /has 5 bytes, and needs 32/);
+});
+
+test('dpop nonce: a proof that is not good otherwise is told that, and one without a nonce is not used up', async () => {
+  const here = withNonces('one');
+  const given = await nonceOf(here);
+  const claims = { nonce: given, htm: 'POST' };
+  assert.equal(await outcome(here.filter, asksWith(BOUND, await prove(CLIENT, BOUND, { claims }))), 'jwt.proof');
+  const again = (nonce: string | undefined): Promise<string> =>
+    prove(CLIENT, BOUND, { claims: { jti: 'again', nonce } });
+  assert.equal(await outcome(here.filter, asksWith(BOUND, await again(undefined))), 'jwt.nonce');
+  assert.equal(await outcome(here.filter, asksWith(BOUND, await again(given))), 'alice');
+});
+
+test('dpop nonce: the answer brings a new one when half of its time is over, and may not be kept', async () => {
+  const here = withNonces('one');
+  const given = await nonceOf(here);
+  const answerTo = async (): Promise<string[]> => {
+    const x = asksWith(BOUND, await proofWith(given));
+    assert.equal(await outcome(here.filter, x), 'alice');
+    const response = makeResponse(200, { 'cache-control': 'max-age=60' });
+    await here.filter.onResponse!(x, response);
+    return linesOf(response.headers);
+  };
+  here.env.advance(50_000);
+  assert.deepEqual(await answerTo(), ['cache-control: max-age=60']);
+  here.env.advance(1_000);
+  const fresh = await nonceOf(here);
+  assert.notEqual(fresh, given);
+  assert.deepEqual(await answerTo(), [`dpop-nonce: ${fresh}`, 'cache-control: no-store']);
+  assert.equal(typeof made().filter.onResponse, 'undefined', 'nothing is to be done where there are no nonces');
 });
 
 test('dpop: proofs are forgotten when they are too old anyway, and none before', () => {

@@ -9,6 +9,8 @@ import type { Env } from '../../filter/env.ts';
 import type { Exchange } from '../../filter/filter.ts';
 import { readCompact } from './compact.ts';
 import type { DpopConfig } from './config.ts';
+import type { Refusal } from './issuer-rule.ts';
+import type { Nonces } from './nonces.ts';
 import type { SeenProofs } from './seen-proofs.ts';
 import { makeShared, proofsOf } from './shared.ts';
 import { type Jwk, publicKeyOf, type VerifyKey } from './verify-key.ts';
@@ -30,6 +32,18 @@ export interface Bound {
   readonly proofKey: string;
 }
 
+/** A proof that was read, and not verified yet. */
+interface Proof {
+  readonly text: string;
+  readonly jwk: JWK;
+  readonly key: VerifyKey;
+  readonly claims: Claims;
+}
+
+export interface Proven {
+  readonly isNonceAging: boolean;
+}
+
 export class ProofCheck {
   readonly #config: DpopConfig;
   readonly #env: Env;
@@ -39,8 +53,10 @@ export class ProofCheck {
   /** Of all workers. Bounded for all filters together: in a flood one may be forgotten there, and not in `#seen`. */
   readonly #cells: Cells;
   readonly #space: HashState;
+  readonly #nonces: Nonces | undefined;
 
-  constructor(config: DpopConfig, env: Env) {
+  constructor(config: DpopConfig, env: Env, nonces: Nonces | undefined) {
+    this.#nonces = nonces;
     this.#config = config;
     this.#env = env;
     this.#windowMs = parseDuration(config.window)!;
@@ -51,8 +67,19 @@ export class ProofCheck {
     this.#space = this.#cells.space('jwt.dpop');
   }
 
-  /** In words why the proof is not accepted; `full` where it could not be remembered. Never rejects. RFC 9449 section 4.3. */
-  async check(x: Exchange, bound: Bound): Promise<string | undefined> {
+  /** Why the proof is not accepted, or whether its nonce is to be renewed. Never rejects. RFC 9449 section 4.3. */
+  async check(x: Exchange, bound: Bound): Promise<Refusal | Proven> {
+    const read = this.#read(x, bound.token);
+    if (typeof read === 'string') return { code: 'jwt.proof', why: read };
+    const nonceAge = this.#nonces?.ageOf(read.claims['nonce']) ?? 'fresh';
+    if (nonceAge === 'bad') return { code: 'jwt.nonce', why: 'Its proof has no nonce that is good' };
+    const wrong = (await this.#signatureFault(read, bound)) ?? (await this.#takeOnce(bound.proofKey, read));
+    if (wrong === 'full') return { code: 'jwt.proofs-full', why: 'No more proofs can be remembered' };
+    return wrong === undefined ? { isNonceAging: nonceAge === 'aging' } : { code: 'jwt.proof', why: wrong };
+  }
+
+  /** What costs nothing: whoever sends nonsense shall not make us verify it. */
+  #read(x: Exchange, token: string): Proof | string {
     const proofs = x.request.headers.getAll('dpop');
     if (proofs.length !== 1) return proofs.length === 0 ? 'it is missing' : 'there is more than one';
     const proof = proofs[0]!;
@@ -61,17 +88,19 @@ export class ProofCheck {
     if (typeof read === 'string') return read;
     const key = this.#keyOf(read.header);
     if (typeof key === 'string') return key;
-    // What costs nothing first: whoever sends nonsense shall not make us verify it.
-    const wrong = this.#claimsFault(x, read.claims, bound.token);
-    if (wrong !== undefined) return wrong;
+    const { header, claims } = read;
+    return this.#claimsFault(x, claims, token) ?? { text: proof, jwk: header['jwk'] as JWK, key, claims };
+  }
+
+  async #signatureFault({ text, jwk, key }: Proof, { proofKey }: Bound): Promise<string | undefined> {
     try {
-      const thumbprint = await calculateJwkThumbprint(read.header['jwk'] as JWK, 'sha256');
-      if (thumbprint !== bound.proofKey) return 'it is by another key than the token is bound to';
-      await compactVerify(proof, key.key, { algorithms: [...this.#config.algorithms] });
+      const thumbprint = await calculateJwkThumbprint(jwk, 'sha256');
+      if (thumbprint !== proofKey) return 'it is by another key than the token is bound to';
+      await compactVerify(text, key.key, { algorithms: [...this.#config.algorithms] });
+      return undefined;
     } catch {
       return 'its signature is wrong';
     }
-    return this.#takeOnce(bound.proofKey, read.claims['jti'] as string);
   }
 
   #keyOf(header: Claims): VerifyKey | string {
@@ -99,8 +128,8 @@ export class ProofCheck {
   }
 
   /** By its hash: what a client chooses shall not choose how much is remembered. */
-  async #takeOnce(proofKey: string, jti: string): Promise<string | undefined> {
-    const proof = hashOf(`${proofKey} ${jti}`).slice(0, 24);
+  async #takeOnce(proofKey: string, { claims }: Proof): Promise<string | undefined> {
+    const proof = hashOf(`${proofKey} ${claims['jti'] as string}`).slice(0, 24);
     const { redis } = this.#env;
     const said = this.#seen.take(proof, this.#env.nowMs(), this.#config.proofsMax);
     if (said !== 'new') return said === 'full' ? 'full' : 'it was used before';

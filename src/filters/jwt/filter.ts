@@ -9,11 +9,13 @@ import { Kept } from '../../filter/kept.ts';
 import { type Identity, identityOf } from '../../filter/identity.ts';
 import { scopesOf } from './claims.ts';
 import { type CompactToken, readCompact } from './compact.ts';
-import { JWT_FAULTS, type JwtConfig } from './config.ts';
+import { type DpopConfig, JWT_FAULTS, type JwtConfig } from './config.ts';
+import type { ResponseHead } from '../../http/message.ts';
 import { bindingOf } from './binding.ts';
-import { Challenges } from './challenges.ts';
+import { Challenges, NONCE_HEADER } from './challenges.ts';
 import { ProofCheck } from './dpop.ts';
 import { IssuerRule, type Refusal } from './issuer-rule.ts';
+import { Nonces } from './nonces.ts';
 import { type Presented, TokenPlaces } from './places.ts';
 import { type VerifiedToken, VerifiedTokens } from './verified-tokens.ts';
 import { candidates, type VerifyKey } from './verify-key.ts';
@@ -34,6 +36,7 @@ export const code: FilterCode<typeof JwtConfig> = {
 class JwtFilter implements Filter {
   readonly challenge: string;
   readonly onRequest?: (x: Exchange) => undefined;
+  readonly onResponse?: (x: Exchange, response: ResponseHead) => void;
   readonly onEnd?: (x: Exchange) => void;
   readonly #config: JwtConfig;
   readonly #env: Env;
@@ -48,6 +51,8 @@ class JwtFilter implements Filter {
   readonly #consumerOf: ReturnType<typeof consumerReader>;
   /** Tokens whose claims are still to be written into their requests; kept apart, since all methods are asked first. */
   readonly #accepted = new Kept<VerifiedToken>();
+  /** Requests whose client needs a new nonce. */
+  readonly #aging = new Kept<true>();
 
   constructor(config: JwtConfig, env: Env) {
     this.#config = config;
@@ -55,8 +60,10 @@ class JwtFilter implements Filter {
     this.#places = new TokenPlaces(config.from);
     this.#tokens = new VerifiedTokens(config.cache);
     this.#ttlMs = parseDuration(config.cache.ttl)!;
-    this.#proofs = new ProofCheck(config.dpop, env);
-    this.#challenges = new Challenges(config);
+    const nonces = noncesOf(config.dpop, env);
+    this.#proofs = new ProofCheck(config.dpop, env, nonces);
+    this.#challenges = new Challenges(config, nonces);
+    if (nonces !== undefined) this.onResponse = (x, response) => this.#renewNonce(x, response, nonces);
     this.challenge = this.#challenges.plain;
     this.#headers = new ClaimHeaders(config.claimHeaders);
     this.#consumerOf = consumerReader(config.consumer);
@@ -109,11 +116,10 @@ class JwtFilter implements Filter {
     if (proofKey === undefined) {
       return this.#refuse({ code: 'jwt.binding', why: 'It came as DPoP and is not bound to a key' }, 'dpop');
     }
-    return this.#proofs.check(x, { token: presented.token, proofKey }).then((why) => {
-      if (why === 'full')
-        return this.#refuse({ code: 'jwt.proofs-full', why: 'No more proofs can be remembered' }, 'dpop');
-      if (why !== undefined) return this.#refuse({ code: 'jwt.proof', why }, 'dpop');
+    return this.#proofs.check(x, { token: presented.token, proofKey }).then((proven) => {
+      if ('why' in proven) return this.#refuse(proven, 'dpop');
       this.#env.count('proofs');
+      if (proven.isNonceAging) this.#aging.set(x, true);
       return this.#accept(x, verified);
     });
   }
@@ -140,6 +146,13 @@ class JwtFilter implements Filter {
     const accepted = this.#accepted.get(x);
     if (accepted !== undefined) for (const [name, value] of accepted.headers) request.headers.add(name, value);
     return undefined;
+  }
+
+  /** RFC 9449 section 8.2: whoever keeps such an answer would give an old nonce to others. */
+  #renewNonce(x: Exchange, { headers }: ResponseHead, nonces: Nonces): void {
+    if (this.#aging.get(x) === undefined) return;
+    headers.set(NONCE_HEADER, nonces.fresh());
+    headers.set('cache-control', 'no-store');
   }
 
   /** One verification for all requests that come with the same token meanwhile. */
@@ -217,4 +230,10 @@ class JwtFilter implements Filter {
       scopes: scopesOf(claims),
     });
   }
+}
+
+/** @throws {Error} on a secret that is too short: the rule answers 500 then */
+function noncesOf({ nonce }: DpopConfig, env: Env): Nonces | undefined {
+  if (nonce === undefined) return undefined;
+  return new Nonces(env.secret(nonce.secret), parseDuration(nonce.lifetime)!, () => env.wallMs());
 }

@@ -2,15 +2,17 @@
 import type { Env, LoweredBackend, LoweredFile, LoweredSecret, Upstream } from '../../filter/env.ts';
 import { Headers } from '../../http/headers.ts';
 import { parseDuration } from '../../base/duration.ts';
-import { type Issuer, type Jwks, PUBLIC_ALGORITHMS } from './config.ts';
+import { check as checkSchema } from '../../schema/schema.ts';
+import { type Issuer, Jwks, PUBLIC_ALGORITHMS } from './config.ts';
+import { fetchDiscovered } from './discovery.ts';
 import { fetchBounded } from './fetch-bounded.ts';
 import { type Fetched, RemoteKeys, type RemoteTimes } from './remote-keys.ts';
 import { type KeySet, readKeySet, replaceKeys, secretKeyOf, type VerifyKey } from './verify-key.ts';
 
 /** @throws {Error} when keys that should be at hand are not: the plan is refused */
 export function makeKeySet(issuer: Issuer, env: Env): KeySet {
-  const { jwks, secretKeys = [] } = issuer;
-  if (jwks === undefined) {
+  const { secretKeys } = issuer;
+  if (secretKeys !== undefined) {
     const algorithms = issuer.algorithms ?? ['HS256'];
     return fixedKeys(
       secretKeys.map(({ secret, encoding, kid }) =>
@@ -18,6 +20,7 @@ export function makeKeySet(issuer: Issuer, env: Env): KeySet {
       ),
     );
   }
+  const jwks = issuer.jwks ?? checkSchema(Jwks, {}).value!;
   // Not those of secrets, whatever the set holds: what is public must never be a secret (RFC 8725 section 2.1).
   const algorithms = (issuer.algorithms ?? PUBLIC_ALGORITHMS).filter((one) =>
     (PUBLIC_ALGORITHMS as readonly string[]).includes(one),
@@ -27,7 +30,7 @@ export function makeKeySet(issuer: Issuer, env: Env): KeySet {
     return fixedKeys(readOrThrow(env.secret(jwks.secret as LoweredSecret), algorithms, 'The Secret of jwks.secret'));
   }
   if (jwks.file !== undefined) return fileKeys(jwks.file as LoweredFile, algorithms, env);
-  return remoteKeys(jwks, algorithms, env);
+  return remoteKeys({ issuer: issuer.issuer, jwks, algorithms }, env);
 }
 
 /** Text keys are their UTF-8 bytes; line ends at their end are the file's. */
@@ -65,7 +68,13 @@ function fileKeys(file: LoweredFile, algorithms: readonly string[], env: Env): K
   return { ...fixedKeys([]), keys: () => keys, close: stop };
 }
 
-function remoteKeys(jwks: Jwks, algorithms: readonly string[], env: Env): KeySet {
+interface Remote {
+  readonly issuer: string;
+  readonly jwks: Jwks;
+  readonly algorithms: readonly string[];
+}
+
+function remoteKeys({ issuer, jwks, algorithms }: Remote, env: Env): KeySet {
   const times = Object.fromEntries(
     (['refresh', 'refreshMin', 'refreshMax', 'unknownKidWait', 'staleMax', 'timeout'] as const).map((name) => [
       `${name}Ms`,
@@ -74,16 +83,19 @@ function remoteKeys(jwks: Jwks, algorithms: readonly string[], env: Env): KeySet
   ) as unknown as RemoteTimes;
   const { uri, bytesMax } = jwks;
   const backend = jwks.backendRef as LoweredBackend | undefined;
-  const name = uri ?? `${backend!.cluster} ${jwks.path}`;
-  return RemoteKeys.join(env, {
-    name,
-    times,
-    algorithms,
-    fetch: (lent) =>
-      uri === undefined
-        ? askBackend(lent, { backend: backend!, path: jwks.path, timeoutMs: times.timeoutMs, bytesMax })
-        : fetchBounded(lent, { url: uri, timeoutMs: times.timeoutMs, bytesMax }),
-  });
+  const { timeoutMs } = times;
+  if (backend !== undefined) {
+    const name = `${backend.cluster} ${jwks.path}`;
+    const asked = { backend, path: jwks.path, timeoutMs, bytesMax };
+    return RemoteKeys.join(env, { name, times, algorithms, fetch: (lent) => askBackend(lent, asked) });
+  }
+  if (uri !== undefined) {
+    const wanted = { url: uri, timeoutMs, bytesMax };
+    return RemoteKeys.join(env, { name: uri, times, algorithms, fetch: (lent) => fetchBounded(lent, wanted) });
+  }
+  const name = `keys that ${issuer} names`;
+  const wanted = { issuer, timeoutMs, bytesMax };
+  return RemoteKeys.join(env, { name, times, algorithms, fetch: (lent) => fetchDiscovered(lent, wanted) });
 }
 
 interface Asked {
