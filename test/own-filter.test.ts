@@ -7,6 +7,8 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import type { Condition } from '../src/compile/condition.ts';
+import type { StatusItem } from '../src/compile/status-item.ts';
 import { startGateway, type TestAnswer, type TestGateway } from '../src/main/testing.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'fourways-own-up-'));
@@ -103,6 +105,20 @@ async function until(load: Load, wanted: (answer: TestAnswer) => boolean): Promi
   }
 }
 
+/** What the Policy of the module that is not there says of itself; it is asked by heartbeats. */
+async function untilProgrammed(wanted: string): Promise<void> {
+  for (;;) {
+    const items = gateway.status().items as readonly StatusItem[];
+    const said = items.flatMap(({ kind, status }) =>
+      kind === 'Policy' ? (status as { ancestors: { conditions: Condition[] }[] }).ancestors : [],
+    );
+    const programmed = said.flatMap(({ conditions }) => conditions.filter(({ type }) => type === 'Programmed'));
+    const others = programmed.map(({ status, reason, message }) => `${status} ${reason} ${message}`);
+    if (others.at(-1) === wanted && others.slice(0, -1).every((one) => one === 'True Programmed ')) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
 const inOf = ({ body }: TestAnswer): string => (JSON.parse(body) as Record<string, string>)['x-in']!;
 
 test('own filter: a new version takes over under load without a failed request', { timeout: 60_000 }, async () => {
@@ -149,9 +165,12 @@ test(
     assert.equal(status, 500);
     assert.equal((JSON.parse(body) as Record<string, unknown>)['filter'], 'own.absent');
     assert.equal((await gateway.request('/plain')).status, 200);
+    const why = 'Filter "own" cannot do its work: absent: there is no such file';
+    await untilProgrammed(`False FilterFailed ${why}`);
     write('absent.ts', stamp('here'));
     const load = new Load('/absent');
     await until(load, (answer) => answer.status === 200);
     await load.stop();
+    await untilProgrammed('True Programmed ');
   },
 );

@@ -1,4 +1,5 @@
 /** What a status is made of, and the object that carries it. */
+import type { FailingFilter } from '../ir/node-stats.ts';
 import type { PortStates } from '../ir/port-state.ts';
 import type { Resource } from '../resource/resource.ts';
 import type { CertificateProgress } from './acme.ts';
@@ -12,6 +13,8 @@ export interface RuntimeState {
   readonly ports: PortStates;
   /** Version of the plan that every worker has applied; undefined before the first. */
   readonly appliedVersion: string | undefined;
+  /** Filters that cannot do their work in some worker; absent where nobody knows. */
+  readonly failing?: readonly FailingFilter[];
   /** Of certificates that are ordered, by key of their Secret; absent where nothing is ordered. */
   progressOf?(secret: string): CertificateProgress | undefined;
 }

@@ -10,7 +10,7 @@ import {
 } from '../resource/resource.ts';
 import { backendTargetKeys } from './backend.ts';
 import type { Found } from './found.ts';
-import { type Draft, holdsUnless } from './condition.ts';
+import { type Draft, fails, holds, holdsUnless } from './condition.ts';
 import type { Reason } from './listener.ts';
 import { type Stated, type StatusWork, subjectOf } from './status-item.ts';
 import { targetKey } from './tables.ts';
@@ -42,13 +42,17 @@ export function policyStatuses(found: Found, work: PolicyWork): Stated[] {
   const gatewaysOf = gatewaysByTarget(found);
   return found.targets.map(({ policy, targets }) => {
     if (policy.kind === 'BackendTLSPolicy') return stateTrust(policy, { gatewaysOf, found }, work);
-    const entries = targets.map(({ target, fault }) => ({
-      ancestor: target,
-      drafts: [
-        holdsUnless('Accepted', refusedAs(policy) ?? fault ?? lostAt(policy, target, found)),
-        ...refsOf(policy, target, { found, broken: work.broken }),
-      ],
-    }));
+    const entries = targets.map(({ target, fault }) => {
+      const refused = refusedAs(policy) ?? fault;
+      return {
+        ancestor: target,
+        drafts: [
+          holdsUnless('Accepted', refused ?? lostAt(policy, target, found)),
+          ...refsOf(policy, target, { found, broken: work.broken }),
+          ...(refused === undefined ? runs(policy, work) : []),
+        ],
+      };
+    });
     return state(policy, entries, work);
   });
 }
@@ -92,6 +96,16 @@ function refsOf(
   const own = level?.filters.filter((asked) => asked.policy === policy && asked.references !== undefined) ?? [];
   if (own.length === 0 || policy.spec.refusedFilters !== undefined) return [];
   return [holdsUnless('ResolvedRefs', own.flatMap(({ references }) => references!.broken)[0]?.why)];
+}
+
+/** Of a Policy in running proxies: whether its filters do their work there. */
+function runs(policy: Policy | BackendPolicy, { runtime }: StatusWork): Draft[] {
+  if (policy.kind !== 'Policy' || runtime.failing === undefined) return [];
+  const owner = describe(policy);
+  const failing = runtime.failing.find((one) => one.owner === owner);
+  if (failing === undefined) return [holds('Programmed')];
+  const message = `Filter "${failing.filter}" cannot do its work: ${failing.why}`;
+  return [fails('Programmed', { reason: 'FilterFailed', message })];
 }
 
 /** Why a policy counts nowhere: it could not be read, and its targets are closed. */

@@ -193,3 +193,36 @@ test('an object comes with what identifies it, and a parent with group and kind'
   });
   assert.equal(parent?.controllerName, 'fourways.io/gateway-controller');
 });
+
+const policyText = `
+apiVersion: fourways.io/v1alpha1
+kind: Policy
+metadata: { name: access, namespace: shop }
+spec:
+  targetRefs: [{ kind: HTTPRoute, name: web }]
+  filters: { ipAccess: { allow: ["10.0.0.0/8"] } }
+`;
+
+const PROGRAMMED: [rule: string, failing: RuntimeState['failing'], want: string | undefined][] = [
+  ['no proxy runs', undefined, undefined],
+  ['every filter does its work', [], 'True Programmed '],
+  [
+    'one of its filters does not',
+    [
+      { filter: 'jwt', owner: 'Policy shop/other', why: 'no keys' },
+      { filter: 'ipAccess', owner: 'Policy shop/access', why: 'no such file' },
+    ],
+    'False FilterFailed Filter "ipAccess" cannot do its work: no such file',
+  ],
+];
+
+for (const [rule, failing, want] of PROGRAMMED) {
+  test(`a Policy where ${rule}`, () => {
+    const compiled = new World().compile(gatewayText(1), routeText, policyText);
+    const runtime = { ...runtimeOf(compiled), ...(failing !== undefined && { failing }) };
+    const policy = compiled.statusOf(runtime).find(({ kind }) => kind === 'Policy')!;
+    const [ancestor] = policy.status['ancestors'] as { conditions: Condition[] }[];
+    const programmed = ancestor!.conditions.find(({ type }) => type === 'Programmed');
+    assert.equal(programmed && `${programmed.status} ${programmed.reason} ${programmed.message}`, want);
+  });
+}

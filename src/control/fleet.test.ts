@@ -24,8 +24,9 @@ function world({ size = 2, behave }: { size?: number; behave?: Behaviour } = {})
   const taken = new Set<string>();
   const probed: string[] = [];
   const seen: PortStates[] = [];
+  const told: string[][] = [];
   const starting = { fails: false };
-  const fleet = new Fleet({
+  const fleet: Fleet = new Fleet({
     size,
     start(worker) {
       if (starting.fails) throw new Error('no more threads');
@@ -40,6 +41,7 @@ function world({ size = 2, behave }: { size?: number; behave?: Behaviour } = {})
     clock,
     log: silentLog,
     onPorts: (ports) => seen.push(ports),
+    onFailing: () => told.push(fleet.failing.map(({ owner, why }) => `${owner}: ${why}`)),
   });
   let held: PlanBundle | undefined;
   const apply = async (bundle: PlanBundle) => {
@@ -49,7 +51,7 @@ function world({ size = 2, behave }: { size?: number; behave?: Behaviour } = {})
   };
   /** Members that live. */
   const living = () => members.filter(({ ended }) => !ended);
-  return { fleet, members, living, clock, taken, probed, seen, apply, starting };
+  return { fleet, members, living, clock, taken, probed, seen, told, apply, starting };
 }
 
 function plan(host: string, ...more: 'https'[]): PlanBundle {
@@ -337,4 +339,28 @@ test('Fleet: an order reaches every member, and who dies over it has no say', as
   assert.deepEqual(await fleet.order('cache', { kind: 'purge' }), [done(1), done(2)]);
   members[0]!.order = async () => Promise.reject(new Error('it has ended'));
   assert.deepEqual(await fleet.order('cache', { kind: 'purge' }), [done(2)]);
+});
+
+test('Fleet: filters that cannot do their work in any member are told when they change', async () => {
+  const { fleet, apply, members, clock, told } = world();
+  const failing = { filter: 'own', owner: 'Policy shop/p', why: 'no such file' };
+  members[0]!.failing = [failing];
+  await apply(ONE);
+  await loop();
+  assert.deepEqual(fleet.failing, [failing]);
+  members[1]!.failing = [failing];
+  clock.advance(5_000);
+  await loop();
+  members[1]!.failing = [failing, { ...failing, why: 'it threw' }];
+  clock.advance(5_000);
+  await loop();
+  members[1]!.die('it fell over');
+  members[0]!.failing = [];
+  clock.advance(5_000);
+  await loop();
+  assert.deepEqual(told, [
+    ['Policy shop/p: no such file'],
+    ['Policy shop/p: no such file', 'Policy shop/p: it threw'],
+    [],
+  ]);
 });

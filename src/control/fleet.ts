@@ -11,7 +11,7 @@ import type { FilterOrder, OrderAnswer } from '../base/filter-order.ts';
 import type { Log } from '../base/log.ts';
 import type { ApplyResult } from '../ir/apply-result.ts';
 import { diffPlans } from '../ir/diff.ts';
-import type { EndpointStats, NodeStats } from '../ir/node-stats.ts';
+import type { EndpointStats, FailingFilter, NodeStats } from '../ir/node-stats.ts';
 import type { Plan, PlanBundle, PlanDelta, PlanPort } from '../ir/plan.ts';
 import type { PortFailure, PortRefusals, PortState, PortStates } from '../ir/port-state.ts';
 import type { Member, MemberHealth, MemberStats } from './member.ts';
@@ -48,6 +48,8 @@ export interface FleetOptions {
   readonly log: Log;
   /** Called when the state of a port changed without a change of the plan. */
   onPorts(ports: PortStates): void;
+  /** Called when other filters than before cannot do their work. */
+  onFailing(): void;
 }
 
 /** The plan to take, and the way there from the plan before. */
@@ -68,6 +70,7 @@ interface Seat {
   member: Member | undefined;
   version: string | undefined;
   ports: PortStates;
+  failing: readonly FailingFilter[];
   restarts: number;
   /** Short lives in a row. */
   failures: number;
@@ -83,6 +86,7 @@ export class Fleet {
   readonly #seats: readonly Seat[];
   #held: PlanBundle | undefined;
   #ports: PortStates = {};
+  #failing: readonly FailingFilter[] = [];
   #turn: Promise<unknown> = Promise.resolve();
   #state: 'running' | 'draining' = 'running';
   #cancelRebind: (() => void) | undefined;
@@ -107,6 +111,11 @@ export class Fleet {
   /** Ports of the plan. `bound` means bound in every member. */
   get ports(): PortStates {
     return this.#ports;
+  }
+
+  /** Filters that cannot do their work in some member, as of the last heartbeat or change of the plan. */
+  get failing(): readonly FailingFilter[] {
+    return this.#failing;
   }
 
   get draining(): boolean {
@@ -222,6 +231,7 @@ export class Fleet {
       if (result.kind === 'nack') return { ...result, reason: `Worker ${seat.worker}: ${result.reason}` };
       seat.version = result.version;
       seat.ports = result.ports;
+      this.#look(seat, member);
       return result;
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
@@ -289,6 +299,7 @@ export class Fleet {
     seat.member = undefined;
     seat.version = undefined;
     seat.ports = {};
+    seat.failing = [];
     if (!this.draining) this.#onLost(seat, reason);
   }
 
@@ -327,11 +338,26 @@ export class Fleet {
         void member.end();
         continue;
       }
-      member.stats().then(
-        () => (seat.missedBeats = 0),
-        () => undefined,
-      );
+      this.#look(seat, member);
     }
+  }
+
+  /** Asks a member for its figures: that it answers, and which filters fail, is what counts. */
+  #look(seat: Seat, member: Member): void {
+    const take = ({ failing }: NodeStats): void => {
+      seat.missedBeats = 0;
+      if (seat.member !== member) return;
+      seat.failing = failing;
+      this.#setFailing();
+    };
+    member.stats().then(take, () => undefined);
+  }
+
+  #setFailing(): void {
+    const before = keysOf(this.#failing);
+    const now = new Map(this.#seats.flatMap(({ failing }) => failing.map((one) => [failureKey(one), one] as const)));
+    this.#failing = [...now.values()];
+    if (keysOf(this.#failing) !== before && !this.draining) this.#options.onFailing();
   }
 
   // === ports ===
@@ -385,6 +411,7 @@ function emptySeat(worker: number): Seat {
     member: undefined,
     version: undefined,
     ports: {},
+    failing: [],
     restarts: 0,
     failures: 0,
     bornMs: 0,
@@ -419,6 +446,14 @@ function samePorts(a: PortStates, b: PortStates): boolean {
     if (was.state === 'bound') return is?.state === 'bound';
     return is?.state === 'failed' && was.message === is.message;
   });
+}
+
+function failureKey({ filter, owner, why }: FailingFilter): string {
+  return JSON.stringify([owner, filter, why]);
+}
+
+function keysOf(failing: readonly FailingFilter[]): string {
+  return failing.map(failureKey).toSorted().join('\n');
 }
 
 function sumEndpoints(all: readonly NodeStats[]): Record<string, EndpointStats[]> {

@@ -130,6 +130,8 @@ export interface Filter {
   readonly challenge?: string;
   /** Last hook, always runs, cannot change the answer. */
   onEnd?(x: Exchange): void;
+  /** Why it cannot do its work, asked every few seconds for statuses; undefined when it can. Never a secret. */
+  failing?(): string | undefined;
   /** Called once when the snapshot that owns this filter is retired. */
   close?(): void;
 }

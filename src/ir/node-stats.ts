@@ -5,6 +5,16 @@ export interface NodeStats {
   readonly exchanges: number;
   /** State of each endpoint by cluster key, for /status. */
   readonly endpoints: Readonly<Record<string, readonly EndpointStats[]>>;
+  /** One for each filter of an owner and reason, however many rules it is on. */
+  readonly failing: readonly FailingFilter[];
+}
+
+/** A filter that cannot do its work: what it is for answers 500, or in an audit passes unseen. */
+export interface FailingFilter {
+  readonly filter: string;
+  /** As the plan has it: `Policy shop/access`. */
+  readonly owner: string;
+  readonly why: string;
 }
 
 export interface EndpointStats {

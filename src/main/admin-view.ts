@@ -29,7 +29,7 @@ export function adminView({ fleet, pipeline, metering, about, bind, issuing }: A
       const { published } = pipeline;
       if (published === undefined) return EMPTY;
       // Made when somebody asks, and once: a list of thousands of objects is read far more rarely than it changes.
-      if (shown?.published !== published) shown = { published, list: statusList(published, { bind, issuing }) };
+      if (shown?.published !== published) shown = { published, list: statusList(published, { fleet, bind, issuing }) };
       return shown.list;
     },
     plan() {
@@ -51,15 +51,17 @@ export function adminView({ fleet, pipeline, metering, about, bind, issuing }: A
 const EMPTY: StatusList = { apiVersion: 'v1', kind: 'List', items: [] };
 
 interface StatusBasis {
+  readonly fleet: Pick<Fleet, 'failing'>;
   readonly bind: string;
   readonly issuing: Issuing;
 }
 
-function statusList({ compiled, ports }: Published, { bind, issuing }: StatusBasis): StatusList {
+function statusList({ compiled, ports }: Published, { fleet, bind, issuing }: StatusBasis): StatusList {
   const runtime = {
     bind,
     ports,
     appliedVersion: compiled.bundle.plan.version,
+    failing: fleet.failing,
     progressOf: (secret: string) => issuing.progressOf(secret),
   };
   return { ...EMPTY, items: compiled.statusOf(runtime) };

@@ -109,6 +109,7 @@ export async function up(settings: UpSettings): Promise<Running> {
     metering,
     cleanup,
     onPorts: (ports) => pipeline.portsChanged(ports),
+    onFailing: () => pipeline.restate(),
   });
 
   // Loaded on this thread while the workers start on theirs.
@@ -134,7 +135,7 @@ export async function up(settings: UpSettings): Promise<Running> {
     new Expiry({ clock: CLOCK, metrics: metering.metrics, again: () => void pipeline.again() }),
     (opened) => opened.close(),
   );
-  const stamper = new ConditionStamper(CLOCK, { bind, issuing });
+  const stamper = new ConditionStamper(CLOCK, { fleet, bind, issuing });
   const pipeline: Pipeline = new Pipeline({
     async compile({ resources, problems }) {
       const unread = unreadOf(problems);
@@ -170,11 +171,12 @@ interface FleetParts {
   readonly metering: Metering;
   readonly cleanup: AsyncDisposableStack;
   readonly onPorts: (ports: PortStates) => void;
+  readonly onFailing: () => void;
 }
 
 async function startFleet(
   settings: UpSettings,
-  { bind, metering, cleanup, onPorts }: FleetParts,
+  { bind, metering, cleanup, onPorts, onFailing }: FleetParts,
 ): Promise<{ readonly fleet: Fleet; readonly share: (ports: UpSettings['ports']) => void }> {
   const { log, logLevel, drainMs, ticketKeysMs, redisUrl, writeLines } = settings;
   const workers = cleanup.adopt(
@@ -203,6 +205,7 @@ async function startFleet(
     clock: CLOCK,
     log,
     onPorts,
+    onFailing,
   });
   cleanup.adopt(fleet, (opened) => opened.end());
   return { fleet, share: (now) => (ports = now) };

@@ -17,7 +17,14 @@ export interface FilterChain {
   /** In reverse order: what saw the request last sees the answer first. */
   readonly onResponse: readonly Link[];
   readonly onEnd: readonly Filter[];
+  /** Filters that may say that they cannot do their work. */
+  readonly watched: readonly Watched[];
   close(): void;
+}
+
+export interface Watched {
+  readonly planned: PlanFilter;
+  failing(): string | undefined;
 }
 
 export interface ChainEnv {
@@ -28,27 +35,35 @@ export interface ChainEnv {
   onUnmade(planned: PlanFilter, error: unknown): void;
 }
 
-const EMPTY_CHAIN: FilterChain = { onRequest: [], onResponse: [], onEnd: [], close: () => undefined };
+const EMPTY_CHAIN: FilterChain = { onRequest: [], onResponse: [], onEnd: [], watched: [], close: () => undefined };
 
 /** @throws {Error} when the plan names a filter that is not there: the plan is refused */
 export function makeChain(planned: readonly PlanFilter[], env: ChainEnv): FilterChain {
   if (planned.length === 0) return EMPTY_CHAIN;
-  const made: Filter[] = [];
+  const made: Made[] = [];
   try {
     return chainOf(links(planned, env, made), made);
   } catch (error) {
-    for (const filter of made) filter.close?.();
+    for (const { filter } of made) filter.close?.();
     throw error;
   }
 }
 
-function chainOf(all: readonly Link[], made: readonly Filter[]): FilterChain {
+interface Made {
+  readonly planned: PlanFilter;
+  readonly filter: Filter;
+}
+
+function chainOf(all: readonly Link[], made: readonly Made[]): FilterChain {
   return {
     onRequest: all.filter(({ filter }) => filter.onRequest !== undefined),
     onResponse: all.filter(({ filter }) => filter.onResponse !== undefined).toReversed(),
     onEnd: all.map(({ filter }) => filter).filter((filter) => filter.onEnd !== undefined),
+    watched: made.flatMap(({ planned, filter }) =>
+      filter.failing === undefined ? [] : [{ planned, failing: () => filter.failing!() }],
+    ),
     close: () => {
-      for (const filter of made) filter.close?.();
+      for (const { filter } of made) filter.close?.();
     },
   };
 }
@@ -57,7 +72,7 @@ function chainOf(all: readonly Link[], made: readonly Filter[]): FilterChain {
  * Alternatives become one link, at the place of the first of them. What authenticating filters do to a request comes
  * after all of them have been asked: one may take out what another has still to read.
  */
-function links(planned: readonly PlanFilter[], env: ChainEnv, made: Filter[]): Link[] {
+function links(planned: readonly PlanFilter[], env: ChainEnv, made: Made[]): Link[] {
   const all: Link[] = [];
   let afterwards: Link[] = [];
   const groups = new Map<string, Method[]>();
@@ -66,8 +81,7 @@ function links(planned: readonly PlanFilter[], env: ChainEnv, made: Filter[]): L
     if (code === undefined) throw new Error(`Plan names filter "${part.filter}", which this proxy does not have`);
     const lent = env.envOf(part);
     const filter = madeOf(code, part, { lent, env });
-    if (filter === undefined) continue;
-    made.push(filter);
+    made.push({ planned: part, filter });
     const linked = (acting: Filter): Link => ({
       name: part.filter,
       filter: part.audit === true ? new Audited(part.filter, acting, lent) : acting,
@@ -96,18 +110,21 @@ interface Making {
   readonly env: ChainEnv;
 }
 
-/** One that cannot be made fails at each request; in an audit it is left out. Undefined then. */
-function madeOf(code: FilterCode, part: PlanFilter, { lent, env }: Making): Filter | undefined {
+/** One that cannot be made fails at each request; in an audit it does nothing. */
+function madeOf(code: FilterCode, part: PlanFilter, { lent, env }: Making): Filter {
   try {
     return code.make(part.config as never, lent);
   } catch (error) {
     env.onUnmade(part, error);
-    if (part.audit === true) return undefined;
+    const failing = (): string => (error instanceof Error ? error.message : String(error));
+    if (part.audit === true) return { failing };
     const fault = new Fault(
       'filter.failed',
       `Filter "${part.filter}" of ${part.owner} could not be made; the log says why`,
     );
     // Others of the same alternatives may still say who is asking.
-    return part.alternative === undefined ? { onRequest: () => fault } : { authenticate: () => fault };
+    return part.alternative === undefined
+      ? { onRequest: () => fault, failing }
+      : { authenticate: () => fault, failing };
   }
 }

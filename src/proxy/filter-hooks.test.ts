@@ -434,6 +434,9 @@ test('filter hooks: one that cannot be made closes its rule, is logged once, and
   const statuses: number[] = [];
   for (const path of ['/a', '/b', '/audited', '/fine']) statuses.push((await request(proxy.port, { path })).status);
   assert.deepEqual(statuses, [500, 500, 200, 200]);
+  assert.deepEqual(proxy.node.stats().failing, [
+    { filter: 'broken', owner: 'Policy d/p', why: 'its Secret holds no key' },
+  ]);
   assert.deepEqual(
     proxy.said.map(({ message, reason, filter: name }) => [message, reason, name]),
     [['A filter cannot be made: requests that it is for answer 500', 'its Secret holds no key', 'broken']],

@@ -25,6 +25,7 @@ import type { TrafficMetrics } from '../observe/traffic-metrics.ts';
 import { BoundPort } from './bound-port.ts';
 import { Cluster, type ClusterCounters, type ClusterEnv } from './cluster/cluster.ts';
 import { firstAddresses } from './cluster/first-addresses.ts';
+import { failingFilters } from './failing-filters.ts';
 import type { Node } from './node-types.ts';
 import { Rule } from './rule.ts';
 import type { ListeningPort } from './listening-port.ts';
@@ -187,7 +188,8 @@ export class ProxyNode implements Node {
       exchanges += port.exchanges;
     }
     const endpoints = Object.fromEntries([...this.#clusters].map(([key, cluster]) => [key, cluster.stats()]));
-    return { version: this.#version, connections, exchanges, endpoints };
+    const failing = failingFilters(this.#snapshot.rules());
+    return { version: this.#version, connections, exchanges, endpoints, failing };
   }
 
   order(filter: string, order: FilterOrder): OrderAnswer {

@@ -2,7 +2,7 @@
 import type { FaultCode } from '../base/fault.ts';
 import type { PlanBackend, PlanRule } from '../ir/plan.ts';
 import type { RuleMetrics, TrafficMetrics } from '../observe/traffic-metrics.ts';
-import { type ChainEnv, type FilterChain, makeChain } from './chain.ts';
+import { type ChainEnv, type FilterChain, makeChain, type Watched } from './chain.ts';
 import type { Cluster } from './cluster/cluster.ts';
 import { pickShare } from './cluster/pick.ts';
 
@@ -65,6 +65,13 @@ export class Rule {
 
   get backends(): readonly RuleBackend[] {
     return this.#backends;
+  }
+
+  /** Filters of its own and of its backends that may say that they cannot do their work. */
+  get watched(): readonly Watched[] {
+    return this.#hasFilters
+      ? [this.chain, ...this.#backends.map(({ chain }) => chain)].flatMap(({ watched }) => watched)
+      : [];
   }
 
   begin(): void {

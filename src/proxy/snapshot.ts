@@ -60,6 +60,10 @@ export class Snapshot {
     });
   }
 
+  rules(): Iterable<Rule> {
+    return this.#tables.rules();
+  }
+
   get ports(): ReadonlyMap<string, PortView> {
     return this.#views;
   }

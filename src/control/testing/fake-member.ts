@@ -2,7 +2,7 @@
 import type { FilterOrder, OrderAnswer } from '../../base/filter-order.ts';
 import type { ApplyResult } from '../../ir/apply-result.ts';
 import { applyDelta } from '../../ir/diff.ts';
-import type { NodeStats } from '../../ir/node-stats.ts';
+import type { FailingFilter, NodeStats } from '../../ir/node-stats.ts';
 import type { PlanBundle, PlanDelta } from '../../ir/plan.ts';
 import type { PortRefusals, PortState, PortStates } from '../../ir/port-state.ts';
 import type { Member } from '../member.ts';
@@ -20,6 +20,7 @@ export class FakeMember implements Member {
   held: PlanBundle | undefined;
   drainedMs: number | undefined;
   ended = false;
+  failing: readonly FailingFilter[] = [];
   readonly #behave: Behaviour;
   #die: (reason: string) => void = () => undefined;
 
@@ -61,7 +62,13 @@ export class FakeMember implements Member {
 
   async stats(): Promise<NodeStats> {
     const endpoint = { address: '127.0.0.1', port: 8080, connections: 2, idle: 1 };
-    return { version: this.version, connections: 3, exchanges: 1, endpoints: { web: [endpoint] } };
+    return {
+      version: this.version,
+      connections: 3,
+      exchanges: 1,
+      endpoints: { web: [endpoint] },
+      failing: this.failing,
+    };
   }
 
   async measure(): Promise<void> {

@@ -133,6 +133,11 @@ class OwnFilter implements Filter {
     version.end(id, () => copyOfExchange(x, matchedPath));
   }
 
+  failing(): string | undefined {
+    const { version } = this.#bound;
+    return typeof version === 'string' ? `${this.#program.name}: ${version}` : undefined;
+  }
+
   close(): void {
     this.#bound.close();
   }

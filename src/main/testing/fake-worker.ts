@@ -28,7 +28,7 @@ const node: Node = {
     );
   },
   order: (filter, order) => ({ kind: 'done', answer: { filter, order } }),
-  stats: () => ({ version, connections: 0, exchanges: 0, endpoints: {} }),
+  stats: () => ({ version, connections: 0, exchanges: 0, endpoints: {}, failing: [] }),
 };
 
 serveNode(parentPort!, { node, lines, measure: () => undefined, rotateTicketKeys: () => undefined });
