@@ -50,6 +50,35 @@ test('launcher: without a Node.js that is new enough, says what to do', () => {
   assert.match(stderr, /npm ci/);
 });
 
+/** A module with filters of users, and what check says of the policy that names it. */
+const MODULES: [rule: string, text: string | undefined, want: RegExp | undefined][] = [
+  [
+    'loads',
+    "import { defineFilter } from 'fourways/filter';\ndefineFilter({ name: 'a', make: () => ({}) });\n",
+    undefined,
+  ],
+  ['is missing', undefined, /there is no such file$/],
+  ['has a mistake', 'export const a = 1;\nabsent();\n', /absent is not defined at module\.ts:2:1$/],
+  ['is not well-formed', 'export const a = 1;\nexport const = 1;\n', /Unexpected token `=`.* at module\.ts:2$/],
+  ['defines no filter', 'export const a = 1;\n', /it defines no filter: expected one that defineFilter/],
+  ['never ends', 'for (;;);\n', /it was still being loaded after 5 s$/],
+];
+
+for (const [rule, text, want] of MODULES) {
+  test(`check: a filter whose module ${rule}`, () => {
+    const folder = mkdtempSync(join(scratch, 'own-'));
+    const routes = '  - { match: /, to: a, policies: [{ own: { use: [{ module: ./module.ts }] } }] }';
+    writeFileSync(join(folder, 'fourways.yaml'), `services: { a: "http://127.0.0.1:9" }\nroutes:\n${routes}\n`);
+    if (text !== undefined) writeFileSync(join(folder, 'module.ts'), text);
+    const { status, stdout, stderr } = run(['check', 'fourways.yaml'], { cwd: folder });
+    assert.equal(status, want === undefined ? 0 : 1, stderr);
+    if (want === undefined) return;
+    const [line = ''] = stdout.split(' (Policy default/root-policy, /spec/filters/own/use/0/module)\n');
+    assert.match(line, /^fourways\.yaml:3:35: error: .*Cannot load the filter of "\.\/module\.ts": /);
+    assert.match(line, want);
+  });
+}
+
 test('check: a broken file that was written a moment ago, which is looked at twice', () => {
   const file = join(scratch, 'fresh.yaml');
   writeFileSync(file, 'listen: eighty\nroutes: []\n');

@@ -128,19 +128,38 @@ spec:
         - { module: some-package }
 `;
 
-test('check: warns of files that filters name and that are not there, at their fields', async () => {
-  write({ 'gw/a.yaml': GATEWAY, 'gw/b.yaml': ROUTE, 'gw/c.yaml': BACKEND, 'gw/d.yaml': FILE_POLICY, 'gw/here.ts': '' });
-  const fake = io();
-  assert.equal(await runCommand(['check', 'gw', '--json'], fake), 0);
+test('check: says which files that filters name are not there, and which modules do not load, at their fields', async () => {
+  write({ 'gw/a.yaml': GATEWAY, 'gw/b.yaml': ROUTE, 'gw/c.yaml': BACKEND, 'gw/d.yaml': FILE_POLICY });
+  const fake = io({
+    programs: { [join(folder, 'absent.ts')]: 'there is no such file', 'some-package': 'it has a mistake' },
+  });
+  assert.equal(await runCommand(['check', 'gw', '--json'], fake), 1);
   const { problems } = JSON.parse(fake.outLines.join('\n')) as { problems: readonly Problem[] };
   assert.deepEqual(
-    problems.map(({ level, code, at, field, message }) => [level, code, at?.line, field, message.split(':')[0]]),
+    problems.map(({ level, code, at, field, message }) => [
+      `${level} ${code} ${at?.file}:${at?.line}:${at?.column}`,
+      field,
+      message,
+    ]),
     [
-      ['warning', 'file.unreadable', 7, '/spec/filters/ipAccess/denyFiles/0', 'Cannot read "./lists/bad.txt"'],
-      ['warning', 'file.unreadable', 11, '/spec/filters/own/use/1/module', 'Cannot read "../absent.ts"'],
+      [
+        'warning file.unreadable gw/d.yaml:7:53',
+        '/spec/filters/ipAccess/denyFiles/0',
+        'Cannot read "./lists/bad.txt": no such file or directory; the filter needs it where the proxy runs',
+      ],
+      [
+        'error filter.module gw/d.yaml:11:13',
+        '/spec/filters/own/use/1/module',
+        'Cannot load the filter of "../absent.ts": there is no such file',
+      ],
+      [
+        'error filter.module gw/d.yaml:12:13',
+        '/spec/filters/own/use/2/module',
+        'Cannot load the filter of "some-package": it has a mistake',
+      ],
     ],
   );
-  write({ 'gw/lists/bad.txt': '', 'absent.ts': '' });
+  write({ 'gw/lists/bad.txt': '' });
   assert.equal(await runCommand(['check', 'gw', '--strict'], io()), 0);
 });
 

@@ -6,6 +6,8 @@ import { defineCommand, type Io, type Options, UsageError } from './command.ts';
 import { type Configuration, readConfiguration } from './configuration.ts';
 import { excerptOf } from './excerpt.ts';
 import { namedFileProblems } from './named-files.ts';
+import { programProblems } from './named-programs.ts';
+
 import { paint } from './paint.ts';
 import { shortPath } from './plan-text.ts';
 
@@ -18,7 +20,8 @@ export const check = defineCommand({
   name: 'check',
   summary: 'Check configuration and report every problem',
   usage: 'fourways check PATH... [--strict]',
-  details: 'Several paths are read as one configuration. Nothing is run, no port is bound.',
+  details:
+    'Several paths are read as one configuration. No port is bound; modules with filters of your own are loaded, and no request goes to them.',
   json:
     '`{ accepted, problems: [{ level, code, resource?, at?: { file, line, column }, field?, message, related? }], ' +
     'counts: { resources, ports, listeners, routes, rules, clusters }, buffering: [{ rule, filter, owner, request, response, certain }] }`: ' +
@@ -28,7 +31,12 @@ export const check = defineCommand({
   async run({ values: { strict = false, json = false }, positionals: paths }, io) {
     if (paths.length === 0) throw new UsageError('Name at least one file or folder');
     const configuration = await readConfiguration(paths, io);
-    const found = [...configuration.problems, ...(await namedFileProblems(configuration.resources))];
+    const { resources } = configuration;
+    const found = [
+      ...configuration.problems,
+      ...(await namedFileProblems(resources)),
+      ...(await programProblems(resources, io)),
+    ];
     const problems = found.map((problem) => shortened(problem, io.cwd));
     const nothing = configuration.resources.length === 0;
     const accepted = !nothing && !problems.some(({ level }) => strict || level === 'error');

@@ -6,6 +6,7 @@
 import type { parseArgs } from 'node:util';
 import type { Clock } from '../base/clock.ts';
 import type { LogLevel } from '../base/log.ts';
+import type { ProgramSpec } from '../filter/own-program.ts';
 import type { RunModule } from '../source/module.ts';
 
 /** 0: done. 1: problems were found, or it could not be done. 2: the arguments are wrong. */
@@ -29,6 +30,8 @@ export interface Io {
   post(url: string, body: object): Promise<HttpAnswer>;
   /** Runs `fourways.config.ts` in a thread of its own. */
   readonly runModule: RunModule;
+  /** Loads a filter of users in a thread of its own, and lets go of it. Resolves with why it cannot be loaded. */
+  tryProgram(spec: ProgramSpec): Promise<string | undefined>;
   readonly clock: Clock;
   readonly cwd: string;
   /** Standard output is a terminal. */

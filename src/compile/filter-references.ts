@@ -2,8 +2,9 @@
 import { scryptSync } from 'node:crypto';
 import { dirname, resolve } from 'node:path';
 import { FILTERS_BY_NAME } from '../filters/list.ts';
+import { own, type OwnConfig } from '../filters/own/config.ts';
 import type { LoweredBackend, LoweredFile, LoweredSecret } from '../filter/env.ts';
-import type { LoweredModule } from '../filter/own-program.ts';
+import type { LoweredModule, ProgramSpec } from '../filter/own-program.ts';
 import type { PlanValue } from '../ir/plan.ts';
 import { OWN_GROUP } from '../resource/fields.ts';
 import { describe, type Policy, type Secret } from '../resource/resource.ts';
@@ -108,6 +109,29 @@ class Reader {
   }
 }
 
+/** A filter of users that a policy names. */
+export interface NamedProgram {
+  /** JSON pointer into the policy. */
+  readonly field: string;
+  /** Of its module, as it is written. */
+  readonly name: string;
+  readonly spec: ProgramSpec;
+}
+
+/** As it is read: modules by their names. */
+interface WrittenOwn {
+  readonly use: readonly (Omit<OwnConfig['use'][number], 'module'> & { readonly module: string })[];
+}
+
+export function namedPrograms(policy: Policy): NamedProgram[] {
+  const { use = [] } = (policy.spec.filters?.[own.name] ?? {}) as Partial<WrittenOwn>;
+  return use.map(({ module, filter, guard, heapMegabytesMax }, i) => ({
+    field: `/spec/filters/${own.name}/use/${i}/module`,
+    name: module,
+    spec: { module: lowerModule(module, folderOf(policy)), filter, guard, heapMegabytesMax },
+  }));
+}
+
 /** A file that a filter of a policy names. */
 export interface NamedFile {
   /** JSON pointer into the policy. */
@@ -118,16 +142,15 @@ export interface NamedFile {
   readonly file: string;
 }
 
-/** Files that stand beside the proxy: lists, keys, documents, modules. Packages are none. */
+/** Files that stand beside the proxy: lists, keys, documents. */
 export function namedFiles(policy: Policy): NamedFile[] {
   const folder = folderOf(policy);
   const files: NamedFile[] = [];
   for (const [filter, config] of Object.entries(policy.spec.filters ?? {})) {
     const schema = FILTERS_BY_NAME.get(filter)?.config as JsonSchema | undefined;
     mapReferences(schema ?? {}, config, (kind, value, path) => {
-      const isFile = kind === 'file' || (kind === 'module' && isFileName(value as string));
       const field = `/spec/filters/${filter}${pointerOf(path)}`;
-      if (isFile) files.push({ field, name: value as string, file: resolve(folder, value as string) });
+      if (kind === 'file') files.push({ field, name: value as string, file: resolve(folder, value as string) });
       return value;
     });
   }
@@ -139,13 +162,9 @@ function folderOf(policy: Policy): string {
 }
 
 /** What begins with "./", "../" or "/" is a file, as for Node.js. */
-function isFileName(module: string): boolean {
-  return /^\.{0,2}\//.test(module);
-}
-
 function lowerModule(name: string, folder: string): LoweredModule {
   const from = resolve(folder);
-  return { specifier: isFileName(name) ? resolve(from, name) : name, from };
+  return { specifier: /^\.{0,2}\//.test(name) ? resolve(from, name) : name, from };
 }
 
 interface NamedBackend {

@@ -284,13 +284,22 @@ function failure(error: unknown): Outcome {
 export function placeOf(error: unknown): string {
   if (!(error instanceof Error)) return 'it threw what is no Error';
   const name = /^[A-Za-z]{1,64}$/.test(error.name) ? error.name : 'Error';
-  for (const [, location, line, column] of (error.stack ?? '').matchAll(
-    /((?:file:\/\/)?\/[^\s()?]+)[^\s():]*:(\d+):(\d+)\)?$/gm,
+  const { stack = '' } = error;
+  if (error instanceof SyntaxError) {
+    // Begins with a picture of the line, if it is known.
+    const [, location, line] = /^((?:file:\/\/)?\/[^\s()?]+)[^\s():]*:(\d+)\n/.exec(stack) ?? [];
+    if (location !== undefined) return `${name} at ${baseOf(location)}:${line}`;
+  }
+  for (const [, location, line, column] of stack.matchAll(
+    /(?<=[\s(])((?:file:\/\/)?\/[^\s()?]+)[^\s():]*:(\d+):(\d+)\)?$/gm,
   )) {
-    if (OUR_FOLDER.test(location!)) continue;
-    return `${name} at ${location!.slice(location!.lastIndexOf('/') + 1)}:${line}:${column}`;
+    if (!OUR_FOLDER.test(location!)) return `${name} at ${baseOf(location!)}:${line}:${column}`;
   }
   return name;
+}
+
+function baseOf(location: string): string {
+  return location.slice(location.lastIndexOf('/') + 1);
 }
 
 /** Files of ours by which every call of a hook goes. */

@@ -1,6 +1,7 @@
 /** The world that commands see: this process, its terminal and its network. */
 import { readFile } from 'node:fs/promises';
 import { systemClock } from '../base/clock.ts';
+import type { ProgramSpec } from '../filter/own-program.ts';
 import { CommandFailure, type HttpAnswer, type Io, type Programs } from '../cli/command.ts';
 
 /** Longest wait for an answer of an admin API. */
@@ -23,6 +24,7 @@ export function terminalIo(programs: Programs): Io {
     get: (url) => ask(url),
     post: ask,
     runModule: async (path) => (await import('./load-config.ts')).runConfigModule(path),
+    tryProgram,
     clock: systemClock,
     cwd: process.cwd(),
     isTerminal,
@@ -31,6 +33,19 @@ export function terminalIo(programs: Programs): Io {
     nodeVersion: process.version,
     programs,
   };
+}
+
+/** As a proxy does before it runs one. */
+async function tryProgram(spec: ProgramSpec): Promise<string | undefined> {
+  const { ThreadVersion } = await import('./own-thread-version.ts');
+  const nobody = (): void => undefined;
+  const tried = new ThreadVersion({ spec, version: 1, clock: systemClock, onLine: nobody, onDied: nobody });
+  // Neither the thread nor the clock keeps the process alive.
+  const stay = setInterval(nobody, ASK_MS_MAX);
+  const found = await tried.loaded;
+  clearInterval(stay);
+  tried.close();
+  return typeof found === 'string' ? found : undefined;
 }
 
 /** Longest text that a command takes from standard input: a million keys. */

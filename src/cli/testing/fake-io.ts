@@ -13,6 +13,8 @@ export interface FakeIoOptions {
   readonly files?: Readonly<Record<string, string>>;
   /** Answers by URL; every other URL refuses the connection. */
   readonly answers?: Readonly<Record<string, HttpAnswer>>;
+  /** Why modules with filters cannot be loaded, by their paths and names; every other one can. */
+  readonly programs?: Readonly<Record<string, string>>;
   readonly cwd?: string;
   /** Standard input. */
   readonly input?: string;
@@ -21,7 +23,15 @@ export interface FakeIoOptions {
 }
 
 export function fakeIo(options: FakeIoOptions = {}): FakeIo {
-  const { files = {}, answers = {}, cwd = '/home/user', input = '', isTerminal = false, colour = false } = options;
+  const {
+    files = {},
+    answers = {},
+    programs = {},
+    cwd = '/home/user',
+    input = '',
+    isTerminal = false,
+    colour = false,
+  } = options;
   const outLines: string[] = [];
   const errLines: string[] = [];
   const ups: UpOptions[] = [];
@@ -46,6 +56,7 @@ export function fakeIo(options: FakeIoOptions = {}): FakeIo {
       output: [],
       result: { kind: 'failed', code: 'module.failed', reason: 'this test runs no modules' },
     }),
+    tryProgram: async ({ module }) => programs[module.specifier],
     // Files that tests write are new, and a reader waits a moment before it believes a new file that looks broken.
     clock: systemClock,
     cwd,
