@@ -25,6 +25,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   source: ['base', 'schema', 'net', 'http', 'resource', 'store/replace-file.ts'],
   acme: ['base', 'observe', 'store', 'resource', 'compile'],
   control: ['base', 'ir', 'observe', 'resource', 'compile', 'source'],
+  sidecar: ['base', 'ir'],
   api: ['base', 'schema', 'http', 'ir', 'observe', 'resource', 'compile', 'control'],
   cli: [
     'base',
