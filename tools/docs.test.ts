@@ -35,6 +35,19 @@ test('docs: the list of decisions names every decision', () => {
   assert.deepEqual(listed, there.toSorted());
 });
 
+test('docs: every decision has a number of its own, which its heading says', () => {
+  const pages = readdirSync(join(ROOT, 'docs/decisions')).filter((file) => /^\d{4}-/.test(file));
+  const numbers = pages.map((file) => file.slice(0, 4));
+  assert.deepEqual(
+    numbers.filter((number, i) => numbers.indexOf(number) !== i),
+    [],
+  );
+  for (const file of pages.filter((name) => !name.startsWith('0000'))) {
+    const heading = readFileSync(join(ROOT, 'docs/decisions', file), 'utf8').split('\n', 1)[0]!;
+    assert.ok(heading.startsWith(`# ${file.slice(0, 4)}: `), `${file}: ${heading}`);
+  }
+});
+
 test('docs: every room has a README that can be read in a minute', () => {
   const rooms = readdirSync(join(ROOT, 'src'));
   assert.ok(rooms.length > 5);
