@@ -3,8 +3,14 @@ import { createHmac, generateKeyPairSync, hash, scryptSync } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { makeEnv } from '../src/filter/testing/exchange.ts';
+import { OidcConfig } from '../src/filters/oidc/config.ts';
+import { code as oidcCode } from '../src/filters/oidc/filter.ts';
+import { Store } from '../src/filters/oidc/store.ts';
+import { makeCertificate } from '../src/net/testing/certificates.ts';
+import { check } from '../src/schema/schema.ts';
 import type { Manifest } from '../test/client/manifests.ts';
-import type { Scenario } from './scenario.ts';
+import type { ClientCertificate, Scenario } from './scenario.ts';
 
 export interface FilterCase {
   /** `filters` of one Policy on the route. @param dir  where its files may be written; it is the folder of the manifests */
@@ -23,6 +29,8 @@ interface NamedCase {
   readonly bodyBytes?: number;
   /** Sent with POST. */
   readonly body?: Buffer;
+  /** Clients speak TLS and show it. */
+  readonly clientCertificate?: ClientCertificate;
   readonly filter: FilterCase;
 }
 
@@ -98,6 +106,8 @@ function orders(bytes: number): string {
   return JSON.stringify(Array.from({ length: Math.ceil(bytes / 50) }, (_, id) => one(id)));
 }
 
+const SESSION_KEY = 'a-key-of-cookies-for-the-bench-that-is-long';
+
 const SECRETS: Manifest = {
   apiVersion: 'v1',
   kind: 'Secret',
@@ -106,9 +116,56 @@ const SECRETS: Manifest = {
     jwt: JWT_SECRET,
     users: usersLine(),
     'api-key': keyOf(1),
+    session: SESSION_KEY,
     signing: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ type: 'pkcs8', format: 'pem' }),
   },
 };
+
+const OIDC = {
+  providers: [{ name: 'id', issuer: 'https://id.test', clientId: 'shop' }],
+  keys: [{ name: 'bench', key: 'session' }],
+  claimHeaders: [{ claim: 'email', header: 'X-Email' }],
+  cookie: { transport: 'any' },
+};
+
+/** What a browser has after a login, sealed as the filter does it, for the Policy of the bench. */
+function sessionCookie(): string {
+  const env = makeEnv({
+    secret: () => SESSION_KEY,
+    fetch: () => Promise.reject(new TypeError('away')),
+    wallMs: () => Date.now(),
+    owner: 'Policy default/bench',
+  });
+  const config = check(OidcConfig, OIDC).value!;
+  const filter = oidcCode.make(config, env);
+  const prefix = /cookie-name="([^"]+)"/.exec(filter.challenge!)![1]!;
+  filter.close?.();
+  const nowS = Math.floor(Date.now() / 1_000);
+  const session = {
+    id: 'bench',
+    turn: 0,
+    provider: 'id',
+    issuer: 'https://id.test',
+    clientId: 'shop',
+    subject: 'alice',
+    claims: { sub: 'alice', email: 'alice@shop.test', groups: ['staff'] },
+    scopes: ['openid'],
+    startS: nowS,
+    freshS: nowS,
+    idToken: 'x'.repeat(900),
+  };
+  const store = new Store({ config, provider: config.providers[0]!, prefix, secrets: [SESSION_KEY] }, env);
+  return store
+    .sessionLines(session, new Map())!
+    .map((line) => line.replace(/;.*/, ''))
+    .join('; ');
+}
+
+function clientOf(uri: string): ClientCertificate {
+  const ca = makeCertificate({ kind: 'ca' });
+  const { certificatePem, privateKeyPem } = makeCertificate({ kind: 'client', uris: [uri], issuer: ca });
+  return { certificatePem, privateKeyPem, caPem: ca.leafPem };
+}
 
 function networks(first: string): string[] {
   return Array.from({ length: 10 }, (_, i) => `${first}.${20 + i}.0.0/16`);
@@ -170,6 +227,18 @@ const CASES: readonly NamedCase[] = [
       }),
       manifests: [SECRETS],
     },
+  },
+  {
+    name: 'oidc',
+    about: 'a session in a cookie that was opened before',
+    headers: [`cookie: ${sessionCookie()}`],
+    filter: { filters: () => ({ oidc: OIDC }), manifests: [SECRETS] },
+  },
+  {
+    name: 'mtls',
+    about: 'a client certificate, over TLS, from a script that is slower than the proxies; nginx: ssl_verify_client',
+    clientCertificate: clientOf('spiffe://bench.test/ns/default/sa/load'),
+    filter: { filters: () => ({ mtls: { allow: [{ spiffe: ['spiffe://bench.test/*'] }] } }) },
   },
   {
     name: 'rate-limit',
@@ -365,15 +434,18 @@ const CASES: readonly NamedCase[] = [
 
 /** @param plain  what a scenario is without a filter */
 export function filterScenarios(plain: Omit<Scenario, 'name' | 'about'>): Scenario[] {
-  return CASES.map(({ name, about, headers = [], path, body, bodyBytes = plain.bodyBytes, filter }) => ({
-    ...plain,
-    name: `filter-${name}`,
-    about: `filter: ${about}`,
-    headers,
-    bodyBytes,
-    ...(path !== undefined && { path }),
-    ...(body !== undefined && { body }),
-    filter,
-    only: ['fourways', 'fourways-empty', 'nginx'],
-  }));
+  return CASES.map(
+    ({ name, about, headers = [], path, body, bodyBytes = plain.bodyBytes, clientCertificate, filter }) => ({
+      ...plain,
+      name: `filter-${name}`,
+      about: `filter: ${about}`,
+      headers,
+      bodyBytes,
+      ...(path !== undefined && { path }),
+      ...(body !== undefined && { body }),
+      ...(clientCertificate !== undefined && { clientCertificate, tls: true, load: 'mtls' as const }),
+      filter,
+      only: ['fourways', 'fourways-empty', 'nginx'],
+    }),
+  );
 }

@@ -39,6 +39,7 @@ export const LOAD_TOOLS: Readonly<Record<LoadName, LoadTool>> = {
   h2load,
   'ws-echo': (options) => nodeLoad('ws-load.ts', options),
   'grpc-echo': (options) => nodeLoad('grpc-echo-load.ts', options),
+  mtls: (options) => nodeLoad('mtls-load.ts', options, [pathOf(options.scenario), ...clientFiles(options)]),
 };
 
 async function wrk({ target, scenario, seconds, core, dir }: LoadRun): Promise<LoadResult> {
@@ -95,9 +96,18 @@ function grpcMessageFile(dir: string): string {
   return file;
 }
 
-async function nodeLoad(script: string, { target, scenario, seconds, core }: LoadRun): Promise<LoadResult> {
+function clientFiles({ dir, scenario }: LoadRun): string[] {
+  const { certificatePem, privateKeyPem } = scenario.clientCertificate!;
+  const files = { certificate: join(dir, 'client.crt'), key: join(dir, 'client.key') };
+  writeFileSync(files.certificate, certificatePem);
+  writeFileSync(files.key, privateKeyPem);
+  return Object.values(files);
+}
+
+async function nodeLoad(script: string, options: LoadRun, more: readonly string[] = []): Promise<LoadResult> {
+  const { target, scenario, seconds, core } = options;
   const { connections, streams } = scenario;
-  const args = [target.host, target.port, connections, streams, seconds].map(String);
+  const args = [...[target.host, target.port, connections, streams, seconds].map(String), ...more];
   const { stdout } = await run('taskset', ['-c', String(core), process.execPath, join(PEERS_DIR, script), ...args]);
   return jsonLine(stdout, script);
 }

@@ -87,7 +87,7 @@ async function enter(
   if (version === undefined) return undefined;
   mkdirSync(dir, { recursive: true });
   const listen = await freeAddress();
-  const tls = scenario.tls ? writeCertificate(dir) : undefined;
+  const tls = scenario.tls ? writeCertificate(dir, scenario.clientCertificate?.caPem) : undefined;
   const { routes, wire, filter } = scenario;
   const process = peer.start({ dir, core: PROXY_CORE, listen, origin, tls, routes, wire, filter });
   started.push(process);

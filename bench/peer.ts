@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { makeCertificate } from '../src/net/testing/certificates.ts';
 import {
+  authorities,
   gateway,
   gatewayClass,
   httpRoute,
@@ -23,6 +24,13 @@ export interface Address {
   readonly port: number;
 }
 
+export interface TlsFiles {
+  readonly certificate: string;
+  readonly key: string;
+  /** Present: clients must show a certificate that one of these has signed. */
+  readonly clientCa?: string;
+}
+
 export interface Setup {
   /** Scratch folder of this peer in this scenario. */
   readonly dir: string;
@@ -30,7 +38,7 @@ export interface Setup {
   readonly listen: Address;
   readonly origin: Address;
   /** Present: the listener speaks TLS with these PEM files. */
-  readonly tls: { readonly certificate: string; readonly key: string } | undefined;
+  readonly tls: TlsFiles | undefined;
   /** 0: everything goes to the origin. N: only the paths `/r/0` to `/r/N-1`. */
   readonly routes: number;
   readonly wire: Wire;
@@ -95,15 +103,17 @@ export function writeFourwaysConfig(
     tls === undefined
       ? []
       : [tlsSecret('tls', { certificate: readFileSync(tls.certificate, 'utf8'), key: readFileSync(tls.key, 'utf8') })];
+  const clients = tls?.clientCa === undefined ? [] : [authorities('clients', readFileSync(tls.clientCa, 'utf8'))];
   const entry = gateway({
     address: listen.host,
     port: listen.port,
     ...(wire.front === 'tcp' ? { protocol: 'TCP' as const } : {}),
     ...(tls === undefined ? {} : { tlsSecret: 'tls' }),
+    ...(tls?.clientCa === undefined ? {} : { clientCa: 'clients' }),
   });
   const appProtocol = wire.back === 'h2' || wire.back === 'grpc' ? 'kubernetes.io/h2c' : undefined;
   const origins = service('origin', [origin], appProtocol);
-  writeManifests(config, 'gateway.yaml', [gatewayClass(), entry, ...origins, ...secret]);
+  writeManifests(config, 'gateway.yaml', [gatewayClass(), entry, ...origins, ...secret, ...clients]);
   if (filter !== undefined) {
     writeManifests(config, 'policy.yaml', [
       {
@@ -176,12 +186,17 @@ function startNginx(setup: Setup): Bound {
   const path = fill('nginx.conf', setup, {
     connection: wire.front === 'ws' ? 'upgrade' : '',
     tls_flag: `${tls === undefined ? '' : ' ssl'}${wire.front === 'h2' ? ' http2' : ''}`,
-    tls_lines: tls === undefined ? '' : `ssl_certificate ${tls.certificate}; ssl_certificate_key ${tls.key};`,
+    tls_lines: tls === undefined ? '' : nginxTls(tls),
     http_lines: same?.http ?? '',
     server_lines: same?.server ?? '',
     routes: routes.join('\n'),
   });
   return startOn({ name: 'nginx', command: command(path), core, dir });
+}
+
+function nginxTls({ certificate, key, clientCa }: TlsFiles): string {
+  const asked = clientCa === undefined ? '' : ` ssl_client_certificate ${clientCa}; ssl_verify_client on;`;
+  return `ssl_certificate ${certificate}; ssl_certificate_key ${key};${asked}`;
 }
 
 function startHaproxy(setup: Setup): Bound {
@@ -293,13 +308,16 @@ function fill(
   return path;
 }
 
-/** PEM files of a P-256 certificate for `bench.test`. */
-export function writeCertificate(dir: string): { certificate: string; key: string } {
+/** PEM files of a P-256 certificate for `bench.test`. @param clientCaPem  authorities of clients, where they have certificates */
+export function writeCertificate(dir: string, clientCaPem?: string): TlsFiles {
   const { certificatePem, privateKeyPem } = makeCertificate({ hosts: ['bench.test'] });
   const files = { certificate: join(dir, 'bench.crt'), key: join(dir, 'bench.key') };
   writeFileSync(files.certificate, certificatePem);
   writeFileSync(files.key, privateKeyPem);
-  return files;
+  if (clientCaPem === undefined) return files;
+  const clientCa = join(dir, 'clients.crt');
+  writeFileSync(clientCa, clientCaPem);
+  return { ...files, clientCa };
 }
 
 function at({ host, port }: Address): string {

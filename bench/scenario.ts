@@ -11,7 +11,15 @@ export interface Wire {
   readonly back: 'h1' | 'h2' | 'grpc' | 'tcp' | 'ws';
 }
 
-export type LoadName = 'wrk' | 'h2load' | 'ws-echo' | 'grpc-echo';
+export type LoadName = 'wrk' | 'h2load' | 'ws-echo' | 'grpc-echo' | 'mtls';
+
+/** In PEM. */
+export interface ClientCertificate {
+  readonly certificatePem: string;
+  readonly privateKeyPem: string;
+  /** Of the authority that signed it. */
+  readonly caPem: string;
+}
 
 export interface Scenario {
   readonly name: string;
@@ -21,6 +29,8 @@ export interface Scenario {
   /** Bytes of the answer's body. */
   readonly bodyBytes: number;
   readonly tls: boolean;
+  /** With TLS: what every client shows. The proxies ask for it. */
+  readonly clientCertificate?: ClientCertificate;
   /** 0: one route that takes everything. */
   readonly routes: number;
   readonly headers: readonly string[];

@@ -30,10 +30,13 @@ export interface GatewayOptions {
   readonly protocol?: 'TCP';
   /** Name of a Secret: an HTTPS listener. */
   readonly tlsSecret?: string;
+  /** Name of a ConfigMap of `authorities`: clients must show a certificate that one of them has signed. */
+  readonly clientCa?: string;
   readonly hostname?: string;
 }
 
-export function gateway({ name = 'gw', address, port, protocol, tlsSecret, hostname }: GatewayOptions): Manifest {
+export function gateway(options: GatewayOptions): Manifest {
+  const { name = 'gw', address, port, protocol, tlsSecret, clientCa, hostname } = options;
   const tls =
     tlsSecret === undefined
       ? { protocol: protocol ?? 'HTTP' }
@@ -44,10 +47,16 @@ export function gateway({ name = 'gw', address, port, protocol, tlsSecret, hostn
     metadata: { name, namespace: 'default' },
     spec: {
       gatewayClassName: CLASS,
+      ...(clientCa === undefined ? {} : { tls: frontend(clientCa) }),
       ...(address === undefined ? {} : { addresses: [{ type: 'IPAddress', value: address }] }),
       listeners: [{ name: 'main', port, ...(hostname === undefined ? {} : { hostname }), ...tls }],
     },
   };
+}
+
+function frontend(clientCa: string): object {
+  const validation = { caCertificateRefs: [{ group: '', kind: 'ConfigMap', name: clientCa }], mode: 'AllowValidOnly' };
+  return { frontend: { default: { validation } } };
 }
 
 export interface RouteOptions {
@@ -112,6 +121,10 @@ export function tlsSecret(name: string, pem: { readonly certificate: string; rea
     type: 'kubernetes.io/tls',
     stringData: { 'tls.crt': pem.certificate, 'tls.key': pem.key },
   };
+}
+
+export function authorities(name: string, caPem: string): Manifest {
+  return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'default' }, data: { 'ca.crt': caPem } };
 }
 
 /** Writes a manifest file as an editor should: beside, then renamed over. JSON is YAML. */
