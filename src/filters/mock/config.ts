@@ -2,7 +2,7 @@ import { parseDuration } from '../../base/duration.ts';
 import { faultKinds } from '../../base/fault.ts';
 import { type ConfigIssue, declareFilter } from '../../filter/declaration.ts';
 import { durationField, Field } from '../../filter/fields.ts';
-import { fileName } from '../../filter/references.ts';
+import { openapiBasePath, openapiDocument, openapiFile } from '../../filter/openapi-fields.ts';
 import { FILE_EVENTS } from '../../filter/shared-file.ts';
 import { type Static, Type } from '../../schema/schema.ts';
 
@@ -40,10 +40,8 @@ const MockedResponse = Type.Object(
 
 export const MockConfig = Type.Object(
   {
-    file: Type.Optional(
-      fileName({ description: 'OpenAPI document, 3.0 or 3.1, as JSON or YAML. Read again when it changes.' }),
-    ),
-    document: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: 'The same, written here.' })),
+    file: openapiFile,
+    document: openapiDocument,
     responses: Type.Optional(
       Type.Array(MockedResponse, {
         minItems: 1,
@@ -52,14 +50,7 @@ export const MockConfig = Type.Object(
           'Instead of a document: answers. Of several of one method and path, the first 2xx is sent, others by `Prefer: code`.',
       }),
     ),
-    basePath: Type.Optional(
-      Type.String({
-        maxLength: 1024,
-        pattern: '^(?:|/[\\x21-\\x22\\x24-\\x3e\\x40-\\x7e]*)$',
-        expected: 'a path such as "/v1", or nothing',
-        description: 'What paths of requests have before those of the document. Default: the paths of its `servers`.',
-      }),
-    ),
+    basePath: openapiBasePath,
     delay: durationField({ default: '0s', description: 'How long each answer waits, at most `1m`.' }),
     unmatched: Type.Union([Type.Literal('pass'), Type.Literal(404)], {
       default: 404,

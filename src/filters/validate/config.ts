@@ -1,16 +1,14 @@
 import { faultKinds } from '../../base/fault.ts';
 import { checkBeside, declareFilter } from '../../filter/declaration.ts';
-import { fileName } from '../../filter/references.ts';
+import { openapiBasePath, openapiDocument, openapiFile } from '../../filter/openapi-fields.ts';
 import { type Static, Type } from '../../schema/schema.ts';
 
 const Mode = ['enforce', 'report', 'off'] as const;
 
 export const ValidateConfig = Type.Object(
   {
-    file: Type.Optional(
-      fileName({ description: 'OpenAPI document, 3.0 or 3.1, as JSON or YAML. Read again when it changes.' }),
-    ),
-    document: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: 'The same, written here.' })),
+    file: openapiFile,
+    document: openapiDocument,
     schemas: Type.Optional(
       Type.Object(
         {
@@ -29,14 +27,7 @@ export const ValidateConfig = Type.Object(
         },
       ),
     ),
-    basePath: Type.Optional(
-      Type.String({
-        maxLength: 1024,
-        pattern: '^(?:|/[\\x21-\\x22\\x24-\\x3e\\x40-\\x7e]*)$',
-        expected: 'a path such as "/v1", or nothing',
-        description: 'What paths of requests have before those of the document. Default: the paths of its `servers`.',
-      }),
-    ),
+    basePath: openapiBasePath,
     requests: Type.Enum(Mode, {
       default: 'enforce',
       description: 'What becomes of requests that are not as they should be.',
