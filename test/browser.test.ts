@@ -3,19 +3,15 @@
  * gateway, tries everything and reports what it saw. The WebSocket client of Node.js runs the same script.
  */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
 import http from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { acceptOf } from '../src/http/ws/handshake.ts';
 import { OPCODES } from '../src/http/ws/testing/frames.ts';
 import { startGateway, type TestGateway } from '../src/main/testing.ts';
 import { makeCertificate } from '../src/net/testing/certificates.ts';
 import { WsPeer } from '../src/proxy/testing/web-sockets.ts';
+import { inChromium } from './client/chromium.ts';
 import {
   gateway as gatewayManifest,
   gatewayClass,
@@ -24,8 +20,6 @@ import {
   service,
   tlsSecret,
 } from './client/manifests.ts';
-
-const REPORT_MS_MAX = 60_000;
 
 /** Runs in the page and in Node.js: talks, is left alone until the gateway says so, and tells what it saw. */
 async function script(origin: string): Promise<Seen> {
@@ -83,7 +77,6 @@ const PAGE = `<!doctype html><script>
   })();
 </script>`;
 
-const scratch = mkdtempSync(join(tmpdir(), 'fourways-browser-'));
 let gateway: TestGateway;
 let reported: ((text: string) => void) | undefined;
 /** How the gateway names, in Via, what the clients of WebSockets speak. */
@@ -171,7 +164,6 @@ after(async () => {
   await gateway?.close();
   for (const socket of sockets) socket.destroy();
   upstream.close();
-  rmSync(scratch, { recursive: true, force: true });
 });
 
 test('the WebSocket client of Node.js', async () => {
@@ -187,40 +179,9 @@ for (const [what, port, page, via] of [
   test(`Chromium over ${what}: WebSockets and server-sent events`, async () => {
     spoken.length = 0;
     const report = new Promise<string>((resolve) => (reported = resolve));
-    const profile = join(scratch, page.replace('/', '-'));
     const url = gateway.url(port).replace('http:', 'https:');
-    // Its sandbox needs rights that a container rarely gives; the certificate is made on the spot.
-    const flags = [
-      '--headless',
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-dev-shm-usage',
-      '--ignore-certificate-errors',
-    ];
-    const browser = spawn(
-      'chromium',
-      [...flags, `--user-data-dir=${profile}`, '--remote-debugging-port=0', `${url}/`],
-      {
-        stdio: ['ignore', 'ignore', 'pipe'],
-      },
-    );
-    const ended = once(browser, 'exit');
-    let said = '';
-    browser.stderr.setEncoding('utf8').on('data', (text: string) => (said = (said + text).slice(-4_096)));
-    try {
-      const late = new Promise<never>((_, reject) => {
-        setTimeout(() => reject(new Error(`No report: ${said}`)), REPORT_MS_MAX).unref();
-      });
-      const gone = ended.then(() => {
-        throw new Error(`Chromium ended: ${said}`);
-      });
-      gone.catch(() => undefined);
-      const seen = JSON.parse(await Promise.race([report, late, gone])) as object;
-      assert.deepEqual(seen, { ...WANT, events: ['one', 'two', 'three'], page });
-      assert.deepEqual(spoken, [via, via]);
-    } finally {
-      browser.kill('SIGKILL');
-      await ended;
-    }
+    const seen = JSON.parse(await inChromium(`${url}/`, report)) as object;
+    assert.deepEqual(seen, { ...WANT, events: ['one', 'two', 'three'], page });
+    assert.deepEqual(spoken, [via, via]);
   });
 }

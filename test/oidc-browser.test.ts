@@ -3,17 +3,13 @@
  * they saw: after the login, after the access token has run out, and after the logout.
  */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { CLIENT_ID, CLIENT_SECRET, TestProvider } from '../src/filters/oidc/testing/provider.ts';
 import { startGateway } from '../src/main/testing.ts';
 import { makeCertificate } from '../src/net/testing/certificates.ts';
+import { inChromium } from './client/chromium.ts';
 import {
   gateway as gatewayManifest,
   gatewayClass,
@@ -22,8 +18,6 @@ import {
   service,
   tlsSecret,
 } from './client/manifests.ts';
-
-const REPORT_MS_MAX = 60_000;
 
 /** The access token holds so long, and the page waits until it has run out. */
 const TOKEN_S = 2;
@@ -151,36 +145,7 @@ test('Chromium logs in, gets a new token once for all, and logs out', async () =
   await gateway.change(yaml(manifestsOf(port, provider.issuer)));
   assert.deepEqual(gateway.problems().problems, []);
 
-  const profile = mkdtempSync(join(tmpdir(), 'fourways-oidc-'));
-  cleanup.defer(() => rmSync(profile, { recursive: true, force: true }));
-  // Its sandbox needs rights that a container rarely gives; the certificate is made on the spot.
-  const flags = [
-    '--headless',
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-dev-shm-usage',
-    '--ignore-certificate-errors',
-  ];
-  const browser = spawn(
-    'chromium',
-    [...flags, `--user-data-dir=${profile}`, '--remote-debugging-port=0', `${origin}/cart?a=1`],
-    { stdio: ['ignore', 'ignore', 'pipe'] },
-  );
-  const ended = once(browser, 'exit');
-  let said = '';
-  browser.stderr.setEncoding('utf8').on('data', (text: string) => (said = (said + text).slice(-4_096)));
-  try {
-    const late = new Promise<never>((_, reject) => {
-      setTimeout(
-        () => reject(new Error(`No report: ${JSON.stringify(reports)} ${provider.asked.join()} ${said}`)),
-        REPORT_MS_MAX,
-      ).unref();
-    });
-    await Promise.race([done.promise, late]);
-  } finally {
-    browser.kill('SIGKILL');
-    await ended;
-  }
+  await inChromium(`${origin}/cart?a=1`, done.promise, () => `${JSON.stringify(reports)} ${provider.asked.join()}`);
 
   const [page, bye] = reports as [Report, Report];
   assert.equal(page.address, '/cart?a=1');
