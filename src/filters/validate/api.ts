@@ -18,8 +18,8 @@ export class Api {
   readonly answers: Plans<AnswersPlan>;
   readonly preparation: Preparation = new Preparation(this);
   readonly #tables = new Map<string | undefined, OperationTable>();
-  /** What the operator has been told is wrong. As many as the document has operations, at most. */
-  readonly #told = new Set<WrongPart>();
+  /** Where the operator has been told what is wrong. As many as the document has operations, and twice that, at most. */
+  readonly #told = new Set<string>();
   /** Patterns that are not checked, and that the operator is to be told of. */
   #unchecked: string[] = [];
 
@@ -62,10 +62,12 @@ export class Api {
   }
 
   /** Once for each part, whoever of the rules finds it. */
-  tell(env: Env, wrong: WrongPart): void {
-    if (this.#told.has(wrong)) return;
-    this.#told.add(wrong);
-    env.warn(`The OpenAPI document is wrong at ${wrong.pointer}: ${wrong.message}`);
+  tell(env: Env, { pointer, message }: WrongPart): void {
+    const text = `The OpenAPI document is wrong at ${pointer}: ${message}`;
+    // The same part may be wrong in both directions.
+    if (this.#told.has(text)) return;
+    this.#told.add(text);
+    env.warn(text);
   }
 
   /** The same of patterns that have been met and are not checked. */

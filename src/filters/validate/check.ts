@@ -29,12 +29,15 @@ export function check(config: ValidateConfig): readonly ConfigIssue[] {
 
 /** Both directions, whatever the modes: they are changed more easily than documents. */
 function documentIssues(document: object, unchecked: UncheckedPatterns): ConfigIssue[] {
-  const wrong = new Set<WrongPart>();
+  const wrong = new Map<string, ConfigIssue>();
   try {
     const api = new Api(new OpenApiDocument(document), unchecked);
     for (const operation of api.operations) {
       for (const plan of [api.requests.of(operation), api.answers.of(operation)]) {
-        if (plan instanceof WrongPart) wrong.add(plan);
+        if (!(plan instanceof WrongPart)) continue;
+        const { pointer, message } = plan;
+        // The same part may be wrong in both directions.
+        wrong.set(`${pointer} ${message}`, { pointer: `/document${pointer}`, message });
       }
       if (wrong.size >= TOLD_MAX) break;
     }
@@ -42,5 +45,5 @@ function documentIssues(document: object, unchecked: UncheckedPatterns): ConfigI
     const pointer = error instanceof WrongPart ? error.pointer : '';
     return [{ pointer: `/document${pointer}`, message: (error as Error).message }];
   }
-  return [...wrong].map(({ pointer, message }) => ({ pointer: `/document${pointer}`, message }));
+  return [...wrong.values()];
 }

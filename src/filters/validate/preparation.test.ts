@@ -65,6 +65,15 @@ test('validate: one operation at a time is made, whatever the number of rules, a
   for (const filter of filters) filter.close!();
 });
 
+test('validate: of a document with more than 2,000 operations the others wait for requests', async () => {
+  const { envs, filters } = rulesOf(wrongDocument(2_002), [{}]);
+  for (let i = 0; i < 2_010; i++) envs[0]!.advance(20);
+  assert.deepEqual(wrongs(envs), [2_000]);
+  assert.equal(await decide(filters[0]!, 'POST', '/p2001', { body: '{}' }), WRONG);
+  assert.deepEqual(wrongs(envs), [2_001]);
+  filters[0]!.close!();
+});
+
 test('validate: when the rule that pays is closed the next one goes on, and after the last nobody', () => {
   const { envs, filters } = rulesOf(wrongDocument(5), [{}, {}]);
   const turn = (): void => envs.forEach((env) => env.advance(20));

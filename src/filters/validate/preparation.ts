@@ -6,6 +6,12 @@ import type { Api } from './api.ts';
 /** Between two operations, whatever the number of rules: requests go on meanwhile. */
 const PAUSE_MS = 20;
 
+/**
+ * Operations of one document that are made beforehand. All of the eleven thousand of Microsoft Graph would take each worker a minute and a
+ * third of a gigabyte, for a few that are ever asked; the others are made at their first request.
+ */
+const OPERATIONS_MAX = 2_000;
+
 /** A rule, and which plans it asks for. */
 export interface Preparer {
   readonly env: Env;
@@ -57,8 +63,9 @@ export class Preparation {
     if (![...this.#preparers].some((preparer) => preparer[direction])) return undefined;
     const { operations, [direction]: plans } = this.#api;
     const done = this.#done;
-    while (done[direction] < operations.length && plans.has(operations[done[direction]]!)) done[direction]++;
-    return done[direction] < operations.length ? done[direction] : undefined;
+    const end = Math.min(operations.length, OPERATIONS_MAX);
+    while (done[direction] < end && plans.has(operations[done[direction]]!)) done[direction]++;
+    return done[direction] < end ? done[direction] : undefined;
   }
 
   #one(env: Env): void {
