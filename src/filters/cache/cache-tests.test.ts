@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { NotFetched } from '../../base/testing/public-package.ts';
 import { clusterTo, Harness, LISTENER, routeOf, ruleTo } from '../../proxy/testing/node-harness.ts';
 import { check } from '../../schema/schema.ts';
 import { cache, CacheConfig } from './config.ts';
-import { listen, loadCacheTests, NotFetched } from './testing/cache-tests.ts';
+import { listen, loadCacheTests } from './testing/cache-tests.ts';
 
 /** What the suite wants and we do otherwise, and why. Everything else that it requires or calls optimal must pass. */
 const AGE = 'RFC 9111 section 5.1: of several values of Age the first counts, and one that is none is passed by';

@@ -3,17 +3,17 @@
  * They are no dependency of ours, because they bring a whole npm along: the
  * package is fetched once, checked, and kept beside what npm keeps.
  */
-import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { folderOf, type PublicPackage } from '../../../base/testing/public-package.ts';
 
-const VERSION = '0.4.5';
-const SHA512 = 'DjuwN9nUZXLTW+wav1LRESCZNVxl8SshwOy4z1pxuWbWt5/ay6sM9QQ1lebBaDO6P1IMBoK6mdf+PuVP/QNL8A==';
-const KEPT = join(import.meta.dirname, '../../../../node_modules/.cache');
+const PACKAGE: PublicPackage = {
+  name: 'http-cache-tests',
+  version: '0.4.5',
+  sha512: 'DjuwN9nUZXLTW+wav1LRESCZNVxl8SshwOy4z1pxuWbWt5/ay6sM9QQ1lebBaDO6P1IMBoK6mdf+PuVP/QNL8A==',
+};
 
 export interface CacheTest {
   readonly id: string;
@@ -34,38 +34,9 @@ interface Suite {
   readonly origin: http.Server;
 }
 
-/** The registry is not there: nothing can be said of the cache. */
-export class NotFetched extends Error {
-  override readonly name = 'NotFetched';
-}
-
-/** @throws {NotFetched} when the package cannot be had. @throws {Error} when it is not the one that it was */
-function packageFolder(): string {
-  const folder = join(KEPT, `http-cache-tests-${VERSION}`);
-  if (existsSync(folder)) return folder;
-  mkdirSync(KEPT, { recursive: true });
-  const work = mkdtempSync(join(KEPT, 'fetch-'));
-  try {
-    run('npm', ['pack', `http-cache-tests@${VERSION}`, '--silent', '--pack-destination', work]);
-    const file = join(work, `http-cache-tests-${VERSION}.tgz`);
-    if (createHash('sha512').update(readFileSync(file)).digest('base64') !== SHA512) {
-      throw new Error('Cannot use http-cache-tests: it is not what it was');
-    }
-    run('tar', ['-xzf', file, '-C', work]);
-    renameSync(join(work, 'package'), folder);
-  } finally {
-    rmSync(work, { recursive: true, force: true });
-  }
-  return folder;
-}
-
-function run(program: string, args: readonly string[]): void {
-  const { status, stderr } = spawnSync(program, args, { encoding: 'utf8' });
-  if (status !== 0) throw new NotFetched(`Cannot fetch http-cache-tests: ${program} ended with ${status}: ${stderr}`);
-}
-
+/** @throws {NotFetched} when they cannot be had */
 export async function loadCacheTests(): Promise<Suite> {
-  const folder = packageFolder();
+  const folder = folderOf(PACKAGE);
   const load = async (file: string): Promise<Record<string, unknown>> =>
     (await import(pathToFileURL(join(folder, file)).href)) as Record<string, unknown>;
   const [tests, runner, config, state, test] = await Promise.all([
