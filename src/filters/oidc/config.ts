@@ -104,7 +104,7 @@ export const OidcConfig = Type.Object(
       ...Path,
       default: '/oauth2',
       description:
-        'Under it lie `/callback`, `/login` and `/logout`. Must be a path of the rule that the policy acts on.',
+        'Under it lie `/callback`, `/login`, `/logout` and `/backchannel-logout`. Must be a path of the rule that the policy acts on.',
     }),
     origin: Type.Optional(
       Type.String({
@@ -147,6 +147,11 @@ export const OidcConfig = Type.Object(
         provider: Type.Enum(['end', 'keep'], {
           default: 'end',
           description: 'Whether the session at the provider ends too (RP-Initiated Logout).',
+        }),
+        backChannel: Type.Enum(['refuse', 'accept'], {
+          default: 'refuse',
+          description:
+            '`accept`: a provider that ends a session tells it to `/backchannel-logout` under `base` (Back-Channel Logout), and it ends here too.',
         }),
       },
       { ...strict, default: {} },
@@ -211,6 +216,15 @@ export const FAULTS = faultKinds({
     advice:
       'Session cookies are for HTTPS only. Behind a proxy that ends TLS, set `origin`; for development, `cookie.transport: any`.',
   },
+  'oidc.logout-token': {
+    blame: 'client',
+    retry: 'never',
+    status: 400,
+    grpc: 3,
+    title: 'This logout is not accepted',
+    advice:
+      'What came to the address for back-channel logouts is no logout token of a provider of this policy, was made for another client, is old, or was used before. The log names the check.',
+  },
   'oidc.cross-site': {
     blame: 'client',
     retry: 'never',
@@ -246,6 +260,8 @@ export const oidc = declareFilter({
     expired: 'Sessions that were over: idle, at their end, or ended by the provider.',
     cookie_refused: 'Cookies that could not be opened: forged, of another policy, or sealed with a key that is gone.',
     logout: 'Users who logged out.',
+    logout_told: 'Logouts that providers told.',
+    logout_refused: 'What came as such and was none.',
     claim_dropped: 'Claims that were not passed on: they are no header values.',
   },
   explain: ({ providers, idle, max, base }) => [

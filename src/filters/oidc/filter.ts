@@ -3,10 +3,11 @@ import { parseDuration } from '../../base/duration.ts';
 import { Fault } from '../../base/fault.ts';
 import { ClaimHeaders, type HeaderLines } from '../../filter/claims.ts';
 import type { Env } from '../../filter/env.ts';
-import type { Authentication, Exchange, FilterCode, Reply } from '../../filter/filter.ts';
+import { type Authentication, type Exchange, type FilterCode, type Reply, WHOLE_BODY } from '../../filter/filter.ts';
 import { Kept } from '../../filter/kept.ts';
 import type { Identity } from '../../filter/identity.ts';
 import type { Headers } from '../../http/headers.ts';
+import { BackChannel, LOGOUT_BYTES_MAX, TELLER } from './back-channel.ts';
 import { FAULTS, type OidcConfig, type ProviderConfig } from './config.ts';
 import { type Cookies, readCookies, stripCookies } from './cookies.ts';
 import { Login } from './login.ts';
@@ -14,6 +15,7 @@ import { Provider } from './provider.ts';
 import { redirect, tooLarge } from './replies.ts';
 import { Refresher } from './refresher.ts';
 import { returnAddress, targetOf } from './return-to.ts';
+import { Revocations } from './revocations.ts';
 import { identityReader, type Session } from './session.ts';
 import { Shared } from './shared.ts';
 import { Store } from './store.ts';
@@ -22,7 +24,7 @@ import { Store } from './store.ts';
  * Logs users in with OpenID Connect: authorization code with PKCE, sessions in
  * encrypted cookies, so that every worker and every proxy knows them.
  *
- * @see OpenID Connect Core 1.0, RP-Initiated Logout 1.0; RFC 6749, 7636, 9126, 9207, 9700
+ * @see OpenID Connect Core 1.0, RP-Initiated Logout 1.0, Back-Channel Logout 1.0; RFC 6749, 7636, 9126, 9207, 9700
  */
 export const code: FilterCode<typeof OidcConfig> = {
   make(config, env) {
@@ -33,7 +35,9 @@ export const code: FilterCode<typeof OidcConfig> = {
     return {
       challenge: filter.challenge,
       authenticate: (x) => filter.authenticate(x),
-      onRequest: (x) => filter.changeRequest(x),
+      onRequest: (x) => filter.onRequest(x),
+      requestBound: { bytesMax: LOGOUT_BYTES_MAX, beyond: 'refuse' },
+      onRequestBody: (x, body) => filter.takeLogout(x, body),
       onResponse: (x, { headers }) => filter.changeAnswer(x, headers),
       // The code of a login is a credential: it is in no log, also where queries are logged.
       onEnd: ({ request, asked }) => {
@@ -61,6 +65,8 @@ class OidcFilter {
   readonly #providers: readonly Provider[];
   readonly #stores: ReadonlyMap<Provider, Store>;
   readonly #prefix: string;
+  readonly #revocations: Revocations | undefined;
+  readonly #backChannel: BackChannel | undefined;
   readonly #login: Login;
   readonly #refresher: Refresher;
   readonly #identityOf: ReturnType<typeof identityReader>;
@@ -88,6 +94,12 @@ class OidcFilter {
     );
     this.#stores = new Map(this.#providers.map((provider, i) => [provider, stores[i]!]));
     const { ledger } = this.#shared;
+    if (config.logout.backChannel === 'accept') {
+      const revocations = this.#shared.take(REVOCATIONS, () => new Revocations(env));
+      revocations.keepFor(this.#maxMs);
+      this.#revocations = revocations;
+      this.#backChannel = new BackChannel({ base: config.base, ledger, revocations, providers: this.#providers }, env);
+    }
     this.#login = new Login({ config, prefix: this.#prefix, secrets, ledger, stores: this.#stores }, env);
     this.#refresher = new Refresher({ config, ledger }, env);
     this.#identityOf = identityReader(config);
@@ -97,6 +109,7 @@ class OidcFilter {
   }
 
   close(): void {
+    if (this.#revocations !== undefined) this.#shared.release(REVOCATIONS);
     for (const provider of this.#config.providers) this.#shared.release(providerKey(provider, this.#config));
   }
 
@@ -104,6 +117,7 @@ class OidcFilter {
 
   authenticate(x: Exchange): Authentication | Promise<Authentication> {
     const { path } = x.request;
+    if (this.#backChannel?.isTold(x) === true) return TELLER;
     const { base } = this.#config;
     if (path.startsWith(base)) {
       if (path === `${base}/callback`) return this.#login.finish(x);
@@ -144,6 +158,7 @@ class OidcFilter {
     const nowMs = this.#env.wallMs();
     if (nowMs - session.startS * 1000 >= this.#maxMs) return true;
     if (nowMs - lastS * 1000 >= this.#idleMs) return true;
+    if (this.#revocations?.isRevoked(session) === true) return true;
     return this.#shared.ledger.isMarked('ended', session.id, this.#maxMs);
   }
 
@@ -214,8 +229,17 @@ class OidcFilter {
 
   // --- the request and the answer ----------------------------------------------------------------------------------
 
+  /** A logout that is told is answered here, once its body is. */
+  onRequest(x: Exchange): typeof WHOLE_BODY | undefined {
+    return this.#backChannel?.isTold(x) === true ? WHOLE_BODY : this.#changeRequest(x);
+  }
+
+  takeLogout(x: Exchange, body: Buffer): Promise<Reply | Fault> {
+    return this.#backChannel!.take(x, body);
+  }
+
   /** Also where an alternative was content: what this filter vouches for is never a client's word. */
-  changeRequest(x: Exchange): undefined {
+  #changeRequest(x: Exchange): undefined {
     const { headers } = x.request;
     stripCookies(headers, this.#prefix);
     this.#claimHeaders.strip(headers);
@@ -235,6 +259,9 @@ class OidcFilter {
     headers.set('cache-control', 'no-store');
   }
 }
+
+/** Of all policies: a provider tells one of them. */
+const REVOCATIONS = 'revocations';
 
 /** Providers are read once, however many policies have them. */
 function providerKey(provider: ProviderConfig, { timeout, clockTolerance }: OidcConfig): string {

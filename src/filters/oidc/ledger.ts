@@ -2,7 +2,7 @@
  * What all workers of the process know of sessions: which are over, which refresh has begun, which login was completed.
  * Marks stand in the shared cells (filter/cells.ts), for as long as they matter.
  *
- * A worker tells the others what came of a refresh, so that a refresh token is used once. This is the one effect of a
+ * A worker tells the others what came of a refresh, so that a refresh token is used once. This is an effect of a
  * filter that is not lent by its env (principle 7.1): a channel of the platform between threads, sealed texts only.
  */
 import { BroadcastChannel } from 'node:worker_threads';

@@ -183,6 +183,7 @@ export class Login {
       issuer: config.issuer,
       clientId: config.clientId,
       subject: String(claims['sub']),
+      ...(typeof claims['sid'] === 'string' && { sid: claims['sid'] }),
       claims,
       scopes: tokens.scopes ?? ['openid', ...config.scopes],
       startS: nowS,

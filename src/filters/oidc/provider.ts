@@ -1,9 +1,11 @@
 /** One OpenID provider, by `openid-client`: its configuration is read in the background, and the last good one holds. */
+import { createRemoteJWKSet, customFetch, decodeJwt, type JWTVerifyGetKey } from 'jose';
 import * as client from 'openid-client';
 import { parseDuration } from '../../base/duration.ts';
 import { Fault } from '../../base/fault.ts';
 import type { Env } from '../../filter/env.ts';
 import { FAULTS, type OidcConfig, type ProviderConfig } from './config.ts';
+import { type Ended, readLogoutToken } from './logout-token.ts';
 
 /** Answers of a provider: configuration, keys, tokens. */
 const ANSWER_BYTES_MAX = 1024 * 1024;
@@ -50,6 +52,8 @@ export class Provider {
   #retryMs = RETRY_MS_MIN;
   #stop: (() => void) | undefined;
   #closed = false;
+  /** Of logout tokens: those of ID tokens are the library's own. */
+  #keys: { readonly uri: string; readonly read: JWTVerifyGetKey } | undefined;
 
   constructor(config: ProviderConfig, all: OidcConfig, env: Env) {
     this.config = config;
@@ -215,6 +219,33 @@ export class Provider {
     });
   }
 
+  /** In words why a logout token is not taken. `undefined`: it is of another provider or client. */
+  async readLogout(token: string): Promise<Ended | string | Fault | undefined> {
+    const configuration = await this.#configuration();
+    if (configuration instanceof Fault) return configuration;
+    const { issuer, jwks_uri: uri, id_token_signing_alg_values_supported: algorithms } = configuration.serverMetadata();
+    const { clientId } = this.config;
+    if (!isFor(token, issuer, clientId)) return undefined;
+    if (uri === undefined) return 'Its provider has no keys';
+    if (this.#keys?.uri !== uri) this.#keys = { uri, read: this.#keysAt(uri) };
+    const { read: keys } = this.#keys;
+    const toleranceS = this.#toleranceS;
+    try {
+      const nowMs = this.#env.wallMs();
+      return await readLogoutToken(token, { issuer, clientId, keys, algorithms, toleranceS, nowMs });
+    } catch (error) {
+      return this.#away(reasonOf(error));
+    }
+  }
+
+  /** Fetched when they are needed, and again for a token of a key that is not there, twice a minute at most. */
+  #keysAt(uri: string): JWTVerifyGetKey {
+    return createRemoteJWKSet(new URL(uri), {
+      timeoutDuration: this.#timeoutMs,
+      [customFetch]: (url, options) => this.#fetch(url, options as unknown as client.CustomFetchOptions),
+    });
+  }
+
   #resources(): URLSearchParams {
     return new URLSearchParams(this.config.resources.map((resource) => ['resource', resource]));
   }
@@ -252,6 +283,16 @@ export class Provider {
     const isAnswer = error instanceof client.ClientError && code !== 'OAUTH_TIMEOUT' && !isServerError(error);
     if (isAnswer) return new Fault(FAULTS['oidc.login-failed'], `Provider "${name}": ${reasonOf(error)}`);
     return this.#away(reasonOf(error));
+  }
+}
+
+/** Only what the token says of itself, before anything of it is believed: which keys it has to be checked with. */
+function isFor(token: string, issuer: string, clientId: string): boolean {
+  try {
+    const { iss, aud } = decodeJwt(token);
+    return iss === issuer && [aud].flat().includes(clientId);
+  } catch {
+    return false;
   }
 }
 

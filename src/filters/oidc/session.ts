@@ -13,6 +13,8 @@ export interface Session {
   readonly issuer: string;
   readonly clientId: string;
   readonly subject: string;
+  /** Name of the session at the provider, where it says one (Back-Channel Logout section 2.1). */
+  readonly sid?: string;
   readonly claims: Readonly<Record<string, unknown>>;
   readonly scopes: readonly string[];
   /** Seconds since the epoch: of the login, of the last refresh, and when the access token runs out. */

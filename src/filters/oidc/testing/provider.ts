@@ -1,7 +1,7 @@
 /** A real OpenID provider (`oidc-provider`) on the loopback, whose users log in by a form or, for tests, at once. */
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
-import Provider, { type Configuration, errors } from 'oidc-provider';
+import Provider, { type ClientMetadata, type Configuration, errors } from 'oidc-provider';
 
 export interface ProviderOptions {
   readonly port?: number;
@@ -12,6 +12,8 @@ export interface ProviderOptions {
   readonly accessTokenS?: number;
   /** `at-once`: the page of the login sends its form by itself. */
   readonly login?: 'by-form' | 'at-once';
+  /** Whether the first site is told of logouts. */
+  readonly backChannel?: boolean;
   readonly configuration?: Configuration;
 }
 
@@ -84,18 +86,11 @@ function configurationOf({
   origins,
   base = '/oauth2',
   accessTokenS = 3_600,
+  backChannel = false,
   configuration,
 }: ProviderOptions): Configuration {
   return {
-    clients: [
-      {
-        client_id: CLIENT_ID,
-        client_secret: CLIENT_SECRET,
-        redirect_uris: origins.map((origin) => `${origin}${base}/callback`),
-        post_logout_redirect_uris: origins.flatMap((origin) => [`${origin}/`, `${origin}/bye`]),
-        grant_types: ['authorization_code', 'refresh_token'],
-      },
-    ],
+    clients: [clientOf({ origins, base, backChannel })],
     findAccount: (_, id) => ({
       accountId: id,
       claims: () => ({ sub: id, email: `${id}@shop.test`, name: 'Ann Önsen', groups: ['staff', 'admin'] }),
@@ -106,6 +101,7 @@ function configurationOf({
     features: {
       devInteractions: { enabled: false },
       revocation: { enabled: true },
+      backchannelLogout: { enabled: backChannel },
       pushedAuthorizationRequests: { enabled: true },
       rpInitiatedLogout: {
         enabled: true,
@@ -144,5 +140,23 @@ function configurationOf({
       return grant;
     },
     ...configuration,
+  };
+}
+
+function clientOf({
+  origins,
+  base,
+  backChannel,
+}: Required<Pick<ProviderOptions, 'origins' | 'base' | 'backChannel'>>): ClientMetadata {
+  return {
+    client_id: CLIENT_ID,
+    client_secret: CLIENT_SECRET,
+    redirect_uris: origins.map((origin) => `${origin}${base}/callback`),
+    post_logout_redirect_uris: origins.flatMap((origin) => [`${origin}/`, `${origin}/bye`]),
+    grant_types: ['authorization_code', 'refresh_token'],
+    ...(backChannel && {
+      backchannel_logout_uri: `${origins[0]}${base}/backchannel-logout`,
+      backchannel_logout_session_required: true,
+    }),
   };
 }
