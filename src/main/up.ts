@@ -16,7 +16,7 @@ import { formatProblem, unreadOf } from '../base/problem.ts';
 import { ownVersion } from '../cli/version.ts';
 import type { Compiled } from '../compile/compile.ts';
 import { Expiry } from '../control/expiry.ts';
-import { Fleet } from '../control/fleet.ts';
+import type { Fleet } from '../control/fleet.ts';
 import { type Outcome, Pipeline } from '../control/pipeline.ts';
 import type { Plan } from '../ir/plan.ts';
 import type { PortStates } from '../ir/port-state.ts';
@@ -27,9 +27,9 @@ import { adminView, ConditionStamper } from './admin-view.ts';
 import { everyAddress } from './bind-address.ts';
 import { Issuing, type StateSettings } from './issuing.ts';
 import { Metering } from './metering.ts';
-import { bindFailure, probePort } from './port-probe.ts';
+import { bindFailure } from './port-probe.ts';
+import { startFleet } from './start-fleet.ts';
 import { StartFailure } from './start-failure.ts';
-import { Workers } from './workers.ts';
 
 export interface UpSettings {
   /** Absolute path of a file or folder. */
@@ -108,6 +108,7 @@ export async function up(settings: UpSettings): Promise<Running> {
     bind,
     metering,
     cleanup,
+    clock: CLOCK,
     onPorts: (ports) => pipeline.portsChanged(ports),
     onFailing: () => pipeline.restate(),
   });
@@ -164,51 +165,6 @@ export async function up(settings: UpSettings): Promise<Running> {
   const unwatch = source.watch((loaded) => pipeline.offer(loaded));
   cleanup.defer(unwatch);
   return new Gateway({ fleet, pipeline, view, door, source, unwatch, cleanup: cleanup.move() });
-}
-
-interface FleetParts {
-  readonly bind: string;
-  readonly metering: Metering;
-  readonly cleanup: AsyncDisposableStack;
-  readonly onPorts: (ports: PortStates) => void;
-  readonly onFailing: () => void;
-}
-
-async function startFleet(
-  settings: UpSettings,
-  { bind, metering, cleanup, onPorts, onFailing }: FleetParts,
-): Promise<{ readonly fleet: Fleet; readonly share: (ports: UpSettings['ports']) => void }> {
-  const { log, logLevel, drainMs, ticketKeysMs, redisUrl, writeLines } = settings;
-  const workers = cleanup.adopt(
-    await Workers.make({
-      count: settings.workers,
-      bind,
-      drainMs,
-      ticketKeysMs,
-      redisUrl,
-      clock: CLOCK,
-      log,
-      logLevel,
-      metering,
-      writeLines,
-    }),
-    (opened) => opened.close(),
-  );
-  let { ports } = settings;
-  const fleet = new Fleet({
-    size: Math.max(1, settings.workers),
-    start: (worker) => workers.start(worker),
-    probe: async ({ address, port, protocol }) =>
-      ports === 'shared'
-        ? undefined
-        : probePort(address === '*' ? bind : address, port, protocol === 'udp' ? 'udp' : 'tcp'),
-    clock: CLOCK,
-    log,
-    onPorts,
-    onFailing,
-  });
-  cleanup.adopt(fleet, (opened) => opened.end());
-  return { fleet, share: (now) => (ports = now) };
 }
 
 function sourceOptions({ path, dataDir, log }: UpSettings): SourceOptions {
