@@ -174,6 +174,33 @@ const FAULTS = {
     title: 'No route matches',
     advice: 'Run "fourways explain METHOD URL" to see every candidate and why it lost.',
   },
+  'request.not-proxied': {
+    blame: 'client',
+    retry: 'never',
+    status: 400,
+    grpc: 13,
+    title: 'This is a forward proxy',
+    advice:
+      'Requests to a forward-proxy port name their service in absolute form or by CONNECT: set HTTP_PROXY, do not call the port itself.',
+  },
+  'mesh.service-unknown': {
+    blame: 'client',
+    retry: 'never',
+    status: 502,
+    grpc: 14,
+    title: 'No service of the mesh has this name',
+    advice:
+      'The name and port are those of no Service that this proxy knows. Look at its spelling, its port, and, for a short name, the namespace of the caller.',
+  },
+  'mesh.loop': {
+    blame: 'gateway',
+    retry: 'never',
+    status: 508,
+    grpc: 13,
+    title: 'The request would come back to this proxy',
+    advice:
+      'An endpoint of the service is the forward-proxy port of this proxy itself. Look at the endpoints of the service.',
+  },
   'grpc.expected': {
     blame: 'client',
     retry: 'never',
@@ -255,6 +282,15 @@ const FAULTS = {
     grpc: 14,
     title: 'The upstream could not be trusted',
     advice: 'The TLS handshake or the verification of the upstream certificate failed; the log says which.',
+  },
+  'upstream.identity-wrong': {
+    blame: 'upstream',
+    retry: 'always',
+    status: 502,
+    grpc: 14,
+    title: 'The upstream is not the workload that it should be',
+    advice:
+      'The certificate of the endpoint is good and of another identity; the log says which, and which was expected. Look at the account of its Workload.',
   },
   'upstream.closed': {
     blame: 'upstream',

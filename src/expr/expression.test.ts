@@ -51,6 +51,9 @@ const ROWS: readonly [rule: string, source: string, want: unknown][] = [
   ['one of several networks is enough', 'inCidr(source.address, ["192.168.0.0/16", "10.1.2.3"])', true],
   ['the peer is another one', 'source.peer.inCidr("10.0.0.0/8")', false],
   ['the certificate says who', 'client.spiffe.startsWith("spiffe://td/ns/a/")', true],
+  ['the peer is a workload', 'source.identity == "spiffe://td/ns/a/sa/web"', true],
+  ['of a namespace, with an account', 'source.namespace + "/" + source.account == "a/web"', true],
+  ['of a trust domain', 'source.trustDomain == "td"', true],
   ['a list of the certificate', '"web.test" in client.dns', true],
   ['an absent fact has no value', 'client.serverName == ""', undefined],
   ['has() says so', 'has(client.serverName)', false],
@@ -136,6 +139,8 @@ test('expression: without an identity, nothing that names one has a value', () =
     '"a" in identity.scopes',
     'consumer.name != "x"',
     'client.spiffe != "x"',
+    'source.identity != "x"',
+    'source.namespace != "x"',
   ]) {
     assert.equal(compileExpression(source, 'bool')(x), undefined, source);
   }
@@ -148,7 +153,7 @@ test('expression: without an identity, nothing that names one has a value', () =
 test('expression: a certificate with two URIs says no SPIFFE ID', () => {
   const uri = ['spiffe://td/ns/a/sa/web', 'spiffe://td/ns/a/sa/root'];
   const x = makeExchange({ client: { clientCertificate: { ...CERTIFICATE, uri } } });
-  assert.equal(compileExpression('has(client.spiffe)', 'bool')(x), false);
+  assert.equal(compileExpression('has(client.spiffe) || has(source.identity)', 'bool')(x), false);
 });
 
 const WANTED: readonly [source: string, want: Want, value: unknown][] = [

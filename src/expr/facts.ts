@@ -1,5 +1,6 @@
 /** Where the variables of expressions come from. Nothing is read, or made, that an expression does not name. */
 import type { Exchange } from '../filter/filter.ts';
+import { workloadOf } from '../http/client-identity.ts';
 import { HeaderView, QueryView, type Value } from './values.ts';
 import type { FieldName } from './vocabulary.ts';
 
@@ -13,7 +14,11 @@ export const FACTS: Readonly<Record<FieldName | 'rule', (x: Exchange) => Value>>
   'request.headers': (x) => new HeaderView(x.request.headers),
   'source.address': (x) => x.clientIp,
   'source.peer': (x) => x.client.peerIp,
-  'client.spiffe': (x) => spiffeOf(x.client.clientCertificate),
+  'source.identity': (x) => workloadOf(x.client.clientCertificate)?.id,
+  'source.trustDomain': (x) => workloadOf(x.client.clientCertificate)?.trustDomain,
+  'source.namespace': (x) => workloadOf(x.client.clientCertificate)?.namespace,
+  'source.account': (x) => workloadOf(x.client.clientCertificate)?.account,
+  'client.spiffe': (x) => workloadOf(x.client.clientCertificate)?.id,
   'client.subject': (x) => x.client.clientCertificate?.subject,
   'client.commonName': (x) => x.client.clientCertificate?.commonName,
   'client.dns': (x) => x.client.clientCertificate?.dns,
@@ -31,10 +36,3 @@ export const FACTS: Readonly<Record<FieldName | 'rule', (x: Exchange) => Value>>
   'consumer.labels': (x) => x.identity?.consumer?.labels,
   rule: (x) => x.rule.name,
 };
-
-/** A certificate is an SVID when it has exactly one URI (SPIFFE X.509-SVID section 2). */
-function spiffeOf(certificate: Exchange['client']['clientCertificate']): string | undefined {
-  if (certificate === undefined || certificate.uri.length !== 1) return undefined;
-  const uri = certificate.uri[0]!;
-  return uri.startsWith('spiffe://') ? uri : undefined;
-}

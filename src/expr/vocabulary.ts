@@ -17,7 +17,14 @@ export const FIELDS = {
     query: 'map<string, string>',
     headers: 'map<string, string>',
   },
-  source: { address: 'string', peer: 'string' },
+  source: {
+    address: 'string',
+    peer: 'string',
+    identity: 'string',
+    trustDomain: 'string',
+    namespace: 'string',
+    account: 'string',
+  },
   client: {
     spiffe: 'string',
     subject: 'string',

@@ -4,8 +4,23 @@
  * so no client may send one: whatever comes is taken out, in every spelling that
  * some server reads as one of them, unless a proxy of ours sent it.
  */
+import { type SpiffeId, spiffeIdOf } from '../base/spiffe.ts';
 import type { ClientCertificate } from '../net/client-certificate.ts';
 import type { Headers } from './headers.ts';
+
+/** By the connection's certificate: read once, asked at every request. */
+const WORKLOADS = new WeakMap<ClientCertificate, { readonly id: SpiffeId | undefined }>();
+
+/** Which workload a verified certificate is of; undefined for one that is of none. */
+export function workloadOf(certificate: ClientCertificate | undefined): SpiffeId | undefined {
+  if (certificate === undefined) return undefined;
+  let known = WORKLOADS.get(certificate);
+  if (known === undefined) {
+    known = { id: spiffeIdOf(certificate.uri) };
+    WORKLOADS.set(certificate, known);
+  }
+  return known.id;
+}
 
 /** `none` writes nothing; what clients send is taken out all the same. */
 export type IdentityForm = 'none' | 'client-cert' | 'xfcc';

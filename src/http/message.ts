@@ -2,7 +2,7 @@
  * One message, whatever wire it came by. Nothing outside `http/` knows whether
  * it was HTTP/1.1 or HTTP/2.
  */
-import type { Headers } from './headers.ts';
+import { Headers } from './headers.ts';
 
 export interface RequestHead {
   /** As received; methods are case-sensitive (RFC 9110 section 9.1). */
@@ -23,6 +23,32 @@ export interface RequestHead {
   upgrade: string | undefined;
   /** The client waits for 100 before it sends its body. */
   expectContinue: boolean;
+}
+
+/** For a codec that fills one object again and again. */
+export function emptyRequest(scheme: RequestHead['scheme']): RequestHead {
+  return {
+    method: '',
+    scheme,
+    authority: '',
+    host: '',
+    path: '',
+    query: '',
+    headers: new Headers(),
+    bodyLength: 0,
+    upgrade: undefined,
+    expectContinue: false,
+  };
+}
+
+/** Of a head that was not understood: it says nothing; above all not what the one before it said. */
+export function clearRequest(request: RequestHead): void {
+  request.headers.reset('');
+  request.authority = '';
+  request.host = '';
+  request.path = '';
+  request.query = '';
+  request.upgrade = undefined;
 }
 
 export interface ResponseHead {

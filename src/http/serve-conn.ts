@@ -39,6 +39,7 @@ class FirstBytes implements ServerConn {
     socket.on('error', this.#onGone);
     socket.on('close', this.#onGone);
     if (timeouts.keepAliveMs > 0) wheel.arm(this.#timer, timeouts.keepAliveMs);
+    if (options.early !== undefined) this.#look(options.early);
   }
 
   drain(): void {

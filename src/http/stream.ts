@@ -3,8 +3,10 @@
  * either side, whatever the wire. Both sides call methods of one long-lived
  * object; there is no promise, closure or emitter per request.
  */
+import type { Duplex } from 'node:stream';
 import type { Fault } from '../base/fault.ts';
 import type { ClientCertificate } from '../net/client-certificate.ts';
+import type { Intake } from '../net/read-buffer.ts';
 import type { Headers } from './headers.ts';
 import type { RequestHead, ResponseHead } from './message.ts';
 import type { Tunnel } from './tunnel.ts';
@@ -19,6 +21,8 @@ export interface ClientFacts {
   readonly serverName: string;
   readonly tlsVersion: string;
   readonly tlsCipher: string;
+  /** What CONNECT named, on a connection inside of such a tunnel: `orders.shop:80`. */
+  readonly tunnelTo?: string | undefined;
   /** The peer itself, where it spoke for the client by the PROXY protocol. For logs. */
   readonly proxyIp?: string | undefined;
   /** Only when it was verified against the bundles of the port. */
@@ -67,6 +71,16 @@ export interface ServerStream {
    * @param head  status 101, whatever either wire has for it
    */
   switchProtocols(head: ResponseHead): Tunnel;
+  /** Of CONNECT, when the request has ended: says 200 and gives the connection away, paused. On HTTP/1.1 only. */
+  establish?(): GivenConnection;
+}
+
+/** A connection whose client goes on with something else. */
+export interface GivenConnection {
+  readonly socket: Duplex;
+  readonly intake: Intake | undefined;
+  /** Bytes that have come already. */
+  readonly early: Buffer | undefined;
 }
 
 export interface ServerStreamEvents {

@@ -13,6 +13,9 @@ export interface TargetFacts {
   readonly method: string;
   readonly target: string;
   readonly host: string | undefined;
+  /** Of its body; -1 or absent when it says none. */
+  readonly contentLength?: number;
+  readonly chunked?: boolean;
 }
 
 /** One for each connection: requests on it mostly name the same host, which is then read once. */

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { checkPlan, DEFECTS_MAX } from './check.ts';
-import type { PlanBundle, PlanRule } from './plan.ts';
+import type { PlanBundle, PlanPort, PlanRule } from './plan.ts';
 import { bundleOf, CLUSTER, HTTP_LISTENER, HTTP_PORT, HTTPS_LISTENER, PARTS, routeTo } from './testing/plans.ts';
 
 const route = PARTS.routes['HTTPRoute/shop/web']!;
 const withRule = (rule: Partial<PlanRule>): PlanBundle =>
   bundleOf({ ...PARTS, routes: { r: { ...route, rules: [{ ...route.rules[0]!, ...rule }] } } });
 const good = bundleOf(PARTS);
+const PROXY_PORT: PlanPort = { ...HTTP_PORT, port: 15_001, protocol: 'proxy' };
 
 const ROWS: [rule: string, bundle: PlanBundle, want: RegExp | undefined][] = [
   ['a plan whose names all resolve', good, undefined],
@@ -30,6 +31,44 @@ const ROWS: [rule: string, bundle: PlanBundle, want: RegExp | undefined][] = [
       routes: {},
     }),
     /^Listener "l" has no certificate/,
+  ],
+  [
+    'a listener of a forward proxy',
+    bundleOf({
+      ...PARTS,
+      ports: { ...PARTS.ports, '*:15001': PROXY_PORT },
+      listeners: { ...PARTS.listeners, p: { ...HTTP_LISTENER, port: '*:15001', chosenBy: 'authority' } },
+    }),
+    undefined,
+  ],
+  [
+    'a listener chosen by host on a forward proxy',
+    bundleOf({
+      ...PARTS,
+      ports: { ...PARTS.ports, '*:15001': PROXY_PORT },
+      listeners: { ...PARTS.listeners, p: { ...HTTP_LISTENER, port: '*:15001' } },
+    }),
+    /^Listener "p" is chosen by host on port "\*:15001" of protocol "proxy"/,
+  ],
+  [
+    'a listener chosen by server name without TLS',
+    bundleOf({ ...PARTS, listeners: { l: { ...HTTP_LISTENER, chosenBy: 'server-name' } }, routes: {} }),
+    /^Listener "l" is chosen by server-name/,
+  ],
+  [
+    'the own identity of a proxy, which does not travel',
+    bundleOf({
+      ...PARTS,
+      listeners: {
+        ...PARTS.listeners,
+        i: {
+          ...HTTPS_LISTENER,
+          chosenBy: 'server-name',
+          tls: { ...HTTPS_LISTENER.tls!, certificates: [{ secret: 'Identity/self', hash: '' }] },
+        },
+      },
+    }),
+    undefined,
   ],
   ['a missing secret', { ...good, secrets: {} }, /^Listener .* names secret "Secret\/shop\/tls", which did not come/],
   [

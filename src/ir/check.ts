@@ -4,16 +4,17 @@
  * damaged file, never a mistake of an operator; the plan is then refused whole.
  */
 import { portKey } from './key.ts';
-import type {
-  PlanAttachment,
-  PlanBundle,
-  PlanCluster,
-  PlanListener,
-  PlanPort,
-  PlanRoute,
-  PlanRule,
-  PlanSecretRef,
-  PlanStream,
+import {
+  OWN_IDENTITY,
+  type PlanAttachment,
+  type PlanBundle,
+  type PlanCluster,
+  type PlanListener,
+  type PlanPort,
+  type PlanRoute,
+  type PlanRule,
+  type PlanSecretRef,
+  type PlanStream,
 } from './plan.ts';
 import { hashSecret, versionOf } from './version.ts';
 
@@ -53,6 +54,9 @@ function* listenerDefects(name: string, listener: PlanListener, { plan, secrets 
   if (!fits(listener, port)) {
     yield `Listener "${name}" does not fit protocol "${port.protocol}" of port "${listener.port}"`;
   }
+  if (!choosable(listener, port)) {
+    yield `Listener "${name}" is chosen by ${listener.chosenBy ?? 'host'} on port "${listener.port}" of protocol "${port.protocol}"`;
+  }
   if (listener.tls?.certificates.length === 0 && listener.tls.acme === undefined)
     yield `Listener "${name}" has no certificate`;
   const { certificates = [], acme } = listener.tls ?? {};
@@ -62,9 +66,16 @@ function* listenerDefects(name: string, listener: PlanListener, { plan, secrets 
 
 /** Whether connections that begin like this can be for the listener. */
 function fits({ tls, stream }: PlanListener, { protocol }: PlanPort): boolean {
+  if (protocol === 'proxy') return tls === undefined && (stream === undefined || stream.kind === 'tcp');
   if (stream?.kind === 'tcp' || stream?.kind === 'udp') return protocol === stream.kind && tls === undefined;
   if (stream?.kind === 'tls') return protocol === 'tls';
   return protocol === (tls === undefined ? 'http' : 'tls');
+}
+
+/** Whether its port knows what the listener is chosen by. */
+function choosable({ chosenBy }: PlanListener, { protocol }: PlanPort): boolean {
+  if (protocol === 'proxy' || chosenBy === 'authority') return protocol === 'proxy' && chosenBy === 'authority';
+  return chosenBy !== 'server-name' || protocol === 'tls';
 }
 
 function* routeDefects(name: string, route: PlanRoute, { plan }: PlanBundle): Generator<string> {
@@ -118,6 +129,8 @@ function* secretDefects(
   { secret, hash }: PlanSecretRef,
   secrets: PlanBundle['secrets'],
 ): Generator<string> {
+  // It never travels: the proxy puts its own key pair there.
+  if (secret === OWN_IDENTITY) return;
   const value = secrets[secret];
   if (value === undefined) yield `${owner} names secret "${secret}", which did not come with the plan`;
   else if (hashSecret(value) !== hash) yield `${owner} names secret "${secret}" with a hash that is not its own`;

@@ -40,6 +40,9 @@ export interface PlanKeyPair {
   readonly privateKeyPem: string;
 }
 
+/** Key of the key pair that a proxy has of itself: plans name it, and it never comes with one. Its hash says nothing. */
+export const OWN_IDENTITY = 'Identity/self';
+
 /** A plan together with the secrets it names. */
 export interface PlanBundle {
   readonly plan: Plan;

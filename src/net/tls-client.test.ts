@@ -47,7 +47,7 @@ class Upstream {
 }
 
 const upstreamTls = (options: Partial<UpstreamTlsOptions> = {}): UpstreamTls =>
-  new UpstreamTls({ plan: PLAN, clientCertificate: undefined, contexts, alpn: ['http/1.1'], ...options });
+  new UpstreamTls({ plan: PLAN, clientCertificate: () => undefined, contexts, alpn: ['http/1.1'], ...options });
 
 /** Why it failed, or what the upstream said. The name of the endpoint is `up:1`. */
 async function connect(
@@ -205,7 +205,7 @@ test("ALPN: what was agreed on is reported; the choice is the upstream's", async
 test('our own certificate is shown to those who ask', async () => {
   const asks = { requestCert: true, rejectUnauthorized: true, ca: root.leafPem };
   using upstream = await new Upstream(web, asks).listen();
-  assert.deepEqual(await connect(upstream.port, upstreamTls({ clientCertificate: client })), {
+  assert.deepEqual(await connect(upstream.port, upstreamTls({ clientCertificate: () => client })), {
     said: 'hello',
     reused: false,
     protocol: '',

@@ -22,8 +22,8 @@ export interface UpstreamTlsPlan {
 
 export interface UpstreamTlsOptions {
   readonly plan: UpstreamTlsPlan;
-  /** Our own certificate, where the upstream asks for one. */
-  readonly clientCertificate: KeyPair | undefined;
+  /** Our own certificate, where the upstream asks for one. Asked at each connection: it may have been renewed. */
+  clientCertificate(): KeyPair | undefined;
   readonly contexts: ClientContexts;
   /** Protocols offered by ALPN, the favourite first. */
   readonly alpn: readonly string[];
@@ -34,8 +34,11 @@ export interface SecureDone {
   /** The upstream is who it should be. @param protocol  agreed on by ALPN; empty when the upstream knows no ALPN */
   onSecure(socket: tls.TLSSocket, protocol: string): void;
   /** The socket is closed already. @param why  for the log: `The certificate of 10.0.0.1:443 expired on …` */
-  onFailed(why: string): void;
+  onFailed(why: string, cause: TlsCause): void;
 }
+
+/** `identity`: a workload, and not the one that it should be. */
+export type TlsCause = 'identity' | 'handshake';
 
 /** Endpoints whose newest session is kept. Beyond, the one that came first is forgotten: it costs a full handshake. */
 const SESSIONS_MAX = 1_000;
@@ -48,6 +51,7 @@ const SESSIONS_MAX = 1_000;
 export class UpstreamTls {
   readonly #options: UpstreamTlsOptions;
   readonly #sessions = new Map<string, Buffer>();
+  #own: KeyPair | undefined;
   #context: tls.SecureContext | undefined;
 
   constructor(options: UpstreamTlsOptions) {
@@ -56,10 +60,11 @@ export class UpstreamTls {
 
   /** @param endpoint  `ADDRESS:PORT`, for the log and to keep its sessions apart */
   secure(socket: net.Socket, endpoint: string, done: SecureDone): void {
-    const { plan, contexts, clientCertificate, alpn } = this.#options;
+    const { plan, contexts, alpn } = this.#options;
     let secured: tls.TLSSocket;
     try {
-      this.#context ??= contexts.get(plan, clientCertificate);
+      this.#takeOwn(this.#options.clientCertificate());
+      this.#context ??= contexts.get(plan, this.#own);
       const session = this.#sessions.get(endpoint);
       secured = tls.connect({
         socket,
@@ -72,28 +77,38 @@ export class UpstreamTls {
       });
     } catch (error) {
       socket.destroy();
-      done.onFailed(`Cannot begin TLS with ${endpoint}: ${messageOf(error)}`);
+      done.onFailed(`Cannot begin TLS with ${endpoint}: ${messageOf(error)}`, 'handshake');
       return;
     }
     this.#await({ socket, secured, endpoint, done });
   }
 
+  /** A session carries on as whoever began it: with a new certificate there is none to resume. */
+  #takeOwn(own: KeyPair | undefined): void {
+    if (own === this.#own) return;
+    this.#own = own;
+    this.#context = undefined;
+    this.#sessions.clear();
+  }
+
   #await({ socket, secured, endpoint, done }: Handshake): void {
+    const own = this.#own;
     let certificate: X509Certificate | undefined;
     const detach = (): void => {
       secured.off('error', onError);
       secured.off('close', onClose);
       secured.off('secureConnect', onSecure);
     };
-    const fail = (why: string): void => {
+    const fail = (why: string, cause: TlsCause = 'handshake'): void => {
       detach();
       secured.on('error', ignore);
       secured.destroy();
       socket.destroy();
       this.#sessions.delete(endpoint);
-      done.onFailed(why);
+      done.onFailed(why, cause);
     };
-    const onError = (error: NodeJS.ErrnoException): void => fail(failureText(endpoint, error, certificate));
+    const onError = (error: NodeJS.ErrnoException): void =>
+      fail(failureText(endpoint, error, certificate), this.#causeOf(error));
     const onClose = (): void => fail(`${endpoint} closed the connection during the TLS handshake`);
     const onSecure = (): void => {
       detach();
@@ -103,16 +118,23 @@ export class UpstreamTls {
     };
     // Before Node's own listener, which destroys the socket, and the certificate with it, when it is not satisfied.
     secured.prependOnceListener('secure', () => (certificate = secured.getPeerX509Certificate()));
-    secured.on('session', (session) => this.#keepSession(endpoint, session));
+    secured.on('session', (session) => {
+      if (own === this.#own) this.#keepSession(endpoint, session);
+    });
     secured.on('error', onError);
     secured.on('close', onClose);
     secured.on('secureConnect', onSecure);
   }
 
+  #causeOf(error: Error): TlsCause {
+    const ofWorkload = this.#options.plan.subjectAltNames.some(({ kind }) => kind === 'uri');
+    return error instanceof WrongName && ofWorkload ? 'identity' : 'handshake';
+  }
+
   #noteRefusal(secured: tls.TLSSocket, endpoint: string, error: NodeJS.ErrnoException): void {
     const alert = CERTIFICATE_ALERT.exec(error.code ?? '')?.[1];
     if (alert === undefined) return;
-    const what = this.#options.clientCertificate === undefined ? 'us, who have no certificate' : 'our certificate';
+    const what = this.#own === undefined ? 'us, who have no certificate' : 'our certificate';
     REFUSALS.set(secured, `${endpoint} refused ${what}: ${alert.toLowerCase().replaceAll('_', ' ')}`);
     this.#sessions.delete(endpoint);
   }

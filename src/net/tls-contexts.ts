@@ -9,6 +9,7 @@ import { type Agreement, agreeOnProtocol, withoutForbiddenSuites } from './alpn.
 import { nameCovers, namesOf } from './certificate.ts';
 import type { ClientHello } from './client-hello.ts';
 import type { TicketKeySet, TicketKeys } from './ticket-keys.ts';
+import type { WorkloadRules } from './workload-check.ts';
 
 /** A certificate with its key: `PlanSecret` (ir/plan.ts) fits as it is. */
 export interface KeyPair {
@@ -31,6 +32,8 @@ export interface TlsPolicy {
 export interface TlsListener {
   /** `shop.test`, `*.shop.test` for all names below, `*` for everything else and for clients without SNI. */
   readonly hostname: string;
+  /** More of the same. */
+  readonly alsoNamed?: readonly string[];
   readonly tls: TlsPolicy;
   /** Protocols offered by ALPN, the favourite first. */
   readonly alpn: readonly string[];
@@ -44,6 +47,8 @@ export interface ClientValidation {
   /** PEM bundles. */
   readonly cas: readonly string[];
   readonly mode: 'required' | 'optional';
+  /** Present where clients are workloads (workload-check.ts). */
+  readonly workloads?: WorkloadRules;
 }
 
 export interface ContextsPlan {
@@ -101,7 +106,11 @@ export class TlsContexts {
 
   /** Takes a new plan. Contexts that it does not change stay. */
   update({ listeners, clientValidation }: ContextsPlan): void {
-    this.#listeners = new Map(listeners.map((listener) => [listener.hostname, listener]));
+    this.#listeners = new Map(
+      listeners.flatMap((listener) =>
+        [listener.hostname, ...(listener.alsoNamed ?? [])].map((name): [string, TlsListener] => [name, listener]),
+      ),
+    );
     this.#validation = clientValidation;
     this.#validationId = clientValidation === undefined ? '' : digest(clientValidation.mode, ...clientValidation.cas);
     // Contexts whose secrets nobody names any more must not keep private keys in memory.

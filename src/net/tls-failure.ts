@@ -1,4 +1,5 @@
 /** Why TLS handshakes fail, in a closed list of words for metrics and logs. */
+import { WORKLOAD_REFUSALS } from './workload-check.ts';
 
 export const HANDSHAKE_FAILURES = [
   'timeout',
@@ -13,6 +14,7 @@ export const HANDSHAKE_FAILURES = [
   'alpn',
   'client-certificate-missing',
   'client-certificate-invalid',
+  ...WORKLOAD_REFUSALS,
   'refused-by-client',
   'failed',
 ] as const;

@@ -22,6 +22,7 @@ import {
   type TlsListener,
 } from './tls-contexts.ts';
 import { type HandshakeFailure, handshakeFailureOf } from './tls-failure.ts';
+import { type Refused, refusalOf, workloadProblem } from './workload-check.ts';
 
 /** The parts of `PlanPort` (ir/plan.ts) that concern TLS. */
 export interface PortTlsPlan {
@@ -76,6 +77,8 @@ export interface PortTlsOptions {
   readonly log: Log;
   readonly metrics: HandshakeCounters;
   readonly ticketKeys: TicketKeys;
+  /** Time of day: certificates of workloads end. */
+  wallMs(): number;
   /** Handshakes that may run at one time. Beyond: the newest is closed, so slow clients cannot fill memory. */
   readonly handshakesMax?: number;
 }
@@ -124,6 +127,7 @@ export class PortTls {
       socket,
       wheel,
       timeoutMs: this.#plan.timeouts.handshakeMs,
+      wallMs: () => this.#options.wallMs(),
       onHello: (hello) => this.#enqueue(handshake, hello),
       done: {
         choose: (serverName) => done.choose?.(serverName) ?? 'end',
@@ -184,6 +188,7 @@ interface HandshakeOptions {
   readonly socket: net.Socket;
   readonly wheel: TimerWheel;
   readonly timeoutMs: number;
+  wallMs(): number;
   /** The ClientHello is here. */
   readonly onHello: (hello: ClientHello) => void;
   readonly done: Required<Omit<AcceptDone, 'onValidated'>>;
@@ -303,14 +308,26 @@ class Handshake {
     this.fail(handshakeFailureOf(error), error.code ?? error.message);
   };
 
+  #refusal(
+    { mode, workloads }: ClientValidation,
+    shown: X509Certificate | undefined,
+    problem: string | undefined,
+  ): Refused | undefined {
+    if (problem !== undefined) {
+      if (mode !== 'required') return undefined;
+      if (workloads !== undefined) return refusalOf(shown, problem);
+      const failure = shown === undefined ? 'client-certificate-missing' : 'client-certificate-invalid';
+      return { failure, detail: problem };
+    }
+    return workloads === undefined ? undefined : workloadProblem(shown!, workloads, this.#options.wallMs());
+  }
+
   #onSecure(secured: tls.TLSSocket, validation: ClientValidation | undefined): void {
     if (this.ended) return;
     const shown = validation === undefined ? undefined : secured.getPeerX509Certificate();
     const problem = clientProblem(secured, shown);
-    if (validation?.mode === 'required' && problem !== undefined) {
-      this.fail(shown === undefined ? 'client-certificate-missing' : 'client-certificate-invalid', problem);
-      return;
-    }
+    const refused = validation === undefined ? undefined : this.#refusal(validation, shown, problem);
+    if (refused !== undefined) return this.fail(refused.failure, refused.detail);
     const certificate = problem === undefined ? shown : undefined;
     this.#detach();
     this.#options.done.onSecure(secured, {

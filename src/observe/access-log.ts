@@ -9,6 +9,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Fault } from '../base/fault.ts';
 import type { Random } from '../base/random.ts';
 import type { Headers } from '../http/headers.ts';
+import { workloadOf } from '../http/client-identity.ts';
 import type { ClientCertificate } from '../net/client-certificate.ts';
 import { LATENCY_FIELDS, latencyParts, type Marks, milliseconds, THOUSANDTHS } from './latency.ts';
 
@@ -210,7 +211,7 @@ export class AccessLog {
     if (entry.tlsVersion !== '') {
       line += `,"tls_version":${quote(entry.tlsVersion, 16)},"tls_cipher":${quote(entry.tlsCipher, 64)}`;
     }
-    if (entry.clientCertificate !== undefined) line += certificateField(entry.clientCertificate);
+    if (entry.clientCertificate !== undefined) line += certificateFields(entry.clientCertificate);
     line += `,"plan":${quote(entry.planVersion.slice(0, 12), 12)},"sample_weight":${integer(gate.weight)}`;
     for (const field of LATENCY_FIELDS) {
       const partUs = parts[field.part];
@@ -218,6 +219,24 @@ export class AccessLog {
     }
     return `${line},"duration_ms":${milliseconds(parts.durationUs)}}\n`;
   }
+}
+
+/** Of a connection: the same for all its requests. */
+const CERTIFICATE_FIELDS = new WeakMap<ClientCertificate, string>();
+
+function certificateFields(certificate: ClientCertificate): string {
+  let fields = CERTIFICATE_FIELDS.get(certificate);
+  if (fields === undefined) {
+    fields = peerField(certificate) + certificateField(certificate);
+    CERTIFICATE_FIELDS.set(certificate, fields);
+  }
+  return fields;
+}
+
+/** The workload at the other end, as both kinds of line say it; empty where the peer is none. */
+export function peerField(certificate: ClientCertificate | undefined): string {
+  const workload = workloadOf(certificate);
+  return workload === undefined ? '' : `,"peer":${quote(workload.id, NAME_CHARS_MAX)}`;
 }
 
 function certificateField({ subject, dns, uri, fingerprint }: ClientCertificate): string {

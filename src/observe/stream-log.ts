@@ -1,6 +1,7 @@
 /** The line of the access log for a connection or session below HTTP. */
 import type { Fault } from '../base/fault.ts';
-import { faultFields, NAME_CHARS_MAX, quote } from './access-log.ts';
+import type { ClientCertificate } from '../net/client-certificate.ts';
+import { faultFields, NAME_CHARS_MAX, peerField, quote } from './access-log.ts';
 
 export interface StreamEntry {
   readonly protocol: 'tcp' | 'tls' | 'udp';
@@ -17,6 +18,8 @@ export interface StreamEntry {
   readonly clientPort: number;
   /** Peer that spoke for the client by the PROXY protocol; empty when the client is the peer. */
   readonly proxyIp: string;
+  /** Verified; undefined when there was none. */
+  readonly clientCertificate?: ClientCertificate | undefined;
   readonly bytesIn: number;
   readonly bytesOut: number;
   readonly fault: Fault | undefined;
@@ -37,6 +40,7 @@ export function streamLine(time: string, entry: StreamEntry): string {
   line += `,"listener":${quote(entry.listener, NAME_CHARS_MAX)}`;
   line += `,"client_ip":${quote(entry.clientIp, 64)},"client_port":${entry.clientPort}`;
   if (entry.proxyIp !== '') line += `,"proxy_ip":${quote(entry.proxyIp, 64)}`;
+  line += peerField(entry.clientCertificate);
   line += `,"bytes_in":${entry.bytesIn},"bytes_out":${entry.bytesOut},"plan":${quote(entry.planVersion, 12)}`;
   line += `,"connect_ms":${entry.connectMs.toFixed(3)},"duration_ms":${entry.durationMs.toFixed(3)}}\n`;
   return line;

@@ -8,25 +8,37 @@ import { answerFor, type Fault } from '../base/fault.ts';
 import type { TunnelLimits } from '../base/limits.ts';
 import type { H2ConnectionError } from '../http/h2/frame.ts';
 import { type ClientWire, serveConn } from '../http/serve-conn.ts';
-import type { ClientFacts, RequestSink, ServerConn, ServerStream, ServerStreamEvents } from '../http/stream.ts';
+import type { H1ServerConn } from '../http/h1/server-conn.ts';
+import type {
+  ClientFacts,
+  GivenConnection,
+  RequestSink,
+  ServerConn,
+  ServerStream,
+  ServerStreamEvents,
+} from '../http/stream.ts';
 import type { TunnelSides } from '../http/tunnel.ts';
 import type { PortState } from '../ir/port-state.ts';
 import { adoptAccepted, type Intake, plainIp } from '../net/read-buffer.ts';
 import type { ProxyHeader } from '../net/proxy-protocol.ts';
 import { adoptStream } from '../net/stream-reads.ts';
+import type { HandshakeFailure } from '../net/tls-failure.ts';
 import type { HelloChoice, PortTls } from '../net/tls-server.ts';
 import type { PortMetrics } from '../observe/traffic-metrics.ts';
 import { Exchange } from './exchange.ts';
+import { type AskForService, ForwardProxy, type ProxyPort } from './forward-proxy.ts';
 import { healthCallOf } from './grpc-health.ts';
 import { bindFailureOf, type ListeningPort, type ListeningPortOptions } from './listening-port.ts';
 import { readProxyIntake } from './proxy-intake.ts';
 import { RunningTunnel, type TunnelResult } from './run-tunnel.ts';
-import type { LivePort, PortView, Runtime } from './runtime.ts';
+import type { ListenerView, LivePort, PortView, Runtime } from './runtime.ts';
 import { SeldomWarn } from './seldom-warn.ts';
+import { clearWireOf } from './snapshot.ts';
 import { type StreamClient, StreamExchange } from './stream-exchange.ts';
 
 export interface BoundPortOptions extends ListeningPortOptions {
   readonly tls: PortTls | undefined;
+  readonly askForService?: AskForService | undefined;
 }
 
 /** Connections that the kernel keeps until they are accepted. */
@@ -35,6 +47,9 @@ const BACKLOG = 4_096;
 interface Served {
   readonly socket: Duplex;
   readonly intake?: Intake | undefined;
+  readonly early?: Buffer | undefined;
+  /** Takes its requests; the port itself when absent. */
+  readonly sink?: RequestSink;
 }
 
 export class BoundPort implements ListeningPort, LivePort, RequestSink {
@@ -47,6 +62,7 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
   readonly #options: BoundPortOptions;
   readonly #server: net.Server;
   readonly #conns = new Set<ServerConn>();
+  readonly #forward: ForwardProxy | undefined;
   readonly #handshakes = new Set<net.Socket>();
   /** As many as connections and their streams allow. */
   readonly #tunnels = new Set<RunningTunnel>();
@@ -65,6 +81,7 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
     this.planVersion = options.planVersion;
     this.tls = options.tls;
     this.metrics = options.runtime.metrics.port(options.view.key);
+    if (options.view.byAuthority) this.#forward = new ForwardProxy(this.#proxyPort());
     this.#server = net.createServer(
       { allowHalfOpen: true, noDelay: true, pauseOnConnect: options.tls === undefined },
       (socket) => this.#accept(socket),
@@ -102,6 +119,7 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
   show(view: PortView, planVersion: string): void {
     this.view = view;
     this.planVersion = planVersion;
+    this.#forward?.onPlan();
   }
 
   /**
@@ -168,8 +186,10 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
   }
 
   onRequest(stream: ServerStream): ServerStreamEvents {
-    const health = healthCallOf(stream, this);
-    if (health !== undefined) return health;
+    return healthCallOf(stream, this) ?? this.#exchange(stream);
+  }
+
+  #exchange(stream: ServerStream): Exchange {
     const exchange = new Exchange(this, stream);
     exchange.begin();
     return exchange;
@@ -247,7 +267,10 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
           this.#serve({ socket: secured }, facts, secureFacts.alpn === 'h2' ? 'h2' : 'http/1.1');
         } else this.#pass({ socket: secured, intake: undefined, facts, listener }, header);
       },
-      onFailed: () => this.#leftBeforeServed(socket),
+      onFailed: (failure, detail) => {
+        this.#leftBeforeServed(socket);
+        this.#onHandshakeFailed(failure, { client: plainIp(socket.remoteAddress), detail });
+      },
       onValidated: () => this.#leftBeforeServed(socket),
     });
     // Whoever looked for a header has paused it.
@@ -272,6 +295,34 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
     this.#pass({ ...adopted, early, facts, listener: this.view.listeners.find('') }, accepted.header);
   }
 
+  /** What its forward proxy does with this port. */
+  #proxyPort(): ProxyPort {
+    const view = (): PortView => this.view;
+    return {
+      get view() {
+        return view();
+      },
+      wheel: this.runtime.wheel,
+      askForService: this.#options.askForService,
+      exchange: (stream) => this.#exchange(stream),
+      refuse: (stream, fault) => this.onRefused(stream, fault),
+      tunnel: (stream, given, to) => this.#tunnel(stream, given, to),
+      sayUnknown: (authority, client) =>
+        this.#warn.warn('A service that is not known was called', { port: this.view.key, client, authority }),
+    };
+  }
+
+  /** CONNECT was granted: what comes now is a connection of the listener. */
+  #tunnel(stream: ServerStream, given: GivenConnection, { name, listener }: TunnelTo): void {
+    const facts: ClientFacts = { ...stream.facts, tunnelTo: name };
+    const socket = given.socket as net.Socket;
+    if (listener.plan.stream === undefined) {
+      this.#serve({ ...given, socket, sink: this }, facts, clearWireOf([listener]));
+      socket.resume();
+    } else this.#pass({ ...given, socket, facts, listener }, undefined);
+    this.#onClosed(stream as H1ServerConn);
+  }
+
   #pass(client: Omit<StreamClient, 'proxyHeader'>, proxyHeader: ProxyHeader | undefined): void {
     this.metrics.connectionsOpen.add(1);
     const exchange = new StreamExchange(this, { ...client, proxyHeader }, (closed) => this.#onClosed(closed));
@@ -279,14 +330,16 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
     exchange.begin();
   }
 
-  #serve({ socket, intake }: Served, facts: ClientFacts, wire: ClientWire): void {
+  #serve({ socket, intake, early, sink }: Served, facts: ClientFacts, wire: ClientWire): void {
     const { limits, timeouts } = this.view.plan;
     this.metrics.connectionsOpen.add(1);
     const conn = serveConn(wire, {
       socket,
       intake,
+      early,
       facts,
-      sink: this,
+      sink: sink ?? this.#forward ?? this,
+      role: sink === undefined && this.#forward !== undefined ? 'forward-proxy' : undefined,
       wheel: this.runtime.wheel,
       limits,
       timeouts,
@@ -295,6 +348,12 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
     });
     this.#conns.add(conn);
     if (this.#drainEndMs !== undefined) conn.drain();
+  }
+
+  /** Who is turned away for what it is, where only workloads may come, is named. */
+  #onHandshakeFailed(reason: HandshakeFailure, who: { readonly client: string; readonly detail: string }): void {
+    if (this.view.plan.clientValidation?.workloads === undefined || UNREMARKABLE.has(reason)) return;
+    this.#say('A peer was refused', { ...who, reason });
   }
 
   /** A client of HTTP/2 broke a rule or overdid something, and loses its connection. */
@@ -322,6 +381,14 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
   #checkQuiet(): void {
     if (!this.#listens && this.#conns.size === 0 && this.#handshakes.size === 0) this.#quiet.resolve();
   }
+}
+
+/** Of handshakes on ports for workloads: says nothing of who came. */
+const UNREMARKABLE: ReadonlySet<HandshakeFailure> = new Set(['timeout', 'aborted', 'overloaded', 'refused-by-client']);
+
+interface TunnelTo {
+  readonly name: string;
+  readonly listener: ListenerView;
 }
 
 /** A socket that was accepted, and what a proxy in front has said of it. */

@@ -40,6 +40,7 @@ import type { Link } from './chain.ts';
 import { filterFailed } from './filter-failed.ts';
 import type { Cluster } from './cluster/cluster.ts';
 import { type GrpcCall, grpcCallOf, isRetried, refusalOf, wholeMsOf } from './grpc-call.ts';
+import { listenerFor } from './listener-choice.ts';
 import { dropUnderscoreNames, entryOf, markAnswer, markRequest, RequestMarks } from './marks.ts';
 import { startMirrors, type Mirror } from './mirror.ts';
 import { RequestBody } from './request-body.ts';
@@ -129,6 +130,11 @@ export class Exchange
     return this.request.upgrade;
   }
 
+  /** Nothing of the request is wanted any more. */
+  get isOver(): boolean {
+    return this.#stage === 'done';
+  }
+
   note(name: string, value: string): void {
     this.#notes ??= new Map();
     if (this.#notes.size < NOTES_MAX || this.#notes.has(name)) this.#notes.set(name, value);
@@ -170,16 +176,8 @@ export class Exchange
   }
 
   #chooseListener(): Fault | undefined {
-    const { listeners } = this.#port.view;
-    const { facts } = this.#stream;
-    const { host } = this.request;
-    const listener = listeners.find(host);
-    // The server name of the handshake chose a certificate, and perhaps a check of the client: a request for
-    // another listener must not ride on it (RFC 9110 section 7.4).
-    if (facts.scheme === 'https' && listeners.find(facts.serverName) !== listener) {
-      return new Fault('request.misdirected', 'Host and TLS server name belong to different listeners');
-    }
-    if (listener === undefined) return new Fault('route.none', 'No listener takes this host');
+    const listener = listenerFor(this.#port.view, this.#stream);
+    if (listener instanceof Fault) return listener;
     this.#listener = listener;
     this.listenerPort = listener.plan.publicPort;
     markRequest(this, this.#stream, listener, this.#port.runtime);

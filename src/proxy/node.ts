@@ -26,6 +26,7 @@ import { BoundPort } from './bound-port.ts';
 import { Cluster, type ClusterCounters, type ClusterEnv } from './cluster/cluster.ts';
 import { firstAddresses } from './cluster/first-addresses.ts';
 import { failingFilters } from './failing-filters.ts';
+import type { AskForService } from './forward-proxy.ts';
 import type { Node } from './node-types.ts';
 import { Rule } from './rule.ts';
 import type { ListeningPort } from './listening-port.ts';
@@ -49,6 +50,8 @@ export interface ProxyNodeOptions {
   readonly loans: FilterLoans;
   /** Address for ports of the plan that name none (`*`). */
   readonly bind: string;
+  /** Asked for services that forward-proxy ports are called for and the plan does not have; nobody is when absent. */
+  readonly askForService?: AskForService;
   /** How long ports that leave the plan may still serve what runs there. */
   readonly drainMs: number;
   /** Several workers, or an old and a new process, listen on one port. */
@@ -102,8 +105,16 @@ export class ProxyNode implements Node {
       resolver,
       log: options.log,
       random,
-      connectorFor: (key, plan) =>
-        connectorFor({ key, plan, wheel, contexts, secretOf: (name) => this.#keyPair(name) }),
+      connectorFor: (key, plan, speech) =>
+        connectorFor({
+          key,
+          plan,
+          speech,
+          wheel,
+          contexts,
+          secretOf: (name) => this.#keyPair(name),
+          isOwnProxy: (to) => this.#isOwnProxy(to),
+        }),
       countersFor: (key) => countersFor(key, metrics),
     };
   }
@@ -156,6 +167,16 @@ export class ProxyNode implements Node {
   #keyPair(key: string): PlanKeyPair | undefined {
     const secret = this.#secrets.get(key);
     return secret !== undefined && 'privateKeyPem' in secret ? secret : undefined;
+  }
+
+  #isOwnProxy({ address, port }: { readonly address: string; readonly port: number }): boolean {
+    for (const [key, { view }] of this.#bound) {
+      if (view.plan.protocol !== 'proxy') continue;
+      const state = this.#states.get(key);
+      if (state?.state !== 'bound' || state.port !== port) continue;
+      if (state.address === address || (isUnspecified(state.address) && isLoopback(address))) return true;
+    }
+    return false;
   }
 
   #surroundings(cluster: (key: string) => Cluster): FilterSurroundings {
@@ -261,6 +282,10 @@ export class ProxyNode implements Node {
     for (const [key, plan] of Object.entries(delta.set.clusters)) {
       if (!added.has(key)) this.#clusters.get(key)!.update(plan);
     }
+    for (const cluster of this.#clusters.values()) {
+      const { clientCertificate } = cluster.plan.tls ?? {};
+      if (clientCertificate !== undefined && clientCertificate.secret in delta.set.secrets) cluster.renewConnections();
+    }
     this.#snapshot = change.snapshot;
     this.#version = delta.to;
     this.#shownVersion = (delta.origin ?? delta.to).slice(0, 12);
@@ -334,7 +359,10 @@ export class ProxyNode implements Node {
       reusePort,
     };
     const tls = protocol === 'tls' ? this.#makeTls(view, ticketKeys) : undefined;
-    const port = protocol === 'udp' ? new UdpPort(options) : new BoundPort({ ...options, tls });
+    const port =
+      protocol === 'udp'
+        ? new UdpPort(options)
+        : new BoundPort({ ...options, tls, askForService: this.#options.askForService });
     const state = await port.bind();
     if (state.state === 'failed') {
       log.debug('A port could not be bound', { port: key, error: state.error });
@@ -353,6 +381,7 @@ export class ProxyNode implements Node {
       wheel: this.#runtime.wheel,
       log: this.#options.log,
       ticketKeys,
+      wallMs: () => this.#options.clock.wallMs(),
     });
     tls.update(view.plan, this.#tlsListeners(view));
     return tls;
@@ -366,6 +395,7 @@ export class ProxyNode implements Node {
         : [
             {
               hostname: plan.hostname,
+              alsoNamed: plan.alsoNamed ?? [],
               tls: plan.tls,
               alpn: plan.stream === undefined ? plan.settings.httpVersions : [],
               secrets: plan.tls.certificates.flatMap(({ secret }) => this.#keyPair(secret) ?? []),
@@ -375,6 +405,9 @@ export class ProxyNode implements Node {
     );
   }
 }
+
+const isUnspecified = (address: string): boolean => address === '0.0.0.0' || address === '::';
+const isLoopback = (address: string): boolean => address.startsWith('127.') || address === '::1';
 
 function countersFor(key: string, metrics: TrafficMetrics): ClusterCounters {
   const cluster = metrics.cluster(key);

@@ -50,6 +50,8 @@ export interface PortView {
   readonly endsTls: boolean;
   /** What clients speak where TLS is not: all that any of the listeners speaks. */
   readonly clearWire: ClientWire;
+  /** Whether requests are for a forward proxy: their authority, with its port, chooses. */
+  readonly byAuthority: boolean;
 }
 
 /** What a bound port shows to its exchanges: always the newest snapshot. */

@@ -130,21 +130,24 @@ function viewsOf(
   const byPort = new Map<string, [string, ListenerView][]>();
   for (const view of listeners.values()) {
     const rows = byPort.get(view.plan.port) ?? [];
-    rows.push([view.plan.hostname, view]);
+    for (const name of [view.plan.hostname, ...(view.plan.alsoNamed ?? [])]) rows.push([name, view]);
     byPort.set(view.plan.port, rows);
   }
   const views = new Map<string, PortView>();
   for (const [key, plan] of ports) {
     const rows = byPort.get(key) ?? [];
     const endsTls = rows.some(([, view]) => view.plan.tls !== undefined);
-    views.set(key, { key, plan, listeners: new PortListeners(rows), clearWire: clearWireOf(rows), endsTls });
+    const byAuthority = plan.protocol === 'proxy';
+    const clearWire = byAuthority ? 'http/1.1' : clearWireOf(rows.map(([, view]) => view));
+    views.set(key, { key, plan, listeners: new PortListeners(rows), clearWire, byAuthority, endsTls });
   }
   return views;
 }
 
-function clearWireOf(rows: readonly (readonly [string, ListenerView])[]): ClientWire {
+/** What may be spoken in clear text where these listeners are. */
+export function clearWireOf(views: readonly ListenerView[]): ClientWire {
   const speaks = (version: HttpVersion): boolean =>
-    rows.some(([, view]) => view.plan.settings.httpVersions.includes(version));
+    views.some(({ plan }) => plan.settings.httpVersions.includes(version));
   if (!speaks('h2')) return 'http/1.1';
   return speaks('http/1.1') ? 'look' : 'h2';
 }

@@ -205,6 +205,7 @@ export class StreamExchange implements ServerConn {
         clientIp: facts.peerIp,
         clientPort: facts.peerPort,
         proxyIp: facts.proxyIp ?? '',
+        clientCertificate: facts.clientCertificate,
         bytesIn: bytesFromClient,
         bytesOut: bytesFromUpstream,
         fault,

@@ -1,7 +1,7 @@
 /** Which certificates an entry of `allow` means. */
 import type { CertificateFacts, ClientCertificate } from './certificate-facts.ts';
 import type { Allowed } from './config.ts';
-import { spiffeIdOf } from './spiffe.ts';
+import { spiffeIdOf } from '../../base/spiffe.ts';
 
 export type CertificateTest = (certificate: ClientCertificate, facts: CertificateFacts) => boolean;
 
@@ -52,7 +52,7 @@ const mailbox: Matcher = (patterns) => {
 const fingerprint: Matcher = (patterns) => exact(patterns.map((pattern) => pattern.replaceAll(':', '').toLowerCase()));
 
 const READERS = {
-  spiffe: [({ uri }) => listOf(spiffeIdOf(uri)), prefix],
+  spiffe: [({ uri }) => listOf(spiffeIdOf(uri)?.id), prefix],
   dns: [({ dns }) => dns, host],
   uri: [({ uri }) => uri, prefix],
   email: [(_, { emails }) => emails, mailbox],

@@ -6,8 +6,8 @@ import { type Consumer, type Identity, identityOf } from '../../filter/identity.
 import { certificateTest } from './allowed.ts';
 import { type CertificateFacts, type ClientCertificate, factsOf } from './certificate-facts.ts';
 import { MTLS_FAULTS, type MtlsConfig } from './config.ts';
+import { workloadOf } from '../../http/client-identity.ts';
 import { Revocation } from './revocation.ts';
-import { spiffeIdOf } from './spiffe.ts';
 
 /** What was found out about a certificate. */
 interface Finding {
@@ -92,7 +92,7 @@ class MtlsFilter implements Filter {
     if (entry === undefined && this.#allowed.length > 0) {
       return refusal('mtls.not-allowed', certificate, 'fits no entry of allow');
     }
-    const workload = spiffeIdOf(certificate.uri);
+    const workload = workloadOf(certificate)?.id;
     return identityOf({
       method: 'mtls',
       subject: workload ?? certificate.subject,
@@ -106,7 +106,7 @@ class MtlsFilter implements Filter {
     if (this.#consumer === undefined) return undefined;
     const name = {
       commonName: certificate.commonName,
-      spiffe: spiffeIdOf(certificate.uri),
+      spiffe: workloadOf(certificate)?.id,
       dns: certificate.dns[0],
       email: emails[0],
       subject: certificate.subject,

@@ -13,14 +13,22 @@ import { Fault } from '../../base/fault.ts';
 import type { ConnectionLimits, ConnectionTimeouts } from '../../base/limits.ts';
 import { Timed, type TimerWheel } from '../../base/timers.ts';
 import { type Intake, owned } from '../../net/read-buffer.ts';
-import { Headers } from '../headers.ts';
-import type { RequestHead, ResponseHead } from '../message.ts';
+import type { Headers } from '../headers.ts';
+import { clearRequest, emptyRequest, type RequestHead, type ResponseHead } from '../message.ts';
 import { SocketTunnel } from '../socket-tunnel.ts';
-import type { ClientFacts, RequestSink, ServerConn, ServerStream, ServerStreamEvents } from '../stream.ts';
+import { ProxyTargetReader } from '../proxy-target.ts';
+import type {
+  ClientFacts,
+  GivenConnection,
+  RequestSink,
+  ServerConn,
+  ServerStream,
+  ServerStreamEvents,
+} from '../stream.ts';
 import { TargetReader } from '../target-reader.ts';
 import type { Tunnel } from '../tunnel.ts';
 import { tunnelsOf } from '../upgrade.ts';
-import { acceptOf, offersWebSocket, takeKey } from '../ws/handshake.ts';
+import { offersWebSocket, switchingHead, takeKey } from '../ws/handshake.ts';
 import { BodyReader, type BodySink } from './body-reader.ts';
 import { type FoundHead, HeadCollector } from './head-collector.ts';
 import { LastHead } from './last-head.ts';
@@ -36,7 +44,9 @@ export interface ServerConnOptions {
   readonly wheel: TimerWheel;
   readonly limits: ConnectionLimits;
   readonly timeouts: ConnectionTimeouts;
-  /** Bytes that were read from the socket to see what it speaks. */
+  /** What clients take us for; a server when absent. */
+  readonly role?: 'forward-proxy' | undefined;
+  /** Bytes that were read from the socket before. */
   readonly early?: Buffer | undefined;
   onClosed(conn: ServerConn): void;
 }
@@ -65,7 +75,7 @@ export class H1ServerConn implements ServerConn, ServerStream, BodySink {
   readonly #writer: WireWriter;
   readonly #head: HeadFacts = emptyFacts();
   readonly #lastHead = new LastHead();
-  readonly #target = new TargetReader();
+  readonly #target: TargetReader;
   readonly #body = new BodyReader();
   readonly #collector: HeadCollector;
   readonly #timer: Timed;
@@ -95,20 +105,10 @@ export class H1ServerConn implements ServerConn, ServerStream, BodySink {
     this.#socket = options.socket;
     this.#writer = new WireWriter(options.socket);
     const { limits } = options;
+    this.#target = options.role === 'forward-proxy' ? new ProxyTargetReader() : new TargetReader();
     this.#collector = new HeadCollector(limits.requestLineBytesMax, limits.headerBytesMax);
     this.#body.limit(limits.bodyBytesMax, limits.trailerBytesMax, limits.headersMax);
-    this.request = {
-      method: '',
-      scheme: options.facts.scheme,
-      authority: '',
-      host: '',
-      path: '',
-      query: '',
-      headers: new Headers(),
-      bodyLength: 0,
-      upgrade: undefined,
-      expectContinue: false,
-    };
+    this.request = emptyRequest(options.facts.scheme);
     this.#timer = new Timed(() => this.#onTimeout());
     this.#listen();
     if (options.early !== undefined) this.#onData(options.early);
@@ -357,16 +357,9 @@ export class H1ServerConn implements ServerConn, ServerStream, BodySink {
     return undefined;
   }
 
-  /** A head that was not understood says nothing; above all not what the one before it said. */
   #refuseUnread(fault: Fault): void {
-    const { request } = this;
     this.#head.method = '';
-    request.headers.reset('');
-    request.authority = '';
-    request.host = '';
-    request.path = '';
-    request.query = '';
-    request.upgrade = undefined;
+    clearRequest(this.request);
     this.#refuse(fault);
   }
 
@@ -494,20 +487,25 @@ export class H1ServerConn implements ServerConn, ServerStream, BodySink {
   }
 
   switchProtocols(head: ResponseHead): Tunnel {
-    const upgrade = head.headers.get('upgrade') ?? this.request.upgrade ?? '';
-    head.headers.delete('upgrade'); // it stands once, after the others
-    const key = this.#socketKey;
-    const proof = key === '' ? '' : `sec-websocket-accept: ${acceptOf(key)}\r\n`;
-    this.#writer.raw(
-      `HTTP/1.1 101 ${head.reason || 'Switching Protocols'}\r\n${head.headers.toLines()}${proof}connection: upgrade\r\nupgrade: ${upgrade}\r\n\r\n`,
-    );
+    this.#writer.raw(switchingHead(head, this.request.upgrade, this.#socketKey));
+    this.#socket.once('close', () => this.#options.onClosed(this));
+    return new SocketTunnel(this.#giveAway());
+  }
+
+  /** `onClosed` is not called after this: whoever takes the connection knows. */
+  establish(): GivenConnection {
+    this.#writer.raw('HTTP/1.1 200 Connection established\r\n\r\n');
+    this.#socket.pause();
+    return this.#giveAway();
+  }
+
+  #giveAway(): GivenConnection {
     this.#writer.flush();
     this.#state = 'tunnel';
     this.#events = undefined;
     this.#stopTimers();
     this.#socket.removeAllListeners('data').removeAllListeners('drain').removeAllListeners('end');
-    this.#socket.once('close', () => this.#options.onClosed(this));
-    return new SocketTunnel({ socket: this.#socket, intake: this.#options.intake, early: this.#takeWaiting() });
+    return { socket: this.#socket, intake: this.#options.intake, early: this.#takeWaiting() };
   }
 
   /**

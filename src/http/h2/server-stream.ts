@@ -2,8 +2,8 @@
 import { Fault } from '../../base/fault.ts';
 import type { ConnectionLimits } from '../../base/limits.ts';
 import { Timed, type TimerWheel } from '../../base/timers.ts';
-import { Headers } from '../headers.ts';
-import type { RequestHead, ResponseHead } from '../message.ts';
+import type { Headers } from '../headers.ts';
+import { emptyRequest, type RequestHead, type ResponseHead } from '../message.ts';
 import type { ClientFacts, RequestSink, ServerStream, ServerStreamEvents } from '../stream.ts';
 import type { TargetReader } from '../target-reader.ts';
 import type { Tunnel } from '../tunnel.ts';
@@ -55,18 +55,7 @@ export class H2ServerStream extends H2Stream implements ServerStream {
     super();
     this.#home = home;
     this.#timer = new Timed(() => this.#onBodyTimeout());
-    this.request = {
-      method: '',
-      scheme: home.facts.scheme,
-      authority: '',
-      host: '',
-      path: '',
-      query: '',
-      headers: new Headers(),
-      bodyLength: 0,
-      upgrade: undefined,
-      expectContinue: false,
-    };
+    this.request = emptyRequest(home.facts.scheme);
   }
 
   get facts(): ClientFacts {

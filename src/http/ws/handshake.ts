@@ -6,7 +6,7 @@
 import { hash, randomBytes } from 'node:crypto';
 import { Fault } from '../../base/fault.ts';
 import type { Headers } from '../headers.ts';
-import type { RequestHead } from '../message.ts';
+import type { RequestHead, ResponseHead } from '../message.ts';
 
 /** The version of RFC 6455, and the only one that is spoken. */
 export const WEBSOCKET_VERSION = '13';
@@ -53,6 +53,19 @@ function invalid(why: string): Fault {
 /** RFC 6455 section 4.2.2: what proves that the request was read by someone who speaks WebSocket. */
 export function acceptOf(key: string): string {
   return hash('sha1', key + GUID, 'base64');
+}
+
+/**
+ * The head that gives a connection of HTTP/1.1 away (RFC 9110 section 15.2.2).
+ *
+ * @param asked  what the client wants to switch to, where the upstream does not say what it agreed on
+ * @param key  of a WebSocket handshake; empty for another protocol
+ */
+export function switchingHead({ reason, headers }: ResponseHead, asked: string | undefined, key: string): string {
+  const upgrade = headers.get('upgrade') ?? asked ?? '';
+  headers.delete('upgrade'); // it stands once, after the others
+  const proof = key === '' ? '' : `sec-websocket-accept: ${acceptOf(key)}\r\n`;
+  return `HTTP/1.1 101 ${reason || 'Switching Protocols'}\r\n${headers.toLines()}${proof}connection: upgrade\r\nupgrade: ${upgrade}\r\n\r\n`;
 }
 
 /** RFC 6455 section 4.1: a nonce, so that no cache can have the answer. */

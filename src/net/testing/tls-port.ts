@@ -40,6 +40,7 @@ export class TestPort {
       wheel: this.#wheel,
       log: silentLog,
       ticketKeys,
+      wallMs: () => systemClock.wallMs(),
       metrics: {
         handshakesFull: { add: () => this.events.push('full') },
         handshakesResumed: { add: () => this.events.push('resumed') },

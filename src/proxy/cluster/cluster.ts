@@ -21,7 +21,7 @@ export interface ClusterEnv {
   readonly resolver: Pick<Resolver, 'watch'>;
   readonly log: HealthEnv['log'];
   readonly random: HealthEnv['random'];
-  connectorFor(key: string, plan: PlanCluster): EndpointOptions['connector'];
+  connectorFor(key: string, plan: PlanCluster, speech: 'as-planned' | 'clear'): EndpointOptions['connector'];
   countersFor(key: string): ClusterCounters;
 }
 
@@ -103,6 +103,11 @@ export class Cluster {
     this.#rebuild();
   }
 
+  /** Our certificate was renewed: new requests go on new connections, those under way end where they are. */
+  renewConnections(): void {
+    for (const endpoint of this.#byName.values()) endpoint.renew();
+  }
+
   /** @param avoid  an endpoint that just failed; another is taken when there is one */
   pick(avoid: Endpoint | undefined): Endpoint | Fault {
     if (this.#plan.tls?.state === 'invalid') {
@@ -156,7 +161,7 @@ export class Cluster {
       for (const address of isIP(planned.address) !== 0
         ? [planned.address]
         : (this.#resolved.get(planned.address) ?? [])) {
-        const name = `${address} ${planned.port} ${planned.weight}`;
+        const name = `${address} ${planned.port} ${planned.weight}${planned.clear === true ? ' clear' : ''}`;
         if (!next.has(name)) next.set(name, this.#byName.get(name) ?? this.#makeEndpoint(address, planned));
       }
     }
@@ -175,7 +180,7 @@ export class Cluster {
       resolvedFrom: address === planned.address ? undefined : planned.address,
       protocol: this.#plan.protocol,
       settings: this.#plan.settings,
-      connector: this.#env.connectorFor(this.key, this.#plan),
+      connector: this.#env.connectorFor(this.key, this.#plan, planned.clear === true ? 'clear' : 'as-planned'),
       wheel: this.#env.wheel,
       counters: this.counters,
       log: this.#env.log,

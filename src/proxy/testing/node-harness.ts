@@ -18,7 +18,7 @@ import { MetricsReader } from '../../observe/metrics-reader.ts';
 import { WorkerMetrics } from '../../observe/metrics.ts';
 import { allocateSlab } from '../../observe/slab.ts';
 import { TrafficMetrics } from '../../observe/traffic-metrics.ts';
-import { ProxyNode } from '../node.ts';
+import { ProxyNode, type ProxyNodeOptions } from '../node.ts';
 
 const PORT: PlanPort = { ...HTTP_PORT, address: '127.0.0.1', port: 0 };
 
@@ -87,7 +87,11 @@ export class Harness implements AsyncDisposable {
   readonly #accessLog: AccessLog;
   readonly #resolver: Resolver;
 
-  constructor(filters: readonly FilterDeclaration[] = [], drainMs: number = 5_000) {
+  constructor(
+    filters: readonly FilterDeclaration[] = [],
+    drainMs: number = 5_000,
+    more: Partial<ProxyNodeOptions> = {},
+  ) {
     const random = systemRandom();
     const slab = allocateSlab(1_000);
     this.metrics.join('1', slab);
@@ -112,6 +116,7 @@ export class Harness implements AsyncDisposable {
       drainMs,
       reusePort: false,
       ticketKeys: new TicketKeys(new Uint8Array(48)),
+      ...more,
     });
   }
 

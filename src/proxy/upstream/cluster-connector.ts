@@ -4,31 +4,44 @@ import type { TimerWheel } from '../../base/timers.ts';
 import type { PlanCluster, PlanKeyPair } from '../../ir/plan.ts';
 import { type ClientContexts, UpstreamTls } from '../../net/tls-client.ts';
 import { type Secure, SocketConnector } from './connector.ts';
-import type { Connector } from './pool.ts';
+import type { Connector, ConnectTo } from './pool.ts';
 
 export interface ClusterConnectorOptions {
   readonly key: string;
+  /** `clear`: to an endpoint that does not speak the TLS of its cluster. */
+  readonly speech: 'as-planned' | 'clear';
   readonly plan: PlanCluster;
   readonly wheel: TimerWheel;
   readonly contexts: ClientContexts;
   secretOf(name: string): PlanKeyPair | undefined;
+  /** Whether that is a forward-proxy port of this proxy: what goes there comes back. */
+  isOwnProxy(to: ConnectTo): boolean;
 }
 
 export function connectorFor(options: ClusterConnectorOptions): Connector {
-  const { plan, wheel } = options;
-  return new SocketConnector({
+  const { key, plan, wheel, speech } = options;
+  const connector = new SocketConnector({
     wheel,
     connectMs: plan.settings.connectMs,
-    secure: plan.tls === undefined ? undefined : secureFor(options),
+    secure: plan.tls === undefined || speech === 'clear' ? undefined : secureFor(options),
     reads: plan.stream === undefined ? 'codec' : 'stream',
   });
+  return {
+    connect(to, offer, done) {
+      if (!options.isOwnProxy(to)) return connector.connect(to, offer, done);
+      const fault = new Fault('mesh.loop', `${key}: ${to.address}:${to.port} is the forward proxy itself`);
+      const failing = setImmediate(() => done.onFailed(fault));
+      return () => clearImmediate(failing);
+    },
+  };
 }
 
 function secureFor(options: ClusterConnectorOptions): Secure {
   const { key, plan, contexts } = options;
   const { tls } = plan;
   const wanted = tls!.clientCertificate?.secret;
-  const clientCertificate = wanted === undefined ? undefined : options.secretOf(wanted);
+  const clientCertificate = (): PlanKeyPair | undefined =>
+    wanted === undefined ? undefined : options.secretOf(wanted);
   const offering = (alpn: readonly string[]): UpstreamTls =>
     new UpstreamTls({ plan: tls!, clientCertificate, contexts, alpn });
   // What a stream carries is not known here.
@@ -45,7 +58,10 @@ function secureFor(options: ClusterConnectorOptions): Secure {
           new Fault('upstream.tls-failed', `${key}: ${endpoint} agreed on ${agreed} by ALPN instead of h2`),
         );
       },
-      onFailed: (why) => done.onFailed(new Fault('upstream.tls-failed', `${key}: ${why}`)),
+      onFailed: (why, cause) => {
+        const code = cause === 'identity' ? 'upstream.identity-wrong' : 'upstream.tls-failed';
+        done.onFailed(new Fault(code, `${key}: ${why}`));
+      },
     });
 }
 

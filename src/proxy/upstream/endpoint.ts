@@ -205,6 +205,13 @@ export class Endpoint implements PoolHost {
     this.#h2?.retire();
   }
 
+  /** Connections that are open take nothing new and close when they are done; later requests make new ones. */
+  renew(): void {
+    this.#h1.renew();
+    this.#h2?.renew();
+    this.#expected = this.#options.protocol === 'auto' ? undefined : this.#options.protocol;
+  }
+
   #takeTunnel({ upgrade }: ConnWaiter): ClientStream | undefined {
     return upgrade === 'websocket' ? this.#h2!.takeTunnel() : undefined;
   }

@@ -61,9 +61,13 @@ export class H1Pool implements Pool {
     while (this.#idle.length > max) this.#idle[0]!.retire();
   }
 
+  renew(): void {
+    for (const conn of this.#conns) conn.retire(); // each may take itself out
+  }
+
   retire(): void {
     this.#retired = true;
-    for (const conn of this.#conns) conn.retire();
+    this.renew();
   }
 
   #keep(conn: H1ClientConn): void {

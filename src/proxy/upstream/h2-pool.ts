@@ -75,9 +75,13 @@ export class H2Pool implements Pool {
     while (this.#idle > max) this.#conns.find(({ streams }) => streams === 0)!.retire();
   }
 
+  renew(): void {
+    for (const conn of this.#conns.slice()) conn.retire(); // each takes itself out
+  }
+
   retire(): void {
     this.#retired = true;
-    for (const conn of this.#conns.slice()) conn.retire(); // each takes itself out
+    this.renew();
   }
 
   #open(conn: H2ClientConn): ClientStream {

@@ -68,7 +68,9 @@ export interface Pool {
   adopt(socket: Duplex, intake: Intake | undefined): void;
   /** Unused connections beyond what may be kept are closed. */
   trim(): void;
-  /** Unused connections close now, busy ones when they have become unused. Later ones too. */
+  /** Unused connections close now, busy ones when they have become unused; those that are made later stay. */
+  renew(): void;
+  /** The same, later ones too. */
   retire(): void;
 }
 
