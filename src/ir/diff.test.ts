@@ -57,12 +57,6 @@ test('diffPlans: without a plan before, everything is set', () => {
   assert.deepEqual(remove, NO_NAMES);
 });
 
-test('a plan that a proxy has put its certificate in keeps the version that its control plane knows', () => {
-  const own = { ...before, plan: { ...before.plan, origin: 'f00' } };
-  assert.equal(applyDelta(before, diffPlans(before, own)).plan.origin, 'f00');
-  assert.equal(applyDelta(own, diffPlans(own, before)).plan.origin, undefined);
-});
-
 test('applyDelta: a full delta replaces whatever was there', () => {
   const after = bundleOf({ ...PARTS, routes: {} });
   assert.deepEqual(applyDelta(before, diffPlans(undefined, after)), after);

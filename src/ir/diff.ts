@@ -17,7 +17,6 @@ export function diffPlans(before: PlanBundle | undefined, after: PlanBundle): Pl
   return {
     from: before?.plan.version,
     to: after.plan.version,
-    ...(after.plan.origin !== undefined && { origin: after.plan.origin }),
     set: {
       ports: ports.set,
       listeners: listeners.set,
@@ -43,7 +42,7 @@ export function diffPlans(before: PlanBundle | undefined, after: PlanBundle): Pl
  * @throws {RangeError} when the delta starts from another version than that of `before`
  */
 export function applyDelta(before: PlanBundle | undefined, delta: PlanDelta): PlanBundle {
-  const { from, to, origin, set, remove } = delta;
+  const { from, to, set, remove } = delta;
   if (from !== undefined && from !== before?.plan.version) {
     const held = before?.plan.version ?? 'nothing';
     throw new RangeError(`Cannot apply the delta: it starts at version "${from}", and held is "${held}"`);
@@ -51,7 +50,6 @@ export function applyDelta(before: PlanBundle | undefined, delta: PlanDelta): Pl
   const base = from === undefined ? undefined : before;
   const plan: Plan = {
     version: to,
-    ...(origin !== undefined && { origin }),
     ports: merge(base?.plan.ports, set.ports, remove.ports),
     listeners: merge(base?.plan.listeners, set.listeners, remove.listeners),
     routes: merge(base?.plan.routes, set.routes, remove.routes),

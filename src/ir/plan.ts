@@ -15,8 +15,6 @@ import type { TrustedHops } from '../base/trusted-hops.ts';
 export interface Plan {
   /** SHA-256 over the names and hashes of all parts (see ir/version.ts). */
   readonly version: string;
-  /** Version under which the control plane knows it, where the proxy has put its own certificate in: what people are told. */
-  readonly origin?: string;
   readonly ports: Readonly<Record<string, PlanPort>>;
   readonly listeners: Readonly<Record<string, PlanListener>>;
   readonly routes: Readonly<Record<string, PlanRoute>>;
@@ -426,8 +424,6 @@ export interface PlanDelta {
   /** Version that this delta starts from; undefined for a full plan. */
   readonly from: string | undefined;
   readonly to: string;
-  /** Of the plan at `to`. */
-  readonly origin?: string;
   readonly set: {
     readonly ports: Readonly<Record<string, PlanPort>>;
     readonly listeners: Readonly<Record<string, PlanListener>>;

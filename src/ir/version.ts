@@ -21,7 +21,7 @@ import type {
 export type PlanPart = PlanPort | PlanListener | PlanRoute | PlanStream | PlanCluster;
 
 /** The named parts of a plan, before it has a version. */
-export type PlanParts = Omit<Plan, 'version' | 'origin'>;
+export type PlanParts = Omit<Plan, 'version'>;
 
 /** Order of the kinds of parts in a version. */
 export const PART_KINDS = [

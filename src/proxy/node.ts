@@ -81,8 +81,6 @@ export class ProxyNode implements Node {
   readonly #states = new Map<string, PortState>();
   #snapshot = Snapshot.empty();
   #version: string | undefined;
-  /** What people are told of it: the beginning of the version that the control plane knows. */
-  #shownVersion = '';
   #draining = false;
 
   constructor(options: ProxyNodeOptions) {
@@ -288,7 +286,6 @@ export class ProxyNode implements Node {
     }
     this.#snapshot = change.snapshot;
     this.#version = delta.to;
-    this.#shownVersion = (delta.origin ?? delta.to).slice(0, 12);
     for (const key of delta.remove.secrets) this.#secrets.delete(key);
     for (const [key, port] of this.#bound) {
       const view = change.snapshot.ports.get(key);
@@ -305,7 +302,7 @@ export class ProxyNode implements Node {
 
   #show(port: BoundPort | UdpPort, view: PortView): void {
     if (port instanceof BoundPort) port.tls?.update(view.plan, this.#tlsListeners(view));
-    port.show(view, this.#shownVersion);
+    port.show(view, this.#shortVersion());
   }
 
   /** Series of what has left the plan. A rule that was set again under its name keeps its own. */
@@ -354,7 +351,7 @@ export class ProxyNode implements Node {
     const options = {
       runtime: this.#runtime,
       view,
-      planVersion: this.#shownVersion,
+      planVersion: this.#shortVersion(),
       address: address === '*' ? bind : address,
       reusePort,
     };
@@ -403,6 +400,10 @@ export class ProxyNode implements Node {
             },
           ],
     );
+  }
+
+  #shortVersion(): string {
+    return this.#version?.slice(0, 12) ?? '';
   }
 }
 
