@@ -24,6 +24,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   compile: ['base', 'schema', 'ir', 'resource', 'filter', 'filters/list.ts', 'filters/*/config.ts'],
   source: ['base', 'schema', 'net', 'http', 'resource', 'store/replace-file.ts'],
   acme: ['base', 'observe', 'store', 'resource', 'compile'],
+  push: ['base', 'ir', 'net/certificate.ts', 'store/replace-file.ts', 'store/state-key.ts'],
   control: ['base', 'ir', 'observe', 'resource', 'compile', 'source'],
   sidecar: ['base', 'ir'],
   api: ['base', 'schema', 'http', 'ir', 'observe', 'resource', 'compile', 'control'],
@@ -57,7 +58,8 @@ export const PACKAGES: Readonly<Record<string, string | readonly string[]>> = {
   jsonata: 'filters',
   '@marcbachmann/cel-js': 'expr',
   jose: 'filters',
-  '@bufbuild/protobuf': 'filters',
+  '@bufbuild/protobuf': ['filters', 'push'],
+  '@grpc/grpc-js': 'push',
   'openid-client': 'filters',
 };
 

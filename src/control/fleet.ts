@@ -10,9 +10,10 @@ import type { Clock } from '../base/clock.ts';
 import type { FilterOrder, OrderAnswer } from '../base/filter-order.ts';
 import type { Log } from '../base/log.ts';
 import type { ApplyResult } from '../ir/apply-result.ts';
+import type { Change } from '../ir/change.ts';
 import { diffPlans } from '../ir/diff.ts';
 import type { EndpointStats, FailingFilter, NodeStats } from '../ir/node-stats.ts';
-import type { Plan, PlanBundle, PlanDelta, PlanPort } from '../ir/plan.ts';
+import type { Plan, PlanBundle, PlanPort } from '../ir/plan.ts';
 import type { PortFailure, PortRefusals, PortState, PortStates } from '../ir/port-state.ts';
 import type { Member, MemberHealth, MemberStats } from './member.ts';
 
@@ -50,12 +51,6 @@ export interface FleetOptions {
   onPorts(ports: PortStates): void;
   /** Called when other filters than before cannot do their work. */
   onFailing(): void;
-}
-
-/** The plan to take, and the way there from the plan before. */
-export interface Change {
-  readonly bundle: PlanBundle;
-  readonly delta: PlanDelta;
 }
 
 export interface FleetStats {

@@ -5,13 +5,13 @@ import type { Log, LogFields } from '../base/log.ts';
 import type { Problem } from '../base/problem.ts';
 import type { Compiled } from '../compile/compile.ts';
 import type { ApplyResult } from '../ir/apply-result.ts';
+import type { Change } from '../ir/change.ts';
 import type { PlanBundle } from '../ir/plan.ts';
 import { bundleOf, CLUSTER, HTTP_LISTENER, HTTP_PORT, routeTo } from '../ir/testing/plans.ts';
 import { MetricsReader } from '../observe/metrics-reader.ts';
 import { WorkerMetrics } from '../observe/metrics.ts';
 import { allocateSlab } from '../observe/slab.ts';
 import type { Loaded } from '../source/source.ts';
-import type { Change } from './fleet.ts';
 import { Pipeline, type Published } from './pipeline.ts';
 
 const PORTS = { '*:80': { state: 'bound', address: '0.0.0.0', port: 80 } } as const;

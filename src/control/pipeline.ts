@@ -12,12 +12,12 @@ import type { Log } from '../base/log.ts';
 import type { Problem } from '../base/problem.ts';
 import type { Compiled } from '../compile/compile.ts';
 import type { ApplyResult } from '../ir/apply-result.ts';
+import type { Change } from '../ir/change.ts';
 import { diffPlans } from '../ir/diff.ts';
 import type { PortStates } from '../ir/port-state.ts';
 import type { WorkerMetrics } from '../observe/metrics.ts';
 import type { Loaded } from '../source/source.ts';
 import { changeLine } from './change-line.ts';
-import type { Change } from './fleet.ts';
 import { ProblemLog } from './problem-log.ts';
 
 export interface PipelineOptions {

@@ -11,7 +11,7 @@ import { dirname } from 'node:path';
  */
 export async function replaceFile(
   { path, owner }: { readonly path: string; readonly owner: string },
-  pieces: AsyncIterable<string> | Iterable<string>,
+  pieces: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
 ): Promise<void> {
   const dir = dirname(path);
   const draft = `${path}.${owner}`;

@@ -1,0 +1,111 @@
+/** All streams of one control plane: lets them in, counts them, ends them. Knows no socket; server.ts brings them. */
+import type { Clock } from '../base/clock.ts';
+import type { Fault } from '../base/fault.ts';
+import type { Log } from '../base/log.ts';
+import { pushFault } from './faults.ts';
+import type { Feeds } from './feeds.ts';
+import { type ServerPipe, ServerSession } from './server-session.ts';
+
+/** Proxies on one control plane, each with a socket. Beyond: refused, to try another. */
+const STREAMS_MAX = 20_000;
+
+/**
+ * Streams that have begun and are not settled: their plans are compared or
+ * being written. Beyond: refused, to come back spread out. It bounds the memory
+ * and the time of a start at which all proxies come at once.
+ */
+const STARTING_MAX = 512;
+
+export interface HubOptions {
+  readonly feeds: Feeds;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Version of this software, and which control plane this is. */
+  readonly software: string;
+  readonly control: string;
+  readonly streamsMax?: number;
+  readonly startingMax?: number;
+}
+
+export class Hub {
+  readonly #options: HubOptions;
+  readonly #sessions = new Set<ServerSession>();
+  readonly #ended = new Map<string, number>();
+  #starting = 0;
+  #opened = 0;
+
+  constructor(options: HubOptions) {
+    this.#options = options;
+  }
+
+  /** Streams that are open. */
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  get opened(): number {
+    return this.#opened;
+  }
+
+  /** Streams and connections that were ended or refused, by the code of the fault: at most as many as there are codes. */
+  get ended(): ReadonlyMap<string, number> {
+    return this.#ended;
+  }
+
+  /** A stream of a proxy whose certificate was verified. A refusal has ended the pipe already. */
+  accept(identity: string, pipe: ServerPipe): ServerSession | undefined {
+    const { streamsMax = STREAMS_MAX, startingMax = STARTING_MAX, ...options } = this.#options;
+    if (this.#sessions.size >= streamsMax || this.#starting >= startingMax) {
+      const what =
+        this.#sessions.size >= streamsMax ? `${streamsMax} proxies are here` : `${startingMax} proxies begin`;
+      const fault = pushFault('push.busy', what);
+      pipe.end(fault);
+      this.refuse(fault, { identity });
+      return undefined;
+    }
+    this.#opened++;
+    this.#starting++;
+    let isStarting = true;
+    const settle = (): void => {
+      if (isStarting) this.#starting--;
+      isStarting = false;
+    };
+    const session: ServerSession = new ServerSession({
+      ...options,
+      identity,
+      pipe,
+      onSettled: settle,
+      onEnd: (fault) => {
+        settle();
+        this.#sessions.delete(session);
+        this.refuse(fault, { identity });
+      },
+    });
+    this.#sessions.add(session);
+    return session;
+  }
+
+  /** Counts and says that somebody was refused or cut. */
+  refuse(fault: Fault, fields: Readonly<Record<string, unknown>>): void {
+    this.#ended.set(fault.code, (this.#ended.get(fault.code) ?? 0) + 1);
+    const say = LOUD.has(fault.code) ? 'warn' : 'info';
+    this.#options.log[say](`Stream of a proxy ended: ${fault.detail}`, { code: fault.code, ...fields });
+  }
+
+  /** Ends every stream: the proxies go to another control plane. */
+  close(): void {
+    for (const session of this.#sessions) {
+      session.end(pushFault('push.closed', 'The control plane is shutting down'));
+    }
+  }
+}
+
+/** What somebody has to look at. */
+const LOUD: ReadonlySet<string> = new Set([
+  'push.unauthenticated',
+  'push.identity-refused',
+  'push.join-refused',
+  'push.protocol',
+  'push.too-large',
+  'push.silent',
+]);

@@ -1,0 +1,63 @@
+/** What the control plane says, as bytes: see push.proto. */
+import type { Fault } from '../base/fault.ts';
+import { decodeMessage, encodeMessage, type Read, type Written } from './codec.ts';
+import { DeltaAssembler, encodeDelta } from './delta-pieces.ts';
+import { pushFault } from './faults.ts';
+import { type ControlMessage, TRUST_BYTES_MAX, WISH_BYTES_MAX } from './messages.ts';
+import { TO_PROXY } from './shapes.ts';
+
+type ToProxy = Read<typeof TO_PROXY>;
+
+/** One message on the wire, or several, each made when it is asked for. */
+export function encodeToProxy(message: ControlMessage): Iterable<Uint8Array> {
+  return message.kind === 'delta' ? encodeDelta(message.delta) : [encodeMessage(TO_PROXY, fieldsOf(message))];
+}
+
+function fieldsOf(message: Exclude<ControlMessage, { kind: 'delta' }>): Written<typeof TO_PROXY> {
+  switch (message.kind) {
+    case 'welcome':
+      return { welcome: { software: message.software, control: message.control } };
+    case 'inventory-wanted':
+      return { inventory_wanted: {} };
+    case 'unknown':
+      return { unknown: { services: message.services } };
+    case 'trust':
+      return { trust: { pem: message.pem } };
+    case 'wish':
+      return { wish: message.wish };
+  }
+}
+
+/** Reads the messages of one stream, in their order. */
+export class ToProxyReader {
+  readonly #deltas: DeltaAssembler;
+
+  constructor(deltaBytesMax?: number) {
+    this.#deltas = new DeltaAssembler(deltaBytesMax);
+  }
+
+  /** @returns undefined when there is nothing to say yet, or of something that we do not know */
+  take(bytes: Uint8Array): ControlMessage | Fault | undefined {
+    const read = decodeMessage(TO_PROXY, bytes);
+    if (typeof read === 'string') return pushFault('push.protocol', `A message cannot be read: ${read}`);
+    if (read.delta !== undefined) {
+      const delta = this.#deltas.take(read.delta);
+      return delta !== undefined && 'set' in delta ? { kind: 'delta', delta } : delta;
+    }
+    return messageOf(read);
+  }
+}
+
+function messageOf({ welcome, inventory_wanted, unknown, trust, wish }: ToProxy): ControlMessage | Fault | undefined {
+  if (welcome !== undefined) return { kind: 'welcome', ...welcome };
+  if (inventory_wanted !== undefined) return { kind: 'inventory-wanted' };
+  if (unknown !== undefined) return { kind: 'unknown', services: unknown.services };
+  if (trust !== undefined) {
+    if (trust.pem.length > TRUST_BYTES_MAX) return pushFault('push.too-large', 'A trust bundle is too large');
+    return { kind: 'trust', pem: trust.pem };
+  }
+  if (wish === undefined) return undefined;
+  return wish.body.length > WISH_BYTES_MAX
+    ? pushFault('push.too-large', 'A wish is too large')
+    : { kind: 'wish', wish };
+}
