@@ -84,6 +84,11 @@ const Crl = Type.Object(
       ),
       { minItems: 1, maxItems: 16, description: 'Files of lists.' },
     ),
+    scope: Type.Enum(['chain', 'client'], {
+      default: 'chain',
+      description:
+        '`chain`: the certificate of the client and those of the authorities between it and the root, as far as `ca` has them; each needs a list of whoever issued it. `client`: only that of the client.',
+    }),
     whenStale: Type.Enum(['refuse', 'accept'], {
       default: 'refuse',
       description: 'What becomes of certificates of an authority whose list is past its nextUpdate.',
@@ -144,7 +149,7 @@ export const MTLS_FAULTS = faultKinds({
     status: 403,
     grpc: 16,
     title: 'The client certificate was revoked',
-    advice: 'It is on the revocation list of its authority. The log names its fingerprint.',
+    advice: 'It, or an authority above it, is on a revocation list. The log names its fingerprint.',
   },
   'mtls.revocation-unknown': {
     blame: 'gateway',
@@ -153,7 +158,7 @@ export const MTLS_FAULTS = faultKinds({
     grpc: 14,
     title: 'Client certificates cannot be checked at this time',
     advice:
-      'There is no list of the authority of this certificate, or it is past its nextUpdate: bring a new one, or see crl.whenStale and crl.whenMissing.',
+      'There is no list of the authority of this certificate, or of one above it, or it is past its nextUpdate: bring a new one, or see crl.whenStale, crl.whenMissing and crl.scope.',
   },
 });
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { after, test } from 'node:test';
 import { Fault } from '../../base/fault.ts';
 import type { Filter } from '../../filter/filter.ts';
@@ -290,6 +291,124 @@ test('mtls revocation: the same serial number of another authority is another ce
   };
   const { filter } = make({ crl }, { list, ca: CA.pem, other: OTHER.list(), otherCa: OTHER.pem });
   assert.equal(outcome(filter, stranger), 'CN=s');
+});
+
+// ---- authorities between the client and the root
+
+const ROOT = new TestAuthority({ subject: '/O=Shop/CN=Root' });
+const MIDDLE = new TestAuthority({ subject: '/O=Shop/CN=Middle', issuer: ROOT });
+/** The same authority with the same key, certified anew. */
+const MIDDLE_AGAIN = new TestAuthority({ subject: '/O=Shop/CN=Middle', issuer: ROOT, sameAs: MIDDLE });
+const LOW = new TestAuthority({ subject: '/O=Shop/CN=Low', issuer: MIDDLE });
+after(() => {
+  for (const authority of [ROOT, MIDDLE, MIDDLE_AGAIN, LOW]) authority[Symbol.dispose]();
+});
+const CAROL = LOW.issue('/CN=carol');
+
+const serialIn = (pem: string): string => new X509Certificate(pem).serialNumber;
+const about = (which: string): string => `issuingDistributionPoint=critical,@i\n[i]\n${which}=TRUE`;
+const CHAIN = {
+  lists: [
+    { file: 'low', ca: 'lowCa' },
+    { file: 'middle', ca: 'middleCa' },
+    { file: 'root', ca: 'rootCa' },
+  ],
+};
+const CHAIN_FILES = {
+  low: LOW.list(),
+  lowCa: LOW.pem,
+  middle: MIDDLE.list(),
+  middleCa: MIDDLE.pem,
+  root: ROOT.list(),
+  rootCa: ROOT.pem,
+};
+const MIDDLE_REVOKED = ROOT.list({ serials: [serialIn(MIDDLE.pem)] });
+const NO_ROOT = { lists: CHAIN.lists.slice(0, 2) };
+
+const ABOVE: [rule: string, crl: object, files: Partial<typeof CHAIN_FILES>, want: string][] = [
+  ['none of them', CHAIN, {}, 'CN=carol'],
+  ['the client', CHAIN, { low: LOW.list({ serials: [serialOf(CAROL)] }) }, 'mtls.revoked'],
+  ['the authority above', CHAIN, { middle: MIDDLE.list({ serials: [serialIn(LOW.pem)] }) }, 'mtls.revoked'],
+  ['the authority above that', CHAIN, { root: MIDDLE_REVOKED }, 'mtls.revoked'],
+  ['it, where only clients are looked up', { ...CHAIN, scope: 'client' }, { root: MIDDLE_REVOKED }, 'CN=carol'],
+  ['no list of the root', NO_ROOT, {}, UNKNOWN],
+  ['no list of the root, which does not matter', { ...NO_ROOT, whenMissing: 'accept' }, {}, 'CN=carol'],
+  ['no list of the root, where only clients are looked up', { ...NO_ROOT, scope: 'client' }, {}, 'CN=carol'],
+  [
+    'the authority above, though a list is missing',
+    NO_ROOT,
+    { middle: MIDDLE.list({ serials: [serialIn(LOW.pem)] }) },
+    'mtls.revoked',
+  ],
+  [
+    'a list of the root that is only about users',
+    CHAIN,
+    { root: ROOT.list({ extensions: about('onlyuser') }) },
+    UNKNOWN,
+  ],
+  [
+    'a list of the root that is only about authorities',
+    CHAIN,
+    { root: ROOT.list({ extensions: about('onlyCA'), serials: [serialIn(MIDDLE.pem)] }) },
+    'mtls.revoked',
+  ],
+  [
+    'a list of authorities that says nothing of clients',
+    CHAIN,
+    { low: LOW.list({ extensions: about('onlyCA') }) },
+    UNKNOWN,
+  ],
+  [
+    'one of two certificates of an authority',
+    CHAIN,
+    { root: MIDDLE_REVOKED, middleCa: MIDDLE.pem + MIDDLE_AGAIN.pem },
+    'CN=carol',
+  ],
+  [
+    'both certificates of an authority',
+    CHAIN,
+    {
+      root: ROOT.list({ serials: [serialIn(MIDDLE.pem), serialIn(MIDDLE_AGAIN.pem)] }),
+      middleCa: MIDDLE.pem + MIDDLE_AGAIN.pem,
+    },
+    'mtls.revoked',
+  ],
+];
+
+for (const [rule, crl, files, want] of ABOVE) {
+  test(`mtls revocation in the chain: ${rule}`, () => {
+    const { filter } = make({ crl }, { ...CHAIN_FILES, ...files });
+    assert.equal(outcome(filter, CAROL), want);
+  });
+}
+
+test('mtls revocation in the chain: a list of the root that changes, or gets old, counts for clients', () => {
+  const { filter, env, change } = make({ crl: CHAIN }, { ...CHAIN_FILES, root: ROOT.list({ days: 1 }) });
+  assert.equal(outcome(filter, CAROL), 'CN=carol');
+  env.advance(86_400_000);
+  assert.equal(outcome(filter, CAROL), UNKNOWN);
+  change('root', ROOT.list());
+  assert.equal(outcome(filter, CAROL), 'CN=carol');
+  change('root', MIDDLE_REVOKED);
+  assert.equal(outcome(filter, CAROL), 'mtls.revoked');
+});
+
+test('mtls revocation in the chain: authorities that certify each other end somewhere', () => {
+  const one = new TestAuthority({ subject: '/CN=One' });
+  const two = new TestAuthority({ subject: '/CN=Two', issuer: one });
+  const back = new TestAuthority({ subject: '/CN=One', issuer: two, sameAs: one });
+  try {
+    const files = { list: two.list(), ca: two.pem + back.pem, oneList: one.list() };
+    const crl = {
+      lists: [
+        { file: 'list', ca: 'ca' },
+        { file: 'oneList', ca: 'ca' },
+      ],
+    };
+    assert.equal(outcome(make({ crl }, files).filter, two.issue('/CN=dave')), UNKNOWN);
+  } finally {
+    for (const authority of [one, two, back]) authority[Symbol.dispose]();
+  }
 });
 
 for (const [whenStale, want] of [

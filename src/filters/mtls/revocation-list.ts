@@ -24,6 +24,8 @@ import {
 export interface RevocationList {
   /** Name of the authority, as DER. */
   readonly issuer: Buffer;
+  /** Which certificates of it the list is about (section 5.2.5). */
+  readonly about: 'all' | 'users' | 'authorities';
   /** Content of serial numbers, as lower-case hex. */
   readonly revoked: ReadonlySet<string>;
   /** Infinity where the list does not say when the next one comes. */
@@ -91,9 +93,10 @@ function* readList(der: Buffer): Generator<undefined, RevocationList> {
   const next = rest[0]?.tag === UTC_TIME || rest[0]?.tag === GENERALIZED_TIME ? rest.shift() : undefined;
   const entries = rest[0]?.tag === SEQUENCE ? rest.shift() : undefined;
   timeOf(der, thisUpdate);
-  checkExtensions(der, rest[0]);
+  const about = readExtensions(der, rest[0]);
   return {
     issuer: Buffer.from(wholeOf(der, issuer)),
+    about,
     revoked: entries === undefined ? new Set() : yield* readEntries(der, entries),
     nextUpdateMs: next === undefined ? Infinity : timeOf(der, next),
     signed: {
@@ -108,17 +111,24 @@ function* readList(der: Buffer): Generator<undefined, RevocationList> {
 const ISSUING_DISTRIBUTION_POINT = '2.5.29.28';
 const CERTIFICATE_ISSUER = '2.5.29.29';
 
+/** Section 5.2.5: [1] onlyContainsUserCerts, [2] onlyContainsCACerts. */
+const ABOUT: Readonly<Record<number, 'users' | 'authorities'>> = { 0x81: 'users', 0x82: 'authorities' };
+
 /** A list that says less than it seems to must not be taken for the whole (section 5.2). */
-function checkExtensions(der: Buffer, tagged: Element | undefined): void {
-  if (tagged === undefined) return;
+function readExtensions(der: Buffer, tagged: Element | undefined): RevocationList['about'] {
+  let about: RevocationList['about'] = 'all';
+  if (tagged === undefined) return about;
   for (const { oid, critical, value } of extensionsIn(der, elementAt(der, tagged.start, tagged.end, SEQUENCE))) {
     if (oid === ISSUING_DISTRIBUTION_POINT) {
-      // Section 5.2.5: [1] says that it is only about certificates of users, which clients are.
-      if (elementsIn(der, value).some(({ tag }) => tag !== 0x81)) {
+      const [first, ...others] = elementsIn(der, value);
+      const kind = others.length > 0 ? undefined : ABOUT[first?.tag ?? -1];
+      if (first !== undefined && kind === undefined) {
         throw new Error('It is only about some certificates (issuing distribution point)');
       }
+      about = kind ?? 'all';
     } else if (critical) throw new Error(`It has a critical extension that is not known: ${oid}`);
   }
+  return about;
 }
 
 function* readEntries(der: Buffer, entries: Element): Generator<undefined, Set<string>> {

@@ -12,10 +12,36 @@ const AUTHORITIES = new SharedFiles(function* (bytes) {
   return readAuthorities(bytes);
 });
 
+/** A certificate, of a client or of an authority. */
+type Certified = Pick<CertificateFacts, 'parts' | 'x509'>;
+
+/** Authorities above one another. OpenSSL takes chains of a hundred; real ones have two or three. */
+const AUTHORITIES_MAX = 8;
+
 export interface Standing {
   readonly standing: 'good' | 'revoked' | 'unknown';
   /** Epoch time from which on it is to be looked at again. */
   readonly untilMs: number;
+}
+
+const GOOD: Standing = { standing: 'good', untilMs: Infinity };
+const UNKNOWN: Standing = { standing: 'unknown', untilMs: Infinity };
+
+const RANKS = { good: 0, unknown: 1, revoked: 2 } as const;
+
+function better(a: Standing, b: Standing): Standing {
+  if (a.standing === b.standing) return a.untilMs >= b.untilMs ? a : b;
+  return RANKS[a.standing] < RANKS[b.standing] ? a : b;
+}
+
+/** What of two holds no longer than the first of them. */
+function worse(a: Standing, b: Standing): Standing {
+  if (a.standing === b.standing) return a.untilMs <= b.untilMs ? a : b;
+  return RANKS[a.standing] > RANKS[b.standing] ? a : b;
+}
+
+function isRight({ x509 }: Certified, by: Authority): boolean {
+  return x509.verify(by.key);
 }
 
 interface OneFile {
@@ -63,14 +89,42 @@ export class Revocation {
     });
   }
 
-  standingOf({ parts, x509 }: CertificateFacts): Standing {
+  /** Of a certificate of a client, and of the authorities above it. */
+  standingOf(certificate: CertificateFacts): Standing {
+    const own = this.#ownStanding(certificate, 'users');
+    return this.#crl.scope === 'client' ? own : worse(own, this.#standingAbove(certificate, 1));
+  }
+
+  /**
+   * Of the best way up to a root, as far as certificates of authorities are known. An authority that was certified anew
+   * has several, and its client may have shown any.
+   */
+  #standingAbove(certificate: Certified, depth: number): Standing {
+    let best: Standing | undefined;
+    for (const authority of this.#authorities()) {
+      if (!authority.parts.subject.equals(certificate.parts.issuer) || !isRight(certificate, authority)) continue;
+      // Nobody is above a root: to take it back is to take it out of what the listener trusts.
+      if (authority.parts.issuer.equals(authority.parts.subject) && isRight(authority, authority)) return GOOD;
+      if (depth > AUTHORITIES_MAX) return UNKNOWN;
+      const standing = worse(this.#ownStanding(authority, 'authorities'), this.#standingAbove(authority, depth + 1));
+      best = best === undefined ? standing : better(best, standing);
+    }
+    return best ?? GOOD;
+  }
+
+  *#authorities(): Generator<Authority> {
+    for (const { authorities } of this.#files) yield* authorities.value;
+  }
+
+  /** By the lists of those who issued it. */
+  #ownStanding({ parts, x509 }: Certified, kind: 'users' | 'authorities'): Standing {
     const wallMs = this.#env.wallMs();
     const { whenStale, whenMissing } = this.#crl;
     let untilMs = -Infinity;
     let isStale = false;
     for (const { lists, authorities } of this.#files) {
       for (const list of lists.value) {
-        if (!list.issuer.equals(parts.issuer)) continue;
+        if (!list.issuer.equals(parts.issuer) || (list.about !== 'all' && list.about !== kind)) continue;
         const signer = this.#signerOf(list, authorities.value);
         // Another authority may have the same name.
         if (signer === undefined || !x509.verify(signer.key)) continue;

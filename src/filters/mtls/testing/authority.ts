@@ -1,7 +1,7 @@
 /** An authority run by OpenSSL, in a folder of its own: certificates and revocation lists that are not of our making. */
 import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ClientCertificate, readClientCertificate } from '../../../net/client-certificate.ts';
@@ -11,6 +11,10 @@ export interface AuthorityWish {
   /** Arguments of `openssl genpkey`. */
   readonly key?: readonly string[];
   readonly keyUsage?: string;
+  /** Who issues its certificate; itself, when left out. */
+  readonly issuer?: TestAuthority;
+  /** Authority whose key it has, too: it was certified anew. */
+  readonly sameAs?: TestAuthority;
 }
 
 export interface ListWish {
@@ -32,8 +36,20 @@ export class TestAuthority implements Disposable {
     subject = '/O=Shop/CN=Test CA',
     key = EC,
     keyUsage = 'critical,keyCertSign,cRLSign',
+    issuer,
+    sameAs,
   }: AuthorityWish = {}) {
-    this.#openssl('genpkey', ...key, '-out', 'ca.key');
+    if (sameAs === undefined) this.#openssl('genpkey', ...key, '-out', 'ca.key');
+    else copyFileSync(join(sameAs.folder, 'ca.key'), join(this.folder, 'ca.key'));
+    if (issuer !== undefined) {
+      const above = ['-CA', join(issuer.folder, 'ca.crt'), '-CAkey', join(issuer.folder, 'ca.key')];
+      writeFileSync(join(this.folder, 'ca.cnf'), `keyUsage=${keyUsage}\nbasicConstraints=critical,CA:TRUE\n`);
+      this.#openssl('req', '-new', '-key', 'ca.key', '-subj', subject, '-out', 'ca.csr');
+      const from = ['-in', 'ca.csr', ...above, '-days', '3650', '-extfile', 'ca.cnf'];
+      this.#openssl('x509', '-req', ...from, '-out', 'ca.crt');
+      this.pem = readFileSync(join(this.folder, 'ca.crt'), 'utf8');
+      return;
+    }
     const usage = ['-addext', `keyUsage=${keyUsage}`, '-addext', 'basicConstraints=critical,CA:TRUE'];
     this.#openssl(
       'req',
