@@ -7,6 +7,7 @@ import { TicketKeys } from '../net/ticket-keys.ts';
 import { AccessLog } from '../observe/access-log.ts';
 import { type SeriesEvent, WorkerMetrics } from '../observe/metrics.ts';
 import { TrafficMetrics } from '../observe/traffic-metrics.ts';
+import type { AskForService } from '../proxy/forward-proxy.ts';
 import type { Node } from '../proxy/node-types.ts';
 import { ProxyNode } from '../proxy/node.ts';
 import { RedisStore } from '../store/redis.ts';
@@ -20,6 +21,8 @@ export interface NodeOutlets {
   readonly announce: (event: SeriesEvent) => void;
   /** Writes lines of the access log; rejects when they are lost. */
   readonly writeLines: (text: string) => Promise<void>;
+  /** Asked for services that the plan does not have; absent where nobody can be. */
+  readonly askForService?: AskForService | undefined;
 }
 
 export interface MadeNode {
@@ -30,7 +33,10 @@ export interface MadeNode {
   readonly close: () => void;
 }
 
-export function makeNode(settings: WorkerSettings, { log, announce, writeLines }: NodeOutlets): MadeNode {
+export function makeNode(
+  settings: WorkerSettings,
+  { log, announce, writeLines, askForService }: NodeOutlets,
+): MadeNode {
   const random = systemRandom();
   const metrics = new WorkerMetrics({ slab: settings.slab, announce });
   const written = metrics.counter('fourways_accesslog_lines_total', []);
@@ -64,6 +70,7 @@ export function makeNode(settings: WorkerSettings, { log, announce, writeLines }
       programs: new OwnPrograms({ clock: systemClock, log }),
     }),
     bind: settings.bind,
+    ...(askForService !== undefined && { askForService }),
     drainMs: settings.drainMs,
     reusePort: settings.reusePort,
     ticketKeys,

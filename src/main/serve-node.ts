@@ -1,6 +1,7 @@
 /** The worker's side of the protocol: answers for a node whatever the main thread asks. */
 import type { MessagePort } from 'node:worker_threads';
 import type { Node } from '../proxy/node-types.ts';
+import type { ServiceQuestions } from './service-questions.ts';
 import type { Answers, FromWorker, Question, ToWorker } from './worker-protocol.ts';
 
 /** For one batch at a time. */
@@ -44,6 +45,7 @@ export class LineSender {
 export interface Served {
   readonly node: Node;
   readonly lines: LineSender;
+  readonly services: ServiceQuestions;
   readonly measure: () => void;
   rotateTicketKeys(bytes: Uint8Array): void;
 }
@@ -55,6 +57,9 @@ export function serveNode(port: MessagePort, served: Served): void {
     switch (message.kind) {
       case 'lines-done':
         served.lines.done(message.written);
+        break;
+      case 'service-settled':
+        served.services.settled(message.name);
         break;
       case 'ticket-keys':
         served.rotateTicketKeys(message.bytes);

@@ -2,6 +2,7 @@
 import type { Clock } from '../base/clock.ts';
 import { Fleet } from '../control/fleet.ts';
 import type { PortStates } from '../ir/port-state.ts';
+import type { AskForService } from '../proxy/forward-proxy.ts';
 import type { Metering } from './metering.ts';
 import { probePort } from './port-probe.ts';
 import type { UpSettings } from './up.ts';
@@ -18,6 +19,7 @@ export interface FleetParts {
   readonly bind: string;
   readonly metering: Metering;
   readonly cleanup: AsyncDisposableStack;
+  readonly askForService?: AskForService;
   readonly onPorts: (ports: PortStates) => void;
   readonly onFailing: () => void;
 }
@@ -25,7 +27,7 @@ export interface FleetParts {
 /** All proxies of this process as one. `share` says whether another process may hold their ports. */
 export async function startFleet(
   settings: FleetSettings,
-  { bind, metering, cleanup, clock, onPorts, onFailing }: FleetParts,
+  { bind, metering, cleanup, clock, askForService, onPorts, onFailing }: FleetParts,
 ): Promise<{ readonly fleet: Fleet; readonly share: (ports: UpSettings['ports']) => void }> {
   const { log, logLevel, drainMs, ticketKeysMs, redisUrl, writeLines } = settings;
   const workers = cleanup.adopt(
@@ -40,6 +42,7 @@ export async function startFleet(
       logLevel,
       metering,
       writeLines,
+      askForService,
     }),
     (opened) => opened.close(),
   );

@@ -15,6 +15,7 @@ function to(version: string): PlanDelta {
 function start(written: 'all' | 'none' = 'all') {
   const said: [string, LogFields | undefined][] = [];
   const lines: string[] = [];
+  const asked: string[] = [];
   const say = (message: string, fields?: LogFields) => void said.push([message, fields]);
   const log: Log = { ...silentLog, info: say, error: say };
   const member = new ThreadMember({
@@ -27,8 +28,11 @@ function start(written: 'all' | 'none' = 'all') {
       if (written === 'none') throw new Error('full');
       lines.push(text);
     },
+    async askForService(name) {
+      asked.push(name);
+    },
   });
-  return { member, said, lines };
+  return { member, said, lines, asked };
 }
 
 test('ThreadMember: asks, gets answers, hands on what the thread says', async () => {
@@ -49,6 +53,15 @@ test('ThreadMember: asks, gets answers, hands on what the thread says', async ()
   await member.end();
   assert.equal(await member.gone, 'it was ended');
   await assert.rejects(member.stats(), /it was ended/);
+});
+
+test('ThreadMember: services that the thread wants are asked for, each once at a time', async () => {
+  const { member, asked } = start();
+  assert.equal((await member.apply(to('ask'), {})).kind, 'ack');
+  assert.deepEqual(asked, ['orders', 'web']);
+  assert.equal((await member.apply(to('ask'), {})).kind, 'ack');
+  assert.deepEqual(asked, ['orders', 'web', 'orders', 'web']);
+  await member.end();
 });
 
 test('ThreadMember: lines that cannot be written are said to be lost', async () => {

@@ -7,6 +7,7 @@ import type { NodeStats } from '../ir/node-stats.ts';
 import type { PlanDelta } from '../ir/plan.ts';
 import type { PortRefusals, PortStates } from '../ir/port-state.ts';
 import type { SeriesEvent } from '../observe/metrics.ts';
+import type { AskForService } from '../proxy/forward-proxy.ts';
 import type { Answers, FromWorker, Question, ToWorker } from './worker-protocol.ts';
 
 export interface ThreadMemberOptions {
@@ -17,6 +18,7 @@ export interface ThreadMemberOptions {
   readonly onSeries: (event: SeriesEvent) => void;
   /** Writes lines of the access log; rejects when they are lost. */
   readonly writeLines: (text: string) => Promise<void>;
+  readonly askForService: AskForService | undefined;
 }
 
 interface Pending {
@@ -111,6 +113,9 @@ export class ThreadMember implements Member {
       case 'series':
         onSeries(message.event);
         break;
+      case 'service-wanted':
+        void this.#askForService(message.name);
+        break;
       case 'lines':
         writeLines(message.text).then(
           () => this.#send({ kind: 'lines-done', written: 'all' }),
@@ -121,6 +126,11 @@ export class ThreadMember implements Member {
         log[message.level](message.message, { worker, ...message.fields });
         break;
     }
+  }
+
+  async #askForService(name: string): Promise<void> {
+    await this.#options.askForService?.(name);
+    this.#send({ kind: 'service-settled', name });
   }
 
   #take(id: number): Pending | undefined {

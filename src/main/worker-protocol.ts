@@ -30,6 +30,8 @@ export interface WorkerSettings {
   readonly cells: SharedArrayBuffer;
   /** What is not true any more, whichever worker says so. */
   readonly marks: SharedArrayBuffer;
+  /** Whether somebody is there to ask for services that the plan does not have. */
+  readonly asksForServices: boolean;
 }
 
 /** What a worker may be asked for, with the answer of each. */
@@ -54,6 +56,8 @@ export type ToWorker =
   | { readonly kind: 'ask'; readonly id: number; readonly question: Question }
   /** New keys for TLS session tickets: the same for every worker. */
   | { readonly kind: 'ticket-keys'; readonly bytes: Uint8Array }
+  /** It is sure whether a plan will have this service. */
+  | { readonly kind: 'service-settled'; readonly name: string }
   /** What became of the batch of access-log lines that was sent last. */
   | { readonly kind: 'lines-done'; readonly written: 'all' | 'none' };
 
@@ -61,6 +65,8 @@ export type FromWorker =
   | { readonly kind: 'answer'; readonly id: number; readonly answer: Answers[keyof Answers] }
   | { readonly kind: 'failed'; readonly id: number; readonly message: string }
   | { readonly kind: 'series'; readonly event: SeriesEvent }
+  /** A client called for a service that the plan does not have. */
+  | { readonly kind: 'service-wanted'; readonly name: string }
   /** Lines of the access log. The next batch is sent after `lines-done`, so that a slow reader costs no memory here. */
   | { readonly kind: 'lines'; readonly text: string }
   | {

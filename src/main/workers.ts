@@ -8,6 +8,7 @@ import type { Log, LogLevel } from '../base/log.ts';
 import type { Member } from '../control/member.ts';
 import { openCells } from '../filter/cells.ts';
 import { TICKET_KEY_BYTES } from '../net/ticket-keys.ts';
+import type { AskForService } from '../proxy/forward-proxy.ts';
 import { LocalMember } from './local-member.ts';
 import type { Metering } from './metering.ts';
 import { ThreadMember } from './thread-member.ts';
@@ -30,6 +31,8 @@ export interface WorkersOptions {
   readonly metering: Metering;
   /** Writes lines of the access log; rejects when they are lost. */
   readonly writeLines: (text: string) => Promise<void>;
+  /** Asked for services that the plan does not have; absent where nobody can be. */
+  readonly askForService?: AskForService | undefined;
 }
 
 /** The main thread among those that use the cells; workers count from 1. */
@@ -73,18 +76,27 @@ export class Workers {
 
   /** @param worker  its number, from 1 */
   start(worker: number): Member {
-    const { count, bind, drainMs, logLevel, metering, log, writeLines } = this.#options;
+    const { count, bind, drainMs, logLevel, metering, log, writeLines, askForService } = this.#options;
     const { slab, onSeries, leave } = metering.desk();
     const shared = {
       ticketKeys: this.#ticketKeys,
       cells: this.#cells,
       redisUrl: this.#options.redisUrl,
       marks: this.#marks,
+      asksForServices: askForService !== undefined,
     };
     const settings = { worker, workers: Math.max(1, count), bind, drainMs, reusePort: true, slab, logLevel, ...shared };
     const member =
       this.#makeLocal?.(settings, onSeries) ??
-      new ThreadMember({ worker, url: WORKER_URL, thread: this.#thread(settings), log, onSeries, writeLines });
+      new ThreadMember({
+        worker,
+        url: WORKER_URL,
+        thread: this.#thread(settings),
+        log,
+        onSeries,
+        writeLines,
+        askForService,
+      });
     this.#members.add(member);
     void member.gone.then(() => {
       leave();
@@ -121,11 +133,11 @@ type RotatingMember = Member & { rotateTicketKeys(bytes: Uint8Array): void };
 
 type MakeLocal = (settings: WorkerSettings, onSeries: ReturnType<Metering['desk']>['onSeries']) => RotatingMember;
 
-async function localMaker({ log, writeLines }: WorkersOptions): Promise<MakeLocal> {
+async function localMaker({ log, writeLines, askForService }: WorkersOptions): Promise<MakeLocal> {
   const { makeNode } = await import('./make-node.ts');
   return (settings, announce) => {
     // The main thread measures itself.
-    return new LocalMember(makeNode(settings, { log, announce, writeLines }), () => undefined);
+    return new LocalMember(makeNode(settings, { log, announce, writeLines, askForService }), () => undefined);
   };
 }
 

@@ -2,10 +2,12 @@
 import { parentPort } from 'node:worker_threads';
 import type { Node } from '../../proxy/node-types.ts';
 import { LineSender, serveNode } from '../serve-node.ts';
+import { ServiceQuestions } from '../service-questions.ts';
 import type { FromWorker } from '../worker-protocol.ts';
 
 const post = (message: FromWorker): void => parentPort!.postMessage(message);
 const lines = new LineSender(post);
+const services = new ServiceQuestions(post);
 let version: string | undefined;
 
 const node: Node = {
@@ -15,6 +17,7 @@ const node: Node = {
     if (delta.to === 'exit') process.exit(3);
     if (delta.to === 'hang') for (;;);
     if (delta.to === 'die' || delta.to === 'exit') await new Promise(() => undefined);
+    if (delta.to === 'ask') await Promise.all(['orders', 'orders', 'web'].map((name) => services.ask(name)));
     version = delta.to;
     post({ kind: 'log', level: 'info', message: 'applied', fields: { version } });
     return { kind: 'ack', version: delta.to, ports: {} };
@@ -31,4 +34,4 @@ const node: Node = {
   stats: () => ({ version, connections: 0, exchanges: 0, endpoints: {}, failing: [] }),
 };
 
-serveNode(parentPort!, { node, lines, measure: () => undefined, rotateTicketKeys: () => undefined });
+serveNode(parentPort!, { node, lines, services, measure: () => undefined, rotateTicketKeys: () => undefined });
