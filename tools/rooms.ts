@@ -15,6 +15,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   http: ['base', 'net'],
   observe: ['base', 'net', 'http'],
   store: ['base'],
+  identity: ['base', 'store/database.ts'],
   openapi: ['base'],
   filter: ['base', 'schema', 'http'],
   expr: ['base', 'schema', 'http', 'filter'],
@@ -61,6 +62,8 @@ export const PACKAGES: Readonly<Record<string, string | readonly string[]>> = {
   '@bufbuild/protobuf': ['filters', 'push'],
   '@grpc/grpc-js': 'push',
   'openid-client': 'filters',
+  '@peculiar/x509': 'identity',
+  'reflect-metadata': 'identity',
 };
 
 export interface Breach {

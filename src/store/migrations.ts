@@ -48,6 +48,53 @@ export const STEPS: readonly (readonly string[])[] = [
        seen_ms float8 not null
      )`,
   ],
+  [
+    `create table mesh_authority (
+       one boolean primary key,
+       revision float8 not null,
+       trust_domain text not null,
+       issuer text not null,
+       state text not null
+     )`,
+    `create table mesh_issuer (
+       id text primary key,
+       chain_pem text not null,
+       brought boolean not null,
+       key_sealed text
+     )`,
+    `create table mesh_leaf (
+       serial text primary key,
+       n bigint generated always as identity,
+       proxy text not null,
+       identity text not null,
+       issuer text not null,
+       not_after_ms float8 not null,
+       bundle text not null
+     )`,
+    `create index mesh_leaf_proxy on mesh_leaf (proxy, identity)`,
+    `create index mesh_leaf_identity on mesh_leaf (identity)`,
+    `create index mesh_leaf_end on mesh_leaf (not_after_ms)`,
+    `create table mesh_join_token (
+       id text primary key,
+       hash text not null,
+       root text not null,
+       namespace text not null,
+       account text not null,
+       used float8 not null,
+       uses_max float8 not null,
+       created_ms float8 not null,
+       expires_ms float8 not null
+     )`,
+    `create table mesh_denied (
+       identity text primary key,
+       reason text not null,
+       at_ms float8 not null
+     )`,
+    `create table mesh_federation (
+       trust_domain text primary key,
+       anchors text not null
+     )`,
+  ],
 ];
 
 /**
