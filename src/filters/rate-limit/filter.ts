@@ -118,7 +118,7 @@ class RateLimiter implements Filter {
     for (let i = 0; i < count; i++) {
       const { limit, burst, used, perUnitMs } = this.#asked[i]!;
       const left = used >= burst ? 0 : Math.floor(burst - used + 1e-9);
-      const item = `"${limit.name}";r=${left};t=${Math.ceil((used * perUnitMs) / 1_000)}`;
+      const item = `${limit.stateBegin}${left};t=${Math.ceil((used * perUnitMs) / 1_000)}`;
       text = i === 0 ? item : `${text}, ${item}`;
     }
     return text;

@@ -18,6 +18,8 @@ export interface Limit {
   readonly space: string;
   readonly burst: number;
   readonly perUnitMs: number;
+  /** How a member of RateLimit begins; what is left stands behind. */
+  readonly stateBegin: string;
   /** Member of RateLimit-Policy. */
   readonly policy: string;
   isFor(x: Exchange): boolean;
@@ -46,6 +48,7 @@ export function makeLimit(config: LimitConfig, { space, ipv6Prefix }: LimitPlace
     space: `${space} ${name} ${key ?? ''}`.replaceAll('\0', ' '),
     burst,
     perUnitMs,
+    stateBegin: `"${name}";r=`,
     policy: `"${name}";q=${burst};w=${Math.max(1, Math.ceil((burst * perUnitMs) / 1_000))}`,
     isFor: applies === undefined ? () => true : (x) => applies(x) !== false,
     keyOf: key === undefined ? (x) => networkOf(x.clientIp, ipv6Prefix) : compileExpression(key, 'string'),
