@@ -65,6 +65,8 @@ export interface Reply {
   readonly status: number;
   readonly reason: string;
   readonly headers: readonly (readonly [name: string, value: string])[];
+  /** Instead of `headers`, all of the head: the proxy adds what frames the body, and neither Date nor Server. */
+  readonly head?: Headers;
   /** Left out of the answer to HEAD, while its length is said. */
   readonly body: string | Buffer;
 }

@@ -66,6 +66,11 @@ export class Forwarding {
   readonly #networks: CidrSet | undefined;
   #lastPeer = '';
   #lastTrusted = false;
+  /** Of the request before that said nothing of forwarding: connections stay, and proxies in front are few. */
+  #plainPeer = '';
+  #plainScheme = '';
+  #plainAuthority = '';
+  #plain: Client = { ip: '', lines: '' };
 
   /** @throws {RangeError} on a network that is not one: settings were checked before */
   constructor(settings: ForwardingSettings) {
@@ -82,7 +87,8 @@ export class Forwarding {
     // A socket's address is valid; only IPv6 has other spellings.
     const peer = peerIp.includes(':') ? (plainIp(peerIp) ?? peerIp) : peerIp;
     const asked = { scheme, authority, port: publicPort };
-    if ((seen & SEEN_ANY) === 0 && (certificate === undefined || form === 'none')) return this.#client([peer], asked);
+    if ((seen & SEEN_ANY) === 0 && (certificate === undefined || form === 'none'))
+      return this.#plainClient(peer, asked);
     const trusted = this.#trustsPeer(peer);
     let client: Client;
     if ((seen & SEEN_FORWARDED) === 0) client = this.#client([peer], asked);
@@ -93,6 +99,17 @@ export class Forwarding {
     if ((seen & SEEN_ANY) !== 0) dropClientIdentity(headers, trusted ? 'misspelt' : 'all');
     if (trusted || certificate === undefined) return client;
     return { ip: client.ip, lines: client.lines + identityLine(form, certificate) };
+  }
+
+  #plainClient(peer: string, asked: Asked): Client {
+    const { scheme, authority } = asked;
+    if (peer !== this.#plainPeer || scheme !== this.#plainScheme || authority !== this.#plainAuthority) {
+      this.#plain = this.#client([peer], asked);
+      this.#plainPeer = peer;
+      this.#plainScheme = scheme;
+      this.#plainAuthority = authority;
+    }
+    return this.#plain;
   }
 
   #believed(headers: Headers, peer: string, ours: Asked): Client {

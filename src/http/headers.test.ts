@@ -35,3 +35,34 @@ for (const [name, written, what] of ALIKE) {
     assert.equal(headers.toLines(), `a: 1\r\n${want}b: 2\r\n${want}${want}`);
   });
 }
+
+test('headers: what is like received lines is edited by itself, and each anew', () => {
+  const lines = received('a: 1\r\nB: 2\r\na: 3\r\n');
+  const edits: readonly ((headers: Headers) => void)[] = [
+    (headers) => headers.add('age', '0'),
+    (headers) => headers.delete('a'),
+    (headers) => headers.deleteAlike('b'),
+    (headers) => headers.markHop('a'),
+    (headers) => headers.deleteWhere(() => true),
+    (headers) => headers.reset(''),
+    (headers) => {
+      headers.delete('b');
+      headers.restore();
+    },
+  ];
+  const written = edits.map((edit) => {
+    const headers = Headers.like(lines);
+    edit(headers);
+    return headers.toLines();
+  });
+  assert.deepEqual(written, [
+    'a: 1\r\nB: 2\r\na: 3\r\nage: 0\r\n',
+    'B: 2\r\n',
+    'a: 1\r\na: 3\r\n',
+    'B: 2\r\n',
+    '',
+    '',
+    'a: 1\r\nB: 2\r\na: 3\r\n',
+  ]);
+  assert.equal(lines.toLines(), 'a: 1\r\nB: 2\r\na: 3\r\n');
+});

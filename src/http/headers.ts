@@ -20,7 +20,9 @@ const STRIDE = 5;
 export class Headers {
   /** Latin-1 text that holds the lines `Name: value CRLF`; offsets point into it. */
   #raw = '';
-  readonly #at: number[] = [];
+  #at: number[] = [];
+  /** The offsets are those of another object, which stays as it is: copied before the first change. */
+  #atIsLent = false;
   #count = 0;
   /** Added lines: name, value, name, value … */
   #added: string[] | undefined;
@@ -30,6 +32,16 @@ export class Headers {
   static of(fields: Iterable<readonly [name: string, value: string]>): Headers {
     const headers = new Headers();
     for (const [name, value] of fields) headers.add(name, value);
+    return headers;
+  }
+
+  /** For what is sent many times: the lines of `received`, not read again. It must stay as it was received. */
+  static like(received: Headers): Headers {
+    const headers = new Headers();
+    headers.#raw = received.#raw;
+    headers.#at = received.#at;
+    headers.#atIsLent = true;
+    headers.#count = received.#count;
     return headers;
   }
 
@@ -52,7 +64,7 @@ export class Headers {
 
   /** Records one received line by its offsets. For codecs, which have checked it. */
   push(nameStart: number, nameEnd: number, valueStart: number, valueEnd: number): void {
-    const at = this.#at;
+    const at = this.#ownAt();
     const i = this.#count++ * STRIDE;
     at[i] = nameStart;
     at[i + 1] = nameEnd;
@@ -63,12 +75,12 @@ export class Headers {
 
   /** Marks the line pushed last as framing or hop-by-hop. For codecs. */
   markLastHop(): void {
-    this.#at[(this.#count - 1) * STRIDE + 4] = HOP;
+    this.#ownAt()[(this.#count - 1) * STRIDE + 4] = HOP;
   }
 
   /** Marks every received line of this name as hop-by-hop (RFC 9110 section 7.6.1). */
   markHop(lowerName: string): void {
-    for (let i = this.#find(lowerName, 0); i >= 0; i = this.#find(lowerName, i + STRIDE)) this.#at[i + 4] = HOP;
+    for (let i = this.#find(lowerName, 0); i >= 0; i = this.#find(lowerName, i + STRIDE)) this.#ownAt()[i + 4] = HOP;
   }
 
   /** Value of the first line of this name. `lowerName` must be lower case. */
@@ -120,7 +132,7 @@ export class Headers {
 
   delete(lowerName: string): void {
     for (let i = this.#find(lowerName, 0); i >= 0; i = this.#find(lowerName, i + STRIDE)) {
-      this.#at[i + 4]! |= REMOVED;
+      this.#ownAt()[i + 4]! |= REMOVED;
       this.#edited = true;
     }
     const added = this.#added;
@@ -130,7 +142,7 @@ export class Headers {
 
   /** Like {@link delete}, whether hyphens of the name are hyphens or underscores: CGI takes both for one (RFC 3875 section 4.1.18). */
   deleteAlike(lowerName: string): void {
-    const at = this.#at;
+    const at = this.#ownAt();
     const { length } = lowerName;
     for (let i = 0; i < this.#count * STRIDE; i += STRIDE) {
       const start = at[i]!;
@@ -201,6 +213,15 @@ export class Headers {
     if (added !== undefined)
       for (let k = 0; k < added.length; k += 2) chars += added[k]!.length + added[k + 1]!.length + 4;
     return chars;
+  }
+
+  /** The offsets, to be changed. */
+  #ownAt(): number[] {
+    if (this.#atIsLent) {
+      this.#at = this.#at.slice(0, this.#count * STRIDE);
+      this.#atIsLent = false;
+    }
+    return this.#at;
   }
 
   #lastLineEnd(): number {

@@ -50,8 +50,8 @@ export interface AccessEntry {
   readonly attempts: number;
   /** Who was asking, as a filter found out: method, subject, name of the consumer. */
   readonly identity?: LoggedIdentity | undefined;
-  /** Words of filters, by name. */
-  readonly notes?: ReadonlyMap<string, string> | undefined;
+  /** Words of filters: name, value, name, value … */
+  readonly notes?: readonly string[] | undefined;
   /** Key of the listener in the plan. */
   readonly listener: string;
   readonly clientIp: string;
@@ -455,7 +455,10 @@ function identityFields({ methods, subject, consumer }: LoggedIdentity): string 
   return consumer === undefined ? known : `${known},"consumer":${quote(consumer.name, SUBJECT_CHARS_MAX)}`;
 }
 
-function notesField(notes: ReadonlyMap<string, string>): string {
-  const said = [...notes].map(([name, value]) => `${quote(name, 64)}:${quote(value, NOTE_CHARS_MAX)}`);
-  return `,"filters":{${said.join(',')}}`;
+function notesField(notes: readonly string[]): string {
+  let said = '';
+  for (let i = 0; i < notes.length; i += 2) {
+    said += `${i === 0 ? '' : ','}${quote(notes[i]!, 64)}:${quote(notes[i + 1]!, NOTE_CHARS_MAX)}`;
+  }
+  return `,"filters":{${said}}`;
 }

@@ -76,14 +76,23 @@ export function problemAnswer(fault: Fault, facts: ProblemFacts): OwnAnswer {
   return answer;
 }
 
+/** An answer whose head is all there: nothing is added to it. */
+export function wholeAnswer({ status, body }: Reply, headers: Headers): OwnAnswer {
+  return answerOf(status, headers, body);
+}
+
 export function replyAnswer(reply: Reply): OwnAnswer {
   return ownAnswer(reply.status, reply.headers, reply.body);
 }
 
 function ownAnswer(status: number, fields: Reply['headers'], content: Reply['body']): OwnAnswer {
-  const body = typeof content === 'string' ? Buffer.from(content) : content;
   const headers = Headers.of(fields);
   headers.add('server', 'fourways');
+  return answerOf(status, headers, content);
+}
+
+function answerOf(status: number, headers: Headers, content: Reply['body']): OwnAnswer {
+  const body = typeof content === 'string' ? Buffer.from(content) : content;
   return { head: { status, reason: REASONS[status] ?? '', headers, bodyLength: body.length }, body };
 }
 

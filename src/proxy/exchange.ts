@@ -15,7 +15,6 @@ import {
   type Asked,
   type BodyWish,
   type Exchange as FilterExchange,
-  NOTES_MAX,
   type Reply,
   type RouteMatch,
   type Verdict,
@@ -35,18 +34,18 @@ import type {
 } from '../http/stream.ts';
 import type { Tunnel } from '../http/tunnel.ts';
 import { AnswerPath, type AnswerOwner } from './answer-path.ts';
-import { type OwnAnswer, problemAnswer, replyAnswer } from './answer.ts';
+import { type OwnAnswer, problemAnswer, replyAnswer, wholeAnswer } from './answer.ts';
 import type { Link } from './chain.ts';
 import { filterFailed } from './filter-failed.ts';
 import type { Cluster } from './cluster/cluster.ts';
 import { type GrpcCall, grpcCallOf, isRetried, refusalOf, wholeMsOf } from './grpc-call.ts';
 import { listenerFor } from './listener-choice.ts';
-import { dropUnderscoreNames, entryOf, markAnswer, markRequest, RequestMarks } from './marks.ts';
+import { dropUnderscoreNames, entryOf, markAnswer, markRequest, putNote, RequestMarks } from './marks.ts';
 import { startMirrors, type Mirror } from './mirror.ts';
 import { RequestBody } from './request-body.ts';
 import type { ListenerView, LivePort } from './runtime.ts';
 import type { KeptBody } from './request-path.ts';
-import { RequestWalk, type WalkOwner } from './request-walk.ts';
+import { isVerdict, RequestWalk, type WalkOwner } from './request-walk.ts';
 import type { Rule, RuleBackend } from './rule.ts';
 import { type Circumstances, SecondAttempts } from './second-attempts.ts';
 import type { Endpoint } from './upstream/endpoint.ts';
@@ -81,7 +80,8 @@ export class Exchange
   #backend: RuleBackend | undefined;
   #pathAsked: string;
   #timer: Timed | undefined;
-  #notes: Map<string, string> | undefined;
+  /** Name, value, name, value … */
+  #notes: string[] | undefined;
 
   readonly #body = new RequestBody();
   /** Filters that had more to say than nothing, and the ways of both bodies through those that want them. */
@@ -136,8 +136,7 @@ export class Exchange
   }
 
   note(name: string, value: string): void {
-    this.#notes ??= new Map();
-    if (this.#notes.size < NOTES_MAX || this.#notes.has(name)) this.#notes.set(name, value);
+    putNote((this.#notes ??= []), name, value);
   }
 
   // --- from head to route ------------------------------------------------------------------------------------------
@@ -226,6 +225,7 @@ export class Exchange
         return this.fail(filterFailed(link.name, error));
       }
       if (said === undefined) continue;
+      if (isVerdict(said)) return this.settle(said);
       this.#walk ??= new RequestWalk(this);
       return this.#walk.take(said, link, () => this.#runRequestFilters(of, i + 1));
     }
@@ -537,7 +537,7 @@ export class Exchange
   onReplaced(verdict: Fault | Reply): OwnAnswer {
     this.#dropAttempt();
     if (verdict instanceof Fault) this.#fault = verdict;
-    return this.#own(verdict instanceof Fault ? this.#problem(verdict) : this.#reply(verdict));
+    return verdict instanceof Fault ? this.#problem(verdict) : this.#reply(verdict);
   }
 
   onFilterFailed(fault: Fault): void {
@@ -612,12 +612,14 @@ export class Exchange
     this.#dropAttempt();
     this.#stage = 'answering';
     this.times.answeredMs = this.#port.runtime.wheel.readMs();
-    const { head, body } = this.#own(answer);
+    const { head, body } = answer;
     this.#filterAnswer(head);
     const path = this.#answerPath;
     if (path === undefined) {
       // A filter made the head longer or shorter, never the body.
       if (body.length > 0) this.onPipeBytes(body);
+      // All in one turn: the clock need not be read twice.
+      this.times.endMs = this.times.answeredMs;
       return this.onPipeEnd(undefined);
     }
     if (path.isReplaced) return;
@@ -633,7 +635,8 @@ export class Exchange
   }
 
   #reply(reply: Reply): OwnAnswer {
-    return this.#grpc?.replyAnswer(reply) ?? replyAnswer(reply);
+    if (this.#grpc !== undefined) return this.#own(this.#grpc.replyAnswer(reply));
+    return reply.head === undefined ? this.#own(replyAnswer(reply)) : wholeAnswer(reply, reply.head);
   }
 
   #problem(fault: Fault): OwnAnswer {
@@ -641,7 +644,7 @@ export class Exchange
     const { requestId } = this;
     const { planVersion } = this.#port;
     const facts = { requestId, planVersion, accept: this.request.headers.get('accept') };
-    return this.#grpc?.faultAnswer(fault, requestId) ?? problemAnswer(fault, facts);
+    return this.#own(this.#grpc?.faultAnswer(fault, requestId) ?? problemAnswer(fault, facts));
   }
 
   fail(fault: Fault): void {

@@ -8,6 +8,7 @@ import { Fault, faultKinds } from '../base/fault.ts';
 import { declareFilter, type FilterDeclaration } from '../filter/declaration.ts';
 import type { PlanFilter, PlanRule } from '../ir/plan.ts';
 import { type BodyOut, type BodyStage, type Filter, type Reply, WHOLE_BODY } from '../filter/filter.ts';
+import { Headers } from '../http/headers.ts';
 import { Type } from '../schema/schema.ts';
 import { clusterTo, Harness, request, routeOf, ruleTo, Upstream } from './testing/node-harness.ts';
 
@@ -305,6 +306,19 @@ for (const [rule, filters, body, want] of ROWS) {
     }
   });
 }
+
+test('filter hooks: a reply that brings all of its head gets neither Date nor Server, and other filters see it', async () => {
+  const head = (): Headers => Headers.of([['Date', 'Thu, 01 Jan 2026 00:00:00 GMT']]);
+  const reply: Filter = { onRequest: () => ({ ...REPLY, head: head() }) };
+  const marks: Filter = { onResponse: (_, { headers }) => headers.add('x-mark', '1') };
+  await using proxied = await Proxied.start({ a: marks, b: reply });
+  const got = await request(proxied.proxy.port);
+  const { date, server, 'x-mark': mark, 'x-reply': listed } = got.headers;
+  assert.deepEqual(
+    [got.status, got.body, date, server, mark, listed],
+    [203, 'instead', 'Thu, 01 Jan 2026 00:00:00 GMT', undefined, '1', undefined],
+  );
+});
 
 test('filter hooks: a fault of a filter says its headers and members', async () => {
   await using proxied = await Proxied.start({ a: { onRequest: () => REFUSED } });

@@ -1,5 +1,5 @@
 /** What a request and its answer are marked with on their way: ids, the client's address, the hop, times. */
-import type { Exchange } from '../filter/filter.ts';
+import { type Exchange, NOTES_MAX } from '../filter/filter.ts';
 import type { Headers } from '../http/headers.ts';
 import type { ResponseHead } from '../http/message.ts';
 import { SEEN_DATE, SEEN_REQUEST_ID, SEEN_SERVER, SEEN_TRACEPARENT } from '../http/seen.ts';
@@ -20,8 +20,25 @@ export class RequestMarks implements Marks {
   answeredMs = -1;
   endMs = -1;
   traceId = '';
-  /** Complete lines that are added to the request on its way upstream. */
-  requestLines = '';
+  /** What the proxy adds to the request, where it does: complete lines, and values of its own making. */
+  clientLines = '';
+  spanId = '';
+  ownRequestId = '';
+  via = '';
+  #lines: string | undefined;
+
+  /** Complete lines that are added to the request on its way upstream. Many requests never go there. */
+  get requestLines(): string {
+    return (this.#lines ??= this.#write());
+  }
+
+  #write(): string {
+    let lines = this.clientLines;
+    if (this.spanId !== '') lines += `traceparent: 00-${this.traceId}-${this.spanId}-01\r\n`;
+    if (this.ownRequestId !== '') lines += `x-request-id: ${this.ownRequestId}\r\n`;
+    if (this.via !== '') lines += `via: ${this.via} fourways\r\n`;
+    return lines;
+  }
 }
 
 interface Marked extends Omit<Exchange, 'rule'> {
@@ -37,23 +54,22 @@ export function markRequest(x: Marked, stream: ServerStream, listener: ListenerV
   const { headers } = x.request;
   const { seen } = stream;
   const { peerIp, scheme, clientCertificate: certificate } = stream.facts;
+  const { times } = x;
   const client = listener.forwarding.read(x.request, { peerIp, scheme, seen, certificate });
   x.clientIp = client.ip;
-  let { lines } = client;
+  times.clientLines = client.lines;
 
   if ((seen & SEEN_TRACEPARENT) !== 0) {
     const traceId = traceIdOf(headers.get('traceparent')!);
-    if (traceId !== undefined) x.times.traceId = traceId;
+    if (traceId !== undefined) times.traceId = traceId;
     else {
       headers.delete('traceparent');
       headers.delete('tracestate');
     }
   }
-  let spanId = '';
-  if (x.times.traceId === '') {
-    x.times.traceId = runtime.traceIds.traceId();
-    spanId = runtime.traceIds.spanId();
-    lines += `traceparent: 00-${x.times.traceId}-${spanId}-01\r\n`;
+  if (times.traceId === '') {
+    times.traceId = runtime.traceIds.traceId();
+    times.spanId = runtime.traceIds.spanId();
   }
   if ((seen & SEEN_REQUEST_ID) !== 0) {
     const requestId = headers.get('x-request-id')!;
@@ -61,11 +77,10 @@ export function markRequest(x: Marked, stream: ServerStream, listener: ListenerV
     else headers.delete('x-request-id');
   }
   if (x.requestId === '') {
-    x.requestId = spanId === '' ? runtime.traceIds.traceId() : x.times.traceId;
-    lines += `x-request-id: ${x.requestId}\r\n`;
+    x.requestId = times.spanId === '' ? runtime.traceIds.traceId() : times.traceId;
+    times.ownRequestId = x.requestId;
   }
-  if (listener.plan.settings.via) lines += `via: ${stream.version} fourways\r\n`;
-  x.times.requestLines = lines;
+  if (listener.plan.settings.via) times.via = stream.version;
 }
 
 /** What only the exchange itself knows of its line in the access log. */
@@ -119,4 +134,13 @@ export function markAnswer(head: ResponseHead, seen: number, listener: ListenerV
 /** CGI-like servers read `x_y` like `x-y`, so such a name could pass for one that was checked. */
 export function dropUnderscoreNames(headers: Headers): void {
   headers.deleteWhere((lowerName) => lowerName.includes('_'));
+}
+
+/** @param notes  name, value, name, value … */
+export function putNote(notes: string[], name: string, value: string): void {
+  let at = 0;
+  while (at < notes.length && notes[at] !== name) at += 2;
+  if (at >= NOTES_MAX * 2) return;
+  notes[at] = name;
+  notes[at + 1] = value;
 }

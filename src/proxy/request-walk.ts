@@ -37,6 +37,11 @@ const BOUND: RequestBound = { bytesMax: 1024 * 1024, beyond: 'refuse' };
 
 type Said = Verdict | BodyWish | Buffer;
 
+/** Whether the request has its answer. */
+export function isVerdict(said: NonNullable<Said> | Promise<Said>): said is Fault | Reply {
+  return typeof said === 'object' && (said instanceof Fault || 'kind' in said);
+}
+
 interface Held {
   readonly body: Buffer;
   readonly extent: BodyExtent;
@@ -81,7 +86,7 @@ export class RequestWalk {
     if (said === undefined) return goOn();
     if (Buffer.isBuffer(said)) return goOn(said);
     if (said === WHOLE_BODY) return this.#hold(link, goOn);
-    if (said instanceof Fault || 'kind' in said) return this.#x.settle(said);
+    if (isVerdict(said)) return this.#x.settle(said);
     this.#pathOfBody().attach(said);
     goOn();
   }

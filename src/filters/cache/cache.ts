@@ -20,7 +20,7 @@ import { Keys } from './key.ts';
 import { Keeper } from './keeper.ts';
 import type { RedisTier } from './redis-tier.ts';
 import { conditionsOf, Refresher } from './refresher.ts';
-import { completeHead, replyOf, serve, type Served } from './serve.ts';
+import { replyOf, serve, serveWhole } from './serve.ts';
 import { type Settings, settingsOf } from './settings.ts';
 import type { Stored } from './stored.ts';
 import { varyValues } from './vary.ts';
@@ -38,8 +38,6 @@ export class Cache implements Filter {
   readonly #visits = new Kept<Visit>();
   readonly #redis: RedisTier | undefined;
   readonly #release: () => void;
-  /** The reply whose head comes back in the same turn. */
-  #now: { readonly x: Exchange; readonly served: Served } | undefined;
 
   constructor(config: CacheConfig, env: Env, held: HeldZone) {
     this.#env = env;
@@ -132,9 +130,13 @@ export class Cache implements Filter {
     if (use !== 'fresh') this.#env.count('stale');
     if (use === 'refresh' && x.request.method === 'GET') this.#refresher.refresh(x, key, stored);
     x.note('cache', use === 'fresh' ? 'hit' : 'stale');
-    const served = serve(stored, wishes, this.#keeper.facts(hitStatus(stored, nowMs)));
-    this.#now = { x, served };
-    return replyOf(served);
+    return this.#reply(stored, wishes, hitStatus(stored, nowMs));
+  }
+
+  #reply(stored: Stored, wishes: Wishes, status: string): Reply {
+    if (wishes !== NO_WISHES) return replyOf(serve(stored, wishes, this.#keeper.facts(status)));
+    const cacheStatus = this.#settings.cacheStatus === 'add' ? status : '';
+    return replyOf(serveWhole(stored, { nowMs: this.#env.nowMs(), cacheStatus }));
   }
 
   #fetching(x: Exchange, { key, stored, wishes, ask }: Found & { readonly ask: Directives }): Fetching {
@@ -245,11 +247,10 @@ export class Cache implements Filter {
     });
   }
 
-  /** A reply whose head comes back in another turn. */
+  /** Answered from the store after some waiting: its head is all there. */
   #later(x: Exchange, { wishes }: Fetching, { stored, status }: { stored: Stored; status: string }): Reply {
-    const served = serve(stored, wishes, this.#keeper.facts(status));
-    this.#visits.set(x, { kind: 'answered', served });
-    return replyOf(served);
+    this.#visits.delete(x);
+    return this.#reply(stored, wishes, status);
   }
 
   /** What goes upstream asks for the whole answer, or whether ours is good still. */
@@ -277,18 +278,10 @@ export class Cache implements Filter {
   // --- the answer --------------------------------------------------------------------------------------------------
 
   onResponse(x: Exchange, head: ResponseHead): BodyWish | void {
-    const now = this.#now;
-    if (now?.x === x) {
-      this.#now = undefined;
-      completeHead(head.headers, now.served);
-      return undefined;
-    }
+    // What is answered from the store has no visit.
     const visit = this.#visits.get(x);
     switch (visit?.kind) {
       case undefined:
-        return undefined;
-      case 'answered':
-        completeHead(head.headers, visit.served);
         return undefined;
       case 'passed':
         if (visit.stored !== undefined) this.#compare(visit.stored, head);
@@ -349,7 +342,7 @@ function ttlOf({ bornMs, freshness }: Stored, nowMs: number): number {
 function requestDirectives({ request: { headers } }: Exchange): Directives {
   const value = headers.combined('cache-control');
   if (value !== undefined) return parseCacheControl(value);
-  return headers.has('pragma') ? parseCacheControl(headers.combined('pragma')) : NO_DIRECTIVES;
+  return parseCacheControl(headers.combined('pragma'));
 }
 
 interface Hit extends Found {

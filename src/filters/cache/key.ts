@@ -15,6 +15,10 @@ export class Keys {
   readonly #headers: readonly string[];
   readonly #expression: ((x: Exchange) => unknown) | undefined;
   readonly #query: (query: string) => string;
+  /** Of the request before: most name the same. */
+  #lastScheme = '';
+  #lastAuthority = '';
+  #lastOrigin = '';
 
   constructor({ key, perIdentity }: CacheConfig, rule: string) {
     this.#rule = rule;
@@ -32,7 +36,7 @@ export class Keys {
   of(x: Exchange): CacheKey | undefined {
     const { request, asked } = x;
     const query = this.#query(asked.query);
-    const uri = uriOf(request.scheme, asked.authority, asked.path) + query;
+    const uri = this.#originOf(request.scheme, asked.authority) + asked.path + query;
     let extra = this.#rule;
     const isRewritten =
       request.path !== asked.path || request.query !== asked.query || request.authority !== asked.authority;
@@ -46,9 +50,18 @@ export class Keys {
     return value === undefined ? undefined : { uri, extra: `${extra}\n=${JSON.stringify(value)}` };
   }
 
+  #originOf(scheme: 'http' | 'https', authority: string): string {
+    if (authority !== this.#lastAuthority || scheme !== this.#lastScheme) {
+      this.#lastScheme = scheme;
+      this.#lastAuthority = authority;
+      this.#lastOrigin = originOf(scheme, authority);
+    }
+    return this.#lastOrigin;
+  }
+
   /** Of a request that changes something: it has no other part of a key. */
   uri({ request, asked }: Exchange): string {
-    return uriOf(request.scheme, asked.authority, asked.path) + this.#query(asked.query);
+    return this.#originOf(request.scheme, asked.authority) + asked.path + this.#query(asked.query);
   }
 
   /** Of a reference in an answer (RFC 9111 section 4.4); undefined for one of another origin, or for none. */
@@ -60,9 +73,13 @@ export class Keys {
 }
 
 function uriOf(scheme: 'http' | 'https', authority: string, path: string): string {
+  return originOf(scheme, authority) + path;
+}
+
+function originOf(scheme: 'http' | 'https', authority: string): string {
   const end = scheme === 'https' ? ':443' : ':80';
   const lower = authority.toLowerCase();
-  return `${scheme}://${lower.endsWith(end) ? lower.slice(0, -end.length) : lower}${path}`;
+  return `${scheme}://${lower.endsWith(end) ? lower.slice(0, -end.length) : lower}`;
 }
 
 /** What an operator writes, in the form of keys; undefined for what is no URI. */

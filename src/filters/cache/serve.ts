@@ -1,6 +1,6 @@
 /** Makes an answer of a stored one, for what this client asks (RFC 9111 section 4). */
 import type { Reply } from '../../filter/filter.ts';
-import type { Headers } from '../../http/headers.ts';
+import { Headers } from '../../http/headers.ts';
 import type { ResponseHead } from '../../http/message.ts';
 import { isKnown, mayServeRange, NO_WISHES, type Wishes } from './conditions.ts';
 import { contentRange, multipart, parseRanges } from './ranges.ts';
@@ -30,10 +30,14 @@ export interface ServeFacts {
 const NO_LINES: Lines = [];
 const NO_BODY = Buffer.alloc(0);
 
+/** For a client that has no wishes. */
+export function serveWhole(stored: Stored, { nowMs, cacheStatus }: Pick<ServeFacts, 'nowMs' | 'cacheStatus'>): Served {
+  const ageSeconds = Math.floor(stored.ageMs(nowMs) / 1_000);
+  return { stored, status: stored.status, body: stored.body, lines: NO_LINES, ageSeconds, cacheStatus };
+}
+
 export function serve(stored: Stored, wishes: Wishes, facts: ServeFacts): Served {
-  const ageSeconds = Math.floor(stored.ageMs(facts.nowMs) / 1_000);
-  const { cacheStatus } = facts;
-  const whole: Served = { stored, status: stored.status, body: stored.body, lines: NO_LINES, ageSeconds, cacheStatus };
+  const whole = serveWhole(stored, facts);
   // RFC 9110 section 13.2.1: conditions only matter where the answer would be a success.
   if (wishes === NO_WISHES || stored.status !== 200) return whole;
   if (isKnown(wishes, stored, facts.wallMs())) return { ...whole, status: 304, body: NO_BODY };
@@ -79,18 +83,16 @@ export function writeHead(head: ResponseHead, served: Served): void {
   head.bodyLength = served.body.length;
 }
 
-/** To a head that has nothing yet but what the proxy says in every answer of its own: Date and Server. */
-export function completeHead(headers: Headers, served: Served): void {
-  headers.delete('date');
-  headers.delete('server');
-  addLines(headers, served);
-}
-
-function addLines(headers: Headers, { stored, status, lines, ageSeconds, cacheStatus }: Served): void {
+function addLines(headers: Headers, served: Served): void {
+  const { stored, status, lines } = served;
   const all = stored.lines;
   if (status === stored.status) for (let i = 0; i < all.length; i += 2) headers.add(all[i]!, all[i + 1]!);
   else addSome(headers, all, status);
   for (let i = 0; i < lines.length; i += 2) headers.set(lines[i]!, lines[i + 1]!);
+  addOurs(headers, served);
+}
+
+function addOurs(headers: Headers, { ageSeconds, cacheStatus }: Served): void {
   headers.add('age', String(ageSeconds));
   if (cacheStatus !== '') headers.add('cache-status', cacheStatus);
 }
@@ -104,9 +106,20 @@ function addSome(headers: Headers, all: Lines, status: number): void {
   }
 }
 
-/** What a filter answers with; its head is completed on its way out. */
-export function replyOf({ status, body }: Served): Reply {
-  return { kind: 'reply', status, reason: 'cache', headers: NO_FIELDS, body };
+/** What a filter answers with. */
+export function replyOf(served: Served): Reply {
+  const { status, body } = served;
+  return { kind: 'reply', status, reason: 'cache', headers: NO_FIELDS, head: headOf(served), body };
+}
+
+/** Of a whole answer, which most are, only what is new is written. */
+function headOf(served: Served): Headers {
+  const { stored, status, lines } = served;
+  const isWhole = status === stored.status && lines.length === 0;
+  const headers = isWhole ? Headers.like(stored.received()) : new Headers();
+  if (isWhole) addOurs(headers, served);
+  else addLines(headers, served);
+  return headers;
 }
 
 const NO_FIELDS: Reply['headers'] = [];

@@ -22,6 +22,9 @@ export interface StoredParts {
 /** What an entry costs beyond its text and body: objects, maps, indexes. Measured with a heap snapshot, rounded up. */
 const ENTRY_BYTES = 1024;
 
+/** Of one line in {@link Stored.received}: separators, and five numbers. */
+const RECEIVED_LINE_BYTES = 4 + 5 * 8;
+
 export class Stored implements Validators {
   readonly status: number;
   readonly lines: Lines;
@@ -46,6 +49,7 @@ export class Stored implements Validators {
   since: Since | undefined;
   /** Uses since the store looked last. */
   hits = 0;
+  #received: Headers | undefined;
 
   constructor(parts: StoredParts, freshness: Storable, nowMs: number) {
     this.status = parts.status;
@@ -65,7 +69,12 @@ export class Stored implements Validators {
     this.revalidateUntilMs = staleFromMs + freshness.staleWhileRevalidateMs;
     this.errorUntilMs = staleFromMs + freshness.staleIfErrorMs;
     this.bytes =
-      parts.body.length + textBytes(parts.lines) + textBytes(parts.hidden) + textBytes(parts.tags) + ENTRY_BYTES;
+      parts.body.length +
+      textBytes(parts.lines) +
+      receivedBytes(parts.lines) +
+      textBytes(parts.hidden) +
+      textBytes(parts.tags) +
+      ENTRY_BYTES;
   }
 
   answers(request: Headers): boolean {
@@ -83,6 +92,11 @@ export class Stored implements Validators {
     return Math.max(0, nowMs - this.bornMs);
   }
 
+  /** The lines for clients as a codec would hand them over: to be sent again and again, so made with the first use. */
+  received(): Headers {
+    return (this.#received ??= receivedOf(this.lines));
+  }
+
   /** All lines, those that clients do not get too. */
   head(): Headers {
     return headersOf([...this.lines, ...this.hidden]);
@@ -95,6 +109,21 @@ export function headersOf(lines: Lines): Headers {
   return headers;
 }
 
+function receivedOf(lines: Lines): Headers {
+  const headers = new Headers();
+  let text = '';
+  for (let i = 0; i < lines.length; i += 2) text += `${lines[i]}: ${lines[i + 1]}\r\n`;
+  headers.reset(text);
+  let at = 0;
+  for (let i = 0; i < lines.length; i += 2) {
+    const nameEnd = at + lines[i]!.length;
+    const valueEnd = nameEnd + 2 + lines[i + 1]!.length;
+    headers.push(at, nameEnd, nameEnd + 2, valueEnd);
+    at = valueEnd + 2;
+  }
+  return headers;
+}
+
 function valueOf(lines: Lines, lowerName: string): string | undefined {
   for (let i = 0; i < lines.length; i += 2) if (lines[i]!.toLowerCase() === lowerName) return lines[i + 1];
   return undefined;
@@ -102,6 +131,10 @@ function valueOf(lines: Lines, lowerName: string): string | undefined {
 
 function isSame(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((value, i) => value === b[i]);
+}
+
+function receivedBytes(lines: Lines): number {
+  return lines.reduce((sum, text) => sum + text.length, 0) + (lines.length / 2) * RECEIVED_LINE_BYTES;
 }
 
 /** Two references for each string, and a byte for each character: names and values are Latin-1. */

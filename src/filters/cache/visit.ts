@@ -2,11 +2,10 @@
 import type { Wishes } from './conditions.ts';
 import type { Flight, Follower } from './flight.ts';
 import type { Since } from './purges.ts';
-import type { Served } from './serve.ts';
 import type { Stored } from './stored.ts';
 import type { CacheKey } from './zone.ts';
 
-export type Visit = Passed | Changing | Fetching | Answered;
+export type Visit = Passed | Changing | Fetching;
 
 /** The cache has no part in it. `why` is the value of `fwd` (RFC 9211 section 2.2). */
 export interface Passed {
@@ -20,12 +19,6 @@ export interface Passed {
 export interface Changing {
   readonly kind: 'changing';
   readonly uri: string;
-}
-
-/** Answered from the store after some waiting. */
-export interface Answered {
-  readonly kind: 'answered';
-  readonly served: Served;
 }
 
 /** The origin is asked, for this client and perhaps for others. */

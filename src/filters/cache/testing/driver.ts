@@ -67,13 +67,9 @@ export class Driver {
     if (said instanceof Fault)
       return this.#send(x, { status: said.kind.status, headers: { 'cache-control': 'no-store' } });
     if (typeof said === 'string' || !('kind' in said)) throw new Error('A cache has no wish for requests');
-    const own = Headers.of([
-      ...said.headers,
-      ['server', 'fourways'],
-      ['date', new Date(this.env.wallMs()).toUTCString()],
-    ]);
+    if (said.head === undefined) throw new Error('A cache says all of its head');
     const body = Buffer.from(said.body);
-    const head: ResponseHead = { status: said.status, reason: '', headers: own, bodyLength: body.length };
+    const head: ResponseHead = { status: said.status, reason: '', headers: said.head, bodyLength: body.length };
     return this.#through(x, head, { body, cut: undefined });
   }
 
