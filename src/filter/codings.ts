@@ -102,20 +102,8 @@ export function encoderOf(coding: WrittenCoding, level: number): Transform & zli
   }
 }
 
-/** The same of a whole body, in this thread: for bodies of which `isQuick`. */
-export function encodeWhole(coding: WrittenCoding, level: number, body: Buffer): Buffer {
-  switch (coding) {
-    case 'gzip':
-      return zlib.gzipSync(body, { level });
-    case 'br':
-      return zlib.brotliCompressSync(body, brotliAt(level));
-    case 'zstd':
-      return zlib.zstdCompressSync(body, zstdAt(level));
-  }
-}
-
 /** Longest body for `encodeWhole`, in bytes: as long as a piece of a body, which a turn of the loop passes on anyway. */
-const QUICK_BYTES_MAX = 16 * 1024;
+export const QUICK_BYTES_MAX = 16 * 1024;
 
 /** The highest levels at which as many bytes take less than a millisecond (measured with JSON). */
 const QUICK_LEVELS_MAX: Readonly<Record<WrittenCoding, number>> = { gzip: 9, br: 6, zstd: 9 };
@@ -125,12 +113,12 @@ export function isQuick(coding: WrittenCoding, level: number, bodyLength: number
   return bodyLength >= 0 && bodyLength <= QUICK_BYTES_MAX && level <= QUICK_LEVELS_MAX[coding];
 }
 
-function brotliAt(level: number): zlib.BrotliOptions {
+export function brotliAt(level: number): zlib.BrotliOptions {
   const { constants } = zlib;
   return { params: { [constants.BROTLI_PARAM_QUALITY]: level, [constants.BROTLI_PARAM_LGWIN]: WINDOW_BITS } };
 }
 
-function zstdAt(level: number): zlib.ZstdOptions {
+export function zstdAt(level: number): zlib.ZstdOptions {
   const { constants } = zlib;
   return { params: { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_windowLog]: WINDOW_BITS } };
 }

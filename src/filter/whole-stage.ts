@@ -3,6 +3,8 @@ import type { Fault } from '../base/fault.ts';
 import type { BodyOut, BodyStage } from './filter.ts';
 
 export interface WholeStageOptions {
+  /** Of the body as it comes, in bytes. */
+  readonly bodyLength: number;
   /** Makes of the whole body what is sent. Not called for a body that is aborted. */
   readonly become: (body: Buffer) => Buffer;
   /** What it means that it threw. */
@@ -11,16 +13,19 @@ export interface WholeStageOptions {
   readonly closed: (bytesIn: number, bytesOut: number) => void;
 }
 
-/** Whoever makes one knows how long the body is: all of it is kept here. */
+const NOTHING = Buffer.alloc(0);
+
 export class WholeStage implements BodyStage {
   readonly #options: WholeStageOptions;
-  readonly #pieces: Buffer[] = [];
+  /** All of it is kept. */
+  #body: Buffer;
   #out: BodyOut | undefined;
   #bytesIn = 0;
   #over = false;
 
   constructor(options: WholeStageOptions) {
     this.#options = options;
+    this.#body = Buffer.allocUnsafe(options.bodyLength);
   }
 
   start(out: BodyOut): void {
@@ -29,8 +34,11 @@ export class WholeStage implements BodyStage {
 
   write(bytes: Buffer): boolean {
     if (this.#over) return true;
+    // Not that long: what stands before has changed it, and has not said so.
+    if (this.#bytesIn + bytes.length > this.#body.length)
+      this.#body = Buffer.concat([this.#body.subarray(0, this.#bytesIn), bytes]);
+    else bytes.copy(this.#body, this.#bytesIn); // they are lent
     this.#bytesIn += bytes.length;
-    this.#pieces.push(Buffer.from(bytes)); // a copy: they are lent
     return true;
   }
 
@@ -38,7 +46,7 @@ export class WholeStage implements BodyStage {
     if (this.#over) return;
     let made: Buffer;
     try {
-      made = this.#options.become(Buffer.concat(this.#pieces, this.#bytesIn));
+      made = this.#options.become(this.#body.subarray(0, this.#bytesIn));
     } catch (error) {
       this.#close(0);
       return this.#out!.fail(this.#options.broken((error as NodeJS.ErrnoException).code ?? (error as Error).name));
@@ -60,7 +68,7 @@ export class WholeStage implements BodyStage {
   #close(bytesOut: number): void {
     if (this.#over) return;
     this.#over = true;
-    this.#pieces.length = 0;
+    this.#body = NOTHING;
     this.#options.closed(this.#bytesIn, bytesOut);
   }
 }

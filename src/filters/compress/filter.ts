@@ -3,7 +3,6 @@ import {
   addVary,
   chooseCoding,
   type CodingChoice,
-  encodeWhole,
   encoderOf,
   flushKindOf,
   forbidsTransform,
@@ -15,6 +14,7 @@ import {
 import type { Env } from '../../filter/env.ts';
 import type { BodyStage, Exchange, FilterCode } from '../../filter/filter.ts';
 import { Kept } from '../../filter/kept.ts';
+import { encodeWhole } from '../../filter/whole-encoder.ts';
 import { WholeStage } from '../../filter/whole-stage.ts';
 import { ZlibStage } from '../../filter/zlib-stage.ts';
 import type { ResponseHead } from '../../http/message.ts';
@@ -127,7 +127,7 @@ class Compression {
       },
     };
     if (isQuick(coding, level, bodyLength)) {
-      return new WholeStage({ ...common, become: (body) => encodeWhole(coding, level, body) });
+      return new WholeStage({ ...common, bodyLength, become: (body) => encodeWhole(coding, level, body) });
     }
     return new ZlibStage({
       ...common,
