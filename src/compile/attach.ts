@@ -1,6 +1,11 @@
 /**
  * Attachment: which listeners a route is served by. A route asks with its
  * parentRefs, a listener allows with its kinds, namespaces and hostname.
+ *
+ * A Service as a parent is one whose clients, sidecars all of them, follow the
+ * route. Its listeners are its ports; whoever may write a route may attach it,
+ * because it concerns clients only (GEP-1294): those of all namespaces when it
+ * stands beside the Service, else those of its own.
  */
 import { nearest } from '../base/problem.ts';
 import { GATEWAY_GROUP } from '../resource/fields.ts';
@@ -42,7 +47,14 @@ export interface Attached {
   readonly findings: readonly Finding[];
 }
 
-const PARENT_KINDS = ['Gateway', 'ListenerSet'];
+/** Undefined for what has no routes. */
+function parentKind({ group, kind }: ParentRef): 'Gateway' | 'ListenerSet' | 'Service' | undefined {
+  if (group === '') return kind === 'Service' ? kind : undefined;
+  if (group !== GATEWAY_GROUP) return undefined;
+  return kind === 'Gateway' || kind === 'ListenerSet' ? kind : undefined;
+}
+
+const ANY_HOST: readonly string[] = ['*'];
 
 /** Listeners that a hint names: more would not be read. */
 const NAMED_MAX = 3;
@@ -51,17 +63,20 @@ export function attachRoute(route: AnyRoute, look: Look): Attached {
   const outcomes: ParentOutcome[] = [];
   const findings: Finding[] = [];
   for (const { ref, field } of refsOf(route, look)) {
-    if (ref.group !== GATEWAY_GROUP || !PARENT_KINDS.includes(ref.kind)) {
-      const message = `Routes cannot be attached to kind "${ref.kind}": use a Gateway or a ListenerSet`;
+    const kind = parentKind(ref);
+    if (kind === undefined) {
+      const message =
+        ref.kind === 'Service'
+          ? `Kind "Service" is not of group "${ref.group}": write group: ""`
+          : `Routes cannot be attached to kind "${ref.kind}": use a Gateway, a ListenerSet or a Service`;
       findings.push(error('reference.kind', route, { field, message }));
       continue;
     }
-    const key = resourceKey(ref.kind, ref.namespace, ref.name);
-    const parent = look('parents', key);
+    const key = resourceKey(kind, ref.namespace, ref.name);
+    const parent = look(kind === 'Service' ? 'serviceParents' : 'parents', key);
     if (parent !== undefined) outcomes.push(attachTo(route, { ref, parent }, look));
     // A Gateway of another controller is not ours to speak of.
-    else if (lookUp(look, ref.kind === 'Gateway' ? 'Gateway' : 'ListenerSet', ref) === undefined)
-      findings.push(brokenAt(route, field, missing(ref, '')));
+    else if (lookUp(look, kind, ref) === undefined) findings.push(brokenAt(route, field, missing(ref, '')));
   }
   return {
     outcomes: settled(outcomes),
@@ -110,7 +125,8 @@ function attachTo(
     return refuse('NotAllowedByListeners', message);
   }
   const attachments = allowing.flatMap((listener): Attachment[] => {
-    const hosts = hostsOn(listener.hostname, hostnamesOf(route));
+    // Clients of a Service are told apart by where they connect to, not by what they call it (GEP-1294).
+    const hosts = parent.isService ? ANY_HOST : hostsOn(listener.hostname, hostnamesOf(route));
     return hosts.length === 0 ? [] : [{ parent, listener, hosts }];
   });
   if (attachments.length === 0) {
@@ -126,7 +142,12 @@ function hostnamesOf({ spec }: AnyRoute): readonly string[] {
   return 'hostnames' in spec ? spec.hostnames : [];
 }
 
-function noListener(ref: ParentRef, { key, listeners }: ParentView): string {
+function noListener(ref: ParentRef, { key, listeners, isService }: ParentView): string {
+  if (isService) {
+    const ports = listeners.map(({ name, port }) => (name === String(port) ? name : `${port} "${name}"`));
+    const has = ports.length === 0 ? 'it has none' : `it has ${ports.join(', ')}`;
+    return `${describeKey(key)} has no port ${wantedPort(ref)}: ${has}`;
+  }
   if (listeners.length === 0) return `${describeKey(key)} has no listener that is let in`;
   const names = listeners.map(({ name }) => name);
   const near = ref.sectionName === undefined ? undefined : nearest(ref.sectionName, names);
@@ -137,11 +158,29 @@ function noListener(ref: ParentRef, { key, listeners }: ParentView): string {
 /** Who names a listener is told about that one: another may well carry such routes. */
 function noneOfKind(kind: string, { ref, parent }: { readonly ref: ParentRef; readonly parent: ParentView }): string {
   const owner = describeKey(parent.key);
+  if (parent.isService) {
+    const isAny = ref.sectionName === undefined && ref.port === undefined;
+    const what = isAny ? `No port of ${owner} carries` : `Port ${wantedPort(ref)} of ${owner} does not carry`;
+    return `${what} routes of kind ${kind}${hintFor(kind)}`;
+  }
   if (ref.sectionName === undefined && ref.port === undefined)
     return `No listener of ${owner} carries routes of kind ${kind}`;
   const others = parent.listeners.filter(({ kinds }) => kinds.includes(kind)).map(({ name }) => `"${name}"`);
   const hint = others.length === 0 ? '' : `: listeners that do: ${others.slice(0, NAMED_MAX).join(', ')}`;
   return `The listener ${wanted(ref)} of ${owner} carries no routes of kind ${kind}${hint}`;
+}
+
+/** A port carries what it is said to speak. */
+function hintFor(kind: string): string {
+  if (kind === 'UDPRoute') return '';
+  const speech = kind === 'HTTPRoute' || kind === 'GRPCRoute' ? 'http' : 'tcp';
+  return `: set its appProtocol to "${speech}", or the defaultProtocol of the mesh`;
+}
+
+function wantedPort({ sectionName, port }: ParentRef): string {
+  return [port, sectionName === undefined ? undefined : `"${sectionName}"`]
+    .filter((part) => part !== undefined)
+    .join(' ');
 }
 
 function wanted({ sectionName, port }: ParentRef): string {
@@ -155,6 +194,11 @@ function outcomeFindings(route: AnyRoute, { ref, parent, notAccepted, attachment
   const related = [parent.key];
   if (notAccepted !== undefined) {
     return [error('route.not-attached', route, { field, message: notAccepted.message, related })];
+  }
+  if (parent.isService) {
+    if (hostnamesOf(route).length === 0 || route.spec.parentRefs.some(({ kind }) => kind !== 'Service')) return [];
+    const message = 'Host names have no effect: clients of a Service follow the route whatever they call it';
+    return [warning('route.no-effect', route, { field: '/spec/hostnames', message })];
   }
   if (attachments.some(({ listener }) => listener.keys.length > 0)) return [];
   const message = `The route is attached to ${describeKey(parent.key)}, none of whose listeners for it can be served`;

@@ -35,15 +35,17 @@ interface FindWork {
   readonly look: Look;
   /** Of a route below HTTP: what is spoken on top of it is none of its business. */
   readonly transport?: 'tcp' | 'udp';
+  /** `free`: for sidecars, which may send to any Service of the mesh (GEP-1294). */
+  readonly grants?: 'free';
 }
 
 /** What stands at the end of a backendRef of `from`. */
-export function findBackend(from: Resource, to: BackendReference, { look, transport }: FindWork): FoundBackend {
+export function findBackend(from: Resource, to: BackendReference, { look, transport, grants }: FindWork): FoundBackend {
   const isService = to.group === '' && to.kind === 'Service';
   if (!isService && !(to.group === OWN_GROUP && to.kind === 'Backend')) {
     return { broken: wrongKind(to, 'InvalidKind', `a Service, or a Backend of group "${OWN_GROUP}"`) };
   }
-  if (!isGranted(from, to, look)) return { broken: notGranted(from, to) };
+  if (grants !== 'free' && !isGranted(from, to, look)) return { broken: notGranted(from, to) };
   const resource = lookUp(look, isService ? 'Service' : 'Backend', to);
   if (resource === undefined) return { broken: missing(to, 'BackendNotFound') };
   return resource.kind === 'Backend'

@@ -5,13 +5,12 @@ import type {
   PlanClusterHttp2,
   PlanClusterSettings,
   PlanClusterTls,
-  PlanEndpoint,
   UpstreamProtocol,
 } from '../ir/plan.ts';
 import { durationOr } from '../base/duration.ts';
 import type { HealthCheck } from '../resource/kinds/backend-policy.ts';
 import type { UpstreamTLS } from '../resource/kinds/backend.ts';
-import { type Backend, type BackendPolicy, describe, keyOf, type Service } from '../resource/resource.ts';
+import { type Backend, type BackendPolicy, describe, keyOf } from '../resource/resource.ts';
 import { sizeOr } from '../resource/size.ts';
 import {
   backendTargetKeys,
@@ -26,6 +25,9 @@ import { readUpstreamTls, type TrustView } from './backend-tls.ts';
 import { CLUSTER_SETTINGS, HEALTH_PACE, TLS_POLICY } from './defaults.ts';
 import { type Finding, warning } from './finding.ts';
 import type { Reason } from './listener.ts';
+import { meshOf } from './mesh.ts';
+import { type Reached, reachPort } from './mesh-endpoints.ts';
+import { type PortSpeech, speechOf } from './mesh-port.ts';
 import { type Claim, Claims, type Loser } from './policies.ts';
 import type { NamedSecret } from './secret.ts';
 import type { Look } from './tables.ts';
@@ -87,16 +89,22 @@ class Asked {
 export function lowerCluster({ target, certificateOf, protocol, stream }: ClusterNeed, look: Look): ClusterResult {
   const findings: Finding[] = [];
   const asked = new Asked(target, look);
-  const tls = clusterTls(target, { asked, certificateOf, stream, findings, look });
-  const spoken = protocol ?? protocolOf(target, asked);
+  const reached: Reached =
+    target.kind === 'Service'
+      ? reachPort(target, { look, findings, transport: stream === 'udp' ? 'UDP' : 'TCP' })
+      : { endpoints: target.resource.spec.endpoints };
+  const tls =
+    reached.tls === undefined
+      ? clusterTls(target, { asked, certificateOf, stream, findings, look })
+      : betweenProxies(target, reached.tls, { asked, stream, findings, look });
+  const spoken = protocol ?? protocolOf(target, asked, look);
+  // What clients encrypted is bytes like others to sidecars, and goes inside their own TLS.
+  const carried = stream === 'tls' && reached.tls !== undefined ? 'tcp' : stream;
   const cluster: PlanCluster = {
     protocol: stream === undefined ? spoken : 'http1',
-    ...(stream !== undefined && { stream }),
+    ...(carried !== undefined && { stream: carried }),
     ...proxyHeader(asked, stream, findings),
-    endpoints:
-      target.kind === 'Service'
-        ? serviceEndpoints(target, { look, findings, transport: stream === 'udp' ? 'UDP' : 'TCP' })
-        : target.resource.spec.endpoints,
+    endpoints: reached.endpoints,
     ...(tls !== undefined && { tls: tls.tls }),
     ...healthOf(asked, { spoken, stream, findings }),
     settings: clusterSettings(asked),
@@ -130,11 +138,23 @@ function proxyHeader(
 
 /** What the endpoints of a backend speak, as it and its policies say. */
 export function protocolAsked(target: BackendTarget, look: Look): UpstreamProtocol {
-  return protocolOf(target, new Asked(target, look));
+  return protocolOf(target, new Asked(target, look), look);
+}
+
+/** What the application itself takes behind its sidecar. */
+export function appProtocolOf(target: BackendTarget & { readonly kind: 'Service' }, look: Look): UpstreamProtocol {
+  const said = new Asked(target, look).get('protocol');
+  return said === undefined ? speechIn(target.port, look).protocol : UPSTREAM_PROTOCOLS[said];
+}
+
+function speechIn(port: ServicePort, look: Look): PortSpeech {
+  return speechOf(port, meshOf(look).spec.defaultProtocol);
 }
 
 /** Whether a backend is reached with TLS, so that a client certificate has a meaning. */
 export function isTlsAsked(target: BackendTarget, look: Look): boolean {
+  // Sidecars are shown the identity of the proxy.
+  if (look('sidecars', keyOf(target.resource)) !== undefined) return false;
   return (
     trustOf(target, look) !== undefined ||
     new Asked(target, look).get('tls') !== undefined ||
@@ -142,7 +162,18 @@ export function isTlsAsked(target: BackendTarget, look: Look): boolean {
   );
 }
 
-function protocolOf(target: BackendTarget, asked: Asked): UpstreamProtocol {
+function protocolOf(target: BackendTarget, asked: Asked, look: Look): UpstreamProtocol {
+  const sidecars = target.kind === 'Service' ? look('sidecars', keyOf(target.resource)) : undefined;
+  if (target.kind !== 'Service' || sidecars === undefined) return ownProtocol(target, asked);
+  const speech = speechIn(target.port, look);
+  const said = asked.get('protocol');
+  const own = said === undefined ? speech.protocol : UPSTREAM_PROTOCOLS[said];
+  // Sidecars pass on what they do not read; what they read they take as HTTP/2, and others as they said.
+  if (speech.kind === 'tcp' || own === 'h2') return own;
+  return sidecars === 'all' ? 'h2' : 'auto';
+}
+
+function ownProtocol(target: BackendTarget, asked: Asked): UpstreamProtocol {
   const said = asked.get('protocol') ?? (target.kind === 'Backend' ? target.resource.spec.protocol : undefined);
   if (said !== undefined) return UPSTREAM_PROTOCOLS[said];
   return (target.kind === 'Service' ? spokenBy(target.port.appProtocol)?.protocol : undefined) ?? 'http1';
@@ -213,6 +244,25 @@ function clusterTls(target: BackendTarget, work: TlsWork): TlsResult | undefined
   );
 }
 
+/** mTLS to sidecars. What else is said of TLS would be for the application, which speaks to its sidecar only. */
+function betweenProxies(
+  target: BackendTarget,
+  tls: PlanClusterTls,
+  { asked, stream, findings, look }: Omit<TlsWork, 'certificateOf'>,
+): TlsResult {
+  const related = [keyOf(target.resource)];
+  const message = `${describe(target.resource)} has sidecars, which know each other by their identities: no other TLS is spoken`;
+  const claim = asked.claim('tls');
+  const policies = [trustOf(target, look)?.policy, claim?.policy].filter((policy) => policy !== undefined);
+  for (const policy of policies)
+    findings.push(warning('policy.no-effect', policy, { field: '/spec', message, related }));
+  if (stream === undefined && target.kind === 'Service' && speaksTls(target.port)) {
+    const why = `The sidecars of ${describe(target.resource)} pass port ${target.port.port} on unread, because TLS is spoken there: HTTP cannot be sent to it`;
+    findings.push(warning('mesh.unread-port', target.resource, { field: '/spec/ports', message: why }));
+  }
+  return { tls, secrets: [] };
+}
+
 interface HealthWork {
   readonly spoken: UpstreamProtocol;
   readonly stream: StreamProtocol | undefined;
@@ -265,53 +315,6 @@ function nameOf(target: BackendTarget): string {
   const { name, namespace } = target.resource.metadata;
   if (target.kind === 'Service') return target.resource.spec.externalName ?? `${name}.${namespace}.svc`;
   return target.resource.spec.endpoints.find(({ address }) => isIP(address) === 0)?.address ?? name;
-}
-
-interface EndpointWork {
-  readonly transport: 'TCP' | 'UDP';
-  readonly look: Look;
-  readonly findings: Finding[];
-}
-
-function serviceEndpoints(
-  { resource, port }: { readonly resource: Service; readonly port: ServicePort },
-  { look, findings, transport }: EndpointWork,
-): PlanEndpoint[] {
-  const { type, externalName } = resource.spec;
-  if (type === 'ExternalName' && externalName !== undefined) {
-    const number = typeof port.targetPort === 'number' ? port.targetPort : port.port;
-    return [{ address: externalName, port: number, weight: 1 }];
-  }
-  const slices = look('slices', keyOf(resource));
-  if (slices === undefined) {
-    const message = `${describe(resource)} has no EndpointSlice, so requests to it answer 503: without Kubernetes use a Backend, or type ExternalName`;
-    findings.push(warning('service.no-endpoints', resource, { field: '/spec', message }));
-    return [];
-  }
-  const endpoints = new Map<string, PlanEndpoint>();
-  const names = new Set<string>();
-  let portFound = false;
-  for (const slice of slices) {
-    for (const { name } of slice.ports) names.add(name);
-    const slicePort = slice.ports.find(({ name, protocol }) => name === (port.name ?? '') && protocol === transport);
-    if (slicePort === undefined) continue;
-    portFound = true;
-    const number = slicePort.port ?? (typeof port.targetPort === 'number' ? port.targetPort : port.port);
-    for (const { addresses, conditions, zone } of slice.endpoints) {
-      // Absent means ready (EndpointSlice API).
-      if (conditions.ready === false) continue;
-      const address = addresses[0]!;
-      endpoints.set(`${address} ${number}`, { address, port: number, weight: 1, ...(zone !== undefined && { zone }) });
-    }
-  }
-  if (!portFound && names.size > 0) {
-    const has = [...names].map((name) => `"${name}"`).join(', ');
-    const message = `No EndpointSlice of ${describe(resource)} has a port named "${port.name ?? ''}", as port ${port.port} of the Service is: they have ${has}`;
-    findings.push(
-      warning('service.no-endpoints', resource, { field: '/spec/ports', message, related: slices.map(keyOf) }),
-    );
-  }
-  return [...endpoints.values()];
 }
 
 function clusterSettings(asked: Asked): PlanClusterSettings {

@@ -4,6 +4,7 @@
  * its results with the look-ups that led to them (memo.ts).
  *
  *     resources -> policies -> gateways -> routes -> clusters -> plan
+ *                                                             -> plans of sidecars, when they are asked for
  *                                                             -> problems
  *                                                             -> statuses, with what is true of the proxies
  */
@@ -22,6 +23,7 @@ import type { Found } from './found.ts';
 import { GatewayPass } from './gateway-pass.ts';
 import { type IssuerView, readIssuer } from './issuer.ts';
 import { diffLists, type ListDelta, Memo } from './memo.ts';
+import { type CompiledMesh, MeshPass } from './mesh-pass.ts';
 import { type Level, levelOf } from './policies.ts';
 import { policiesOf, type RulePolicies } from './policy-view.ts';
 import { problemsOf } from './problems.ts';
@@ -44,6 +46,11 @@ export interface CompilerOptions {
   readonly bindDefault: string;
   /** Milliseconds since the epoch: for certificates that expire, and for lastTransitionTime. */
   wallMs(): number;
+  /**
+   * Roots of the mesh's own trust domain, PEM bundles; the same array as long as they are the same. Absent in a process
+   * without an identity: what has a sidecar cannot be reached from there.
+   */
+  meshRoots?(): readonly string[];
 }
 
 export interface Compiled {
@@ -66,12 +73,16 @@ export interface Compiled {
   readonly nextChangeMs: number | undefined;
   /** Every certificate that is in the plan, and those that are awaited. */
   certificates(): ServedCertificate[];
+  /** The plans of sidecars. */
+  readonly mesh: CompiledMesh;
   /** Every object with its `.status`. */
   statusOf(runtime: RuntimeState): StatusItem[];
 }
 
 /** Of results that depend on their key and on what they look up. */
 const NO_INPUTS: readonly unknown[] = [];
+
+const NO_ROOTS: readonly string[] = [];
 
 const NOBODY: ReadonlySet<string> = new Set();
 
@@ -82,18 +93,22 @@ const CLUSTER_TABLES = [
   'ConfigMap',
   'grants',
   'issued',
+  'meshes',
   'parents',
   'Secret',
   'Service',
+  'sidecars',
   'slices',
   'tlsPolicies',
   'trusts',
+  'workloads',
 ] as const satisfies (keyof CompileTables)[];
 
 /** Keeps what the next compile can use again, so one compiler serves one stream of configurations. */
 export class Compiler {
   readonly #options: CompilerOptions;
   readonly #gatewayPass: GatewayPass;
+  readonly #meshPass: MeshPass;
   readonly #levels = new Memo<CompileTables, Level>();
   readonly #backendLevels = new Memo<CompileTables, BackendLevel>();
   readonly #trusts = new Memo<CompileTables, TrustView>();
@@ -116,6 +131,7 @@ export class Compiler {
   constructor(options: CompilerOptions) {
     this.#options = options;
     this.#gatewayPass = new GatewayPass(options);
+    this.#meshPass = new MeshPass(() => options.meshRoots?.() ?? NO_ROOTS);
     this.#conditions = new ConditionMemory((): number => options.wallMs());
   }
 
@@ -132,6 +148,7 @@ export class Compiler {
     const { controllerName } = this.#options;
     const inventory = takeInventory(resources, issued.secrets, this.#inventory);
     this.#inventory = inventory;
+    this.#meshPass.begin(inventory);
     this.#readPolicies(inventory);
     const { challenges } = issued;
     const gateways = this.#gatewayPass.run(inventory, { challenges, nowMs: this.#options.wallMs() });
@@ -145,7 +162,8 @@ export class Compiler {
     const streamDelta = diffLists(this.#streamResults, streams);
     this.#streamResults = streams;
     const clusters = this.#lowerClusters([delta, streamDelta], inventory.tables);
-    const found: Found = { inventory, gateways, acme, routes, streams, clusters, targets };
+    const { mesh, ...meshFound } = this.#meshPass.run(inventory, { routes, streams });
+    const found: Found = { inventory, gateways, acme, routes, streams, clusters, targets, mesh: meshFound };
 
     this.#bundle = assemble(found, this.#bundle);
     const bundle = this.#bundle;
@@ -155,6 +173,7 @@ export class Compiler {
       bundle,
       problems: problemsOf(found, { shadows: this.#shadows.findings(), suggestions: this.#suggestions, unread }),
       made: { routes: this.#routes.made, clusters: this.#clusters.made },
+      mesh,
       wishes: acme.wishes,
       nextChangeMs: nextChangeMs(found, this.#options.wallMs()),
       certificates: () => servedCertificates(found, this.#options.wallMs()),

@@ -1,6 +1,7 @@
 import type { AcmePassResult } from './acme-pass.ts';
 import type { ClusterResult } from './cluster.ts';
 import type { GatewayPassResult } from './gateway-pass.ts';
+import type { MeshFound } from './mesh-pass.ts';
 import type { RouteResult } from './route.ts';
 import type { StreamResult } from './stream-route.ts';
 import type { Inventory } from './tables.ts';
@@ -16,4 +17,5 @@ export interface Found {
   readonly streams: readonly StreamResult[];
   readonly clusters: ReadonlyMap<string, ClusterResult>;
   readonly targets: readonly PolicyTargets[];
+  readonly mesh: MeshFound;
 }

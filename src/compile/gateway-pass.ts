@@ -137,6 +137,7 @@ export class GatewayPass {
         key,
         namespace: owner.metadata.namespace,
         gatewayKey: keyOf(gateway.gateway),
+        isService: false,
         clientCertificate: gateway.clientCertificate,
         listeners: base.listeners.map((listener, i) => viewOf(listener, served[i] === true ? gateway.addresses : [])),
       };

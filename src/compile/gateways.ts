@@ -59,13 +59,15 @@ export interface ListenerView {
   readonly filters: readonly (readonly AskedFilter[])[];
 }
 
-/** A Gateway or ListenerSet as routes see it; the same object as long as it looks the same to them. */
+/** A Gateway, ListenerSet or Service as routes see it; the same object as long as it looks the same to them. */
 export interface ParentView {
-  /** `Gateway/NS/NAME` or `ListenerSet/NS/NAME`. */
+  /** `Gateway/NS/NAME`, `ListenerSet/NS/NAME` or `Service/NS/NAME`. */
   readonly key: string;
   readonly namespace: string;
-  /** Key of the Gateway itself. */
+  /** Key of the Gateway itself; of a Service its own. */
   readonly gatewayKey: string;
+  /** Its listeners are ports that sidecars send to: nothing of it is in the plan of a gateway. */
+  readonly isService: boolean;
   readonly clientCertificate: NamedSecret | undefined;
   readonly listeners: readonly ListenerView[];
 }

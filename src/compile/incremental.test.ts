@@ -15,10 +15,16 @@ import { manyRoutes, resourcesIn, routeText } from './testing/many-routes.ts';
 import { BIND, runtimeOf } from './testing/runtime.ts';
 
 const WALL_MS = Date.parse('2027-01-01T00:00:00Z');
+const ROOTS = ['the roots'];
 const TESTDATA = new URL('./testdata/', import.meta.url);
 
 function newCompiler(): Compiler {
-  return new Compiler({ controllerName: 'fourways.io/gateway-controller', bindDefault: BIND, wallMs: () => WALL_MS });
+  return new Compiler({
+    controllerName: 'fourways.io/gateway-controller',
+    bindDefault: BIND,
+    wallMs: () => WALL_MS,
+    meshRoots: () => ROOTS,
+  });
 }
 
 /** Everything that a compile says, in a form that can be compared. */

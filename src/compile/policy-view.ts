@@ -7,7 +7,7 @@ import type { Attachment } from './attach.ts';
 import { placeOf } from './finding.ts';
 import { type AskedFilter, type AskedSetting, composeFilters, type Level } from './policies.ts';
 import type { RouteResult } from './route.ts';
-import { readRule, type RuleWork } from './rule.ts';
+import { readRule, ruleWork, type RuleWork } from './rule.ts';
 import { type Look, targetKey } from './tables.ts';
 
 /** One thing that somebody asked for. */
@@ -44,16 +44,7 @@ interface NamedLevel {
 }
 
 export function policiesOf({ route, attached }: RouteResult, look: Look): RulePolicies[] {
-  const work: RuleWork = {
-    route,
-    look,
-    places: 'omit',
-    findings: [],
-    unresolved: [],
-    flaws: [],
-    needs: new Map(),
-    values: new Map(),
-  };
+  const work = ruleWork(route, look);
   const attachments = attached.outcomes.flatMap((outcome) => outcome.attachments);
   return route.spec.rules.flatMap((rule, index) => {
     const read = readRule(rule, index, work);
@@ -83,6 +74,8 @@ export function policiesOf({ route, attached }: RouteResult, look: Look): RulePo
 }
 
 function listenerLevels({ parent, listener }: Attachment, look: Look): NamedLevel[] {
+  // Policies on a Service act at its own sidecars, whichever route led there.
+  if (parent.isService) return [];
   const keys = [...new Set([parent.gatewayKey, parent.key])];
   return [...keys, `${parent.key}#${listener.name}`].map((key) => levelAt(key, look));
 }

@@ -46,7 +46,7 @@ export function problemsOf(found: Found, { shadows, suggestions, unread }: Probl
 
 /** Lists with something in them; of thousands of routes nearly all have nothing to say. */
 function findingLists(found: Found, shadows: readonly Finding[]): (readonly Finding[])[] {
-  const { inventory, gateways, acme, routes, streams, clusters, targets } = found;
+  const { inventory, gateways, acme, routes, streams, clusters, targets, mesh } = found;
   const { levels, backendLevels, trusts, issuers } = inventory.tables;
   const lists: (readonly Finding[])[] = [inventory.findings, gateways.findings, acme.findings];
   const take = ({ findings }: { readonly findings: readonly Finding[] }): void => {
@@ -57,6 +57,8 @@ function findingLists(found: Found, shadows: readonly Finding[]): (readonly Find
   routes.forEach(take);
   streams.forEach(take);
   clusters.forEach(take);
+  take(mesh);
+  mesh.clusters.forEach(take);
   lists.push(shadows, streamShadows(streams));
   return lists;
 }

@@ -5,12 +5,12 @@
  * accepted there and names it.
  */
 import { describe, describeKey, keyOf, type ResourceKind } from '../resource/resource.ts';
-import { type Attached, attachRoute, type ParentOutcome } from './attach.ts';
+import { type AnyRoute, type Attached, attachRoute, type ParentOutcome } from './attach.ts';
 import { error, type Finding, warning } from './finding.ts';
 import { covers } from './hostname.ts';
 import { Memo } from './memo.ts';
 import type { MatchedRoute } from './rule.ts';
-import { byAge, type CompileTables, type Inventory } from './tables.ts';
+import { type ByKind, byAge, type CompileTables, type Inventory } from './tables.ts';
 
 /** A route that takes hosts of a listener away from one of the other kind. */
 export interface Rival {
@@ -19,15 +19,20 @@ export interface Rival {
   /** The host that both want, as the loser has it. */
   readonly host: string;
   readonly winner: string;
+  /** On a port of a Service the kind decides, not the age. */
+  readonly by: 'age' | 'kind';
 }
 
 export class Rivals {
-  readonly #attached = new Memo<CompileTables, Attached, MatchedRoute>();
+  readonly #attached = new Memo<CompileTables, Attached, AnyRoute>();
   #before: ReadonlyMap<string, readonly Rival[]> = new Map();
 
-  /** Fills `tables.rivals`. Without a GRPCRoute it costs nothing. */
+  /** Fills `tables.rivals`. Without a GRPCRoute or a Service as a parent it costs nothing. */
   run({ tables, byKind }: Pick<Inventory, 'tables' | 'byKind'>): void {
-    const found = byKind.GRPCRoute.length === 0 ? NONE : this.#find([...byKind.HTTPRoute, ...byKind.GRPCRoute], tables);
+    this.#attached.begin(tables);
+    const found = new Map<string, Rival[]>();
+    if (byKind.GRPCRoute.length > 0) this.#findByAge([...byKind.HTTPRoute, ...byKind.GRPCRoute], found);
+    if (tables.serviceParents.size > 0) this.#findByKind(byKind, found);
     for (const [key, rivals] of found) {
       const before = this.#before.get(key);
       tables.rivals.set(
@@ -38,38 +43,66 @@ export class Rivals {
     this.#before = tables.rivals;
   }
 
-  #find(routes: readonly MatchedRoute[], tables: CompileTables): ReadonlyMap<string, readonly Rival[]> {
-    this.#attached.begin(tables);
-    const losers = new Map<string, Rival[]>();
+  #attach(route: AnyRoute): Attached {
+    return this.#attached.get(route, [], (look) => attachRoute(route, look));
+  }
+
+  #findByAge(routes: readonly MatchedRoute[], losers: Map<string, Rival[]>): void {
     const listeners = new Map<string, Taken>();
     for (const route of routes.toSorted(byAge)) {
-      const { outcomes } = this.#attached.get(route, [], (look) => attachRoute(route, look));
-      for (const { attachments } of outcomes) {
+      for (const { attachments } of this.#attach(route).outcomes) {
         for (const { parent, listener, hosts } of attachments) {
+          if (parent.isService) continue;
           const name = `${parent.key}/${listener.name}`;
           let taken = listeners.get(name);
           if (taken === undefined) listeners.set(name, (taken = new Taken()));
           const rival = taken.take(route, hosts);
           if (rival === undefined) continue;
-          const key = keyOf(route);
-          const known = losers.get(key);
-          if (known === undefined) losers.set(key, [{ listener: name, ...rival }]);
-          else if (!known.some((one) => one.listener === name)) known.push({ listener: name, ...rival });
+          addRival(losers, keyOf(route), { listener: name, by: 'age', ...rival });
         }
       }
     }
-    return losers;
+  }
+
+  /** The more a kind knows of what passes, the sooner it goes; routes of other kinds get nothing of the port (GEP-1294). */
+  #findByKind(byKind: ByKind, losers: Map<string, Rival[]>): void {
+    const winners = new Map<string, AnyRoute>();
+    for (const kind of MESH_KINDS) {
+      const routes = byKind[kind].filter(({ spec }) => spec.parentRefs.some((ref) => ref.kind === 'Service'));
+      for (const route of routes.toSorted(byAge)) {
+        for (const { parent, attachments } of this.#attach(route).outcomes) {
+          if (!parent.isService) continue;
+          for (const { listener } of attachments) {
+            const name = `${parent.key}/${listener.name}`;
+            const place = `${name}@${route.metadata.namespace}`;
+            const winner = winners.get(place);
+            if (winner === undefined) winners.set(place, route);
+            else if (winner.kind !== kind) {
+              addRival(losers, keyOf(route), { listener: name, host: '*', winner: keyOf(winner), by: 'kind' });
+            }
+          }
+        }
+      }
+    }
   }
 }
 
-const NONE: ReadonlyMap<string, readonly Rival[]> = new Map();
+/** In the order of their precedence. */
+const MESH_KINDS = ['GRPCRoute', 'HTTPRoute', 'TLSRoute', 'TCPRoute'] as const;
+
+/** One rival for each listener is enough to say. */
+function addRival(losers: Map<string, Rival[]>, key: string, rival: Rival): void {
+  const known = losers.get(key);
+  if (known === undefined) losers.set(key, [rival]);
+  else if (!known.some(({ listener }) => listener === rival.listener)) known.push(rival);
+}
 
 /** Hosts of one listener with the route that has them, by kind. */
 class Taken {
   readonly #byKind = new Map<ResourceKind, Map<string, string>>();
 
   /** Takes all hosts, or none when a route of the other kind has one of them. */
-  take(route: MatchedRoute, hosts: readonly string[]): Omit<Rival, 'listener'> | undefined {
+  take(route: MatchedRoute, hosts: readonly string[]): Pick<Rival, 'host' | 'winner'> | undefined {
     const others = this.#byKind.get(route.kind === 'HTTPRoute' ? 'GRPCRoute' : 'HTTPRoute');
     if (others !== undefined) {
       for (const host of hosts) {
@@ -98,7 +131,7 @@ function overlapping(taken: ReadonlyMap<string, string>, host: string): string |
 }
 
 /** The attachment of a route without the listeners where a route of the other kind counts. */
-export function withoutRivals(route: MatchedRoute, attached: Attached, rivals: readonly Rival[] | undefined): Attached {
+export function withoutRivals(route: AnyRoute, attached: Attached, rivals: readonly Rival[] | undefined): Attached {
   if (rivals === undefined) return attached;
   const lost = new Map(rivals.map((rival) => [rival.listener, rival]));
   const findings: Finding[] = [];
@@ -107,16 +140,30 @@ export function withoutRivals(route: MatchedRoute, attached: Attached, rivals: r
     const gone = attachments.flatMap(({ listener }) => lost.get(`${parent.key}/${listener.name}`) ?? []);
     if (gone.length === 0) return outcome;
     const kept = attachments.filter(({ listener }) => !lost.has(`${parent.key}/${listener.name}`));
-    const { winner, host, listener } = gone[0]!;
-    const on = host === '*' ? 'every host' : `"${host}"`;
-    const message = `${describeKey(winner)} has ${on} of listener "${listener.split('/').at(-1)}" of ${describeKey(parent.key)} and came first: one host is for HTTPRoutes or for GRPCRoutes, so ${describe(route)} is not served there`;
-    const place = { field: '/spec/hostnames', message, related: [winner] };
+    const rival = gone[0]!;
+    const message = rival.by === 'kind' ? lostByKind(rival, outcome, route) : lostByAge(rival, outcome, route);
+    const field = rival.by === 'kind' ? '/spec/parentRefs' : '/spec/hostnames';
+    const place = { field, message, related: [rival.winner] };
     if (kept.length > 0) {
       findings.push(warning('route.host-conflict', route, place));
       return { ...outcome, attachments: kept };
     }
     findings.push(error('route.host-conflict', route, place));
-    return { ...outcome, attachments: kept, notAccepted: { reason: 'HostnameConflict', message } };
+    return {
+      ...outcome,
+      attachments: kept,
+      notAccepted: { reason: rival.by === 'kind' ? 'Conflicted' : 'HostnameConflict', message },
+    };
   });
   return { outcomes, findings: [...attached.findings, ...findings] };
+}
+
+function lostByAge({ winner, host, listener }: Rival, { parent }: ParentOutcome, route: AnyRoute): string {
+  const on = host === '*' ? 'every host' : `"${host}"`;
+  return `${describeKey(winner)} has ${on} of listener "${listener.split('/').at(-1)}" of ${describeKey(parent.key)} and came first: one host is for HTTPRoutes or for GRPCRoutes, so ${describe(route)} is not served there`;
+}
+
+function lostByKind({ winner, listener }: Rival, { parent }: ParentOutcome, route: AnyRoute): string {
+  const port = `port "${listener.split('/').at(-1)}" of ${describeKey(parent.key)}`;
+  return `${describeKey(winner)} has ${port}, and routes of its kind go first: nobody follows ${describe(route)} there`;
 }

@@ -45,6 +45,8 @@ export interface RuleWork {
   readonly route: MatchedRoute;
   readonly look: Look;
   readonly places: Places;
+  /** Whom the rules are for: sidecars need no ReferenceGrant. */
+  readonly readers: 'gateways' | 'sidecars';
   readonly findings: Finding[];
   readonly unresolved: Reason[];
   readonly flaws: RuleFlaw[];
@@ -62,6 +64,24 @@ const FLAW_EFFECTS = {
   /** Only this backend is concerned. */
   share: 'the share of this backend answers 500',
 } as const;
+
+export function ruleWork(
+  route: MatchedRoute,
+  look: Look,
+  { places, readers }: Partial<Pick<RuleWork, 'places' | 'readers'>> = {},
+): RuleWork {
+  return {
+    route,
+    look,
+    places: places ?? 'omit',
+    readers: readers ?? 'gateways',
+    findings: [],
+    unresolved: [],
+    flaws: [],
+    needs: new Map(),
+    values: new Map(),
+  };
+}
 
 export type FlawEffect = keyof typeof FLAW_EFFECTS;
 
@@ -235,8 +255,9 @@ interface TargetWork {
 }
 
 function findTarget(to: Reference, { port, field, work }: TargetWork): ReadTarget {
-  const { route, look, unresolved, findings } = work;
-  const found = findBackend(route, backendReference(to, port), { look });
+  const { route, look, unresolved, findings, readers } = work;
+  const free = readers === 'sidecars' ? ({ grants: 'free' } as const) : {};
+  const found = findBackend(route, backendReference(to, port), { look, ...free });
   if (found.broken !== undefined) {
     unresolved.push(found.broken);
     findings.push(brokenAt(route, field, found.broken));
@@ -296,7 +317,7 @@ export function lowerRule(rule: ReadRule, treatment: Treatment, work: RuleWork):
   return placed(rule, work, {
     name,
     matches,
-    filters: settled(filters.map((filter) => lowerFilter(filter, treatment, work))),
+    filters: settled(filters.map((filter) => placedFilter(filter, treatment, work))),
     backends: settled(answers ? backends : withFallback(backends)),
     mirrors: settled(
       rule.mirrors.map(({ target, share }): PlanMirror => ({ cluster: need(target, treatment, work), share })),
@@ -316,7 +337,7 @@ function placed({ index }: ReadRule, { route, places }: RuleWork, rule: Omit<Pla
   return places === 'omit' ? rule : { ...rule, at: placeOf(route, `/spec/rules/${index}`) };
 }
 
-function refusal(code: 'route.backend-invalid' | 'route.filter-invalid', why: string): PlanBackend {
+export function refusal(code: 'route.backend-invalid' | 'route.filter-invalid', why: string): PlanBackend {
   return { target: { kind: 'invalid', code, why }, weight: 1, filters: NONE };
 }
 
@@ -329,21 +350,32 @@ function withFallback(backends: PlanBackend[]): PlanBackend[] {
 
 function lowerBackend({ target, weight, filters }: ReadBackend, treatment: Treatment, work: RuleWork): PlanBackend {
   if (target.kind === 'invalid') return { target, weight, filters: NONE };
-  const levels = backendTargetKeys(target.target)
-    .map((key) => work.look('levels', key)?.filters ?? [])
-    .toReversed();
-  const composed = composeFilters([...levels, filters]);
+  const composed = composeFilters([...senderLevels(target.target, work.look), filters]);
   const broken = brokenFilter(composed);
   if (broken !== undefined) return { ...refusal('route.filter-invalid', broken), weight };
   return {
     target: { kind: 'cluster', cluster: need(target.target, treatment, work) },
     weight,
-    filters: settled(composed.map((filter) => lowerFilter(filter, treatment, work))),
+    filters: settled(composed.map((filter) => placedFilter(filter, treatment, work))),
   };
 }
 
+/** What policies on a backend come to, the farthest first. */
+export function backendLevels(target: BackendTarget, look: Look): (readonly AskedFilter[])[] {
+  return backendTargetKeys(target)
+    .map((key) => look('levels', key)?.filters ?? [])
+    .toReversed();
+}
+
+/** Where all endpoints have a sidecar, that is where the policies of their Service act: nobody can go around them. */
+function senderLevels(target: BackendTarget, look: Look): (readonly AskedFilter[])[] {
+  const levels = backendLevels(target, look);
+  if (levels.every((level) => level.length === 0)) return [];
+  return look('sidecars', keyOf(target.resource)) === 'all' ? [] : levels;
+}
+
 /** Registers that the cluster of a backend is needed; gives its key. */
-function need(target: BackendTarget, treatment: Treatment, { needs, look }: RuleWork): string {
+function need(target: BackendTarget, treatment: Treatment, { needs, look }: FilterWork): string {
   const { certificateOf, protocol } = treatment;
   const variant = {
     certificateOf: certificateOf !== undefined && isTlsAsked(target, look) ? certificateOf : undefined,
@@ -355,18 +387,26 @@ function need(target: BackendTarget, treatment: Treatment, { needs, look }: Rule
   return key;
 }
 
-function lowerFilter(asked: AskedFilter, treatment: Treatment, work: RuleWork): PlanFilter {
-  const { filter, owner, policy, field, references } = asked;
-  const { route, places, values } = work;
+/** What lowering a filter needs and fills. */
+export type FilterWork = Pick<RuleWork, 'look' | 'needs' | 'values'>;
+
+function placedFilter(asked: AskedFilter, treatment: Treatment, work: RuleWork): PlanFilter {
+  const lowered = lowerFilter(asked, treatment, work);
+  if (work.places === 'omit') return lowered;
+  return { ...lowered, at: placeOf(asked.policy ?? work.route, asked.field) };
+}
+
+export function lowerFilter(asked: AskedFilter, treatment: Treatment, work: FilterWork): PlanFilter {
+  const { filter, owner, policy, references } = asked;
+  const { values } = work;
   for (const { key, secret } of references?.values ?? []) values.set(key, secret);
-  const lowered: PlanFilter = {
+  return {
     filter,
     config:
       references === undefined ? asked.config : withClusters(references, (target) => need(target, treatment, work)),
     owner,
     ...(policy !== undefined && planMode(policy, filter)),
   };
-  return places === 'omit' ? lowered : { ...lowered, at: placeOf(policy ?? route, field) };
 }
 
 /** How a policy wants its filters to act: audited, and which of them are alternatives. */
@@ -385,7 +425,7 @@ function planMode({ spec, metadata }: Policy, filter: string): Pick<PlanFilter, 
 }
 
 /** Why filters cannot run: serving without them could let requests in. */
-function brokenFilter(filters: readonly AskedFilter[]): string | undefined {
+export function brokenFilter(filters: readonly AskedFilter[]): string | undefined {
   for (const { filter, owner, references } of filters) {
     const why = references?.broken[0]?.why;
     if (why !== undefined) return `Filter "${filter}" of ${owner} cannot run: ${why.message}`;

@@ -3,6 +3,7 @@
  * same requests on the same host of the same listener and comes first: the older
  * route, then the first name (Gateway API, `HTTPRouteRule.matches`).
  */
+import type { PlanRoute } from '../ir/plan.ts';
 import { describe, keyOf } from '../resource/resource.ts';
 import { type Finding, warning } from './finding.ts';
 import { matchKey } from './match.ts';
@@ -78,10 +79,10 @@ export class Shadows {
 }
 
 function claimsOf(result: RouteResult): Claim[] {
-  const { route, parts } = result;
+  const { route } = result;
   const routeKey = keyOf(route);
   const indexes = new Map(route.spec.rules.map(({ name }, i) => [`${routeKey}/${name ?? i}`, i]));
-  return parts.flatMap(([, { attach, rules }]) => {
+  return placesOfRules(result).flatMap(({ attach, rules, namespace }) => {
     const matches = rules.flatMap(({ name, matches: own }) =>
       own.map((match, i) => ({
         suffix: matchKey(match),
@@ -92,7 +93,7 @@ function claimsOf(result: RouteResult): Claim[] {
     return attach.flatMap(({ listener, hosts }) =>
       hosts.flatMap((host) =>
         matches.map(({ suffix, chars, field }) => ({
-          key: `${listener} ${host} ${suffix}`,
+          key: `${namespace} ${listener} ${host} ${suffix}`,
           result,
           listener,
           host,
@@ -102,6 +103,19 @@ function claimsOf(result: RouteResult): Claim[] {
       ),
     );
   });
+}
+
+/** Routes for clients of one namespace are not in the way of those of another. */
+function placesOfRules({
+  route,
+  parts,
+  mesh,
+}: RouteResult): { attach: PlanRoute['attach']; rules: PlanRoute['rules']; namespace: string }[] {
+  const { namespace } = route.metadata;
+  return [
+    ...parts.map(([, { attach, rules }]) => ({ attach, rules, namespace: '' })),
+    ...mesh.map(({ part: { attach, rules } }) => ({ attach, rules, namespace })),
+  ];
 }
 
 /** 53 bits of a text, by two FNV-1a of 32 bits. Two texts of one hash cost a second look, nothing else. */

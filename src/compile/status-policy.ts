@@ -160,7 +160,7 @@ function gatewaysByTarget({ routes, streams, inventory: { tables } }: Found): Re
   if (tables.tlsPolicies.size === 0) return gateways;
   for (const { needs, attached } of [...routes, ...streams]) {
     const reached = attached.outcomes
-      .filter(({ attachments }) => attachments.length > 0)
+      .filter(({ parent, attachments }) => attachments.length > 0 && !parent.isService)
       .map(({ parent }) => parent.gatewayKey);
     for (const { target } of needs) {
       for (const key of backendTargetKeys(target)) {

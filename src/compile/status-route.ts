@@ -1,20 +1,18 @@
 /** Statuses of routes: one entry for each parent of ours. */
 import { resourceKey } from '../resource/resource.ts';
-import type { AnyRoute, Attached, ParentOutcome, ParentRef } from './attach.ts';
+import type { Attached, ParentRef } from './attach.ts';
 import type { Found } from './found.ts';
 import { type Draft, holds, holdsUnless } from './condition.ts';
 import type { Reason } from './listener.ts';
+import type { RouteResult } from './route.ts';
 import { flawText, type RuleFlaw } from './rule.ts';
 import { type Stated, type StatusWork, subjectOf } from './status-item.ts';
+import type { StreamResult } from './stream-route.ts';
 
 export function routeStatuses({ routes, streams }: Found, work: StatusWork): Stated[] {
   return [
-    ...routes.map(({ route, attached, unresolved, flaws }) =>
-      stateRoute(route, { outcomes: attached.outcomes, unresolved, flaws, rules: route.spec.rules.length }, work),
-    ),
-    ...streams.map(({ route, attached, unresolved }) =>
-      stateRoute(route, { outcomes: attached.outcomes, unresolved, flaws: [], rules: 1 }, work),
-    ),
+    ...routes.map((result) => stateRoute(result, { flaws: result.flaws, rules: result.route.spec.rules.length }, work)),
+    ...streams.map((result) => stateRoute(result, { flaws: [], rules: 1 }, work)),
   ];
 }
 
@@ -39,19 +37,21 @@ export function attachedRoutes({ routes, streams }: Found): ReadonlyMap<string, 
 }
 
 interface RouteState {
-  readonly outcomes: readonly ParentOutcome[];
-  readonly unresolved: Reason | undefined;
   readonly flaws: readonly RuleFlaw[];
   /** Number of rules. */
   readonly rules: number;
 }
 
-function stateRoute(route: AnyRoute, state: RouteState, { memory, controllerName }: StatusWork): Stated {
+function stateRoute(
+  { route, attached, unresolved, unresolvedInMesh }: RouteResult | StreamResult,
+  state: RouteState,
+  { memory, controllerName }: StatusWork,
+): Stated {
   const refused = refusedWhole(state);
-  const parents = state.outcomes.map(({ ref, notAccepted }) => {
+  const parents = attached.outcomes.map(({ ref, parent, notAccepted }) => {
     const drafts: Draft[] = [
       holdsUnless('Accepted', notAccepted ?? refused),
-      holdsUnless('ResolvedRefs', state.unresolved),
+      holdsUnless('ResolvedRefs', parent.isService ? unresolvedInMesh : unresolved),
       ...(refused === undefined && state.flaws.length > 0 ? [partlyInvalid(state.flaws)] : []),
     ];
     return {

@@ -9,6 +9,7 @@ import { FEATURES } from './features.ts';
 import type { Found } from './found.ts';
 import { classFault } from './gateways.ts';
 import { gatewayStatus, listenerSetStatus } from './status-gateway.ts';
+import { meshStatuses } from './status-mesh.ts';
 import { brokenOwners, policyStatuses } from './status-policy.ts';
 import { itemOf, type StatusItem, type StatusWork, subjectOf } from './status-item.ts';
 import { attachedRoutes, routeStatuses } from './status-route.ts';
@@ -26,6 +27,7 @@ export function statusItems(found: Found, basis: Omit<StatusWork, 'attached'>): 
     ...routeStatuses(found, work).map(({ resource, status }) => itemOf(resource, status)),
     ...policyStatuses(found, { ...work, broken }).map(({ resource, status }) => itemOf(resource, status)),
     ...issuerStatuses(found, work),
+    ...meshStatuses(found, work),
     ...found.inventory.byKind.Backend.map((backend) => {
       const drafts = [holds('Accepted'), holdsUnless('ResolvedRefs', broken.get(backend))];
       return itemOf(backend, { conditions: memory.stamp(subjectOf(backend), drafts) });

@@ -13,6 +13,7 @@ import {
   resourceKey,
   type ResourceOf,
   type Secret,
+  type Service,
 } from '../resource/resource.ts';
 import type { TrustView } from './backend-tls.ts';
 import type { BackendLevel } from './cluster.ts';
@@ -20,8 +21,12 @@ import { error, type Finding } from './finding.ts';
 import type { ParentView } from './gateways.ts';
 import { groupBy, type Look as LookIn, sameItems } from './memo.ts';
 import type { IssuerView } from './issuer.ts';
+import type { MeshView } from './mesh.ts';
+import type { MeshRoutes } from './mesh-route.ts';
 import type { Level } from './policies.ts';
 import type { Rival } from './rivals.ts';
+import type { Sidecars } from './sidecars.ts';
+import { groupWorkloads, hasSelector, type WorkloadGroups } from './workloads.ts';
 
 /** Label of an EndpointSlice that names its Service. */
 const SERVICE_NAME_LABEL = 'kubernetes.io/service-name';
@@ -40,6 +45,10 @@ type GroupTables = {
   readonly tlsPolicies: ReadonlyMap<string, readonly BackendTLSPolicy[]>;
   /** Under `All`: Gateways that routes may attach to without naming them. */
   readonly defaultGateways: ReadonlyMap<string, readonly Gateway[]>;
+  /** Services with a selector, by namespace. */
+  readonly selecting: ReadonlyMap<string, readonly Service[]>;
+  /** By `Service/NS/NAME`. */
+  readonly workloads: WorkloadGroups;
 };
 
 /** Filled by the passes, each before the first one that looks into it. */
@@ -55,6 +64,14 @@ type PassTables = {
   readonly rivals: Map<string, readonly Rival[]>;
   /** What the AcmeIssuers say, by {@link resourceKey}. */
   readonly issuers: Map<string, IssuerView>;
+  /** Its one entry is under {@link MESH}. */
+  readonly meshes: Map<string, MeshView>;
+  /** Services that routes have as a parent, by {@link resourceKey}. */
+  readonly serviceParents: Map<string, ParentView>;
+  /** Of Services that have Workloads with a sidecar, by {@link resourceKey}. */
+  readonly sidecars: Map<string, Sidecars>;
+  /** Routes with a Service as a parent, by {@link resourceKey} of that and, behind `@`, their own namespace. */
+  readonly meshRoutes: Map<string, readonly MeshRoutes[]>;
 };
 
 /** Not written by the operator: what came of certificates that were ordered. */
@@ -153,6 +170,10 @@ export function takeInventory(
     trusts: new Map(),
     rivals: new Map(),
     issuers: new Map(),
+    meshes: new Map(),
+    serviceParents: new Map(),
+    sidecars: new Map(),
+    meshRoutes: new Map(),
   };
   return {
     tables: { ...(tables as unknown as KindTables), ...groups(byKind, before), ...passTables, issued },
@@ -205,6 +226,7 @@ const KINDS = [
   'GRPCRoute',
   'HTTPRoute',
   'ListenerSet',
+  'Mesh',
   'Namespace',
   'Policy',
   'ReferenceGrant',
@@ -213,6 +235,7 @@ const KINDS = [
   'TCPRoute',
   'TLSRoute',
   'UDPRoute',
+  'Workload',
 ] as const satisfies readonly ResourceKind[];
 
 /** The tables of groups, or those before when no resource of the kind changed. */
@@ -230,7 +253,19 @@ function groups(kinds: ByKind, before: Inventory | undefined): GroupTables {
     if (tableBefore !== undefined && list === listBefore) return tableBefore;
     return groupBy(list.length < 2 ? list : list.toSorted(byAge), keysOf, tableBefore);
   };
+  const selecting = group('selecting', {
+    list: kinds.Service,
+    listBefore: was?.Service,
+    keysOf: (service) => (hasSelector(service) ? [service.metadata.namespace] : []),
+  });
+  const grouped = before && {
+    list: before.byKind.Workload,
+    selecting: before.tables.selecting,
+    groups: before.tables.workloads,
+  };
   return {
+    selecting,
+    workloads: groupWorkloads(kinds.Workload, selecting, grouped),
     grants: group('grants', {
       list: kinds.ReferenceGrant,
       listBefore: was?.ReferenceGrant,

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { ManualClock } from '../base/testing/manual-clock.ts';
 import type { Log, LogFields } from '../base/log.ts';
 import type { Problem } from '../base/problem.ts';
-import type { Compiled } from '../compile/compile.ts';
+import { type Compiled, Compiler } from '../compile/compile.ts';
 import type { ApplyResult } from '../ir/apply-result.ts';
 import type { Change } from '../ir/change.ts';
 import type { PlanBundle } from '../ir/plan.ts';
@@ -36,11 +36,14 @@ function madeBy(make: () => Compiled, more: Partial<Loaded> = {}): Loaded {
   return loaded;
 }
 
+const NO_MESH = new Compiler({ controllerName: 'test', bindDefault: '::', wallMs: () => 0 }).compile([]).mesh;
+
 function compiled(bundle: PlanBundle, problems: readonly Problem[] = []): Compiled {
   return {
     bundle,
     problems,
     made: { routes: 0, clusters: 0 },
+    mesh: NO_MESH,
     wishes: [],
     nextChangeMs: undefined,
     certificates: () => [],

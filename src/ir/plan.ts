@@ -72,6 +72,8 @@ export interface PlanPort {
     /** Present where clients are workloads: their certificates must carry a SPIFFE ID of these. */
     readonly workloads?: {
       readonly trustDomains: readonly string[];
+      /** Other trust domains, each with the bundles that are good for it alone: `cas` say nothing of them. */
+      readonly federated?: readonly { readonly trustDomain: string; readonly cas: readonly string[] }[];
       /** Identities that are turned away although their certificates are good. */
       readonly denied: readonly string[];
     };

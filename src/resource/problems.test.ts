@@ -37,7 +37,7 @@ const DOCUMENT: readonly Row[] = [
   [
     'a kind of ours that does not exist',
     `${OURS}kind: Mash\n`,
-    'a.yaml:2:1: error: Unknown kind "Mash" of group fourways.io: expected one of Policy, BackendPolicy, Backend, AcmeIssuer (/kind)',
+    'a.yaml:2:1: error: Unknown kind "Mash" of group fourways.io: did you mean "Mesh" (/kind)',
   ],
   [
     'a version that does not exist',

@@ -14,9 +14,11 @@ import type { GatewaySpec } from './kinds/gateway.ts';
 import type { GRPCRouteSpec } from './kinds/grpc-route.ts';
 import type { HTTPRouteSpec } from './kinds/http-route.ts';
 import type { ListenerSetSpec } from './kinds/listener-set.ts';
+import type { MeshSpec } from './kinds/mesh.ts';
 import type { PolicySpec } from './kinds/policy.ts';
 import type { ReferenceGrantSpec } from './kinds/reference-grant.ts';
 import type { PortRouteSpec, TLSRouteSpec } from './kinds/stream-routes.ts';
+import type { WorkloadSpec } from './kinds/workload.ts';
 import type { SecretData } from './secret-data.ts';
 
 /**
@@ -75,6 +77,8 @@ export type Policy = WithSpec<'Policy', PolicySpec>;
 export type BackendPolicy = WithSpec<'BackendPolicy', BackendPolicySpec>;
 export type Backend = WithSpec<'Backend', BackendSpec>;
 export type AcmeIssuer = WithSpec<'AcmeIssuer', AcmeIssuerSpec>;
+export type Mesh = WithSpec<'Mesh', MeshSpec>;
+export type Workload = WithSpec<'Workload', WorkloadSpec>;
 export type Namespace = ResourceBase<'Namespace'>;
 
 export interface EndpointSlice extends ResourceBase<'EndpointSlice'>, Readonly<EndpointSliceBody> {}
@@ -114,6 +118,8 @@ export type Resource =
   | BackendPolicy
   | Backend
   | AcmeIssuer
+  | Mesh
+  | Workload
   | TLSRoute
   | TCPRoute
   | UDPRoute;

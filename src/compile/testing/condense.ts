@@ -1,6 +1,14 @@
 /** Plans and statuses in a form that a person can review: without what is empty or as by default. */
 import { CONNECTION_LIMITS, CONNECTION_TIMEOUTS } from '../../base/limits.ts';
-import type { Plan, PlanBackend, PlanListenerTls, PlanMatch, PlanNamedMatch } from '../../ir/plan.ts';
+import {
+  OWN_IDENTITY,
+  type Plan,
+  type PlanBackend,
+  type PlanClusterTls,
+  type PlanListenerTls,
+  type PlanMatch,
+  type PlanNamedMatch,
+} from '../../ir/plan.ts';
 import { CLUSTER_SETTINGS, LISTENER_SETTINGS, TLS_POLICY } from '../defaults.ts';
 import type { StatusItem } from '../status-item.ts';
 
@@ -44,14 +52,23 @@ export function condensePlan({ ports, listeners, routes, streams, clusters }: Pl
     })),
     clusters: each(clusters, ({ settings, endpoints, tls, ...cluster }) => ({
       ...cluster,
-      ...(tls !== undefined && { tls: { ...tls, policy: differing(tls.policy, TLS_POLICY) } }),
+      ...(tls !== undefined && { tls: condenseClusterTls(tls) }),
       endpoints: endpoints.map(
-        ({ address, port, weight, zone }) =>
-          `${address} port ${port} weight ${weight}${zone === undefined ? '' : ` zone ${zone}`}`,
+        ({ address, port, weight, zone, clear }) =>
+          `${address} port ${port} weight ${weight}${zone === undefined ? '' : ` zone ${zone}`}${clear === true ? ' clear' : ''}`,
       ),
       settings: differing(settings, CLUSTER_SETTINGS),
     })),
   });
+}
+
+/** Between proxies of a mesh: `80.orders.shop.mesh.internal is spiffe://...`. */
+function condenseClusterTls({ policy, ...tls }: PlanClusterTls): Json {
+  if (tls.state !== 'ok' || tls.clientCertificate?.secret !== OWN_IDENTITY || tls.cas.length !== 1) {
+    return { ...tls, policy: differing(policy, TLS_POLICY) };
+  }
+  const names = tls.subjectAltNames.map(({ value }) => value).join(' or ');
+  return `${tls.serverName} is ${names}, from ${policy.versionMin}, trusting ${tls.cas[0]!}`;
 }
 
 function condenseTls({ certificates, ...policy }: PlanListenerTls): Json {
@@ -123,6 +140,7 @@ const SOUND: Readonly<Record<string, string>> = {
   Programmed: 'True Programmed',
   ResolvedRefs: 'True ResolvedRefs',
   Conflicted: 'False NoConflicts',
+  Ready: 'True Ready',
 };
 
 function linesOf(conditions: Json): Json {

@@ -38,6 +38,24 @@ spec:
   keyType: rsa-2048
   renewBefore: 720h
 `,
+  Mesh: `apiVersion: fourways.io/v1alpha1
+kind: Mesh
+metadata: {name: mesh}
+spec:
+  trustDomain: shop.test
+  mtls: permissive
+  authorization: deny
+  defaultProtocol: tcp
+  leafLifetime: 12h
+  overrides: [{namespace: shop, service: orders, port: 80, mtls: strict}, {namespace: shop, authorization: allow}]
+  federation: [{trustDomain: other.test, caCertificates: pem}]
+  denied: ["spiffe://shop.test/ns/shop/sa/old"]
+`,
+  Workload: `apiVersion: fourways.io/v1alpha1
+kind: Workload
+metadata: {name: orders-1, namespace: shop, labels: {app: orders}}
+spec: {service: orders, account: seller, address: "::1", ports: {http: 8080}, proxyPort: 15008, zone: a, weight: 3, health: draining}
+`,
   GatewayClass: `${V1}\nkind: GatewayClass\nmetadata: {name: fourways}\nspec: {controllerName: fourways.io/gateway-controller}\n`,
   Gateway: `${V1}
 kind: Gateway

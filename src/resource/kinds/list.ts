@@ -14,11 +14,13 @@ import { GRPCRouteSpec } from './grpc-route.ts';
 import { grpcRouteRules, httpRouteRules } from './http-route-rules.ts';
 import { HTTPRouteSpec } from './http-route.ts';
 import { ListenerSetSpec } from './listener-set.ts';
+import { meshRules, MeshSpec } from './mesh.ts';
 import { backendPolicyRules, backendRules, backendTLSPolicyRules, policyRules, refusedPolicy } from './policy-rules.ts';
 import { PolicySpec } from './policy.ts';
 import { ReferenceGrantSpec } from './reference-grant.ts';
 import { PortRouteSpec, streamRouteRules, TLSRouteSpec } from './stream-routes.ts';
 import { makeSecret, secretFields, secretRules } from './secret.ts';
+import { workloadRules, WorkloadSpec } from './workload.ts';
 
 export const KINDS: readonly Kind[] = [
   defineKind({
@@ -175,5 +177,22 @@ export const KINDS: readonly Kind[] = [
     fields: { spec: AcmeIssuerSpec },
     description: 'An authority that certificates are ordered from by ACME (RFC 8555).',
     rules: acmeIssuerRules,
+  }),
+  defineKind({
+    kind: 'Mesh',
+    group: OWN_GROUP,
+    versions: ['v1alpha1'],
+    scope: 'cluster',
+    fields: { spec: { ...MeshSpec, default: {} } },
+    description: 'Trust domain of the services, and what holds between them where nobody says more. There is one.',
+    rules: meshRules,
+  }),
+  defineKind({
+    kind: 'Workload',
+    group: OWN_GROUP,
+    versions: ['v1alpha1'],
+    fields: { spec: WorkloadSpec },
+    description: 'A running instance of a service: on a host, in a container, on a laptop.',
+    rules: workloadRules,
   }),
 ];

@@ -1,0 +1,26 @@
+/** Which endpoints of a Service have a sidecar: what decides where its policies act, and how it is reached. */
+import { keyOf, type Service } from '../resource/resource.ts';
+import { meshOf, type MeshPlace, type MeshView, settingsAt } from './mesh.ts';
+import type { Look } from './tables.ts';
+import { addressesOf } from './slice-endpoints.ts';
+
+/** `all`: every endpoint that is spoken to. `some`: others are reached in clear text. */
+export type Sidecars = 'all' | 'some';
+
+/** Undefined for a Service without any: it is reached as if there were no mesh. */
+export function sidecarsOf(service: Service, look: Look): Sidecars | undefined {
+  const key = keyOf(service);
+  const workloads = look('workloads', key) ?? [];
+  if (!workloads.some(({ spec }) => spec.proxyPort !== undefined)) return undefined;
+  const { namespace, name } = service.metadata;
+  const mesh = meshOf(look);
+  if (service.spec.ports.every(({ port }) => isStrict(mesh, { namespace, service: name, port }))) return 'all';
+  if (workloads.some(({ spec }) => spec.proxyPort === undefined)) return 'some';
+  const known = new Set(workloads.map(({ spec }) => spec.address));
+  return addressesOf(look('slices', key) ?? []).every((address) => known.has(address)) ? 'all' : 'some';
+}
+
+/** Whether a Mesh says that nothing is spoken to in clear text there. Without a Mesh nobody has said so. */
+export function isStrict(view: MeshView, place: MeshPlace): boolean {
+  return view.mesh !== undefined && settingsAt(view, place).mtls === 'strict';
+}

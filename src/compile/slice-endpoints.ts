@@ -1,0 +1,64 @@
+/** Endpoints of a Service as Kubernetes has them: from its EndpointSlices, or the one name that it stands for. */
+import type { PlanEndpoint } from '../ir/plan.ts';
+import { describe, type EndpointSlice, keyOf, type Service } from '../resource/resource.ts';
+import type { ServicePort } from './backend.ts';
+import { type Finding, warning } from './finding.ts';
+import type { Look } from './tables.ts';
+
+export interface EndpointWork {
+  readonly transport: 'TCP' | 'UDP';
+  readonly look: Look;
+  readonly findings: Finding[];
+}
+
+/** A port of a Service. */
+export interface PortTarget {
+  readonly resource: Service;
+  readonly port: ServicePort;
+}
+
+export function serviceEndpoints(
+  { resource, port }: PortTarget,
+  { look, findings, transport }: EndpointWork,
+): PlanEndpoint[] {
+  const { type, externalName } = resource.spec;
+  if (type === 'ExternalName' && externalName !== undefined) {
+    const number = typeof port.targetPort === 'number' ? port.targetPort : port.port;
+    return [{ address: externalName, port: number, weight: 1 }];
+  }
+  const slices = look('slices', keyOf(resource));
+  if (slices === undefined) {
+    const message = `${describe(resource)} has no EndpointSlice, so requests to it answer 503: without Kubernetes use a Backend, or type ExternalName`;
+    findings.push(warning('service.no-endpoints', resource, { field: '/spec', message }));
+    return [];
+  }
+  const endpoints = new Map<string, PlanEndpoint>();
+  const names = new Set<string>();
+  let portFound = false;
+  for (const slice of slices) {
+    for (const { name } of slice.ports) names.add(name);
+    const slicePort = slice.ports.find(({ name, protocol }) => name === (port.name ?? '') && protocol === transport);
+    if (slicePort === undefined) continue;
+    portFound = true;
+    const number = slicePort.port ?? (typeof port.targetPort === 'number' ? port.targetPort : port.port);
+    for (const { addresses, conditions, zone } of slice.endpoints) {
+      // Absent means ready (EndpointSlice API).
+      if (conditions.ready === false) continue;
+      const address = addresses[0]!;
+      endpoints.set(`${address} ${number}`, { address, port: number, weight: 1, ...(zone !== undefined && { zone }) });
+    }
+  }
+  if (!portFound && names.size > 0) {
+    const has = [...names].map((name) => `"${name}"`).join(', ');
+    const message = `No EndpointSlice of ${describe(resource)} has a port named "${port.name ?? ''}", as port ${port.port} of the Service is: they have ${has}`;
+    findings.push(
+      warning('service.no-endpoints', resource, { field: '/spec/ports', message, related: slices.map(keyOf) }),
+    );
+  }
+  return [...endpoints.values()];
+}
+
+/** All addresses, whatever their state. */
+export function addressesOf(slices: readonly EndpointSlice[]): string[] {
+  return slices.flatMap(({ endpoints }) => endpoints.map(({ addresses }) => addresses[0]!));
+}

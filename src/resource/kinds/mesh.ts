@@ -1,0 +1,133 @@
+/** The mesh: who its services are to each other, and what holds between them where nobody says more. */
+import { duration, namespaceName, objectName, portNumber } from '../fields.ts';
+import { parseDuration } from '../../base/duration.ts';
+import type { Finding } from '../kind.ts';
+import { finding } from '../rules.ts';
+import { type Static, Type } from '../../schema/schema.ts';
+
+const strict = { additionalProperties: false };
+
+/** SPIFFE-ID section 2.1. */
+function trustDomain(said: {
+  readonly description: string;
+  readonly default?: string;
+}): ReturnType<typeof Type.String> {
+  return Type.String({
+    minLength: 1,
+    maxLength: 255,
+    pattern: '^[a-z0-9._-]+$',
+    expected: 'a trust domain such as "cluster.local"',
+    ...said,
+  });
+}
+
+const mtls = ['strict', 'permissive'] as const;
+const authorization = ['allow', 'deny'] as const;
+
+/** What holds for a namespace, a service or a port instead; the closest one counts. */
+const Override = Type.Object(
+  {
+    namespace: namespaceName({ description: 'Namespace that it is for.' }),
+    service: Type.Optional(objectName({ description: 'Only this Service of the namespace.' })),
+    port: Type.Optional(portNumber({ description: 'Only this port of the Service.' })),
+    mtls: Type.Optional(Type.Enum([...mtls], { description: 'Instead of `spec.mtls`.' })),
+    authorization: Type.Optional(Type.Enum([...authorization], { description: 'Instead of `spec.authorization`.' })),
+  },
+  strict,
+);
+
+const Federated = Type.Object(
+  {
+    trustDomain: trustDomain({ description: 'Trust domain of the other mesh.' }),
+    caCertificates: Type.String({
+      minLength: 1,
+      maxLength: 65_536,
+      description: 'Roots of the other mesh, as PEM. They are trusted for its own trust domain and no other.',
+    }),
+  },
+  strict,
+);
+
+export const MeshSpec = Type.Object(
+  {
+    trustDomain: trustDomain({
+      default: 'cluster.local',
+      description: 'First part of every identity: `spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT`.',
+    }),
+    mtls: Type.Enum([...mtls], {
+      default: 'strict',
+      description:
+        'strict: workloads take mTLS and nothing else, and what has no sidecar is not spoken to. permissive: they also take clear text, under the number of the port itself.',
+    }),
+    authorization: Type.Enum([...authorization], {
+      default: 'allow',
+      description: 'Of requests to a Service that no Policy with `authorize` speaks of.',
+    }),
+    defaultProtocol: Type.Enum(['http', 'tcp'], {
+      default: 'http',
+      description: 'What a port of a Service speaks when neither its appProtocol nor its name says it.',
+    }),
+    leafLifetime: duration({
+      default: '24h',
+      description: 'How long the certificate of a workload is good for. It is renewed at half of it.',
+    }),
+    overrides: Type.Array(Override, {
+      maxItems: 1024,
+      default: [],
+      description: 'What holds for a namespace, a Service or one of its ports instead. The closest one counts.',
+    }),
+    federation: Type.Array(Federated, {
+      maxItems: 64,
+      default: [],
+      uniqueBy: ['trustDomain'],
+      description: 'Other meshes whose workloads may connect.',
+    }),
+    denied: Type.Array(
+      Type.String({
+        minLength: 1,
+        maxLength: 2048,
+        pattern: '^spiffe://[a-z0-9._-]+/[-A-Za-z0-9._/]+$',
+        expected: 'a SPIFFE ID such as "spiffe://cluster.local/ns/shop/sa/web"',
+      }),
+      {
+        maxItems: 1024,
+        default: [],
+        description: 'Identities that every workload turns away, however good their certificates are.',
+      },
+    ),
+  },
+  strict,
+);
+export type MeshSpec = Static<typeof MeshSpec>;
+
+/** Below, half a life is too short for a control plane to come back in; above, a stolen key is good for too long. */
+const LEAF_MS_MIN = 10 * 60_000;
+const LEAF_MS_MAX = 90 * 24 * 3_600_000;
+
+export function meshRules({ spec }: { readonly spec: MeshSpec }): Finding[] {
+  const findings: Finding[] = [];
+  const leafMs = parseDuration(spec.leafLifetime) ?? 0;
+  if (leafMs < LEAF_MS_MIN || leafMs > LEAF_MS_MAX) {
+    findings.push(finding('/spec/leafLifetime', `Expected from 10m to 2160h, got "${spec.leafLifetime}"`));
+  }
+  const places = new Map<string, number>();
+  spec.overrides.forEach(({ namespace, service, port, ...rest }, i) => {
+    const at = `/spec/overrides/${i}`;
+    if (port !== undefined && service === undefined) {
+      findings.push(finding(`${at}/port`, 'Missing field "service": a port is one of a Service'));
+    }
+    if (rest.mtls === undefined && rest.authorization === undefined) {
+      findings.push(finding(at, 'Override without effect: set mtls or authorization'));
+    }
+    const key = [namespace, service, port].join(' ');
+    const same = places.get(key);
+    if (same === undefined) places.set(key, i);
+    else findings.push(finding(at, `Duplicate override: item ${same} is for the same`));
+  });
+  spec.federation.forEach(({ trustDomain: domain }, i) => {
+    if (domain !== spec.trustDomain) return;
+    const message = `Expected another trust domain than that of the mesh, got "${domain}"`;
+    findings.push(finding(`/spec/federation/${i}/trustDomain`, message));
+  });
+  return findings;
+}
