@@ -26,8 +26,8 @@ export interface MeshView {
   readonly roots: readonly string[];
   /** Meshes beside the one that counts. */
   readonly losers: readonly { readonly mesh: Mesh; readonly reason: Reason }[];
-  /** Of the Mesh that counts. */
-  readonly notAccepted: Reason | undefined;
+  /** Why not all that the Mesh names is good. */
+  readonly unresolved: Reason | undefined;
   readonly findings: readonly Finding[];
 }
 
@@ -63,13 +63,13 @@ export function readMesh(meshes: readonly Mesh[], roots: readonly string[]): Mes
     findings.push(error('mesh.conflict', other, { field: '/metadata/name', message, related: [keyOf(mesh!)] }));
     return { mesh: other, reason: { reason: 'Conflicted', message } };
   });
-  let notAccepted: Reason | undefined;
+  let unresolved: Reason | undefined;
   const federation = spec.federation.flatMap(({ trustDomain, caCertificates }, i): Federated[] => {
     const bundle = readCaBundle(caCertificates);
     if (!('flaw' in bundle)) return [{ trustDomain, cas: [bundle.pem] }];
     const message = `Roots of trust domain "${trustDomain}": ${bundle.flaw}: its workloads cannot connect`;
     findings.push(error('certificate.invalid', mesh!, { field: `/spec/federation/${i}/caCertificates`, message }));
-    notAccepted ??= { reason: 'InvalidCACertificate', message };
+    unresolved ??= { reason: 'InvalidCACertificate', message };
     return [];
   });
   return {
@@ -79,7 +79,7 @@ export function readMesh(meshes: readonly Mesh[], roots: readonly string[]): Mes
     federation,
     roots,
     losers,
-    notAccepted,
+    unresolved,
     findings,
   };
 }

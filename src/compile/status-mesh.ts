@@ -10,8 +10,11 @@ export function meshStatuses({ inventory, mesh: { view } }: Found, { memory }: S
   const lost = new Map(view.losers.map(({ mesh, reason }) => [mesh, reason]));
   return [
     ...Mesh.map((mesh) => {
-      const why = mesh === view.mesh ? view.notAccepted : lost.get(mesh);
-      return itemOf(mesh, { conditions: memory.stamp(subjectOf(mesh), [holdsUnless('Accepted', why)]) });
+      const drafts = [
+        holdsUnless('Accepted', lost.get(mesh)),
+        ...(mesh === view.mesh ? [holdsUnless('ResolvedRefs', view.unresolved)] : []),
+      ];
+      return itemOf(mesh, { conditions: memory.stamp(subjectOf(mesh), drafts) });
     }),
     ...Workload.map((workload) => {
       const { metadata, spec } = workload;

@@ -129,6 +129,69 @@ const CORE: readonly Row[] = [
 
 testProblems('a.yaml', CORE);
 
+const MESH = `${OURS}kind: Mesh\nmetadata: {name: m}\n`;
+const WORKLOAD = `${OURS}kind: Workload\nmetadata: {name: w}\n`;
+
+const MESHES: readonly Row[] = [
+  [
+    'a mesh with a trust domain in capitals',
+    `${MESH}spec: {trustDomain: Shop}\n`,
+    'a.yaml:4:8: error: Expected a trust domain such as "cluster.local", got "Shop" (Mesh m, /spec/trustDomain)',
+  ],
+  [
+    'a certificate that is good for too short',
+    `${MESH}spec: {leafLifetime: 1m}\n`,
+    'a.yaml:4:8: error: Expected from 10m to 2160h, got "1m" (Mesh m, /spec/leafLifetime)',
+  ],
+  [
+    'a certificate that is good for too long',
+    `${MESH}spec: {leafLifetime: 2161h}\n`,
+    'a.yaml:4:8: error: Expected from 10m to 2160h, got "2161h" (Mesh m, /spec/leafLifetime)',
+  ],
+  [
+    'an override of a port of nothing',
+    `${MESH}spec: {overrides: [{namespace: a, port: 80, mtls: strict}]}\n`,
+    'a.yaml:4:35: error: Missing field "service": a port is one of a Service (Mesh m, /spec/overrides/0/port)',
+  ],
+  [
+    'an override that says nothing',
+    `${MESH}spec: {overrides: [{namespace: a}]}\n`,
+    'a.yaml:4:20: error: Override without effect: set mtls or authorization (Mesh m, /spec/overrides/0)',
+  ],
+  [
+    'two overrides for one place',
+    `${MESH}spec: {overrides: [{namespace: a, mtls: strict}, {namespace: a, authorization: deny}]}\n`,
+    'a.yaml:4:50: error: Duplicate override: item 0 is for the same (Mesh m, /spec/overrides/1)',
+  ],
+  [
+    'a federation with itself',
+    `${MESH}spec: {federation: [{trustDomain: cluster.local, caCertificates: pem}]}\n`,
+    'a.yaml:4:22: error: Expected another trust domain than that of the mesh, got "cluster.local" (Mesh m, /spec/federation/0/trustDomain)',
+  ],
+  [
+    'an identity that is none',
+    `${MESH}spec: {denied: [web]}\n`,
+    'a.yaml:4:17: error: Expected a SPIFFE ID such as "spiffe://cluster.local/ns/shop/sa/web", got "web" (Mesh m, /spec/denied/0)',
+  ],
+  [
+    'a workload at a name',
+    `${WORKLOAD}spec: {service: a, address: a.test, ports: {http: 80}}\n`,
+    'a.yaml:4:20: error: Expected an IP address, got "a.test" (Workload default/w, /spec/address)',
+  ],
+  [
+    'a workload without a port',
+    `${WORKLOAD}spec: {service: a, address: "::1", ports: {}}\n`,
+    'a.yaml:4:36: error: Expected at least 1 field, got 0 (Workload default/w, /spec/ports)',
+  ],
+  [
+    'a workload whose sidecar has its port',
+    `${WORKLOAD}spec: {service: a, address: "::1", ports: {http: 80}, proxyPort: 80}\n`,
+    'a.yaml:4:44: error: Expected another port than that of the sidecar, got 80 (Workload default/w, /spec/ports/http)',
+  ],
+];
+
+testProblems('a.yaml', MESHES);
+
 const JSON_ROWS: readonly Row[] = [
   [
     'a comma too many',
