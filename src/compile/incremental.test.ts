@@ -11,6 +11,7 @@ import { diffPlans } from '../ir/diff.ts';
 import { readManifests } from '../resource/read.ts';
 import { keyOf, type Resource } from '../resource/resource.ts';
 import { type Compiled, Compiler } from './compile.ts';
+import type { MeshConsumer } from './mesh-pass.ts';
 import { manyRoutes, resourcesIn, routeText } from './testing/many-routes.ts';
 import { BIND, runtimeOf } from './testing/runtime.ts';
 
@@ -27,10 +28,17 @@ function newCompiler(): Compiler {
   });
 }
 
+/** Those that the golden inputs name. */
+const SIDECARS: readonly MeshConsumer[] = readdirSync(TESTDATA)
+  .filter((name) => name.endsWith('.in.yaml'))
+  .flatMap((name) => [...readFileSync(new URL(name, TESTDATA), 'utf8').matchAll(/^# sidecar \S+: (\{.*\})$/gm)])
+  .map(([, json]) => JSON.parse(json!) as MeshConsumer);
+
 /** Everything that a compile says, in a form that can be compared. */
 function saidBy(compiled: Compiled): unknown {
-  const { bundle, problems } = compiled;
-  return structuredClone({ bundle, problems, status: compiled.statusOf(runtimeOf(compiled)) });
+  const { bundle, problems, mesh } = compiled;
+  const sidecars = SIDECARS.map((consumer) => mesh.planOf(consumer));
+  return structuredClone({ bundle, problems, sidecars, status: compiled.statusOf(runtimeOf(compiled)) });
 }
 
 /** The resources of all golden inputs by name: most names have several variants, and taking another one is an edit. */

@@ -3,12 +3,13 @@
  * have sidecars, and what routes see of Services. After them: which route is
  * followed by whom, and the plans of sidecars, made when they are asked for.
  */
+import { isIP } from 'node:net';
 import { CONNECTION_LIMITS, CONNECTION_TIMEOUTS } from '../base/limits.ts';
 import { canonicalJson } from '../base/canonical.ts';
 import { portKey } from '../ir/key.ts';
 import type { PlanBundle, PlanCluster, PlanListener, PlanPort, PlanSecret } from '../ir/plan.ts';
 import { type PlanParts, versionOf } from '../ir/version.ts';
-import { describe, describeKey, resourceKey, type Service } from '../resource/resource.ts';
+import { describe, describeKey, keyOf, resourceKey, type Service, type Workload } from '../resource/resource.ts';
 import type { BackendTarget } from './backend.ts';
 import { clusterKey } from './backend.ts';
 import { type ClusterNeed, type ClusterResult, lowerCluster } from './cluster.ts';
@@ -127,7 +128,7 @@ export class MeshPass {
 
   /** Fills `tables.meshRoutes`; after it every table is complete. */
   run(
-    { tables }: Inventory,
+    { tables, byKind }: Inventory,
     lowered: { readonly routes: readonly RouteResult[]; readonly streams: readonly StreamResult[] },
   ): MeshFound & { readonly mesh: CompiledMesh } {
     this.#compiles++;
@@ -136,19 +137,12 @@ export class MeshPass {
     for (const memo of [this.#views, this.#clusters, this.#own]) memo.begin(tables);
     const view = this.#view!;
     const clusters = new Map<string, ClusterResult>();
-    const findings: Finding[] = [...view.findings];
-    for (const [key, workloads] of tables.workloads) {
-      const service = tables.Service.get(key);
-      if (service === undefined) {
-        const [first] = workloads;
-        const message = `${describeKey(key)} does not exist, so nothing is sent to ${describe(first!)}`;
-        const [kind = '', namespace = '', name = ''] = key.split('/');
-        const absent = { kind, namespace, name };
-        findings.push(warning('workload.no-service', first!, { field: '/spec/service', message, absent }));
-        continue;
-      }
+    // In the order of their files: that of the groups tells what came when, which is nothing that the resources say.
+    for (const service of byKind.Service) {
+      if (!tables.workloads.has(keyOf(service))) continue;
       for (const need of straightNeeds(service, view)) clusters.set(need.key, this.#cluster(need));
     }
+    const findings = [...view.findings, ...orphanFindings(byKind.Workload, tables)];
     return { view, clusters, findings, mesh: this.#compiled(tables) };
   }
 
@@ -229,6 +223,19 @@ function serviceParents({ HTTPRoute, GRPCRoute, TCPRoute, TLSRoute, UDPRoute }: 
   return keys;
 }
 
+/** Workloads of Services that do not exist: the first of each. */
+function orphanFindings(workloads: readonly Workload[], { Service: services }: CompileTables): Finding[] {
+  const findings = new Map<string, Finding>();
+  for (const workload of workloads) {
+    const absent = { kind: 'Service', namespace: workload.metadata.namespace, name: workload.spec.service };
+    const key = resourceKey(absent.kind, absent.namespace, absent.name);
+    if (services.has(key) || findings.has(key)) continue;
+    const message = `${describeKey(key)} does not exist, so nothing is sent to ${describe(workload)}`;
+    findings.set(key, warning('workload.no-service', workload, { field: '/spec/service', message, absent }));
+  }
+  return [...findings.values()];
+}
+
 /** The clusters of a Service that nobody wrote a route for. */
 function straightNeeds(resource: Service, { spec }: MeshView): ClusterNeed[] {
   return resource.spec.ports.flatMap((port): ClusterNeed[] => {
@@ -244,7 +251,8 @@ function serviceAt(host: string, namespace: string, tables: CompileTables): stri
   const key = serviceKeyOf(host, namespace);
   if (key !== undefined && tables.Service.has(key)) return key;
   const address = host.replace(/^\[(.*)\]$/, '$1');
-  // Only for names that are none, so walking all Services is seldom.
+  if (isIP(address) === 0) return undefined;
+  // Nobody has to be asked often for an address: walking all Services is seldom.
   for (const [own, { spec }] of tables.Service) if (spec.clusterIP === address) return own;
   return undefined;
 }

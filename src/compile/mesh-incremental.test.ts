@@ -1,0 +1,228 @@
+/** What changes for sidecars when something changes: parts that are the same are the same objects, for all who share them. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { diffPlans } from '../ir/diff.ts';
+import type { Resource } from '../resource/resource.ts';
+import { type Compiled, Compiler } from './compile.ts';
+import type { MeshConsumer } from './mesh-pass.ts';
+import { resourcesIn } from './testing/many-routes.ts';
+
+const SERVICES = 20;
+
+const serviceText = (i: number): string => `
+apiVersion: v1
+kind: Service
+metadata: { name: s${i}, namespace: shop }
+spec: { ports: [{ name: http, port: 80 }, { name: tcp, port: 9090 }] }
+`;
+
+const workloadText = (name: string, i: number, more = ''): string => `
+apiVersion: fourways.io/v1alpha1
+kind: Workload
+metadata: { name: ${name}, namespace: shop }
+spec: { service: s${i}, address: 10.0.0.${i + 1}, ports: { http: 8080, tcp: 9090 }, proxyPort: 15008${more} }
+`;
+
+const routeText = (namespace: string, header: string): string => `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: web, namespace: ${namespace} }
+spec:
+  parentRefs: [{ group: "", kind: Service, name: s7, namespace: shop }]
+  rules:
+    - filters: [{ type: ResponseHeaderModifier, responseHeaderModifier: { set: [{ name: x-a, value: ${header} }] } }]
+      backendRefs: [{ name: s7, namespace: shop, port: 80 }]
+`;
+
+const meshText = (more = ''): string => `
+apiVersion: fourways.io/v1alpha1
+kind: Mesh
+metadata: { name: mesh }
+spec: { mtls: strict${more} }
+`;
+
+const FLEET = Array.from({ length: SERVICES }, (_, i) => [serviceText(i), workloadText(`w${i}`, i)]).flat();
+
+const ALL = Array.from({ length: SERVICES }, (_, i) => `Service/shop/s${i}`);
+
+const sidecar = (namespace: string): MeshConsumer => ({
+  namespace,
+  inbound: { service: 's0', labels: {}, address: '10.0.0.1', ports: { http: 8080 }, proxyPort: 15_008 },
+  forward: { address: '127.0.0.1', port: 15_001 },
+  services: ALL,
+});
+
+class World {
+  roots: readonly string[] = ['roots'];
+  readonly #resources = new Map<string, Resource[]>();
+  readonly #compiler = new Compiler({
+    controllerName: 'test',
+    bindDefault: '::',
+    wallMs: () => 0,
+    meshRoots: () => this.roots,
+  });
+
+  compile(texts: readonly string[]): Compiled {
+    return this.#compiler.compile(texts.flatMap((text) => this.#read(text)));
+  }
+
+  /** The same text is the same resources, as for a reader that remembers. */
+  #read(text: string): Resource[] {
+    const known = this.#resources.get(text) ?? resourcesIn(text);
+    this.#resources.set(text, known);
+    return known;
+  }
+}
+
+const EDITS: [rule: string, before: string[], after: string[], want: { shop: string[]; desk: string[] }][] = [
+  ['nothing', [meshText()], [meshText()], { shop: [], desk: [] }],
+  [
+    'a workload that comes',
+    [meshText()],
+    [meshText(), workloadText('more', 7)],
+    // At the address of the one that is there: nothing that a client could see.
+    { shop: [], desk: [] },
+  ],
+  [
+    'a workload that drains',
+    [meshText(), workloadText('w7', 7)],
+    [meshText(), workloadText('w7', 7, ', health: draining')],
+    {
+      shop: ['Service/shop/s7/80', 'Service/shop/s7/9090/tcp'],
+      desk: ['Service/shop/s7/80', 'Service/shop/s7/9090/tcp'],
+    },
+  ],
+  [
+    'a route beside its Service',
+    [meshText()],
+    [meshText(), routeText('shop', 'a')],
+    {
+      shop: ['HTTPRoute/shop/web@Service/shop/s7', '-Service/shop/s7/80'],
+      desk: ['HTTPRoute/shop/web@Service/shop/s7', '-Service/shop/s7/80'],
+    },
+  ],
+  [
+    'an edit of a route of one namespace',
+    [meshText(), routeText('desk', 'a')],
+    [meshText(), routeText('desk', 'b')],
+    { shop: [], desk: ['HTTPRoute/desk/web@Service/shop/s7'] },
+  ],
+  [
+    'an identity that is denied',
+    [meshText()],
+    [meshText(', denied: ["spiffe://cluster.local/ns/shop/sa/old"]')],
+    { shop: ['10.0.0.1:15008'], desk: ['10.0.0.1:15008'] },
+  ],
+];
+
+for (const [rule, before, after, want] of EDITS) {
+  test(`sidecars get what changed and no more: ${rule}`, () => {
+    const world = new World();
+    const consumers = { shop: sidecar('shop'), desk: sidecar('desk') };
+    const fleet = FLEET.filter(
+      (text) => !before.some((one) => nameIn(one) !== undefined && nameIn(one) === nameIn(text)),
+    );
+    const first = world.compile([...fleet, ...before]).mesh;
+    const had = { shop: first.planOf(consumers.shop), desk: first.planOf(consumers.desk) };
+    const second = world.compile([...fleet, ...after]).mesh;
+    for (const name of ['shop', 'desk'] as const) {
+      const now = second.planOf(consumers[name], had[name]);
+      const { set, remove } = diffPlans(had[name], now);
+      const changed = [
+        ...[set.ports, set.listeners, set.routes, set.streams, set.clusters].flatMap((parts) => Object.keys(parts)),
+        ...[remove.ports, remove.listeners, remove.routes, remove.streams, remove.clusters]
+          .flat()
+          .map((key) => `-${key}`),
+      ];
+      assert.deepEqual(changed, want[name], name);
+      if (changed.length === 0) assert.equal(now, had[name], 'the bundle is the same object');
+    }
+  });
+}
+
+function nameIn(text: string): string | undefined {
+  return /name: (w\d+)/.exec(text)?.[1];
+}
+
+test('parts of a Service are made once for all clients of whom nothing else is said', () => {
+  const world = new World();
+  const { mesh } = world.compile([meshText(), ...FLEET, routeText('desk', 'a')]);
+  const [s7 = '', s8 = ''] = ['Service/shop/s7', 'Service/shop/s8'];
+  assert.equal(mesh.partsOf(s7, 'one'), mesh.partsOf(s7, 'two'));
+  assert.notEqual(mesh.partsOf(s7, 'desk'), mesh.partsOf(s7, 'two'), 'desk has a route of its own');
+  assert.equal(mesh.partsOf(s8, 'desk'), mesh.partsOf(s8, 'two'));
+  assert.notEqual(mesh.partsOf(s8, 'shop'), mesh.partsOf(s8, 'two'), 'its own namespace has a shorter name for it');
+  assert.equal(mesh.partsOf('Service/shop/gone', 'one'), undefined);
+});
+
+test('parts of Services that a change does not touch stay the same objects', () => {
+  const world = new World();
+  const texts = [meshText(), ...FLEET];
+  const ask = (compiled: Compiled): Map<string, unknown> =>
+    new Map(ALL.map((key) => [key, compiled.mesh.partsOf(key, 'desk')]));
+  const first = ask(world.compile(texts));
+  const second = ask(world.compile([...texts, workloadText('more', 3, ', weight: 2').replace('10.0.0.4', '10.0.1.4')]));
+  assert.deepEqual(
+    ALL.filter((key) => first.get(key) !== second.get(key)),
+    ['Service/shop/s3'],
+  );
+});
+
+test('new roots are a change of what is trusted and of nothing else', () => {
+  const world = new World();
+  const texts = [meshText(), ...FLEET];
+  const had = world.compile(texts).mesh.planOf(sidecar('desk'));
+  world.roots = ['roots', 'next'];
+  const now = world.compile(texts).mesh.planOf(sidecar('desk'), had);
+  const { set } = diffPlans(had, now);
+  assert.deepEqual(Object.keys(set.ports), ['10.0.0.1:15008']);
+  assert.equal(Object.keys(set.clusters).length, 2 * SERVICES);
+  assert.deepEqual([set.listeners, set.routes, set.streams], [{}, {}, {}]);
+});
+
+test('without roots nobody is planned, and nothing goes out unverified', () => {
+  const world = new World();
+  world.roots = [];
+  const compiled = world.compile([meshText(), ...FLEET]);
+  assert.throws(() => compiled.mesh.planOf(sidecar('shop')), /roots of the mesh are not known/);
+  const tls = compiled.mesh.partsOf('Service/shop/s1', 'shop')?.clusters['Service/shop/s1/80']?.tls;
+  assert.equal(tls?.state, 'invalid');
+  assert.equal(tls?.clientCertificate, undefined);
+});
+
+test('an earlier compile is not asked', () => {
+  const world = new World();
+  const { mesh } = world.compile(FLEET);
+  world.compile(FLEET);
+  assert.throws(() => mesh.planOf(sidecar('shop')), /there is a later one/);
+});
+
+const HOSTS: [host: string, namespace: string, want: string | undefined][] = [
+  ['s1', 'shop', 'Service/shop/s1'],
+  ['s1', 'desk', undefined],
+  ['S1.Shop', 'desk', 'Service/shop/s1'],
+  ['s1.shop.svc', 'desk', 'Service/shop/s1'],
+  ['s1.shop.svc.cluster.local', 'desk', 'Service/shop/s1'],
+  ['s1.shop.svc.other.local', 'desk', undefined],
+  ['s1.shop.com', 'desk', undefined],
+  ['10.96.0.1', 'desk', 'Service/shop/virtual'],
+  ['[fd00::1]', 'desk', 'Service/shop/virtual6'],
+  ['10.96.0.2', 'desk', undefined],
+  ['None', 'desk', undefined],
+  ['', 'shop', undefined],
+  ['.shop', 'desk', undefined],
+];
+
+test('which Service a host stands for', () => {
+  const virtual = (name: string, address: string): string =>
+    `apiVersion: v1\nkind: Service\nmetadata: { name: ${name}, namespace: shop }\nspec: { clusterIP: "${address}", ports: [{ port: 80 }] }\n`;
+  const texts = [
+    ...FLEET,
+    virtual('virtual', '10.96.0.1'),
+    virtual('virtual6', 'fd00::1'),
+    virtual('headless', 'None'),
+  ];
+  const { mesh } = new World().compile(texts);
+  for (const [host, namespace, want] of HOSTS)
+    assert.equal(mesh.serviceOf(host, namespace), want, `${host} ${namespace}`);
+});
