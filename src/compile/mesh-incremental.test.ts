@@ -147,7 +147,7 @@ function nameIn(text: string): string | undefined {
 test('parts of a Service are made once for all clients of whom nothing else is said', () => {
   const world = new World();
   const { mesh } = world.compile([meshText(), ...FLEET, routeText('desk', 'a')]);
-  const [s7 = '', s8 = ''] = ['Service/shop/s7', 'Service/shop/s8'];
+  const [s7, s8] = ['Service/shop/s7', 'Service/shop/s8'] as const;
   assert.equal(mesh.partsOf(s7, 'one'), mesh.partsOf(s7, 'two'));
   assert.notEqual(mesh.partsOf(s7, 'desk'), mesh.partsOf(s7, 'two'), 'desk has a route of its own');
   assert.equal(mesh.partsOf(s8, 'desk'), mesh.partsOf(s8, 'two'));
