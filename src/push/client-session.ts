@@ -4,7 +4,6 @@
  * pipe is bounded by what there is to say, not by how often it changed.
  */
 import type { Fault } from '../base/fault.ts';
-import type { PlanDelta } from '../ir/plan.ts';
 import { pushFault } from './faults.ts';
 import { holdingOf, inventoryOf } from './inventory.ts';
 import { type ControlMessage, type Hello, PROTOCOL, type ProxyMessage, type Wish } from './messages.ts';
@@ -88,7 +87,7 @@ export class ClientSession {
         this.#isInventoryDue = true;
         return this.#pump();
       case 'delta':
-        return void this.#take(message.delta);
+        return void this.#take(message);
       case 'unknown':
         return events.onUnknown(message.services);
       case 'trust':
@@ -139,7 +138,7 @@ export class ClientSession {
     const { held, ports } = this.#options.standing;
     // The answer to a delta that is being applied has them too.
     if (held === undefined || this.#options.standing.isApplying) return;
-    this.#answer ??= { kind: 'ack', version: held.plan.version, ports };
+    this.#answer ??= { kind: 'ack', serial: 0, version: held.plan.version, ports };
     if (this.#answer.kind === 'ack') this.#answer = { ...this.#answer, ports };
     this.#pump();
   }
@@ -153,14 +152,14 @@ export class ClientSession {
     this.#pump();
   }
 
-  async #take(delta: PlanDelta): Promise<void> {
+  async #take({ serial, delta }: Extract<ControlMessage, { kind: 'delta' }>): Promise<void> {
     const { standing } = this.#options;
     if (standing.isApplying || this.#answer?.kind === 'nack')
       return this.#violated('A delta before the answer to another');
     const bundle = standing.planOf(delta);
     if (typeof bundle === 'string') return this.end(pushFault('push.damaged', bundle));
     const result = await standing.apply({ bundle, delta });
-    this.#answer = result;
+    this.#answer = { ...result, serial };
     this.#pump();
   }
 

@@ -8,7 +8,7 @@ import type { PlanDelta } from '../ir/plan.ts';
 import { encodeMessage, type Read, type Written } from './codec.ts';
 import { pushFault } from './faults.ts';
 import { hashOfPart, type Kind, KINDS, PARTS_MAX } from './inventory.ts';
-import { NAME_CHARS_MAX } from './messages.ts';
+import { type ControlMessage, NAME_CHARS_MAX } from './messages.ts';
 import { TO_PROXY } from './shapes.ts';
 
 /**
@@ -23,16 +23,19 @@ const PIECES_MAX = 1_000;
 /** JSON of all parts of one delta. Above any plan that is meant to be; beyond: refused. */
 export const DELTA_BYTES_MAX = 256 * 1024 * 1024;
 
+type NumberedDelta = Extract<ControlMessage, { kind: 'delta' }>;
 type DeltaShape = (typeof TO_PROXY)['delta'][1];
 type WrittenPiece = Written<DeltaShape['pieces'][1]>;
 type ReadPiece = Read<DeltaShape['pieces'][1]>;
 
 /** Messages, each made when it is asked for: no more of a large plan is in memory than is being sent. */
-export function* encodeDelta(delta: PlanDelta): Generator<Uint8Array> {
+export function* encodeDelta({ serial, delta }: NumberedDelta): Generator<Uint8Array> {
   let pieces: WrittenPiece[] = [];
   let bytes = 0;
   const message = (last: boolean): Uint8Array => {
-    const encoded = encodeMessage(TO_PROXY, { delta: { from: delta.from ?? '', to: delta.to, pieces, last } });
+    const encoded = encodeMessage(TO_PROXY, {
+      delta: { serial, from: delta.from ?? '', to: delta.to, pieces, last },
+    });
     pieces = [];
     bytes = 0;
     return encoded;
@@ -71,9 +74,9 @@ export class DeltaAssembler {
   }
 
   /** @returns the delta when it is complete; undefined when more is to come */
-  take(message: Read<DeltaShape>): PlanDelta | Fault | undefined {
-    const building = (this.#building ??= new Building(message.from, message.to));
-    if (building.from !== message.from || building.to !== message.to) {
+  take(message: Read<DeltaShape>): NumberedDelta | Fault | undefined {
+    const building = (this.#building ??= new Building(message));
+    if (building.serial !== message.serial || building.from !== message.from || building.to !== message.to) {
       return pushFault('push.protocol', 'A delta begins before the one before it has ended');
     }
     for (const piece of message.pieces) {
@@ -95,6 +98,7 @@ interface Unfinished {
 }
 
 class Building {
+  readonly serial: number;
   readonly from: string;
   readonly to: string;
   readonly #set: Readonly<Record<Kind, Record<string, unknown>>> = byKind(() => ({}));
@@ -103,7 +107,8 @@ class Building {
   #bytes = 0;
   #parts = 0;
 
-  constructor(from: string, to: string) {
+  constructor({ serial, from, to }: Read<DeltaShape>) {
+    this.serial = serial;
     this.from = from;
     this.to = to;
   }
@@ -129,26 +134,20 @@ class Building {
     return piece.more ? undefined : this.#finish(part);
   }
 
-  end(): PlanDelta | Fault {
+  end(): NumberedDelta | Fault {
     if (this.#unfinished !== undefined) {
       return pushFault('push.protocol', `Part "${this.#unfinished.name}" is not finished at the end of the delta`);
     }
     // Parts that have their hash are what the compiler made; `checkPlan` looks at how they fit together.
     const set = this.#set as unknown as PlanDelta['set'];
-    return { from: this.from === '' ? undefined : this.from, to: this.to, set, remove: this.#remove };
+    const from = this.from === '' ? undefined : this.from;
+    return { kind: 'delta', serial: this.serial, delta: { from, to: this.to, set, remove: this.#remove } };
   }
 
   #finish({ kind, name, hash, json }: Unfinished): Fault | undefined {
     this.#unfinished = undefined;
-    let part: unknown;
-    try {
-      part = JSON.parse(Buffer.concat(json).toString('utf8'));
-    } catch {
-      return pushFault('push.damaged', `Part "${name}" is not JSON`);
-    }
-    if (typeof part !== 'object' || part === null || hashOfPart(kind, part) !== hash) {
-      return pushFault('push.damaged', `Part "${name}" does not have its hash`);
-    }
+    const part = partWithHash(kind, Buffer.concat(json).toString('utf8'), hash);
+    if (part === undefined) return pushFault('push.damaged', `Part "${name}" does not have its hash`);
     this.#set[kind][name] = part;
     return this.#count();
   }
@@ -156,6 +155,17 @@ class Building {
   #count(): Fault | undefined {
     if (++this.#parts <= PARTS_MAX) return undefined;
     return pushFault('push.too-large', `A delta has more than ${PARTS_MAX} parts`);
+  }
+}
+
+function partWithHash(kind: Kind, json: string, hash: string): unknown {
+  try {
+    const part = JSON.parse(json) as unknown;
+    const isPart = typeof part === 'object' && part !== null;
+    return isPart && hashOfPart(kind, part) === hash ? part : undefined;
+  } catch {
+    // No JSON, or a part without what every part of its kind has, which has no hash.
+    return undefined;
   }
 }
 

@@ -2,11 +2,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { afterEach, test } from 'node:test';
-import { connect as connectTls } from 'node:tls';
+import { setImmediate as turn } from 'node:timers/promises';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { ChannelCredentials, Client, Metadata } from '@grpc/grpc-js';
 import { systemClock } from '../base/clock.ts';
 import { type LogFields, silentLog } from '../base/log.ts';
 import { systemRandom } from '../base/random.ts';
+import { ManualClock } from '../base/testing/manual-clock.ts';
 import type { ApplyResult } from '../ir/apply-result.ts';
 import type { Change } from '../ir/change.ts';
 import { deltaSize } from '../ir/diff.ts';
@@ -101,13 +103,23 @@ class TestProxy {
 
   constructor(
     addresses: readonly string[],
-    options: Partial<GrpcConnectorOptions> & { readonly held?: PlanBundle; readonly identity?: string } = {},
+    options: Partial<GrpcConnectorOptions> & {
+      readonly held?: PlanBundle;
+      readonly identity?: string;
+      readonly instance?: string;
+    } = {},
   ) {
     this.connector = new GrpcConnector({ credentials: credentials(proxy()), server: CONTROL, ...options });
     this.client = new PushClient({
       connect: this.connector.connect,
       addresses,
-      self: { software: '1.0.0', instance: 'orders-1', role: 'sidecar', identity: options.identity ?? '', zone: 'a' },
+      self: {
+        software: '1.0.0',
+        instance: options.instance ?? 'orders-1',
+        role: 'sidecar',
+        identity: options.identity ?? '',
+        zone: 'a',
+      },
       ...(options.held !== undefined && { held: options.held }),
       apply: async (change) => {
         this.changes.push(change);
@@ -404,9 +416,10 @@ test('grpc: a certificate that ends while its stream runs ends the stream', asyn
 });
 
 test('grpc: a proxy that reads nothing costs one message and is cut, and others are served', async () => {
-  const control = await Control.start(largeBundle(100));
+  const clock = new ManualClock();
+  const control = await Control.start(largeBundle(100), { clock });
   await using relay = await Relay.to(control.server.port);
-  const slow = new TestProxy([`127.0.0.1:${relay.port}`]);
+  const slow = new TestProxy([`127.0.0.1:${relay.port}`], { instance: 'slow' });
   relay.onDown = () => {
     if (relay.bytesDown > 1_000_000) relay.freeze();
   };
@@ -416,8 +429,39 @@ test('grpc: a proxy that reads nothing costs one message and is cut, and others 
   control.feeds.publish(planOf('b.test'));
   await quick.serves(planOf('b.test'));
   assert.equal(slow.version, undefined);
-  for (const stream of control.feeds.streams.keys()) stream.cut(pushFault('push.silent', 'It is too slow'));
-  await quick.until(() => quick.client.state.kind === 'away');
+  for (const [stream, { hello }] of control.feeds.streams) {
+    if (hello.instance === 'slow') stream.cut(pushFault('push.silent', 'It is too slow'));
+  }
+  // It does not even read that: its socket is closed all the same.
+  clock.advance(1_000);
+  // oxlint-disable-next-line no-await-in-loop -- until the event has come
+  while (control.server.connections > 1) await turn();
+  assert.equal(quick.client.state.kind, 'live');
+});
+
+test('grpc: connections without a certificate crowd out nobody, and are not kept', async () => {
+  const clock = new ManualClock();
+  const control = await Control.start(planOf('a.test'), { strangersMax: 2, clock });
+  const stranger = async (): Promise<TLSSocket> => {
+    const socket = connectTls({
+      port: control.server.port,
+      host: '127.0.0.1',
+      rejectUnauthorized: false,
+      ALPNProtocols: ['h2'],
+    });
+    socket.on('error', () => undefined);
+    socket.resume();
+    await once(socket, 'secureConnect');
+    return socket;
+  };
+  const [one, two] = [await stranger(), await stranger()];
+  const three = await stranger();
+  await once(three, 'close');
+  assert.equal(control.hub.ended.get('push.busy'), 1);
+  const served = new TestProxy([control.address]);
+  await served.serves(planOf('a.test'));
+  clock.advance(30_000);
+  await Promise.all([once(one, 'close'), once(two, 'close')]);
 });
 
 test('grpc: what no proxy of ours says is refused, and what a newer one says is passed over', async () => {

@@ -16,6 +16,17 @@ const STREAMS_MAX = 20_000;
  */
 const STARTING_MAX = 512;
 
+/** Lines of one code in such a time: whoever knocks at the port must not fill the disk. The rest is counted. */
+const LINES_MAX = 20;
+const LINES_MS = 60_000;
+
+interface Said {
+  readonly sinceMs: number;
+  lines: number;
+  /** Lines that were not written. */
+  left: number;
+}
+
 export interface HubOptions {
   readonly feeds: Feeds;
   readonly clock: Clock;
@@ -31,6 +42,8 @@ export class Hub {
   readonly #options: HubOptions;
   readonly #sessions = new Set<ServerSession>();
   readonly #ended = new Map<string, number>();
+  /** By code. */
+  readonly #said = new Map<string, Said>();
   #starting = 0;
   #opened = 0;
 
@@ -87,9 +100,19 @@ export class Hub {
 
   /** Counts and says that somebody was refused or cut. */
   refuse(fault: Fault, fields: Readonly<Record<string, unknown>>): void {
-    this.#ended.set(fault.code, (this.#ended.get(fault.code) ?? 0) + 1);
-    const say = LOUD.has(fault.code) ? 'warn' : 'info';
-    this.#options.log[say](`Stream of a proxy ended: ${fault.detail}`, { code: fault.code, ...fields });
+    const { code, detail } = fault;
+    this.#ended.set(code, (this.#ended.get(code) ?? 0) + 1);
+    if (!LOUD.has(code)) return this.#options.log.debug(`Stream of a proxy ended: ${detail}`, { code, ...fields });
+    const nowMs = this.#options.clock.nowMs();
+    const said = this.#said.get(code);
+    const line = said === undefined || nowMs - said.sinceMs >= LINES_MS ? { sinceMs: nowMs, lines: 0, left: 0 } : said;
+    this.#said.set(code, line);
+    if (++line.lines > LINES_MAX) {
+      line.left++;
+      return;
+    }
+    const unsaid = said !== line && said !== undefined && said.left > 0 ? { unsaid: said.left } : {};
+    this.#options.log.warn(`Refused a proxy: ${detail}`, { code, ...fields, ...unsaid });
   }
 
   /** Ends every stream: the proxies go to another control plane. */

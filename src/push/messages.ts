@@ -103,8 +103,9 @@ export type ProxyMessage =
   | { readonly kind: 'inventory'; readonly inventory: Inventory }
   | { readonly kind: 'subscribe'; readonly services: readonly string[] }
   | { readonly kind: 'unsubscribe'; readonly services: readonly string[] }
-  | { readonly kind: 'ack'; readonly version: string; readonly ports: PortStates }
-  | { readonly kind: 'nack'; readonly version: string; readonly reason: string }
+  /** `serial` of the delta that is answered; 0: nothing was asked, this is what is served. */
+  | { readonly kind: 'ack'; readonly serial: number; readonly version: string; readonly ports: PortStates }
+  | { readonly kind: 'nack'; readonly serial: number; readonly version: string; readonly reason: string }
   | { readonly kind: 'report'; readonly report: Report };
 
 /** To a proxy. */
@@ -112,7 +113,8 @@ export type ControlMessage =
   | { readonly kind: 'welcome'; readonly software: string; readonly control: string }
   /** The holding of the hello is not the plan of now: say by part what you have. */
   | { readonly kind: 'inventory-wanted' }
-  | { readonly kind: 'delta'; readonly delta: PlanDelta }
+  /** `serial` counts from 1 on each stream: two deltas may lead to one version, when only secrets change. */
+  | { readonly kind: 'delta'; readonly serial: number; readonly delta: PlanDelta }
   /** Nobody knows services of these names (yet). */
   | { readonly kind: 'unknown'; readonly services: readonly string[] }
   /** The roots to trust from now on, PEM. */

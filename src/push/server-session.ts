@@ -73,6 +73,7 @@ export class ServerSession implements ProxyStream {
   #feed: Feed | undefined;
   #base: Base = { kind: 'nothing' };
   #sent: PlanBundle | undefined;
+  #serial = 0;
   #refused: Holding | undefined;
   #isDirty = false;
   #isFull = false;
@@ -214,21 +215,21 @@ export class ServerSession implements ProxyStream {
     this.changed();
   }
 
-  #ack(feed: Feed, { version, ports }: Extract<ProxyMessage, { kind: 'ack' }>): void {
-    const sent = this.#sent;
-    if (sent !== undefined && version === sent.plan.version) {
+  #ack(feed: Feed, { serial, version, ports }: Extract<ProxyMessage, { kind: 'ack' }>): void {
+    const sent = this.#answeredBy(serial, version);
+    if (sent !== undefined) {
       this.#answered({ kind: 'bundle', bundle: sent });
       this.#refused = undefined;
-    } else if (version !== this.#baseVersion()) {
+    } else if (serial !== 0 || version !== this.#baseVersion()) {
       return this.#violated(`An ack of version "${version.slice(0, 64)}", which was not sent`);
     }
     feed.acked(version, ports);
     this.#pump();
   }
 
-  #nack(feed: Feed, { version, reason }: Extract<ProxyMessage, { kind: 'nack' }>): void {
-    const sent = this.#sent;
-    if (sent === undefined || version !== sent.plan.version) {
+  #nack(feed: Feed, { serial, version, reason }: Extract<ProxyMessage, { kind: 'nack' }>): void {
+    const sent = this.#answeredBy(serial, version);
+    if (sent === undefined) {
       return this.#violated(`A nack of version "${version.slice(0, 64)}", which was not sent`);
     }
     this.#answered(this.#base);
@@ -240,6 +241,11 @@ export class ServerSession implements ProxyStream {
     });
     feed.nacked(version, reason);
     this.#pump();
+  }
+
+  #answeredBy(serial: number, version: string): PlanBundle | undefined {
+    const sent = this.#sent;
+    return serial === this.#serial && version === sent?.plan.version ? sent : undefined;
   }
 
   #answered(base: Base): void {
@@ -306,7 +312,7 @@ export class ServerSession implements ProxyStream {
     this.#sent = bundle;
     this.#state = 'sent';
     this.progressed();
-    this.#send({ kind: 'delta', delta });
+    this.#send({ kind: 'delta', serial: ++this.#serial, delta });
     return this.#settled();
   }
 

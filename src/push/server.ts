@@ -52,6 +52,7 @@ export interface PushServerOptions {
   readonly trustDomains: readonly string[];
   readonly clock: Clock;
   readonly keepalive?: Keepalive;
+  readonly strangersMax?: number;
 }
 
 export class PushServer {
@@ -113,6 +114,11 @@ export class PushServer {
     return (this.#tls.address() as AddressInfo).port;
   }
 
+  /** Connections of proxies that are open. */
+  get connections(): number {
+    return this.#sockets.size;
+  }
+
   /** Counts for every handshake from now on; what runs goes on. */
   rotate(credentials: Credentials): void {
     this.#tls.setSecureContext(contextOf(credentials));
@@ -161,15 +167,14 @@ export class PushServer {
   }
 
   #onStranger(socket: TLSSocket, to: ConnectionInjector): void {
-    if (this.#strangersOpen >= STRANGERS_MAX) {
-      this.#options.hub.refuse(pushFault('push.busy', `${STRANGERS_MAX} connections are joining`), {
-        peer: socket.remoteAddress,
-      });
+    const { clock, hub, strangersMax = STRANGERS_MAX } = this.#options;
+    if (this.#strangersOpen >= strangersMax) {
+      hub.refuse(pushFault('push.busy', `${strangersMax} connections are joining`), { peer: socket.remoteAddress });
       socket.destroy();
       return;
     }
     this.#strangersOpen++;
-    const cancel = this.#options.clock.after(JOIN_MS, () => socket.destroy());
+    const cancel = clock.after(JOIN_MS, () => socket.destroy());
     socket.once('close', () => {
       cancel();
       this.#strangersOpen--;

@@ -32,9 +32,13 @@ const PORT = {
   message: [5, 'string'],
 } as const satisfies Shape;
 
-const ACK = { version: [1, 'string'], ports: [2, PORT, 'many'] } as const satisfies Shape;
+const ACK = {
+  version: [1, 'string'],
+  ports: [2, PORT, 'many'],
+  serial: [3, 'uint32'],
+} as const satisfies Shape;
 
-const NACK = { version: [1, 'string'], reason: [2, 'string'] } as const satisfies Shape;
+const NACK = { version: [1, 'string'], reason: [2, 'string'], serial: [3, 'uint32'] } as const satisfies Shape;
 
 const WORKLOAD_PORT = { name: [1, 'string'], port: [2, 'uint32'], protocol: [3, 'string'] } as const satisfies Shape;
 
@@ -86,6 +90,7 @@ const DELTA = {
   to: [2, 'string'],
   pieces: [3, PIECE, 'many'],
   last: [4, 'bool'],
+  serial: [5, 'uint32'],
 } as const satisfies Shape;
 
 const WELCOME = { software: [1, 'string'], control: [2, 'string'] } as const satisfies Shape;

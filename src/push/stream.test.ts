@@ -5,6 +5,8 @@ import { test } from 'node:test';
 import { type LogFields, silentLog } from '../base/log.ts';
 import { seededRandom } from '../base/random.ts';
 import { ManualClock } from '../base/testing/manual-clock.ts';
+import { Fleet } from '../control/fleet.ts';
+import { FakeMember } from '../control/testing/fake-member.ts';
 import type { ApplyResult } from '../ir/apply-result.ts';
 import type { Change } from '../ir/change.ts';
 import type { PlanBundle, PlanDelta } from '../ir/plan.ts';
@@ -285,6 +287,39 @@ test('stream: a new stream waits for the change that the old one began', async (
   assert.equal(world.feeds.acks.at(-1)!.version, planOf('b.test').plan.version);
 });
 
+test('stream: a fleet of workers takes the changes as they are', async () => {
+  const world = new World(planOf('a.test'));
+  const members: FakeMember[] = [];
+  const fleet = new Fleet({
+    size: 2,
+    start: (worker) => {
+      const member = new FakeMember(worker, (delta) =>
+        worker === 2 && delta.set.routes['HTTPRoute/shop/bad.test'] !== undefined ? 'nack' : 'ack',
+      );
+      members.push(member);
+      return member;
+    },
+    probe: () => Promise.resolve(undefined),
+    clock: world.clock,
+    log: silentLog,
+    onPorts: () => undefined,
+    onFailing: () => undefined,
+  });
+  const proxy = world.proxy({ apply: (change) => fleet.apply(change) });
+  await world.run(20);
+  world.feeds.publish(planOf('a.test', 'bad.test'));
+  await world.run(20);
+  assert.equal(proxy.version, planOf('a.test').plan.version);
+  assert.match(world.feeds.nacks[0]!.reason, /^Worker 2: /);
+  world.feeds.publish(planOf('b.test'));
+  await world.run(20);
+  assert.deepEqual(
+    members.map(({ version }) => version),
+    [planOf('b.test').plan.version, planOf('b.test').plan.version],
+  );
+  await fleet.end();
+});
+
 test('stream: names are subscribed and let go; of one that nobody knows the proxy learns once', async () => {
   const world = new World(planOf('a.test'));
   world.feeds.known.add('orders.shop');
@@ -356,6 +391,25 @@ test('stream: the state of ports that changes alone is acknowledged again', asyn
     acks.map(({ ports }) => Object.keys(ports)),
     [[], ['*:80']],
   );
+});
+
+test('stream: what a proxy says of its ports is no answer to a delta that leads to the same version', async () => {
+  const world = new World(planOf('a.test'));
+  const proxy = world.proxy();
+  await world.run(20);
+  const { promise, resolve } = Promise.withResolvers<ApplyResult>();
+  proxy.answer = () => promise;
+  const { plan, secrets } = world.feeds.bundle!;
+  proxy.client.portsChanged({ '*:80': { state: 'bound', address: '0.0.0.0', port: 80 } });
+  world.feeds.publish({ plan, secrets: { ...secrets, 'Secret/shop/redis#password': { value: 'new' } } });
+  await world.run(20);
+  world.feeds.publish({ plan, secrets: { ...secrets, 'Secret/shop/redis#password': { value: 'newer' } } });
+  await world.run(20);
+  assert.equal(proxy.deltas().length, 2, 'the second change waits for the answer to the first');
+  resolve({ kind: 'nack', version: plan.version, reason: 'no' });
+  await world.run(20);
+  assert.equal(world.feeds.nacks.length, 2);
+  assert.equal(world.hub.ended.size, 0);
 });
 
 test('stream: a control plane that goes is followed by another, which sends the difference', async () => {
@@ -435,8 +489,8 @@ test('stream: the applier is asked for one change at a time, whatever a control 
         if (kind !== 'hello') return 'open';
         clock.after(1, () => {
           end.receive({ kind: 'welcome', software: '', control: '' });
-          end.receive({ kind: 'delta', delta });
-          end.receive({ kind: 'delta', delta });
+          end.receive({ kind: 'delta', serial: 1, delta });
+          end.receive({ kind: 'delta', serial: 2, delta });
         });
         return 'open';
       },
@@ -453,8 +507,16 @@ test('stream: the applier is asked for one change at a time, whatever a control 
 const WRONG: [rule: string, messages: (hello: ProxyMessage) => ProxyMessage[], code: string][] = [
   ['anything before the hello', () => [{ kind: 'subscribe', services: ['a'] }], 'push.protocol'],
   ['a second hello', (hello) => [hello, hello], 'push.protocol'],
-  ['an ack of what was not sent', (hello) => [hello, { kind: 'ack', version: 'x', ports: {} }], 'push.protocol'],
-  ['a nack of what was not sent', (hello) => [hello, { kind: 'nack', version: 'x', reason: '' }], 'push.protocol'],
+  [
+    'an ack of what was not sent',
+    (hello) => [hello, { kind: 'ack', serial: 1, version: 'x', ports: {} }],
+    'push.protocol',
+  ],
+  [
+    'a nack of what was not sent',
+    (hello) => [hello, { kind: 'nack', serial: 1, version: 'x', reason: '' }],
+    'push.protocol',
+  ],
   [
     'an inventory that was not asked for',
     (hello) => [hello, { kind: 'inventory', inventory: { version: 'x', parts: {} as never } }],
@@ -515,6 +577,17 @@ test('stream: an identity that the control plane denies, and a report that it ma
   await world.run(20);
   assert.equal(world.hub.ended.get('push.identity-refused'), 2);
   liar.client.close();
+});
+
+test('stream: whoever is refused over and over is counted each time, and said so many times a minute', async () => {
+  const world = new World(planOf('a.test'));
+  for (let i = 0; i < 1_000; i++) world.hub.refuse(pushFault('push.unauthenticated', 'No'), {});
+  assert.equal(world.hub.ended.get('push.unauthenticated'), 1_000);
+  assert.equal(world.warnings.length, 20);
+  await world.pass(60_000);
+  world.hub.refuse(pushFault('push.unauthenticated', 'No'), {});
+  assert.equal(world.warnings.length, 21);
+  assert.equal(world.warnings[20]!.fields!['unsaid'], 980);
 });
 
 test('stream: a proxy that says nothing is cut after ten seconds', async () => {

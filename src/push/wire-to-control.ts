@@ -37,9 +37,9 @@ function fieldsOf(message: Exclude<ProxyMessage, { kind: 'inventory' }>): Writte
     case 'unsubscribe':
       return { unsubscribe: { services: message.services } };
     case 'ack':
-      return { ack: { version: message.version, ports: writtenPorts(message.ports) } };
+      return { ack: { serial: message.serial, version: message.version, ports: writtenPorts(message.ports) } };
     case 'nack':
-      return { nack: { version: message.version, reason: message.reason.slice(0, REASON_CHARS_MAX) } };
+      return { nack: { ...message, reason: message.reason.slice(0, REASON_CHARS_MAX) } };
     case 'report':
       return { report: writtenReport(message.report) };
   }
@@ -120,9 +120,9 @@ function messageOf(read: ToControl): ProxyMessage | Fault | undefined {
   if (hello !== undefined) return helloOf(hello);
   if (subscribe !== undefined) return namesOf('subscribe', subscribe.services);
   if (unsubscribe !== undefined) return namesOf('unsubscribe', unsubscribe.services);
-  if (ack !== undefined) return { kind: 'ack', version: ack.version, ports: portsOf(ack.ports) };
+  if (ack !== undefined) return { kind: 'ack', ...ack, ports: portsOf(ack.ports) };
   if (nack !== undefined) {
-    return { kind: 'nack', version: nack.version, reason: nack.reason.slice(0, REASON_CHARS_MAX) };
+    return { kind: 'nack', ...nack, reason: nack.reason.slice(0, REASON_CHARS_MAX) };
   }
   const said = report === undefined ? undefined : reportOf(report);
   return said === undefined ? undefined : { kind: 'report', report: said };

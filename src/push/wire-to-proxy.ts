@@ -10,7 +10,7 @@ type ToProxy = Read<typeof TO_PROXY>;
 
 /** One message on the wire, or several, each made when it is asked for. */
 export function encodeToProxy(message: ControlMessage): Iterable<Uint8Array> {
-  return message.kind === 'delta' ? encodeDelta(message.delta) : [encodeMessage(TO_PROXY, fieldsOf(message))];
+  return message.kind === 'delta' ? encodeDelta(message) : [encodeMessage(TO_PROXY, fieldsOf(message))];
 }
 
 function fieldsOf(message: Exclude<ControlMessage, { kind: 'delta' }>): Written<typeof TO_PROXY> {
@@ -41,8 +41,7 @@ export class ToProxyReader {
     const read = decodeMessage(TO_PROXY, bytes);
     if (typeof read === 'string') return pushFault('push.protocol', `A message cannot be read: ${read}`);
     if (read.delta !== undefined) {
-      const delta = this.#deltas.take(read.delta);
-      return delta !== undefined && 'set' in delta ? { kind: 'delta', delta } : delta;
+      return this.#deltas.take(read.delta);
     }
     return messageOf(read);
   }

@@ -60,8 +60,8 @@ const FROM_PROXY: ProxyMessage[] = [
   { kind: 'inventory', inventory: inventoryOf(planOf('a.test', 'b.test')) },
   { kind: 'subscribe', services: ['orders.shop'] },
   { kind: 'unsubscribe', services: ['orders.shop'] },
-  { kind: 'ack', version: 'v', ports: PORTS },
-  { kind: 'nack', version: 'v', reason: 'Worker 1: no memory' },
+  { kind: 'ack', serial: 7, version: 'v', ports: PORTS },
+  { kind: 'nack', serial: 7, version: 'v', reason: 'Worker 1: no memory' },
   { kind: 'report', report: WORKLOAD },
   { kind: 'report', report: { kind: 'load', connections: 1, exchanges: 2, unhealthy: 3 } },
   { kind: 'report', report: { kind: 'certificate', notAfterMs: 1_800_000_000_123 } },
@@ -70,8 +70,8 @@ const FROM_PROXY: ProxyMessage[] = [
 const TO_A_PROXY: ControlMessage[] = [
   { kind: 'welcome', software: '1.0.0', control: 'control-1' },
   { kind: 'inventory-wanted' },
-  { kind: 'delta', delta: diffPlans(planOf('a.test'), planOf('b.test')) },
-  { kind: 'delta', delta: diffPlans(undefined, planOf('b.test')) },
+  { kind: 'delta', serial: 1, delta: diffPlans(planOf('a.test'), planOf('b.test')) },
+  { kind: 'delta', serial: 2, delta: diffPlans(undefined, planOf('b.test')) },
   { kind: 'unknown', services: ['gone.shop'] },
   { kind: 'trust', pem: 'PEM' },
   { kind: 'wish', wish: { name: 'drain', body: '{}' } },
@@ -157,7 +157,7 @@ test('wire: a plan of 50 MB goes in small messages, and arrives', () => {
   let count = 0;
   let largest = 0;
   let got: ControlMessage | Fault | undefined;
-  for (const bytes of encodeToProxy({ kind: 'delta', delta: diffPlans(undefined, bundle) })) {
+  for (const bytes of encodeToProxy({ kind: 'delta', serial: 1, delta: diffPlans(undefined, bundle) })) {
     count++;
     largest = Math.max(largest, bytes.length);
     got = reader.take(bytes);
@@ -172,10 +172,10 @@ test('wire: one part that is larger than a message goes in several', () => {
   const { plan } = planOf('a.test');
   const secrets = { 'Secret/shop/large#value': { value: 'x'.repeat(3_000_000) } };
   const delta = diffPlans(undefined, { plan, secrets });
-  const messages = [...encodeToProxy({ kind: 'delta', delta })];
+  const messages = [...encodeToProxy({ kind: 'delta', serial: 1, delta })];
   assert.ok(messages.every(({ length }) => length < MESSAGE_BYTES_MAX / 2));
   const [got] = readAll(messages, new ToProxyReader());
-  assert.deepEqual(JSON.parse(JSON.stringify(got)), JSON.parse(JSON.stringify({ kind: 'delta', delta })));
+  assert.deepEqual(JSON.parse(JSON.stringify(got)), JSON.parse(JSON.stringify({ kind: 'delta', serial: 1, delta })));
 });
 
 test('wire: a large inventory and a large hello stay within a message', () => {
@@ -200,6 +200,11 @@ const BAD_TO_PROXY: [rule: string, messages: Uint8Array[], code: string][] = [
   ['a text that is not UTF-8', [Buffer.from([0x0a, 3, 0x0a, 1, 0xff])], 'push.protocol'],
   ['a part without its hash', [piece({ kind: 'secrets', name: 'a', json: JSON_BYTES })], 'push.damaged'],
   ['a part that is not JSON', [piece({ kind: 'secrets', name: 'a', json: Buffer.from('{') })], 'push.damaged'],
+  [
+    'a route without what a route has',
+    [piece({ kind: 'routes', name: 'a', json: Buffer.from('{"rules": [{}]}') })],
+    'push.damaged',
+  ],
   ['a part of an unknown kind', [piece({ kind: 'constructor', name: 'a', json: JSON_BYTES })], 'push.protocol'],
   ['a part without a name', [piece({ kind: 'routes', json: JSON_BYTES })], 'push.protocol'],
   ['a part named __proto__', [piece({ kind: 'routes', name: '__proto__', json: JSON_BYTES })], 'push.protocol'],
