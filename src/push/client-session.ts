@@ -6,7 +6,14 @@
 import type { Fault } from '../base/fault.ts';
 import { pushFault } from './faults.ts';
 import { holdingOf, inventoryOf } from './inventory.ts';
-import { type ControlMessage, type Hello, PROTOCOL, type ProxyMessage, type Wish } from './messages.ts';
+import {
+  type ControlMessage,
+  type Hello,
+  PROTOCOL,
+  type ProxyMessage,
+  type TrustBundle,
+  type Wish,
+} from './messages.ts';
 import type { Standing } from './standing.ts';
 
 /** The way to the control plane. Messages arrive whole and in their order, or the stream is gone. */
@@ -20,8 +27,8 @@ export interface ClientPipe {
 export interface ProxyEvents {
   /** Names that were subscribed and stand for nothing (yet). */
   onUnknown(services: readonly string[]): void;
-  /** Roots to trust from now on, PEM. */
-  onTrust(pem: string): void;
+  /** What to trust from now on; said back by a report on the certificate. */
+  onTrust(bundle: TrustBundle): void;
   onWish(wish: Wish): void;
 }
 
@@ -91,7 +98,7 @@ export class ClientSession {
       case 'unknown':
         return events.onUnknown(message.services);
       case 'trust':
-        return events.onTrust(message.pem);
+        return events.onTrust(message.bundle);
       case 'wish':
         return events.onWish(message.wish);
     }

@@ -85,6 +85,14 @@ const KINDS = faultKinds({
     title: 'The proxy may not join',
     advice: 'The token is used up, expired or not for this; the log of the control plane says which.',
   },
+  'push.join-failed': {
+    blame: 'dependency',
+    retry: 'always',
+    status: 0,
+    grpc: 14,
+    title: 'A certificate could not be issued',
+    advice: 'The authority or its store failed; the log of the control plane says how. The proxy tries again.',
+  },
   'push.copy-unusable': {
     blame: 'gateway',
     retry: 'never',

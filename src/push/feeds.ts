@@ -2,7 +2,7 @@
 import type { Fault } from '../base/fault.ts';
 import type { PlanBundle } from '../ir/plan.ts';
 import type { PortStates } from '../ir/port-state.ts';
-import type { Hello, Report, Wish } from './messages.ts';
+import type { Hello, Report, TrustBundle, Wish } from './messages.ts';
 
 /** A proxy that has introduced itself. */
 export interface Proxy {
@@ -22,8 +22,8 @@ export interface Served {
 export interface ProxyStream {
   /** The plan may be another one now. Called often, it costs one mark; the plan is asked for when it can be sent. */
   changed(): void;
-  /** Roots to trust from now on, PEM. What was not sent yet is replaced. */
-  trust(pem: string): void;
+  /** What to trust from now on. What was not sent yet is replaced. */
+  trust(bundle: TrustBundle): void;
   wish(wish: Wish): void;
   /** Ends the stream: a denied identity, a second stream of the same instance. */
   cut(fault: Fault): void;

@@ -1,7 +1,9 @@
 /** Connections of a proxy to a control plane: mTLS, one channel for each, with the credentials of that moment. */
 import { createSecureContext } from 'node:tls';
 import { ChannelCredentials, Client, Metadata } from '@grpc/grpc-js';
+import type { Clock } from '../base/clock.ts';
 import type { Fault } from '../base/fault.ts';
+import { BoundedHandshake } from './bounded-handshake.ts';
 import type { Connect } from './client.ts';
 import type { ClientPipe } from './client-session.ts';
 import { faultOfPeer, pushFault } from './faults.ts';
@@ -16,6 +18,7 @@ export interface GrpcConnectorOptions {
   readonly credentials: Credentials;
   /** Who the control plane has to be: its SPIFFE ID, or a host name. */
   readonly server: string;
+  readonly clock: Clock;
   readonly keepalive?: Keepalive;
   /** Largest delta that is taken, in bytes of JSON. */
   readonly deltaBytesMax?: number;
@@ -86,8 +89,8 @@ export class GrpcConnector {
   };
 
   #open(address: string): Client {
-    const { server, keepalive = KEEPALIVE } = this.#options;
-    return openClient(address, { credentials: this.#credentials, server, keepalive });
+    const { server, clock, keepalive = KEEPALIVE } = this.#options;
+    return openClient(address, { credentials: this.#credentials, server, clock, keepalive });
   }
 }
 
@@ -95,11 +98,12 @@ export interface ClientWish {
   /** Without a key pair only where one is asked for by a token. */
   readonly credentials: Pick<Credentials, 'trustPem'> & Partial<Credentials>;
   readonly server: string;
+  readonly clock: Clock;
   readonly keepalive: Keepalive;
 }
 
 /** @throws {Error} when the credentials are no PEM */
-export function openClient(address: string, { credentials, server, keepalive }: ClientWish): Client {
+export function openClient(address: string, { credentials, server, clock, keepalive }: ClientWish): Client {
   const { chainPem, keyPem, trustPem } = credentials;
   const context = createSecureContext({
     ca: trustPem,
@@ -108,7 +112,7 @@ export function openClient(address: string, { credentials, server, keepalive }: 
     minVersion: 'TLSv1.3',
   });
   const verified = ChannelCredentials.createFromSecureContext(context, { checkServerIdentity: serverCheck(server) });
-  return new Client(address, verified, {
+  return new Client(address, new BoundedHandshake(verified, clock), {
     ...channelOptions(keepalive),
     'grpc.ssl_target_name_override': serverNameFor(server),
   });

@@ -19,6 +19,7 @@ function method(path: string, kind: 'unary' | 'stream'): MethodDefinition<Buffer
 export const PLAN_SERVICE = { Stream: method('/fourways.push.v1.Plan/Stream', 'stream') };
 
 export const JOIN_SERVICE = {
+  Anchors: method('/fourways.push.v1.Join/Anchors', 'unary'),
   Join: method('/fourways.push.v1.Join/Join', 'unary'),
   Renew: method('/fourways.push.v1.Join/Renew', 'unary'),
 };

@@ -128,6 +128,7 @@ const LOUD: ReadonlySet<string> = new Set([
   'push.unauthenticated',
   'push.identity-refused',
   'push.join-refused',
+  'push.join-failed',
   'push.protocol',
   'push.too-large',
   'push.silent',

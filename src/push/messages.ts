@@ -27,8 +27,8 @@ export const PORTS_MAX = 2_000;
 /** Characters of a reason or a message for people. Beyond: cut off. */
 export const REASON_CHARS_MAX = 2_000;
 
-/** Bytes of a trust bundle: a hundred roots. */
-export const TRUST_BYTES_MAX = 256 * 1024;
+/** Characters of the certificates in a trust bundle: some two hundred. */
+export const TRUST_CHARS_MAX = 256 * 1024;
 
 /** Bytes of what comes with a wish. */
 export const WISH_BYTES_MAX = 64 * 1024;
@@ -88,6 +88,22 @@ export interface LoadReport {
 export interface CertificateReport {
   /** End of the certificate that the proxy shows to others, in milliseconds since the Unix epoch. */
   readonly notAfterMs: number;
+  /** Its serial number, hex. */
+  readonly serial: string;
+  /** Hash of the trust bundle by which all of the proxy works: that all have said so ends a rotation. */
+  readonly bundle: string;
+}
+
+/** What a proxy is to trust. */
+export interface TrustBundle {
+  readonly hash: string;
+  readonly trustDomain: string;
+  /** PEM, of this trust domain. Two while a root is rotated. */
+  readonly roots: readonly string[];
+  /** Others whose workloads are known here, with PEMs that are good for their identities only. */
+  readonly federated: readonly { readonly trustDomain: string; readonly anchors: readonly string[] }[];
+  /** Id of the issuer that issues now: who has a certificate of another one renews it soon. */
+  readonly issuer: string;
 }
 
 /** Something that the control plane would like a proxy to do. One that does not know the name passes it over. */
@@ -117,6 +133,6 @@ export type ControlMessage =
   | { readonly kind: 'delta'; readonly serial: number; readonly delta: PlanDelta }
   /** Nobody knows services of these names (yet). */
   | { readonly kind: 'unknown'; readonly services: readonly string[] }
-  /** The roots to trust from now on, PEM. */
-  | { readonly kind: 'trust'; readonly pem: string }
+  /** What to trust from now on. */
+  | { readonly kind: 'trust'; readonly bundle: TrustBundle }
   | { readonly kind: 'wish'; readonly wish: Wish };

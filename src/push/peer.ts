@@ -2,6 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import type { Fault } from '../base/fault.ts';
+import { parseSpiffeId } from '../identity/spiffe.ts';
 import { namesOf } from '../net/certificate.ts';
 import { pushFault } from './faults.ts';
 
@@ -14,19 +15,16 @@ export interface Credentials {
   readonly trustPem: string;
 }
 
-/** SPIFFE ID, sections 2.1 to 2.3: no port, no query, no empty or relative segment; at most 2,048 bytes. */
-const SPIFFE_ID = /^spiffe:\/\/([a-z0-9._-]{1,255})((?:\/(?!\.{1,2}(?:\/|$))[a-zA-Z0-9._-]+)+)$/;
-const SPIFFE_ID_CHARS_MAX = 2_048;
-
 /** X.509-SVID, section 2: exactly one URI, and it is the SPIFFE ID. */
 export function identityOf(certificate: X509Certificate, trustDomains: readonly string[]): string | Fault {
   const { uri } = namesOf(certificate);
   const [id = ''] = uri;
-  const domain = id.length > SPIFFE_ID_CHARS_MAX ? undefined : SPIFFE_ID.exec(id)?.[1];
-  if (uri.length !== 1 || domain === undefined) {
+  const read = parseSpiffeId(id);
+  // The trust domain itself is nobody's identity (X.509-SVID, section 2).
+  if (uri.length !== 1 || 'flaw' in read || read.path === '') {
     return pushFault('push.unauthenticated', 'The certificate does not carry exactly one SPIFFE ID');
   }
-  if (trustDomains.includes(domain)) return id;
+  if (trustDomains.includes(read.trustDomain)) return id;
   return pushFault('push.unauthenticated', `"${id}" is not of the trust domain "${trustDomains.join('" or "')}"`);
 }
 
@@ -46,9 +44,4 @@ export function serverCheck(expected: string): (host: string, certificate: PeerC
 /** Name in the handshake where the server is known by its SPIFFE ID: an address must not stand there (RFC 6066 section 3). */
 export function serverNameFor(expected: string): string {
   return expected.startsWith('spiffe://') ? 'control.mesh.internal' : expected;
-}
-
-/** The certificates of a PEM text, each as PEM. */
-export function certificatesIn(pem: string): readonly string[] {
-  return pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
 }

@@ -22,6 +22,7 @@ import {
   PROTOCOL,
   type ProxyMessage,
   SERVICES_MAX,
+  type TrustBundle,
   type Wish,
 } from './messages.ts';
 
@@ -82,7 +83,7 @@ export class ServerSession implements ProxyStream {
   readonly #services = new Set<string>();
   readonly #unknownTold = new Set<string>();
   #unknown: string[] = [];
-  #trust: string | undefined;
+  #trust: TrustBundle | undefined;
   #wishes: Wish[] = [];
   #cancelTimer: (() => void) | undefined;
   #cancelAgain: (() => void) | undefined;
@@ -152,8 +153,8 @@ export class ServerSession implements ProxyStream {
     this.#pump();
   }
 
-  trust(pem: string): void {
-    this.#trust = pem;
+  trust(bundle: TrustBundle): void {
+    this.#trust = bundle;
     this.#pump();
   }
 
@@ -276,9 +277,9 @@ export class ServerSession implements ProxyStream {
   /** @returns whether something may be left to send */
   #sendNext(): boolean {
     if (this.#trust !== undefined) {
-      const pem = this.#trust;
+      const bundle = this.#trust;
       this.#trust = undefined;
-      return this.#send({ kind: 'trust', pem });
+      return this.#send({ kind: 'trust', bundle });
     }
     if (this.#unknown.length > 0) {
       const services = this.#unknown;

@@ -19,7 +19,7 @@ import { joinHandlers } from './join-server.ts';
 import type { Joining } from './joining.ts';
 import type { ControlMessage } from './messages.ts';
 import { Outlet } from './outlet.ts';
-import { certificatesIn, type Credentials, identityOf } from './peer.ts';
+import { type Credentials, identityOf } from './peer.ts';
 import type { ServerSession } from './server-session.ts';
 import { ToControlReader } from './wire-to-control.ts';
 import { encodeToProxy } from './wire-to-proxy.ts';
@@ -246,22 +246,13 @@ export class PushServer {
 
 function contextOf({ chainPem, keyPem, trustPem }: Credentials): SecureContextOptions {
   return {
-    cert: chainPem + rootOf(chainPem, trustPem),
+    cert: chainPem,
     key: keyPem,
     ca: trustPem,
     minVersion: 'TLSv1.3',
     // Every connection shows its certificate anew: a ticket would speak for one that has expired or was denied.
     secureOptions: constants.SSL_OP_NO_TICKET,
   };
-}
-
-/** The root is sent along: a proxy that joins knows no more of it than its hash. */
-function rootOf(chainPem: string, trustPem: string): string {
-  const last = certificatesIn(chainPem).at(-1);
-  if (last === undefined) return '';
-  const certificate = new X509Certificate(last);
-  const root = certificatesIn(trustPem).find((pem) => certificate.checkIssued(new X509Certificate(pem)));
-  return root === undefined || root === last ? '' : `\n${root}\n`;
 }
 
 function endCall(call: ServerDuplexStream<Buffer, Buffer>, fault: Fault): void {

@@ -57,7 +57,11 @@ const LOAD = {
   unhealthy: [3, 'uint32'],
 } as const satisfies Shape;
 
-const CERTIFICATE = { not_after_ms: [1, 'whole'] } as const satisfies Shape;
+const CERTIFICATE = {
+  not_after_ms: [1, 'whole'],
+  serial: [2, 'string'],
+  bundle: [3, 'string'],
+} as const satisfies Shape;
 
 const REPORT = {
   workload: [1, WORKLOAD],
@@ -95,7 +99,16 @@ const DELTA = {
 
 const WELCOME = { software: [1, 'string'], control: [2, 'string'] } as const satisfies Shape;
 const INVENTORY_WANTED = {} as const satisfies Shape;
-const TRUST = { pem: [1, 'string'] } as const satisfies Shape;
+const FEDERATED = { trust_domain: [1, 'string'], anchors: [2, 'string', 'many'] } as const satisfies Shape;
+
+export const TRUST = {
+  hash: [1, 'string'],
+  trust_domain: [2, 'string'],
+  roots: [3, 'string', 'many'],
+  federated: [4, FEDERATED, 'many'],
+  issuer: [5, 'string'],
+} as const satisfies Shape;
+
 const WISH = { name: [1, 'string'], body: [2, 'string'] } as const satisfies Shape;
 
 /** To a proxy: one of these fields. */
@@ -108,12 +121,16 @@ export const TO_PROXY = {
   wish: [6, WISH],
 } as const satisfies Shape;
 
+const FACT = { name: [1, 'string'], value: [2, 'string'] } as const satisfies Shape;
+
 export const JOIN_REQUEST = {
   token: [1, 'string'],
   csr: [2, 'bytes'],
-  facts: [3, { name: [1, 'string'], value: [2, 'string'] }, 'many'],
+  facts: [3, FACT, 'many'],
 } as const satisfies Shape;
 
-export const RENEW_REQUEST = { csr: [1, 'bytes'] } as const satisfies Shape;
+export const RENEW_REQUEST = { csr: [1, 'bytes'], facts: [2, FACT, 'many'] } as const satisfies Shape;
 
-export const JOIN_ANSWER = { chain_pem: [1, 'string'], trust_pem: [2, 'string'] } as const satisfies Shape;
+export const JOIN_ANSWER = { chain_pem: [1, 'string'], trust: [2, TRUST] } as const satisfies Shape;
+
+export const ANCHORS_ANSWER = { anchors: [1, 'string', 'many'] } as const satisfies Shape;

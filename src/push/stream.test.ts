@@ -1,111 +1,15 @@
 /** The two ends of a stream over a pipe in memory, on a clock moved by hand. */
 import assert from 'node:assert/strict';
-import { setImmediate as turn } from 'node:timers/promises';
 import { test } from 'node:test';
-import { type LogFields, silentLog } from '../base/log.ts';
+import { silentLog } from '../base/log.ts';
 import { seededRandom } from '../base/random.ts';
-import { ManualClock } from '../base/testing/manual-clock.ts';
 import { Fleet } from '../control/fleet.ts';
 import { FakeMember } from '../control/testing/fake-member.ts';
 import type { ApplyResult } from '../ir/apply-result.ts';
-import type { Change } from '../ir/change.ts';
-import type { PlanBundle, PlanDelta } from '../ir/plan.ts';
-import { PushClient, type PushClientOptions } from './client.ts';
-import { pushFault } from './faults.ts';
+import type { PlanDelta } from '../ir/plan.ts';
 import { Hub } from './hub.ts';
-import type { ProxyMessage } from './messages.ts';
-import { ServerSession } from './server-session.ts';
-import { MemoryNet } from './testing/memory-pipe.ts';
 import { PlainFeeds, planOf } from './testing/plain-feeds.ts';
-
-const ORDERS = 'spiffe://cluster.local/ns/shop/sa/orders';
-const SELF = { software: '1.0.0', instance: 'orders-1', role: 'sidecar', identity: '', zone: 'a' } as const;
-
-class World {
-  readonly clock = new ManualClock();
-  readonly feeds: PlainFeeds;
-  readonly hubs = new Map<string, Hub>();
-  readonly warnings: { readonly message: string; readonly fields: LogFields | undefined }[] = [];
-  hub: Hub;
-
-  constructor(bundle?: PlanBundle) {
-    this.feeds = new PlainFeeds(bundle);
-    this.hub = this.newHub(this.feeds);
-    this.hubs.set('a:1', this.hub);
-  }
-
-  newHub(feeds: PlainFeeds): Hub {
-    const log = {
-      ...silentLog,
-      warn: (message: string, fields?: LogFields) => void this.warnings.push({ message, fields }),
-    };
-    return new Hub({ feeds, clock: this.clock, log, software: '1.0.0', control: 'control-1' });
-  }
-
-  proxy(options: Partial<PushClientOptions> = {}): TestProxy {
-    return new TestProxy(this, options);
-  }
-
-  /** Moves time on, and lets what was promised happen at its time. */
-  async run(ms: number): Promise<void> {
-    for (let left = ms; left > 0; left -= 1) {
-      this.clock.advance(1);
-      await turn();
-    }
-  }
-
-  /** As {@link run}, in larger steps: for waits in which little happens. */
-  async pass(ms: number): Promise<void> {
-    for (let left = ms; left > 0; left -= 100) {
-      this.clock.advance(100);
-      await turn();
-    }
-  }
-}
-
-class TestProxy {
-  readonly net: MemoryNet;
-  readonly client: PushClient;
-  readonly changes: Change[] = [];
-  readonly unknown: string[] = [];
-  readonly trust: string[] = [];
-  readonly wishes: string[] = [];
-  readonly kept: PlanBundle[] = [];
-  answer: (change: Change) => Promise<ApplyResult> = ({ bundle }) =>
-    Promise.resolve({ kind: 'ack', version: bundle.plan.version, ports: {} });
-
-  constructor({ clock, hubs }: World, options: Partial<PushClientOptions>) {
-    this.net = new MemoryNet({ clock, hubs, identity: ORDERS });
-    this.client = new PushClient({
-      connect: this.net.connect,
-      addresses: ['a:1'],
-      self: SELF,
-      apply: (change) => {
-        this.changes.push(change);
-        return this.answer(change);
-      },
-      keep: (bundle) => void this.kept.push(bundle),
-      events: {
-        onUnknown: (services) => void this.unknown.push(...services),
-        onTrust: (pem) => void this.trust.push(pem),
-        onWish: ({ name }) => void this.wishes.push(name),
-      },
-      clock,
-      random: seededRandom(1, 2, 3, 4),
-      log: silentLog,
-      ...options,
-    });
-    this.client.start();
-  }
-
-  get version(): string | undefined {
-    return this.client.held?.plan.version;
-  }
-
-  deltas(): PlanDelta[] {
-    return this.net.toProxy.flatMap((message) => (message.kind === 'delta' ? [message.delta] : []));
-  }
-}
+import { BUNDLE, ORDERS, SELF, World } from './testing/world.ts';
 
 const names = (delta: PlanDelta): string[] => [
   ...Object.values(delta.set).flatMap((set) => Object.keys(set)),
@@ -363,14 +267,14 @@ test('stream: there is room for so many subscriptions, at both ends', async () =
 test('stream: trust, wishes and reports go their way; reports again on a new stream', async () => {
   const world = new World(planOf('a.test'));
   const proxy = world.proxy();
-  proxy.client.report({ kind: 'certificate', notAfterMs: 5 });
+  proxy.client.report({ kind: 'certificate', notAfterMs: 5, serial: '1', bundle: 'h' });
   await world.run(20);
   const [stream] = world.feeds.streams.keys();
-  stream!.trust('PEM');
+  stream!.trust(BUNDLE);
   stream!.wish({ name: 'drain', body: '{}' });
   proxy.client.report({ kind: 'load', connections: 1, exchanges: 2, unhealthy: 0 });
   await world.run(20);
-  assert.deepEqual([proxy.trust, proxy.wishes], [['PEM'], ['drain']]);
+  assert.deepEqual([proxy.trust, proxy.wishes], [[BUNDLE], ['drain']]);
   assert.deepEqual(
     world.feeds.reports.map(({ kind }) => kind),
     ['certificate', 'load'],
@@ -502,99 +406,4 @@ test('stream: the applier is asked for one change at a time, whatever a control 
   assert.equal(pushy.changes.length, 1);
   const { state } = pushy.client;
   assert.equal(state.kind === 'away' && state.reason?.code, 'push.protocol');
-});
-
-const WRONG: [rule: string, messages: (hello: ProxyMessage) => ProxyMessage[], code: string][] = [
-  ['anything before the hello', () => [{ kind: 'subscribe', services: ['a'] }], 'push.protocol'],
-  ['a second hello', (hello) => [hello, hello], 'push.protocol'],
-  [
-    'an ack of what was not sent',
-    (hello) => [hello, { kind: 'ack', serial: 1, version: 'x', ports: {} }],
-    'push.protocol',
-  ],
-  [
-    'a nack of what was not sent',
-    (hello) => [hello, { kind: 'nack', serial: 1, version: 'x', reason: '' }],
-    'push.protocol',
-  ],
-  [
-    'an inventory that was not asked for',
-    (hello) => [hello, { kind: 'inventory', inventory: { version: 'x', parts: {} as never } }],
-    'push.protocol',
-  ],
-  [
-    'another protocol',
-    () => [{ kind: 'hello', hello: { ...SELF, protocol: 2, holds: undefined, services: [] } }],
-    'push.protocol',
-  ],
-  [
-    'the plan of another identity',
-    () => [
-      {
-        kind: 'hello',
-        hello: {
-          ...SELF,
-          identity: 'spiffe://cluster.local/ns/shop/sa/bank',
-          protocol: 1,
-          holds: undefined,
-          services: [],
-        },
-      },
-    ],
-    'push.identity-refused',
-  ],
-];
-
-for (const [rule, messages, code] of WRONG) {
-  test(`stream: ${rule} is refused, logged and counted`, () => {
-    const world = new World(planOf('a.test'));
-    const ended: string[] = [];
-    const session = world.hub.accept(ORDERS, { send: () => 'open', end: (fault) => void ended.push(fault.code) })!;
-    const hello = { ...SELF, protocol: 1, holds: undefined, services: [] } as const;
-    for (const message of messages({ kind: 'hello', hello })) session.receive(message);
-    assert.deepEqual(ended, [code]);
-    assert.equal(world.hub.ended.get(code), 1);
-    assert.equal(world.warnings.length, 1);
-    assert.equal(world.warnings[0]!.fields!['identity'], ORDERS);
-    assert.equal(world.hub.size, 0);
-    assert.equal(world.clock.pending, 0);
-  });
-}
-
-test('stream: an identity that the control plane denies, and a report that it may not make, end the stream', async () => {
-  const world = new World(planOf('a.test'));
-  world.feeds.refuse = () => pushFault('push.identity-refused', 'It is denied');
-  const denied = world.proxy();
-  await world.run(20);
-  assert.equal(denied.changes.length, 0);
-  assert.equal(world.hub.ended.get('push.identity-refused'), 1);
-  denied.client.close();
-
-  world.feeds.refuse = () => undefined;
-  world.feeds.refuseReport = () => pushFault('push.identity-refused', 'It is no instance of this service');
-  const liar = world.proxy();
-  liar.client.report({ kind: 'load', connections: 0, exchanges: 0, unhealthy: 0 });
-  await world.run(20);
-  assert.equal(world.hub.ended.get('push.identity-refused'), 2);
-  liar.client.close();
-});
-
-test('stream: whoever is refused over and over is counted each time, and said so many times a minute', async () => {
-  const world = new World(planOf('a.test'));
-  for (let i = 0; i < 1_000; i++) world.hub.refuse(pushFault('push.unauthenticated', 'No'), {});
-  assert.equal(world.hub.ended.get('push.unauthenticated'), 1_000);
-  assert.equal(world.warnings.length, 20);
-  await world.pass(60_000);
-  world.hub.refuse(pushFault('push.unauthenticated', 'No'), {});
-  assert.equal(world.warnings.length, 21);
-  assert.equal(world.warnings[20]!.fields!['unsaid'], 980);
-});
-
-test('stream: a proxy that says nothing is cut after ten seconds', async () => {
-  const world = new World(planOf('a.test'));
-  const ended: string[] = [];
-  const session = world.hub.accept(ORDERS, { send: () => 'open', end: (fault) => void ended.push(fault.code) });
-  assert.ok(session instanceof ServerSession);
-  await world.pass(11_000);
-  assert.deepEqual(ended, ['push.silent']);
 });

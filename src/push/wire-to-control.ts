@@ -67,7 +67,7 @@ function writtenReport(report: Report): Written<(typeof TO_CONTROL)['report'][1]
     case 'load':
       return { load: report };
     case 'certificate':
-      return { certificate: { not_after_ms: report.notAfterMs } };
+      return { certificate: { ...report, not_after_ms: report.notAfterMs } };
   }
 }
 
@@ -162,7 +162,9 @@ function portsOf(ports: NonNullable<ToControl['ack']>['ports']): PortStates {
 function reportOf({ workload, load, certificate }: NonNullable<ToControl['report']>): Report | undefined {
   if (workload !== undefined) return { kind: 'workload', ...workload, health: healthOf(workload.health) };
   if (load !== undefined) return { kind: 'load', ...load };
-  return certificate === undefined ? undefined : { kind: 'certificate', notAfterMs: certificate.not_after_ms };
+  if (certificate === undefined) return undefined;
+  const { not_after_ms: notAfterMs, ...said } = certificate;
+  return { kind: 'certificate', ...said, notAfterMs };
 }
 
 /** A word that we do not know is not one for being well. */

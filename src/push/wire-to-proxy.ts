@@ -3,8 +3,9 @@ import type { Fault } from '../base/fault.ts';
 import { decodeMessage, encodeMessage, type Read, type Written } from './codec.ts';
 import { DeltaAssembler, encodeDelta } from './delta-pieces.ts';
 import { pushFault } from './faults.ts';
-import { type ControlMessage, TRUST_BYTES_MAX, WISH_BYTES_MAX } from './messages.ts';
+import { type ControlMessage, WISH_BYTES_MAX } from './messages.ts';
 import { TO_PROXY } from './shapes.ts';
+import { trustIn, writtenTrust } from './trust-wire.ts';
 
 type ToProxy = Read<typeof TO_PROXY>;
 
@@ -22,7 +23,7 @@ function fieldsOf(message: Exclude<ControlMessage, { kind: 'delta' }>): Written<
     case 'unknown':
       return { unknown: { services: message.services } };
     case 'trust':
-      return { trust: { pem: message.pem } };
+      return { trust: writtenTrust(message.bundle) };
     case 'wish':
       return { wish: message.wish };
   }
@@ -52,8 +53,8 @@ function messageOf({ welcome, inventory_wanted, unknown, trust, wish }: ToProxy)
   if (inventory_wanted !== undefined) return { kind: 'inventory-wanted' };
   if (unknown !== undefined) return { kind: 'unknown', services: unknown.services };
   if (trust !== undefined) {
-    if (trust.pem.length > TRUST_BYTES_MAX) return pushFault('push.too-large', 'A trust bundle is too large');
-    return { kind: 'trust', pem: trust.pem };
+    const bundle = trustIn(trust);
+    return 'code' in bundle ? bundle : { kind: 'trust', bundle };
   }
   if (wish === undefined) return undefined;
   return wish.body.length > WISH_BYTES_MAX

@@ -25,14 +25,14 @@ const TO_CONTROL: ProxyMessage[] = [
   { kind: 'subscribe', services: ['a', 'b'] },
   { kind: 'ack', serial: 1, version: 'v', ports: { '*:80': { state: 'bound', address: '*', port: 80 } } },
   { kind: 'nack', serial: 1, version: 'v', reason: 'r' },
-  { kind: 'report', report: { kind: 'certificate', notAfterMs: 1_800_000_000_000 } },
+  { kind: 'report', report: { kind: 'certificate', notAfterMs: 1_800_000_000_000, serial: '1', bundle: 'h' } },
 ];
 
 const TO_PROXY: ControlMessage[] = [
   { kind: 'welcome', software: '1', control: 'c' },
   { kind: 'delta', serial: 1, delta: diffPlans(undefined, BUNDLE) },
   { kind: 'unknown', services: ['a'] },
-  { kind: 'trust', pem: 'PEM' },
+  { kind: 'trust', bundle: { hash: 'h', trustDomain: 'd', roots: ['PEM'], federated: [], issuer: 'i' } },
   { kind: 'wish', wish: { name: 'drain', body: '{}' } },
 ];
 
@@ -52,17 +52,17 @@ while (performance.now() < endMs && process.exitCode === undefined) {
 }
 console.log(`seed ${values.seed}: ${tried} messages, ${read} read`);
 
-function tryOne<M>({ messages, encode, reader }: Way<M>): void {
-  const message = messages[random.bits32() % messages.length]!;
-  for (const whole of encode(message)) {
+function tryOne<M>(way: Way<M>): void {
+  const message = way.messages[random.bits32() % way.messages.length]!;
+  for (const whole of way.encode(message)) {
     const bytes = damage(Buffer.from(whole), random);
     tried++;
     try {
-      const got = reader().take(bytes);
+      const got = way.reader().take(bytes);
       if (got === undefined || got instanceof Fault) continue;
       read++;
-      const once = readAgain(got, { encode, reader });
-      const twice = readAgain(once, { encode, reader });
+      const once = readAgain(got, way);
+      const twice = readAgain(once, way);
       if (textOf(once) === textOf(twice)) continue;
       fail(bytes, `read as ${textOf(once)}, then as ${textOf(twice)}`);
     } catch (error) {
@@ -71,9 +71,9 @@ function tryOne<M>({ messages, encode, reader }: Way<M>): void {
   }
 }
 
-function readAgain<M>(message: M, { encode, reader }: Pick<Way<M>, 'encode' | 'reader'>): M {
-  const readAll = reader();
-  const all = [...encode(message)].flatMap((bytes) => readAll.take(bytes) ?? []);
+function readAgain<M>(message: M, way: Way<M>): M {
+  const readAll = way.reader();
+  const all = [...way.encode(message)].flatMap((bytes) => readAll.take(bytes) ?? []);
   const [again] = all;
   if (all.length !== 1 || again === undefined || again instanceof Fault) throw new Error('It cannot be read again');
   return again;
@@ -83,9 +83,9 @@ function textOf(message: unknown): string {
   return JSON.stringify(message, (_, value: unknown) => (value instanceof Map ? [...value] : value));
 }
 
-function damage(bytes: Buffer, { bits32, unit }: Random): Buffer {
-  for (let i = bits32() % 4; i > 0; i--) bytes[bits32() % bytes.length] = bits32() & 255;
-  return unit() < 0.2 ? bytes.subarray(0, bits32() % bytes.length) : bytes;
+function damage(bytes: Buffer, by: Random): Buffer {
+  for (let i = by.bits32() % 4; i > 0; i--) bytes[by.bits32() % bytes.length] = by.bits32() & 255;
+  return by.unit() < 0.2 ? bytes.subarray(0, by.bits32() % bytes.length) : bytes;
 }
 
 function fail(bytes: Buffer, what: string): void {

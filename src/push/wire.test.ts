@@ -11,7 +11,7 @@ import { PARTS } from '../ir/testing/plans.ts';
 import { decodeMessage, encodeMessage, type Shape } from './codec.ts';
 import { inventoryOf } from './inventory.ts';
 import { type ControlMessage, MESSAGE_BYTES_MAX, type ProxyMessage } from './messages.ts';
-import { JOIN_ANSWER, JOIN_REQUEST, RENEW_REQUEST, TO_CONTROL, TO_PROXY } from './shapes.ts';
+import { ANCHORS_ANSWER, JOIN_ANSWER, JOIN_REQUEST, RENEW_REQUEST, TO_CONTROL, TO_PROXY } from './shapes.ts';
 import { planOf } from './testing/plain-feeds.ts';
 import { encodeToControl, ToControlReader } from './wire-to-control.ts';
 import { encodeToProxy, ToProxyReader } from './wire-to-proxy.ts';
@@ -54,6 +54,14 @@ const HELLO = {
   services: ['orders.shop', 'lager.größe'],
 } as const;
 
+const BUNDLE = {
+  hash: 'h',
+  trustDomain: 'cluster.local',
+  roots: ['PEM', 'PEM 2'],
+  federated: [{ trustDomain: 'other.test', anchors: ['PEM 3'] }],
+  issuer: 'i',
+};
+
 const FROM_PROXY: ProxyMessage[] = [
   { kind: 'hello', hello: HELLO },
   { kind: 'hello', hello: { ...HELLO, holds: undefined } },
@@ -64,7 +72,7 @@ const FROM_PROXY: ProxyMessage[] = [
   { kind: 'nack', serial: 7, version: 'v', reason: 'Worker 1: no memory' },
   { kind: 'report', report: WORKLOAD },
   { kind: 'report', report: { kind: 'load', connections: 1, exchanges: 2, unhealthy: 3 } },
-  { kind: 'report', report: { kind: 'certificate', notAfterMs: 1_800_000_000_123 } },
+  { kind: 'report', report: { kind: 'certificate', notAfterMs: 1_800_000_000_123, serial: '0a', bundle: 'h' } },
 ];
 
 const TO_A_PROXY: ControlMessage[] = [
@@ -73,7 +81,7 @@ const TO_A_PROXY: ControlMessage[] = [
   { kind: 'delta', serial: 1, delta: diffPlans(planOf('a.test'), planOf('b.test')) },
   { kind: 'delta', serial: 2, delta: diffPlans(undefined, planOf('b.test')) },
   { kind: 'unknown', services: ['gone.shop'] },
-  { kind: 'trust', pem: 'PEM' },
+  { kind: 'trust', bundle: BUNDLE },
   { kind: 'wish', wish: { name: 'drain', body: '{}' } },
 ];
 
@@ -111,13 +119,18 @@ const JOINS: [shape: Shape, message: object, codec: { to(m: object): Buffer; fro
   ],
   [
     RENEW_REQUEST,
-    { csr: Buffer.from([1, 2]) },
+    { csr: Buffer.from([1, 2]), facts: [{ name: 'host', value: 'h' }] },
     { to: methodOf('Join', 'Renew').requestSerialize, from: methodOf('Join', 'Renew').requestDeserialize },
   ],
   [
     JOIN_ANSWER,
-    { chain_pem: 'C', trust_pem: 'T' },
+    { chain_pem: 'C', trust: { hash: 'h', trust_domain: 'd', roots: ['R'], issuer: 'i' } },
     { to: methodOf('Join', 'Join').responseSerialize, from: methodOf('Join', 'Join').responseDeserialize },
+  ],
+  [
+    ANCHORS_ANSWER,
+    { anchors: ['A', 'B'] },
+    { to: methodOf('Join', 'Anchors').responseSerialize, from: methodOf('Join', 'Anchors').responseDeserialize },
   ],
 ];
 
@@ -233,6 +246,11 @@ const BAD_TO_PROXY: [rule: string, messages: Uint8Array[], code: string][] = [
   [
     'a wish that is too large',
     [encodeMessage(TO_PROXY, { wish: { name: 'w', body: 'x'.repeat(65_537) } })],
+    'push.too-large',
+  ],
+  [
+    'a trust bundle that is too large',
+    [encodeMessage(TO_PROXY, { trust: { roots: ['x'.repeat(200_000), 'x'.repeat(200_000)] } })],
     'push.too-large',
   ],
 ];
