@@ -11,7 +11,16 @@ import { isSameHash, makeToken, readToken } from './join-token.ts';
 import { type Lives, makePair } from './pair.ts';
 import { type Refusal, refusal } from './refusal.ts';
 import { controlId, type Flaw, formatWorkloadId, isSegment, parseWorkloadId, type WorkloadId } from './spiffe.ts';
-import { makeFence, makeLeaf, openSigner, readAuthority, readRequest, readSvid, type Signer } from './x509.ts';
+import {
+  makeFence,
+  makeLeaf,
+  openSigner,
+  readAuthority,
+  type ReadRequest,
+  readRequest,
+  readSvid,
+  type Signer,
+} from './x509.ts';
 
 const DAY_MS = 86_400_000;
 export const DEFAULT_LIVES: Lives = { leafMs: DAY_MS, issuerMs: 90 * DAY_MS, rootMs: 3_650 * DAY_MS };
@@ -42,11 +51,14 @@ export interface Issued {
 export interface CertificateWish {
   /** SPIFFE ID. */
   readonly identity: string;
-  /** PKCS #10, PEM. */
-  readonly csr: string;
+  /** PKCS #10, PEM or DER. */
+  readonly csr: string | Uint8Array;
   /** Name of one running proxy: two that share one would be waited for as one. */
   readonly proxy: string;
 }
+
+/** Of who joins: what it asks for stands in its request too. */
+export type JoinWish = Omit<CertificateWish, 'identity'> & { readonly identity?: string };
 
 export interface TokenTerms {
   /** `*` is any. */
@@ -117,8 +129,8 @@ export class Authority {
     return true;
   }
 
-  /** A certificate for who has a token. The token is spent if and only if there is one. */
-  async join(wish: CertificateWish, tokenText: string): Promise<Issued | Refusal> {
+  /** A certificate for who has a token. The token is spent if and only if one was issued. */
+  async join({ identity, ...wish }: JoinWish, tokenText: string): Promise<Issued | Refusal> {
     const { store, clock } = this.options;
     const read = readToken(tokenText);
     if ('flaw' in read) return refusal('token.malformed', read.flaw);
@@ -126,8 +138,12 @@ export class Authority {
     if (token === undefined || !isSameHash(token.hash, read.hash))
       return refusal('token.unknown', 'The join token is not known');
     const nowMs = clock.wallMs();
-    const flaw = tokenRefusal(token, wish.identity, nowMs) ?? this.#foreign(wish.identity);
-    return flaw ?? this.#issue(wish, { token: token.id, nowMs });
+    const request = await readRequest(wish.csr);
+    if ('flaw' in request) return refusal('request.malformed', request.flaw);
+    const asked = identity ?? request.asked[0];
+    if (asked === undefined) return refusal('request.malformed', 'The request names no identity');
+    const flaw = tokenRefusal(token, asked, nowMs) ?? this.#foreign(asked);
+    return flaw ?? this.#issue({ ...wish, identity: asked }, request, { token: token.id, nowMs });
   }
 
   /**
@@ -139,7 +155,8 @@ export class Authority {
     if ('flaw' in read || read.trustDomain !== this.options.trustDomain) {
       return refusal('identity.foreign', `The identity "${wish.identity}" is not of this trust domain`);
     }
-    return this.#issue(wish);
+    const request = await readRequest(wish.csr);
+    return 'flaw' in request ? refusal('request.malformed', request.flaw) : this.#issue(wish, request);
   }
 
   /** @param certificate  DER or PEM, checked by the handshake against this trust domain's roots */
@@ -240,13 +257,11 @@ export class Authority {
   }
 
   async #issue(
-    wish: CertificateWish,
+    { identity, proxy }: CertificateWish,
+    request: ReadRequest,
     spends?: { readonly token: string; readonly nowMs: number },
   ): Promise<Issued | Refusal> {
-    const { identity, proxy, csr } = wish;
     if (this.#current.denied.has(identity)) return deniedRefusal(identity);
-    const request = await readRequest(csr);
-    if ('flaw' in request) return refusal('request.malformed', request.flaw);
     // What it says of itself counts for nothing, unless it is something else than what it gets.
     const other = request.asked.find((uri) => uri !== identity);
     if (other !== undefined)
@@ -256,6 +271,11 @@ export class Authority {
       const { store, clock, lives } = this.options;
       const current = this.#current;
       const signer = await this.#signerOf(current);
+      if (signer === undefined) {
+        // Another control plane has retired it meanwhile.
+        if (await this.refresh()) continue;
+        throw new Error(`Cannot open the key of the issuer ${current.issuer.id}`);
+      }
       const leaf = await makeLeaf(
         { identity, publicKey: request.publicKey, nowMs: clock.wallMs(), lifeMs: lives.leafMs },
         signer,
@@ -275,11 +295,12 @@ export class Authority {
     throw new Error('Cannot issue: the issuer was replaced each time');
   }
 
-  async #signerOf({ kept, issuer, issuerChainPem }: Current): Promise<Signer> {
+  async #signerOf({ issuer, issuerChainPem }: Current): Promise<Signer | undefined> {
     if (this.#signer?.certificate.id === issuer.id) return this.#signer;
-    const key = await this.options.store.privateKey(kept.state.active.issuer);
-    if (key === undefined) throw new Error(`Cannot open the key of the issuer ${issuer.id}`);
-    return (this.#signer = await openSigner(issuerChainPem, key));
+    const key = await this.options.store.privateKey(issuer.id);
+    if (key === undefined) return undefined;
+    this.#signer = await openSigner(issuerChainPem, key);
+    return this.#signer;
   }
 
   /** Of this trust domain, and nobody who commands the others. */

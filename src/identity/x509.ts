@@ -202,18 +202,22 @@ export interface ReadRequest {
   readonly asked: readonly string[];
 }
 
-/** A request for a certificate, from a stranger: its signature, and whether its key is one that we certify. */
-export async function readRequest(csr: string): Promise<ReadRequest | Flaw> {
+/**
+ * A request for a certificate, from a stranger: its signature, and whether its key is one that we certify.
+ *
+ * @param csr  PKCS #10 (RFC 2986), as PEM or DER
+ */
+export async function readRequest(csr: string | Uint8Array): Promise<ReadRequest | Flaw> {
   if (csr.length > REQUEST_BYTES_MAX) return { flaw: `The request has more than ${REQUEST_BYTES_MAX} bytes` };
   try {
-    const request = new Pkcs10CertificateRequest(csr);
+    const request = new Pkcs10CertificateRequest(typeof csr === 'string' ? csr : Uint8Array.from(csr));
     const flaw = keyFlaw(createPublicKey({ key: Buffer.from(request.publicKey.rawData), type: 'spki', format: 'der' }));
     if (flaw !== undefined) return { flaw };
     if (!(await request.verify())) return { flaw: 'The request is not signed with its key' };
     return { publicKey: request.publicKey, asked: urisOf(request.extensions) };
   } catch {
     // What the library says of bytes is of no use to anybody.
-    return { flaw: 'The request cannot be read: PKCS #10 as PEM is needed' };
+    return { flaw: 'The request cannot be read: PKCS #10 is needed' };
   }
 }
 
