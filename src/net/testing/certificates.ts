@@ -16,6 +16,7 @@ export interface Certified {
 }
 
 type KeyKind = 'ec' | 'rsa';
+type Kind = 'ca' | 'server' | 'client' | 'workload';
 
 export interface CertificateWish {
   readonly subject?: string;
@@ -23,7 +24,8 @@ export interface CertificateWish {
   readonly uris?: readonly string[];
   /** Signs it; without one it signs itself. */
   readonly issuer?: Certified;
-  readonly kind?: 'ca' | 'server' | 'client';
+  /** `workload`: client and server at once. */
+  readonly kind?: Kind;
   readonly keyKind?: KeyKind;
   readonly notBeforeMs?: number;
   readonly notAfterMs?: number;
@@ -71,7 +73,7 @@ export function makeCertificate(wish: CertificateWish): Certified {
 }
 
 interface ExtensionWish {
-  readonly kind: 'ca' | 'server' | 'client';
+  readonly kind: Kind;
   readonly hosts: readonly string[];
   readonly uris: readonly string[];
   readonly keyId: Buffer;
@@ -93,11 +95,17 @@ function extensions({ kind, hosts, uris, keyId, issuerKeyId }: ExtensionWish): B
     extension('2.5.29.14', octets(keyId)),
     extension('2.5.29.35', sequence(raw(0x80, issuerKeyId))),
   ];
-  if (!isCa)
-    list.push(extension('2.5.29.37', sequence(oid(kind === 'server' ? '1.3.6.1.5.5.7.3.1' : '1.3.6.1.5.5.7.3.2'))));
+  if (kind !== 'ca') list.push(extension('2.5.29.37', sequence(...PURPOSES[kind].map(oid))));
   if (names.length > 0) list.push(extension('2.5.29.17', sequence(...names)));
   return list;
 }
+
+/** Extended key usage: serverAuth, clientAuth. */
+const PURPOSES = {
+  server: ['1.3.6.1.5.5.7.3.1'],
+  client: ['1.3.6.1.5.5.7.3.2'],
+  workload: ['1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.2'],
+} as const;
 
 /** @param value  of the extension; before it `TRUE` when it is critical */
 function extension(id: string, ...value: readonly [Buffer] | readonly [critical: Buffer, Buffer]): Buffer {

@@ -20,7 +20,7 @@ import { allocateSlab } from '../../observe/slab.ts';
 import { TrafficMetrics } from '../../observe/traffic-metrics.ts';
 import { ProxyNode, type ProxyNodeOptions } from '../node.ts';
 
-const PORT: PlanPort = { ...HTTP_PORT, address: '127.0.0.1', port: 0 };
+export const PORT: PlanPort = { ...HTTP_PORT, address: '127.0.0.1', port: 0 };
 
 export const LISTENER: PlanListener = {
   ...HTTP_LISTENER,
