@@ -105,6 +105,11 @@ export interface PlanListener {
    * of the request is. `authority`: on ports of protocol `proxy`, with the port: `orders.shop:80`.
    */
   readonly chosenBy?: 'server-name' | 'authority';
+  /**
+   * Present where requests have a deadline and a retry budget over all the calls that they cause. `begin`: at the edge, where
+   * nobody is believed. `join`: what comes is believed. Listeners with `chosenBy` join without saying so.
+   */
+  readonly callTree?: 'begin' | 'join';
   /** The port number that redirects and X-Forwarded-Port speak of (spec.listeners[].port). */
   readonly publicPort: number;
   /** Absent where TLS does not end here: no TLS, or passed on unread. */

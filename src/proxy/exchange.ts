@@ -35,6 +35,7 @@ import type {
 import type { Tunnel } from '../http/tunnel.ts';
 import { AnswerPath, type AnswerOwner } from './answer-path.ts';
 import { type OwnAnswer, problemAnswer, replyAnswer, wholeAnswer } from './answer.ts';
+import { CallTree, type TreePlace } from './call-tree.ts';
 import type { Link } from './chain.ts';
 import { filterFailed } from './filter-failed.ts';
 import type { Cluster } from './cluster/cluster.ts';
@@ -94,6 +95,8 @@ export class Exchange
   #endpoint: Endpoint | undefined;
   #attempts = 0;
   readonly #again = new SecondAttempts();
+  /** Where calls have one deadline over all that they cause. */
+  #tree: CallTree | undefined;
   #attemptTimer: Timed | undefined;
   #cancelBackoff: (() => void) | undefined;
 
@@ -150,9 +153,20 @@ export class Exchange
     rule.begin();
     const refused = refusalOf(this.#grpc, rule.plan, this.request);
     if (refused !== undefined) return this.fail(refused);
-    const wholeMs = wholeMsOf(this.#grpc, rule.plan, this.#port.view.plan.timeouts.exchangeMs);
+    const ownMs = wholeMsOf(this.#grpc, rule.plan, this.#port.view.plan.timeouts.exchangeMs);
+    const wholeMs = this.#listener!.tree === undefined ? ownMs : this.#joinTree(this.#listener!.tree, ownMs);
+    if (this.#tree !== undefined && wholeMs !== undefined && wholeMs <= 0) {
+      return this.fail(new Fault('exchange.timeout', 'Whoever called does not wait any more'));
+    }
     if (wholeMs !== undefined) this.#armWhole(wholeMs);
     this.#runRequestFilters('rule', 0);
+  }
+
+  #joinTree(place: TreePlace, ownMs: number | undefined): number | undefined {
+    const { headers } = this.request;
+    const { headMs: nowMs, traceId } = this.times;
+    this.#tree = new CallTree(this.#port.runtime.traces, { place, headers, traceId, nowMs });
+    return this.#tree.boundBy(ownMs);
   }
 
   #rememberAsked(): void {
@@ -338,7 +352,7 @@ export class Exchange
 
   #circumstances(): Circumstances {
     const { method } = this.request;
-    const { retry } = this.#rule!.plan;
+    const retry = this.#tree?.isSecond === true ? undefined : this.#rule!.plan.retry;
     return { method, body: this.#body, cluster: this.#backend!.cluster!, retry, nowMs: this.#port.runtime.wheel.nowMs };
   }
 
@@ -351,6 +365,11 @@ export class Exchange
     });
   }
 
+  #treeLines(): string {
+    const attempt = this.#again.retries > 0 ? 'second' : 'first';
+    return this.#tree!.lines(this.#port.runtime.wheel.nowMs, this.#rule!.plan.timeouts.backendRequestMs, attempt);
+  }
+
   #upstreamRequest(): UpstreamRequest {
     const { request } = this;
     return {
@@ -358,7 +377,7 @@ export class Exchange
       target: request.path + request.query,
       authority: request.authority,
       headers: request.headers,
-      extraLines: this.times.requestLines,
+      extraLines: this.#tree === undefined ? this.times.requestLines : this.times.requestLines + this.#treeLines(),
       bodyLength: request.bodyLength,
       upgrade: request.upgrade,
       expectContinue: request.expectContinue && !this.#body.ended && this.#body.keptBytes === 0,
@@ -726,6 +745,7 @@ export class Exchange
     if (this.#timer !== undefined) runtime.wheel.disarm(this.#timer);
     this.#disarmAttempt();
     if (this.times.endMs < 0 || this.#fault !== undefined) this.times.endMs = runtime.wheel.readMs();
+    this.#tree?.end();
     const rule = this.#rule;
     const metrics = rule?.metrics ?? runtime.metrics.unrouted;
     metrics.end(this.request.method, this.#status, this.times.endMs - this.times.startMs);

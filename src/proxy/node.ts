@@ -23,6 +23,7 @@ import { PortTls } from '../net/tls-server.ts';
 import type { AccessLog } from '../observe/access-log.ts';
 import type { TrafficMetrics } from '../observe/traffic-metrics.ts';
 import { BoundPort } from './bound-port.ts';
+import { Traces } from './call-tree.ts';
 import { Cluster, type ClusterCounters, type ClusterEnv } from './cluster/cluster.ts';
 import { firstAddresses } from './cluster/first-addresses.ts';
 import { failingFilters } from './failing-filters.ts';
@@ -95,6 +96,7 @@ export class ProxyNode implements Node {
       metrics,
       accessLog,
       traceIds: new TraceIds(random),
+      traces: new Traces(),
       dateValue: dateValues(clock),
     };
     const contexts = new ClientContexts();

@@ -10,6 +10,7 @@ import type { TunnelSides } from '../http/tunnel.ts';
 import type { AccessLog, LogGate } from '../observe/access-log.ts';
 import type { PortMetrics, TrafficMetrics } from '../observe/traffic-metrics.ts';
 import type { PlanListener, PlanPort } from '../ir/plan.ts';
+import type { Traces, TreePlace } from './call-tree.ts';
 import type { HostMap } from './host-map.ts';
 import type { PortListeners } from './listener-table.ts';
 import type { ListenerTable } from './route-table.ts';
@@ -26,6 +27,8 @@ export interface Runtime {
   readonly metrics: TrafficMetrics;
   readonly accessLog: AccessLog;
   readonly traceIds: TraceIds;
+  /** Of requests that the application of a sidecar is busy with. */
+  readonly traces: Traces;
   /** `Date` of this second. */
   dateValue(): string;
 }
@@ -37,6 +40,7 @@ export interface ListenerView {
   readonly routes: ListenerTable<Rule> | undefined;
   /** Routes below HTTP, by server name; undefined when there is none. */
   readonly streams: HostMap<StreamTarget> | undefined;
+  readonly tree: TreePlace | undefined;
   readonly forwarding: Forwarding;
   readonly gate: LogGate;
 }

@@ -6,6 +6,7 @@ import { Forwarding } from '../http/forwarded.ts';
 import type { ClientWire } from '../http/serve-conn.ts';
 import type { HttpVersion, PlanDelta, PlanListener, PlanPort, PlanStream } from '../ir/plan.ts';
 import type { LogGate } from '../observe/access-log.ts';
+import type { TreePlace } from './call-tree.ts';
 import { PortListeners } from './listener-table.ts';
 import { RouteTables } from './route-table.ts';
 import type { Rule } from './rule.ts';
@@ -93,11 +94,24 @@ export class Snapshot {
     for (const [key, plan] of Object.entries(delta.set.listeners)) {
       if (!ports.has(plan.port)) throw new Error(`Listener "${key}" names port "${plan.port}", which is not there`);
       const found = { routes: tables.listener(key), streams: streams.listener(key) };
-      listeners.set(key, { key, plan, ...found, forwarding: forwardingOf(plan), gate: env.makeGate(plan) });
+      listeners.set(key, {
+        key,
+        plan,
+        ...found,
+        tree: treePlaceOf(plan),
+        forwarding: forwardingOf(plan),
+        gate: env.makeGate(plan),
+      });
     }
     const snapshot = new Snapshot(delta.to, { tables, streams, ports, listeners });
     return { snapshot, retiredRules: retired, retiredGates, retiredStreams };
   }
+}
+
+function treePlaceOf({ callTree, chosenBy }: PlanListener): TreePlace | undefined {
+  // What comes there is for the application, which makes calls of its own.
+  if (chosenBy === 'server-name') return 'enter';
+  return callTree ?? (chosenBy === 'authority' ? 'join' : undefined);
 }
 
 function forwardingOf({ settings, publicPort }: PlanListener): Forwarding {
