@@ -6,6 +6,7 @@ import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import { answerFor, type Fault } from '../base/fault.ts';
 import type { TunnelLimits } from '../base/limits.ts';
+import { workloadOf } from '../http/client-identity.ts';
 import type { H2ConnectionError } from '../http/h2/frame.ts';
 import { type ClientWire, serveConn } from '../http/serve-conn.ts';
 import type { H1ServerConn } from '../http/h1/server-conn.ts';
@@ -64,6 +65,8 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
   readonly #conns = new Set<ServerConn>();
   readonly #forward: ForwardProxy | undefined;
   readonly #handshakes = new Set<net.Socket>();
+  /** Where only workloads may come: who is there. As many as connections. */
+  readonly #peers = new Map<net.Socket, string>();
   /** As many as connections and their streams allow. */
   readonly #tunnels = new Set<RunningTunnel>();
   #exchanges = 0;
@@ -120,6 +123,28 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
     this.view = view;
     this.planVersion = planVersion;
     this.#forward?.onPlan();
+    if (this.#peers.size > 0) this.#cutDenied(view.plan.clientValidation?.workloads?.denied ?? []);
+  }
+
+  /** Whoever is denied from now on is denied at once: connections of a mesh last for days. */
+  #cutDenied(denied: readonly string[]): void {
+    if (denied.length === 0) return;
+    const turnedAway = new Set(denied);
+    for (const [socket, peer] of this.#peers) {
+      if (!turnedAway.has(peer)) continue;
+      this.#say('A peer was cut off', {
+        client: plainIp(socket.remoteAddress),
+        reason: 'workload-denied',
+        detail: peer,
+      });
+      socket.destroy();
+    }
+  }
+
+  #notePeer(socket: net.Socket, peer: string): void {
+    this.#peers.set(socket, peer);
+    socket.once('close', () => this.#peers.delete(socket));
+    if (this.view.plan.clientValidation?.workloads?.denied.includes(peer) === true) socket.destroy();
   }
 
   /**
@@ -262,6 +287,9 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
       onSecure: (secured, secureFacts) => {
         this.#handshakes.delete(socket);
         const facts = clientFacts(secureFacts, header);
+        const peer = this.view.plan.clientValidation?.workloads && workloadOf(facts.clientCertificate);
+        // The plan may have changed during the handshake.
+        if (peer !== undefined) this.#notePeer(secured, peer.id);
         const listener = this.view.listeners.find(facts.serverName);
         if (listener?.plan.stream === undefined) {
           this.#serve({ socket: secured }, facts, secureFacts.alpn === 'h2' ? 'h2' : 'http/1.1');

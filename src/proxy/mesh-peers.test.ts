@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import test from 'node:test';
 import tls from 'node:tls';
 import { systemClock } from '../base/clock.ts';
@@ -206,4 +207,42 @@ test('an endpoint without a sidecar is spoken to in clear text, its neighbour is
     assert.equal((await request(pair.a.port, { path: 'http://orders.shop/' })).body, 'app orders.shop');
   }
   assert.equal(pair.b.lines().length, 2);
+});
+
+test('who is denied while it is connected is cut off, over HTTP and below; its neighbours stay', async () => {
+  await using http = await app();
+  await using tcp = await listen((socket) => socket.write('from db'));
+  await using b = new Harness();
+  await b.start(inboundParts({ http: http.port, tcp: tcp.port }, workload('orders')), letIn());
+  const rows = [
+    [web, HTTP_NAME],
+    [web, TCP_NAME],
+    [workload('other'), HTTP_NAME],
+  ] as const;
+  const sockets = rows.map(([{ certificatePem: cert, privateKeyPem: key }, servername]) =>
+    tls.connect({
+      host: '127.0.0.1',
+      port: b.port,
+      servername,
+      ca: root.leafPem,
+      cert,
+      key,
+      checkServerIdentity: () => undefined,
+    }),
+  );
+  for (const socket of sockets) {
+    socket.on('error', () => undefined);
+    socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    await once(socket, 'data');
+  }
+  const gone = sockets.slice(0, 2).map((socket) => once(socket, 'close'));
+  await b.change({ ports: { '127.0.0.1:0': { ...PORT, ...letIn([root], [idOf('web')]) } } });
+  await Promise.all(gone);
+  assert.deepEqual(
+    b.said.map(({ message, reason }) => [message, reason]),
+    [['A peer was cut off', 'workload-denied']],
+  );
+  sockets[2]!.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+  assert.match(String((await once(sockets[2]!, 'data'))[0]), /200 OK/);
+  sockets[2]!.destroy();
 });
