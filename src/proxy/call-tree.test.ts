@@ -36,17 +36,20 @@ const ROWS: [rule: string, place: TreePlace, came: Record<string, string>, ownMs
 test('each hop takes its time off, and the edge believes nobody', () => {
   for (const [rule, place, came, ownMs, want] of ROWS) {
     const headers = Headers.of(Object.entries(came));
-    const tree = new CallTree(new Traces(), { place, headers, traceId: 't', nowMs: 1_000 });
+    const tree = new CallTree(
+      { traces: new Traces(), wheel: { nowMs: 1_100 } },
+      { place, headers, traceId: 't', nowMs: 1_000 },
+    );
     tree.boundBy(ownMs);
-    assert.equal(tree.lines(1_100, undefined, 'first'), want, rule);
+    assert.equal(tree.lines({ timeouts: {} }, 0), want, rule);
     assert.equal(headers.toLines(), '', rule);
   }
 });
 
 test('calls of one trace get the time of the request that causes them, as long as it runs', () => {
-  const traces = new Traces();
+  const lent = { traces: new Traces(), wheel: { nowMs: 0 } };
   const enter = (nowMs: number, ownMs: number, came: Record<string, string> = {}): CallTree => {
-    const tree = new CallTree(traces, {
+    const tree = new CallTree(lent, {
       place: 'enter',
       headers: Headers.of(Object.entries(came)),
       traceId: 't',
@@ -56,7 +59,7 @@ test('calls of one trace get the time of the request that causes them, as long a
     return tree;
   };
   const left = (traceId = 't'): number | undefined =>
-    new CallTree(traces, { place: 'join', headers: new Headers(), traceId, nowMs: 1_200 }).boundBy(undefined);
+    new CallTree(lent, { place: 'join', headers: new Headers(), traceId, nowMs: 1_200 }).boundBy(undefined);
   const first = enter(1_000, 500);
   assert.deepEqual([left(), left('other')], [300, undefined]);
   const second = enter(1_100, 1_000);

@@ -6,7 +6,10 @@
  * An application that makes calls of its own passes the fields on like those of a trace. One that passes on `traceparent` only
  * need not: its sidecar knows which request of that trace it is busy with.
  */
+import { Fault } from '../base/fault.ts';
 import type { Headers } from '../http/headers.ts';
+import type { RequestHead } from '../http/message.ts';
+import type { PlanRule } from '../ir/plan.ts';
 
 /** Milliseconds that are left, a whole number. */
 export const DEADLINE_FIELD = 'x-fourways-deadline-ms';
@@ -55,6 +58,12 @@ export class Traces {
   }
 }
 
+/** What a worker lends: `Runtime` fits as it is. */
+export interface Clockwork {
+  readonly traces: Traces;
+  readonly wheel: { readonly nowMs: number };
+}
+
 export interface TreeEntry {
   readonly place: TreePlace;
   readonly headers: Headers;
@@ -67,6 +76,7 @@ export class CallTree {
   /** Some call above this one was tried again: this one is not. */
   readonly isSecond: boolean;
   readonly #traces: Traces;
+  readonly #wheel: Clockwork['wheel'];
   readonly #traceId: string;
   readonly #enters: boolean;
   readonly #cameMs: number;
@@ -74,7 +84,7 @@ export class CallTree {
   #remembered = false;
 
   /** Takes both fields out: what the upstream gets is in {@link CallTree.lines}. */
-  constructor(traces: Traces, { place, headers, traceId, nowMs }: TreeEntry) {
+  constructor({ traces, wheel }: Clockwork, { place, headers, traceId, nowMs }: TreeEntry) {
     const left = headers.get(DEADLINE_FIELD);
     const attempt = headers.get(ATTEMPT_FIELD);
     if (left !== undefined) headers.delete(DEADLINE_FIELD);
@@ -82,6 +92,7 @@ export class CallTree {
     const trace = place === 'join' ? traces.find(traceId) : undefined;
     const believed = place !== 'begin';
     this.#traces = traces;
+    this.#wheel = wheel;
     this.#traceId = traceId;
     this.#enters = place === 'enter';
     this.#cameMs = nowMs;
@@ -89,7 +100,7 @@ export class CallTree {
     this.#deadlineMs = Math.min(nowMs + (believed ? millisecondsOf(left) : Infinity), trace?.deadlineMs ?? Infinity);
   }
 
-  /** The time that the request may take: the least of what is left and `ownMs`; undefined for no bound. Not above 0: it is over. */
+  /** The time that the request may take: the least of what is left and `ownMs`; undefined for no bound. */
   boundBy(ownMs: number | undefined): number | undefined {
     this.#deadlineMs = Math.min(this.#deadlineMs, this.#cameMs + (ownMs ?? Infinity));
     if (this.#enters) {
@@ -98,17 +109,41 @@ export class CallTree {
     return this.#deadlineMs === Infinity ? undefined : this.#deadlineMs - this.#cameMs;
   }
 
-  /** For an attempt that may last `attemptMs`. */
-  lines(nowMs: number, attemptMs: number | undefined, attempt: 'first' | 'second'): string {
-    const leftMs = Math.min(this.#deadlineMs - nowMs, attemptMs ?? Infinity);
+  /** Whoever called does not wait any more. */
+  get isOver(): boolean {
+    return this.#deadlineMs <= this.#cameMs;
+  }
+
+  /** For the next attempt of a rule; the clock was read in this turn. @param retries  attempts that its retry policy has asked for */
+  lines({ timeouts }: Pick<PlanRule, 'timeouts'>, retries: number): string {
+    const leftMs = Math.min(this.#deadlineMs - this.#wheel.nowMs, timeouts.backendRequestMs ?? Infinity);
     const deadline = leftMs === Infinity ? '' : `${DEADLINE_FIELD}: ${Math.max(0, Math.floor(leftMs))}\r\n`;
-    return attempt === 'second' || this.isSecond ? `${deadline}${ATTEMPT_FIELD}: 2\r\n` : deadline;
+    return retries > 0 || this.isSecond ? `${deadline}${ATTEMPT_FIELD}: 2\r\n` : deadline;
   }
 
   end(): void {
     if (this.#remembered) this.#traces.end(this.#traceId);
     this.#remembered = false;
   }
+}
+
+interface Asking {
+  readonly request: RequestHead;
+  readonly times: { readonly headMs: number; readonly traceId: string };
+}
+
+/** The place that a request has on its listener; undefined where there are no trees. */
+export function treeOf(
+  place: TreePlace | undefined,
+  { request, times }: Asking,
+  runtime: Clockwork,
+): CallTree | undefined {
+  if (place === undefined) return undefined;
+  return new CallTree(runtime, { place, headers: request.headers, traceId: times.traceId, nowMs: times.headMs });
+}
+
+export function overdue(): Fault {
+  return new Fault('exchange.timeout', 'Whoever called does not wait any more');
 }
 
 /** Infinity for what is not a number of milliseconds: a field that is not valid says nothing. */

@@ -35,7 +35,7 @@ import type {
 import type { Tunnel } from '../http/tunnel.ts';
 import { AnswerPath, type AnswerOwner } from './answer-path.ts';
 import { type OwnAnswer, problemAnswer, replyAnswer, wholeAnswer } from './answer.ts';
-import { CallTree, type TreePlace } from './call-tree.ts';
+import { type CallTree, overdue, treeOf } from './call-tree.ts';
 import type { Link } from './chain.ts';
 import { filterFailed } from './filter-failed.ts';
 import type { Cluster } from './cluster/cluster.ts';
@@ -133,11 +133,6 @@ export class Exchange
     return this.request.upgrade;
   }
 
-  /** Nothing of the request is wanted any more. */
-  get isOver(): boolean {
-    return this.#stage === 'done';
-  }
-
   note(name: string, value: string): void {
     putNote((this.#notes ??= []), name, value);
   }
@@ -154,19 +149,11 @@ export class Exchange
     const refused = refusalOf(this.#grpc, rule.plan, this.request);
     if (refused !== undefined) return this.fail(refused);
     const ownMs = wholeMsOf(this.#grpc, rule.plan, this.#port.view.plan.timeouts.exchangeMs);
-    const wholeMs = this.#listener!.tree === undefined ? ownMs : this.#joinTree(this.#listener!.tree, ownMs);
-    if (this.#tree !== undefined && wholeMs !== undefined && wholeMs <= 0) {
-      return this.fail(new Fault('exchange.timeout', 'Whoever called does not wait any more'));
-    }
+    const tree = (this.#tree = treeOf(this.#listener!.tree, this, this.#port.runtime));
+    const wholeMs = tree === undefined ? ownMs : tree.boundBy(ownMs);
+    if (tree?.isOver === true) return this.fail(overdue());
     if (wholeMs !== undefined) this.#armWhole(wholeMs);
     this.#runRequestFilters('rule', 0);
-  }
-
-  #joinTree(place: TreePlace, ownMs: number | undefined): number | undefined {
-    const { headers } = this.request;
-    const { headMs: nowMs, traceId } = this.times;
-    this.#tree = new CallTree(this.#port.runtime.traces, { place, headers, traceId, nowMs });
-    return this.#tree.boundBy(ownMs);
   }
 
   #rememberAsked(): void {
@@ -365,11 +352,6 @@ export class Exchange
     });
   }
 
-  #treeLines(): string {
-    const attempt = this.#again.retries > 0 ? 'second' : 'first';
-    return this.#tree!.lines(this.#port.runtime.wheel.nowMs, this.#rule!.plan.timeouts.backendRequestMs, attempt);
-  }
-
   #upstreamRequest(): UpstreamRequest {
     const { request } = this;
     return {
@@ -377,7 +359,7 @@ export class Exchange
       target: request.path + request.query,
       authority: request.authority,
       headers: request.headers,
-      extraLines: this.#tree === undefined ? this.times.requestLines : this.times.requestLines + this.#treeLines(),
+      extraLines: this.times.requestLines + (this.#tree?.lines(this.#rule!.plan, this.#again.retries) ?? ''),
       bodyLength: request.bodyLength,
       upgrade: request.upgrade,
       expectContinue: request.expectContinue && !this.#body.ended && this.#body.keptBytes === 0,

@@ -138,7 +138,8 @@ class LateExchange implements ServerStreamEvents {
   goOn(): void {
     const exchange = this.#port.exchange(this.#stream);
     this.#exchange = exchange;
-    if (!exchange.isOver) {
+    // Once it has ended, the connection is with another request.
+    if (exchange.times.endMs < 0) {
       if (this.#end === undefined) this.#stream.resumeBody();
       for (const piece of this.#pieces.splice(0)) exchange.onRequestBody(piece);
       if (this.#end !== undefined) exchange.onRequestEnd(this.#end.trailers);
