@@ -229,6 +229,45 @@ for (const [name, url] of [
       assert.equal('refused' in one.peer(member.issued.chainPem), false);
     });
 
+    test('what is kept has bounds', async () => {
+      const authority = await home.authority();
+      await home.database.query(
+        `insert into mesh_denied (identity, reason, at_ms) select $1 || n, 'many', 0 from generate_series(1, 1000) as n`,
+        [idOf('x')],
+      );
+      await home.database.query('update mesh_authority set revision = revision + 1');
+      await authority.refresh();
+      assert.equal((await authority.deny(idOf('orders'), 'one more'))?.refused, 'limit.reached');
+      assert.equal(await authority.deny(idOf('x7'), 'again'), undefined);
+      await home.database.query(
+        `insert into mesh_join_token (id, hash, root, namespace, account, used, uses_max, created_ms, expires_ms)
+         select n::text, '', '', 'a', 'b', 0, 1, 0, $1 from generate_series(1, 10000) as n`,
+        [home.clock.wallMs() + HOUR_MS],
+      );
+      assert.ok('flaw' in (await authority.createToken(TERMS)));
+      home.clock.advance(2 * HOUR_MS);
+      await new Rotor(authority).step();
+      const text = await tokenOf(authority);
+      const identity = idOf('orders');
+      const wish = { identity, csr: makeRequest(identity).csr };
+      assert.equal(outcome(await authority.join({ ...wish, proxy: 'x'.repeat(257) }, text)), 'request.malformed');
+      assert.equal(outcome(await authority.join({ ...wish, proxy: '' }, text)), 'request.malformed');
+      assert.equal(outcome(await authority.join({ ...wish, proxy: 'x'.repeat(256) }, text)), 'in');
+    });
+
+    test('who joins may leave it to its request who it is', async () => {
+      const authority = await home.authority();
+      const text = await tokenOf(authority);
+      const { csr } = makeRequest(idOf('orders'));
+      const der = Buffer.from(csr.replace(/-----[^-]+-----|\n/g, ''), 'base64');
+      const issued = await authority.join({ csr: der, proxy: 'orders-1' }, text);
+      assert.ok(!('refused' in issued));
+      assert.equal(issued.identity, idOf('orders'));
+      const more = await tokenOf(authority);
+      const other = await authority.join({ csr: makeRequest(idOf('payments')).csr, proxy: 'p' }, more);
+      assert.equal(outcome(other), 'token.elsewhere');
+    });
+
     test('control planes that begin at once share one root', async () => {
       const all = await Promise.all(Array.from({ length: 4 }, () => home.authority()));
       assert.equal(new Set(all.map(({ bundle }) => bundle.hash)).size, 1);

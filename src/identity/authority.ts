@@ -10,7 +10,7 @@ import { type Current, currentOf, type TrustBundle } from './current.ts';
 import { isSameHash, makeToken, readToken } from './join-token.ts';
 import { type Lives, makePair } from './pair.ts';
 import { type Refusal, refusal } from './refusal.ts';
-import { controlId, type Flaw, formatWorkloadId, isSegment, parseWorkloadId, type WorkloadId } from './spiffe.ts';
+import { controlId, type Flaw, isSegment, parseWorkloadId, type WorkloadId } from './spiffe.ts';
 import {
   makeFence,
   makeLeaf,
@@ -75,6 +75,14 @@ export interface Peer extends WorkloadId {
   readonly notAfterMs: number;
 }
 
+/** All of them are read to list them, and each was made by hand or by a deployment. Those that have ended do not count. */
+const TOKENS_MAX = 10_000;
+/** The list goes to every proxy and is gone through at every handshake. What is denied for ever needs no account. */
+const DENIALS_MAX = 1_000;
+/** Their roots go to every proxy and into every TLS context. */
+const FEDERATIONS_MAX = 64;
+const PROXY_CHARS_MAX = 256;
+
 /** An issuer may be replaced between signing and keeping, once per rotation; more often in a row it is a defect. */
 const TRIES_MAX = 3;
 
@@ -135,8 +143,9 @@ export class Authority {
     const read = readToken(tokenText);
     if ('flaw' in read) return refusal('token.malformed', read.flaw);
     const token = await store.token(read.id);
-    if (token === undefined || !isSameHash(token.hash, read.hash))
+    if (token === undefined || !isSameHash(token.hash, read.hash)) {
       return refusal('token.unknown', 'The join token is not known');
+    }
     const nowMs = clock.wallMs();
     const request = await readRequest(wish.csr);
     if ('flaw' in request) return refusal('request.malformed', request.flaw);
@@ -170,8 +179,9 @@ export class Authority {
     }
     if (this.#current.denied.has(identity)) return deniedRefusal(identity);
     // A handshake happened before; a connection that outlives its certificate asks again.
-    if (this.options.clock.wallMs() >= read.notAfterMs)
+    if (this.options.clock.wallMs() >= read.notAfterMs) {
       return refusal('certificate.malformed', 'The certificate has ended');
+    }
     return { ...id, identity, serial: read.serial, notAfterMs: read.notAfterMs };
   }
 
@@ -196,6 +206,9 @@ export class Authority {
     }
     if (!Number.isSafeInteger(usesMax) || usesMax < 1) return { flaw: 'A join token can be used once or more' };
     if (!(lifeMs > 0)) return { flaw: 'A join token lasts for some time' };
+    if ((await this.tokens()).length >= TOKENS_MAX) {
+      return { flaw: `There are ${TOKENS_MAX} join tokens already: one has to be revoked` };
+    }
     const root = this.#current.kept.state.active.root;
     const { id, hash, text } = makeToken(root);
     const createdMs = this.options.clock.wallMs();
@@ -225,6 +238,9 @@ export class Authority {
   async deny(identity: string, reason: string): Promise<Refusal | undefined> {
     const flaw = this.#foreign(identity);
     if (flaw !== undefined) return flaw;
+    if (this.denials.length >= DENIALS_MAX && !this.#current.denied.has(identity)) {
+      return refusal('limit.reached', `${DENIALS_MAX} identities are denied already: one has to be allowed`);
+    }
     await this.options.store.deny({ identity, reason, atMs: this.options.clock.wallMs() });
     this.options.log.warn('An identity is denied', { identity, reason });
     await this.refresh();
@@ -238,7 +254,11 @@ export class Authority {
   }
 
   /** Trusts the workloads of another trust domain, by its roots. Again: those it has now. */
-  async federate(trustDomain: string, rootPems: readonly string[]): Promise<void> {
+  async federate(trustDomain: string, rootPems: readonly string[]): Promise<Refusal | undefined> {
+    const { federations } = this.#current.kept;
+    if (federations.length >= FEDERATIONS_MAX && !federations.some((one) => one.trustDomain === trustDomain)) {
+      return refusal('limit.reached', `${FEDERATIONS_MAX} trust domains are known already`);
+    }
     const nowMs = this.options.clock.wallMs();
     const fences = await Promise.all(
       rootPems.map((pem) => {
@@ -248,6 +268,7 @@ export class Authority {
     );
     await this.options.store.federate({ trustDomain, anchors: fences.flat() });
     await this.refresh();
+    return undefined;
   }
 
   async unfederate(trustDomain: string): Promise<boolean> {
@@ -264,8 +285,12 @@ export class Authority {
     if (this.#current.denied.has(identity)) return deniedRefusal(identity);
     // What it says of itself counts for nothing, unless it is something else than what it gets.
     const other = request.asked.find((uri) => uri !== identity);
-    if (other !== undefined)
+    if (other !== undefined) {
       return refusal('request.malformed', `The request is for "${other}", not for "${identity}"`);
+    }
+    if (proxy === '' || proxy.length > PROXY_CHARS_MAX) {
+      return refusal('request.malformed', `The name of a proxy has 1 to ${PROXY_CHARS_MAX} characters`);
+    }
     for (let i = 0; i < TRIES_MAX; i++) {
       /* oxlint-disable no-await-in-loop -- each try needs the outcome of the one before */
       const { store, clock, lives } = this.options;
@@ -311,9 +336,8 @@ export class Authority {
     if (read.trustDomain !== trustDomain) {
       return refusal('identity.foreign', `The trust domain is "${trustDomain}", not "${read.trustDomain}"`);
     }
-    if (identity === controlId(trustDomain))
-      return refusal('identity.foreign', 'The identity is that of the control plane');
-    return undefined;
+    if (identity !== controlId(trustDomain)) return undefined;
+    return refusal('identity.foreign', 'The identity is that of the control plane');
   }
 }
 
@@ -324,12 +348,10 @@ function tokenRefusal(token: KeptToken, identity: string, nowMs: number): Refusa
   if ('flaw' in id) return refusal('identity.foreign', id.flaw);
   const allows = (pattern: string, text: string): boolean => pattern === '*' || pattern === text;
   if (allows(token.namespace, id.namespace) && allows(token.account, id.account)) return undefined;
-  const { trustDomain } = id;
-  const wanted =
-    token.namespace === '*' || token.account === '*'
-      ? `${token.namespace}/${token.account}`
-      : formatWorkloadId({ trustDomain, namespace: token.namespace, account: token.account });
-  return refusal('token.elsewhere', `The join token is for "${wanted}", not for "${identity}"`);
+  return refusal(
+    'token.elsewhere',
+    `The join token is for "${token.namespace}/${token.account}", not for "${id.namespace}/${id.account}"`,
+  );
 }
 
 function deniedRefusal(identity: string): Refusal {

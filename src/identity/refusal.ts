@@ -14,6 +14,7 @@ export type RefusalCode =
   | 'identity.denied'
   /** A certificate that is none of a workload. */
   | 'certificate.malformed'
+  | 'limit.reached'
   | 'rotation.busy'
   | 'rotation.impossible';
 
