@@ -68,6 +68,17 @@ const TRICKS = [
   '/admin%23/public',
   '/admin%3f/public',
   '/admin.',
+  '/admin./users',
+  '/admin...',
+  '/.../admin',
+  '/admin%20',
+  '/admin%20.%20/users',
+  '/%20admin',
+  '/admin%09',
+  '/admin%0a',
+  '/admin%2520',
+  '/public/..%20/admin',
+  '/public/%252e%252e%2520/admin',
   '/../admin',
   '/public/a/../../admin',
   '/public//../admin',
@@ -87,8 +98,11 @@ const STEPS: readonly ((path: string) => string)[] = [
   (path) => path.replaceAll('\\', '/'),
   (path) => path.replace(/[?#\0].*$/s, ''),
   (path) => path.replaceAll(/;[^/]*/g, ''),
+  (path) => path.replaceAll(/(?<=\/)[\0- ]+|[\0- ]+(?=\/|$)/g, ''),
   (path) => path.replaceAll(/\/+/g, '/'),
   (path) => posix.normalize(path),
+  (path) => path.replaceAll(/[\0- .]+(?=\/|$)/g, ''),
+  (path) => path.replaceAll(/\/+/g, '/'),
   (path) => path.toLowerCase(),
 ];
 
@@ -214,7 +228,13 @@ const LOOSE: readonly [path: string, ...want: string[]][] = [
   ['/a//b', '/a/b'],
   ['/a;x=1/b;y', '/a/b'],
   ['/a%2Fb%5Cc', '/a/b/c'],
-  ['/a%252e%252e%252fb', '/a../b'],
+  ['/a%252e%252e%252fb', '/a/b'],
+  ['/a./b', '/a/b'],
+  ['/a...', '/a'],
+  ['/.../b', '/b'],
+  ['/a.b/.well-known', '/a.b/.well-known'],
+  ['/a%20.%09/%0Ab', '/a/b'],
+  ['/a/..%20/b', '/b'],
   ['/a/%252e%252e/b', '/b'],
   ['/%25252561', '/%61'],
   ['/%C3%84', '/ä'],
@@ -227,7 +247,7 @@ for (const [path, ...want] of LOOSE) {
 
 test('authorize: a path of any length and spelling is read in no time', () => {
   // Twice the longest request line that listeners take by default.
-  const pieces = ['%25', '/', ';', '%252e%252e/', 'A', '%2f', '%', '\\', '%C3%84', '/..;', '//', '?', '%FF'];
+  const pieces = ['%25', '/', ';', '%252e%252e/', 'A', '%2f', '%', '\\', '%C3%84', '/..;', '//', '?', '%FF', '%20', '.', '%20.'];
   for (const piece of pieces) {
     const path = `/${piece.repeat(Math.floor(32_768 / piece.length))}`;
     const start = process.cpuUsage();

@@ -48,7 +48,7 @@ function literal(text: string): string {
 /** `plain`: every server reads the path alike. `capitals`: but for those. `odd`: some may not. */
 type Spelling = 'plain' | 'capitals' | 'odd';
 
-/** Odd are escapes, parameters, empty segments, a slash at the end, and what is no path. */
+/** Odd are escapes, parameters, empty segments, a dot at the end of a segment, a slash at the end, and what is no path. */
 function spellingOf(path: string): Spelling {
   let last = 0;
   let spelling: Spelling = 'plain';
@@ -56,12 +56,14 @@ function spellingOf(path: string): Spelling {
     const c = path.charCodeAt(i);
     const kind = KINDS[c];
     if (kind === CAPITAL) spelling = 'capitals';
-    else if (kind !== PLAIN && (c !== SLASH || last === SLASH)) return 'odd';
+    else if (kind !== PLAIN && (c !== SLASH || last === SLASH || last === DOT)) return 'odd';
     last = c;
   }
-  return last === SLASH ? 'odd' : spelling;
+  return last === SLASH || last === DOT ? 'odd' : spelling;
 }
 
+const SPACE = 0x20;
+const DOT = 0x2e;
 const SLASH = 0x2f;
 const BACKSLASH = 0x5c;
 const PLAIN = 1;
@@ -74,9 +76,10 @@ for (const c of 'ABCDEFGHIJKLMNOPQRSTUVWXYZ') KINDS[c.charCodeAt(0)] = CAPITAL;
 
 /**
  * A path as the most lenient of servers read it: escapes decoded again and again,
- * case ignored, backslashes as slashes, parameters (`;…`) and empty segments left
- * out, and only then dot segments resolved. A second form where a query, fragment
- * or NUL comes to light, at which some end a path.
+ * case ignored, backslashes as slashes, parameters (`;…`), spaces and controls
+ * around segments and empty segments left out, only then dot segments resolved, and
+ * dots at the end of a name left out, as Windows does. A second form where a query,
+ * fragment or NUL comes to light, at which some end a path.
  */
 export function looseForms(path: string): readonly string[] {
   const spelling = spellingOf(path);
@@ -95,7 +98,7 @@ function looseForm(text: string): string {
   return `/${segments.join('/')}`;
 }
 
-/** Parts between slashes of either kind, without parameters; empty ones are left out. */
+/** Parts between slashes of either kind, as {@link bareSegment}; empty ones are left out. */
 function looseSegments(text: string): string[] {
   const lower = text.toLowerCase();
   const segments: string[] = [];
@@ -103,20 +106,32 @@ function looseSegments(text: string): string[] {
   for (let i = 0; i <= lower.length; i++) {
     const c = lower.charCodeAt(i);
     if (c !== SLASH && c !== BACKSLASH && i < lower.length) continue;
-    if (i > start) segments.push(withoutParameters(lower.slice(start, i)));
+    if (i > start) segments.push(bareSegment(lower.slice(start, i)));
     start = i + 1;
   }
   return segments;
 }
 
-function withoutParameters(segment: string): string {
-  const end = segment.indexOf(';');
-  return end < 0 ? segment : segment.slice(0, end);
+/**
+ * Without parameters, without spaces and controls around it, and without dots at its
+ * end: file systems of Windows open `admin` for `admin.` and `admin `, and a `$` of
+ * many a regular expression takes a line end behind `admin`.
+ */
+function bareSegment(segment: string): string {
+  const parameters = segment.indexOf(';');
+  let end = parameters < 0 ? segment.length : parameters;
+  let start = 0;
+  while (start < end && segment.charCodeAt(start) <= SPACE) start++;
+  while (end > start && segment.charCodeAt(end - 1) <= SPACE) end--;
+  const name = segment.slice(start, end);
+  if (name === '.' || name === '..') return name;
+  while (end > start && (segment.charCodeAt(end - 1) === DOT || segment.charCodeAt(end - 1) <= SPACE)) end--;
+  return segment.slice(start, end);
 }
 
-/** Whether a server that decodes twice would find `..`, and be somewhere else than the path says. */
+/** Whether a server that decodes, or leaves out spaces, would find `..`, and be somewhere else than the path says. */
 export function climbs(path: string): boolean {
-  return path.includes('%25') && looseSegments(decodedAgain(path)).includes('..');
+  return path.includes('%') && looseSegments(decodedAgain(path)).includes('..');
 }
 
 /** How often servers are known to decode: once in a proxy, once in a framework, once in an application. */
