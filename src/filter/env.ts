@@ -58,6 +58,11 @@ export interface Env {
   /** Whose filter it is: `Policy shop/limits`, and the rule. Names what several workers and proxies share. */
   readonly owner: string;
   readonly rule: string;
+  /**
+   * Whether what it decides is only noted (mode `audit`). Credentials then stay in the request: what is behind the proxy
+   * may still be the one that asks for them.
+   */
+  readonly isAudited: boolean;
 }
 
 export interface WorkerPlace {

@@ -120,7 +120,14 @@ const ROWS: [rule: keyof typeof RULES, what: string, headers: Record<string, str
   ['anonymous', 'two keys', { 'x-api-key': `${KEY},${KEY}` }, '400 api-key.ambiguous'],
 
   ['audit', 'nothing passes, as nobody', FORGED, '200 nobody'],
-  ['audit', 'what is bad passes, as nobody', { ...BAD_KEY, ...FORGED }, '200 nobody'],
+  [
+    'audit',
+    'what is bad passes, as nobody, and is left to the upstream',
+    { ...BAD_KEY, ...FORGED },
+    `200 nobody ${KEY}0`,
+  ],
+  ['audit', 'what is good, too', { ...GOOD_KEY, ...FORGED }, `200 robot bots${KEY}`],
+  ['audit', 'and passwords', GOOD_USER, `200 alice staff${GOOD_USER.authorization}`],
 ];
 
 for (const [rule, what, headers, want] of ROWS) {

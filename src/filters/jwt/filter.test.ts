@@ -337,8 +337,8 @@ for (const [rule, from, request, want] of PLACES) {
 }
 
 /** What upstreams would get. */
-async function forwarded(config: object, x: TestExchange): Promise<string[]> {
-  const { filter } = makeFilter({ issuers: [issuerOf(KEYS)], ...config });
+async function forwarded(config: object, x: TestExchange, parts = {}): Promise<string[]> {
+  const { filter } = makeFilter({ issuers: [issuerOf(KEYS)], ...config }, parts);
   await filter.authenticate!(x);
   filter.onRequest?.(x, MATCH);
   return [`${x.request.path}${x.request.query}`, ...linesOf(x.request.headers)];
@@ -354,6 +354,8 @@ test('jwt: a token is taken out, wherever it could be, and nothing else is', asy
   const basic = asking('', { headers: { authorization: 'Basic YTpi' } });
   assert.deepEqual(await forwarded({ from, forward: 'remove' }, basic), ['/a', 'authorization: Basic YTpi']);
   assert.deepEqual(await forwarded({}, asking(GOOD)), ['/a', `authorization: Bearer ${GOOD}`]);
+  const audited = await forwarded({ forward: 'remove' }, asking(GOOD), { isAudited: true });
+  assert.deepEqual(audited, ['/a', `authorization: Bearer ${GOOD}`], 'an audit leaves it to the upstream');
 });
 
 // ---- claims as headers: `[rule, value of the claim, want]`

@@ -52,6 +52,7 @@ class JwtFilter implements Filter {
   /** Tokens whose claims are still to be written into their requests; kept apart, since all methods are asked first. */
   readonly #accepted = new Kept<VerifiedToken>();
   /** Requests whose client needs a new nonce. */
+  readonly #removes: boolean;
   readonly #aging = new Kept<true>();
 
   constructor(config: JwtConfig, env: Env) {
@@ -67,7 +68,8 @@ class JwtFilter implements Filter {
     this.challenge = this.#challenges.plain;
     this.#headers = new ClaimHeaders(config.claimHeaders);
     this.#consumerOf = consumerReader(config.consumer);
-    if (!this.#headers.isEmpty || config.forward === 'remove') this.onRequest = (x) => this.#rewrite(x);
+    this.#removes = config.forward === 'remove' && !env.isAudited;
+    if (!this.#headers.isEmpty || this.#removes) this.onRequest = (x) => this.#rewrite(x);
     // A token that was refused is in no log either, also where queries are logged.
     if (this.#places.isInQuery) this.onEnd = ({ request }) => this.#places.hide(request);
     try {
@@ -138,7 +140,7 @@ class JwtFilter implements Filter {
   /** The request as upstreams get it: what a client sent under the names of claims is never passed on. */
   #rewrite(x: Exchange): undefined {
     const { request } = x;
-    if (this.#config.forward === 'remove') {
+    if (this.#removes) {
       this.#places.hide(request);
       request.headers.delete('dpop');
     }
