@@ -14,7 +14,7 @@ import { checkPlan } from '../ir/check.ts';
 import { readManifests } from '../resource/read.ts';
 import { type Compiled, Compiler } from './compile.ts';
 import { condensePlan, condenseStatus } from './testing/condense.ts';
-import type { MeshConsumer } from './mesh-pass.ts';
+import type { MeshConsumer } from './sidecar-plan.ts';
 import { BIND, runtimeOf } from './testing/runtime.ts';
 
 const TESTDATA = new URL('./testdata/', import.meta.url);

@@ -11,7 +11,7 @@ import { diffPlans } from '../ir/diff.ts';
 import { readManifests } from '../resource/read.ts';
 import { keyOf, type Resource } from '../resource/resource.ts';
 import { type Compiled, Compiler } from './compile.ts';
-import type { MeshConsumer } from './mesh-pass.ts';
+import type { MeshConsumer } from './sidecar-plan.ts';
 import { manyRoutes, resourcesIn, routeText } from './testing/many-routes.ts';
 import { BIND, runtimeOf } from './testing/runtime.ts';
 

@@ -70,14 +70,21 @@ function defineTests(): void {
       let called = 0;
       for (const id of one.cases) {
         const { kind, from, request } = cases.get(id)!;
-        // A case that calls the address of a pod calls no Service.
-        if (kind !== 'mesh' || request.host.startsWith('{{')) continue;
-        checkCall(compiled, { namespace: from.namespace, host: request.host }, resources);
+        if (kind !== 'mesh') continue;
+        const host = request.host.replace(/^\{\{podIP:(.*)\}\}/, (_, name: string) => addressOf(name, resources));
+        checkCall(compiled, { namespace: from.namespace, host }, resources);
         called++;
       }
       assert.ok(called > 0, 'some case was checked');
     });
   }
+}
+
+/** @param name  `NAMESPACE/DEPLOYMENT` */
+function addressOf(name: string, resources: readonly Resource[]): string {
+  const workload = resources.find((one) => keyOf(one) === `Workload/${name}`);
+  assert.ok(workload?.kind === 'Workload');
+  return workload.spec.address;
 }
 
 function checkStatuses(compiled: Compiled, resources: readonly Resource[]): void {
@@ -107,7 +114,7 @@ function checkCall(
 ): void {
   const [name = '', port = '80'] = host.split(':');
   const service = mesh.serviceOf(name, namespace);
-  assert.ok(service !== undefined, `${host} is a Service`);
+  assert.ok(service !== undefined, `${host} is known`);
   const forward = { address: '127.0.0.1', port: 15_001 };
   const bundle = mesh.planOf({ namespace, forward, services: [service] });
   assert.deepEqual(checkPlan(bundle), []);
@@ -120,7 +127,7 @@ function checkCall(
   for (const route of resources.filter(({ kind }) => kind.endsWith('Route'))) {
     const { parentRefs } = (route as unknown as { spec: { parentRefs: { name: string; port?: number }[] } }).spec;
     const isFor = parentRefs.some(
-      (ref) => service.endsWith(`/${ref.name}`) && (ref.port ?? Number(port)) === Number(port),
+      (ref) => service === `Service/${owner}/${ref.name}` && (ref.port ?? Number(port)) === Number(port),
     );
     const isSeen = route.metadata.namespace === owner || route.metadata.namespace === namespace;
     assert.equal(rules.includes(`${keyOf(route)}@${service}`), isFor && isSeen, `${keyOf(route)} for ${host}`);

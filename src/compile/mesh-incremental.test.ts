@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { diffPlans } from '../ir/diff.ts';
 import type { Resource } from '../resource/resource.ts';
 import { type Compiled, Compiler } from './compile.ts';
-import type { MeshConsumer } from './mesh-pass.ts';
+import type { MeshConsumer } from './sidecar-plan.ts';
 import { resourcesIn } from './testing/many-routes.ts';
 
 const SERVICES = 20;
@@ -168,6 +168,27 @@ test('parts of Services that a change does not touch stay the same objects', () 
   );
 });
 
+test('a Workload that is called by its address is reached by mTLS, whatever routes its Service has', () => {
+  const world = new World();
+  const texts = [meshText(), ...FLEET, routeText('shop', 'a')];
+  const key = 'Workload/shop/w7';
+  const before = world.compile(texts).mesh.partsOf(key, 'desk');
+  const { mesh } = world.compile([...texts, workloadText('more', 7).replace('10.0.0.8', '10.0.1.8')]);
+  assert.equal(mesh.partsOf(key, 'desk'), before, 'another workload of the Service is no change');
+  const { plan } = mesh.planOf({ namespace: 'desk', forward: { address: '127.0.0.1', port: 15_001 }, services: [key] });
+  assert.deepEqual(
+    Object.entries(plan.listeners).map(([name, { hostname }]) => [name, hostname]),
+    [
+      [`${key}/8080`, '10.0.0.8:8080'],
+      [`${key}/9090`, '10.0.0.8:9090'],
+    ],
+  );
+  assert.deepEqual([Object.keys(plan.routes), Object.keys(plan.streams)], [[`${key}/8080`], [`${key}/9090`]]);
+  const { endpoints, tls } = plan.clusters[`${key}/8080`]!;
+  assert.deepEqual(endpoints, [{ address: '10.0.0.8', port: 15_008, weight: 1 }]);
+  assert.equal(tls?.serverName, '80.s7.shop.mesh.internal');
+});
+
 test('new roots are a change of what is trusted and of nothing else', () => {
   const world = new World();
   const texts = [meshText(), ...FLEET];
@@ -208,12 +229,13 @@ const HOSTS: [host: string, namespace: string, want: string | undefined][] = [
   ['10.96.0.1', 'desk', 'Service/shop/virtual'],
   ['[fd00::1]', 'desk', 'Service/shop/virtual6'],
   ['10.96.0.2', 'desk', undefined],
+  ['10.0.0.3', 'desk', 'Workload/shop/w2'],
   ['None', 'desk', undefined],
   ['', 'shop', undefined],
   ['.shop', 'desk', undefined],
 ];
 
-test('which Service a host stands for', () => {
+test('which Service or Workload a host stands for', () => {
   const virtual = (name: string, address: string): string =>
     `apiVersion: v1\nkind: Service\nmetadata: { name: ${name}, namespace: shop }\nspec: { clusterIP: "${address}", ports: [{ port: 80 }] }\n`;
   const texts = [

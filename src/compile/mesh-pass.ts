@@ -4,11 +4,8 @@
  * followed by whom, and the plans of sidecars, made when they are asked for.
  */
 import { isIP } from 'node:net';
-import { CONNECTION_LIMITS, CONNECTION_TIMEOUTS } from '../base/limits.ts';
 import { canonicalJson } from '../base/canonical.ts';
-import { portKey } from '../ir/key.ts';
-import type { PlanBundle, PlanCluster, PlanListener, PlanPort, PlanSecret } from '../ir/plan.ts';
-import { type PlanParts, versionOf } from '../ir/version.ts';
+import type { PlanBundle, PlanCluster, PlanSecret } from '../ir/plan.ts';
 import { describe, describeKey, keyOf, resourceKey, type Service, type Workload } from '../resource/resource.ts';
 import type { BackendTarget } from './backend.ts';
 import { clusterKey } from './backend.ts';
@@ -18,48 +15,15 @@ import type { ParentView } from './gateways.ts';
 import { Memo, sameItems } from './memo.ts';
 import { MESH, type MeshView, readMesh } from './mesh.ts';
 import { type MeshWorkload, ownParts, type OwnParts } from './mesh-inbound.ts';
-import {
-  forwardListener,
-  localKey,
-  localListener,
-  localParts,
-  type OutboundPort,
-  serviceKeyOf,
-  type ServiceView,
-  viewNamespace,
-  viewOf,
-} from './mesh-outbound.ts';
+import { serviceKeyOf, type ServiceView, viewNamespace, viewOf } from './mesh-outbound.ts';
 import { serviceView, speechOf } from './mesh-port.ts';
+import { onlyTo, type WorkloadView, workloadView } from './mesh-workload.ts';
 import { groupMeshRoutes, type MeshRoutes } from './mesh-route.ts';
 import type { RouteResult } from './route.ts';
+import { bundleOf, type MeshConsumer, type ServiceParts } from './sidecar-plan.ts';
 import { type Sidecars, sidecarsOf } from './sidecars.ts';
 import type { StreamResult } from './stream-route.ts';
 import { type CompileTables, type Inventory, lookIn } from './tables.ts';
-
-export interface MeshAddress {
-  readonly address: string;
-  readonly port: number;
-}
-
-/** A sidecar, as far as its plan goes. Who it is stands in its certificate. */
-export interface MeshConsumer {
-  readonly namespace: string;
-  /** What it takes in; absent for one that serves nothing. */
-  readonly inbound?: Omit<MeshWorkload, 'namespace'>;
-  /** Port of its forward proxy; absent for one without. */
-  readonly forward?: MeshAddress;
-  /** Keys of the Services that it calls. Those that do not exist are left out. */
-  readonly services: readonly string[];
-  /** Ports of loopback by listener: `Service/shop/orders/80`. Only of the services above. */
-  readonly localPorts?: Readonly<Record<string, MeshAddress>>;
-}
-
-/** What clients of one namespace need of a Service. The same object as before as long as nothing of it changed. */
-export interface ServiceParts {
-  readonly view: ServiceView;
-  readonly clusters: Readonly<Record<string, PlanCluster>>;
-  readonly secrets: Readonly<Record<string, PlanSecret>>;
-}
 
 /** Good until the next compile. */
 export interface CompiledMesh {
@@ -68,10 +32,15 @@ export interface CompiledMesh {
   readonly leafMs: number;
   /** Identities that nothing is done for. */
   readonly denied: readonly string[];
-  /** Key of the Service that a host stands for: one of its names, or its virtual address. @param namespace  of who calls */
+  /**
+   * Key of the Service that a host stands for, by one of its names or its virtual address; or of the Workload at this
+   * address.
+   *
+   * @param namespace  of who calls
+   */
   serviceOf(host: string, namespace: string): string | undefined;
-  /** Undefined for a Service that does not exist. */
-  partsOf(service: string, namespace: string): ServiceParts | undefined;
+  /** @param key  of a Service or a Workload; undefined when it does not exist */
+  partsOf(key: string, namespace: string): ServiceParts | undefined;
   /** @param before  the bundle that the sidecar had: given again when nothing changed */
   planOf(consumer: MeshConsumer, before?: PlanBundle): PlanBundle;
 }
@@ -89,10 +58,12 @@ export class MeshPass {
   readonly #parents = new Memo<CompileTables, ParentView>();
   readonly #sidecars = new Memo<CompileTables, Sidecars | undefined>();
   readonly #views = new Memo<CompileTables, ServiceView>();
+  readonly #workloadViews = new Memo<CompileTables, WorkloadView>();
   readonly #clusters = new Memo<CompileTables, ClusterResult>();
   readonly #own = new Memo<CompileTables, OwnParts>();
   #meshInputs: readonly unknown[] = [];
   #view: MeshView | undefined;
+  #tables: CompileTables | undefined;
   #meshRoutes: ReadonlyMap<string, readonly MeshRoutes[]> = new Map();
   #parts = new Map<string, ServiceParts>();
   #compiles = 0;
@@ -134,7 +105,8 @@ export class MeshPass {
     this.#compiles++;
     this.#meshRoutes = groupMeshRoutes(lowered, this.#meshRoutes);
     for (const [key, routes] of this.#meshRoutes) tables.meshRoutes.set(key, routes);
-    for (const memo of [this.#views, this.#clusters, this.#own]) memo.begin(tables);
+    this.#tables = tables;
+    for (const memo of [this.#views, this.#workloadViews, this.#clusters, this.#own]) memo.begin(tables);
     const view = this.#view!;
     const clusters = new Map<string, ClusterResult>();
     // In the order of their files: that of the groups tells what came when, which is nothing that the resources say.
@@ -156,7 +128,7 @@ export class MeshPass {
     const partsOf: CompiledMesh['partsOf'] = (key, namespace) => {
       this.#assertLast(compile);
       const service = tables.Service.get(key);
-      if (service === undefined) return undefined;
+      if (service === undefined) return this.#workloadParts(key, partsNow, partsBefore);
       const viewKey = `${key}@${viewNamespace(key, namespace, look)}`;
       const known = partsNow.get(viewKey);
       if (known !== undefined) return known;
@@ -174,7 +146,7 @@ export class MeshPass {
         this.#assertLast(compile);
         if (roots.length === 0) throw new RangeError('Cannot plan a sidecar: the roots of the mesh are not known');
         const own = consumer.inbound && this.#ownParts({ ...consumer.inbound, namespace: consumer.namespace });
-        const needed = own?.needs.map((need) => [need.key, this.#cluster(need)] as const) ?? [];
+        const needed = own?.needs.map((need) => this.#cluster(need)) ?? [];
         const services = consumer.services.flatMap((key) => partsOf(key, consumer.namespace) ?? []);
         return bundleOf(consumer, { own, needed, services }, before);
       },
@@ -203,6 +175,28 @@ export class MeshPass {
     return isSame ? before : { view, clusters, secrets };
   }
 
+  /** Of one Workload, for who calls it by its address: nothing that is said of its Service leads there (GEP-1324). */
+  #workloadParts(
+    key: string,
+    now: Map<string, ServiceParts>,
+    before: ReadonlyMap<string, ServiceParts>,
+  ): ServiceParts | undefined {
+    const workload = this.#tables?.Workload.get(key);
+    if (workload === undefined) return undefined;
+    const known = now.get(key);
+    if (known !== undefined) return known;
+    const view = this.#workloadViews.get(key, [workload], (look) => workloadView(workload, look));
+    const clusters: Record<string, PlanCluster> = {};
+    for (const { key: cluster, need } of view.ports) {
+      clusters[cluster] = onlyTo(workload, this.#cluster(need).cluster, before.get(key)?.clusters[cluster]);
+    }
+    const was = before.get(key);
+    const isSame = was?.view === view && view.ports.every((port) => was.clusters[port.key] === clusters[port.key]);
+    const parts = isSame ? was : { view, clusters, secrets: {} };
+    now.set(key, parts);
+    return parts;
+  }
+
   #cluster(need: ClusterNeed): ClusterResult {
     return this.#clusters.get(need.key, [need.target.resource, need.certificateOf], (look) => lowerCluster(need, look));
   }
@@ -224,7 +218,11 @@ function serviceParents({ HTTPRoute, GRPCRoute, TCPRoute, TLSRoute, UDPRoute }: 
 }
 
 /** Workloads of Services that do not exist: the first of each. */
-function orphanFindings(workloads: readonly Workload[], { Service: services }: CompileTables): Finding[] {
+function orphanFindings(
+  workloads: readonly Workload[],
+  { Service: services, workloads: groups }: CompileTables,
+): Finding[] {
+  if (groups.keys().every((key) => services.has(key))) return [];
   const findings = new Map<string, Finding>();
   for (const workload of workloads) {
     const absent = { kind: 'Service', namespace: workload.metadata.namespace, name: workload.spec.service };
@@ -252,118 +250,8 @@ function serviceAt(host: string, namespace: string, tables: CompileTables): stri
   if (key !== undefined && tables.Service.has(key)) return key;
   const address = host.replace(/^\[(.*)\]$/, '$1');
   if (isIP(address) === 0) return undefined;
-  // Nobody has to be asked often for an address: walking all Services is seldom.
+  // Nobody has to be asked often for an address: walking all of them is seldom.
   for (const [own, { spec }] of tables.Service) if (spec.clusterIP === address) return own;
+  for (const [own, { spec }] of tables.Workload) if (spec.address === address) return own;
   return undefined;
-}
-
-interface BundleParts {
-  readonly own: OwnParts | undefined;
-  readonly needed: readonly (readonly [key: string, result: ClusterResult])[];
-  readonly services: readonly ServiceParts[];
-}
-
-function bundleOf(
-  { forward, localPorts = {} }: MeshConsumer,
-  { own, needed, services }: BundleParts,
-  before: PlanBundle | undefined,
-): PlanBundle {
-  const parts = {
-    ports: { ...own?.ports } as Record<string, PlanPort>,
-    listeners: { ...own?.listeners } as Record<string, PlanListener>,
-    routes: { ...own?.routes },
-    streams: { ...own?.streams },
-    clusters: { ...own?.clusters },
-  } satisfies PlanParts;
-  const secrets: Record<string, PlanSecret> = Object.fromEntries(own?.values ?? []);
-  for (const [key, { cluster, secrets: named }] of needed) {
-    parts.clusters[key] = cluster;
-    for (const { ref, secret } of named) secrets[ref.secret] = secret;
-  }
-  const forwardKey = forward === undefined ? undefined : portKey(forward.address, forward.port);
-  if (forward !== undefined) parts.ports[forwardKey!] = loopbackPort(forward, 'proxy');
-  for (const service of services) {
-    const { view } = service;
-    Object.assign(parts.clusters, service.clusters);
-    Object.assign(secrets, service.secrets);
-    if (forwardKey !== undefined) {
-      for (const [key, listener] of listenersOf(view, forwardKey)) parts.listeners[key] = listener;
-      for (const [key, route] of view.routes) parts.routes[key] = route;
-      for (const [key, stream] of view.streams) parts.streams[key] = stream;
-    }
-    addLocal(view, localPorts, parts);
-  }
-  const version = versionOf(parts);
-  return before?.plan.version === version ? before : { plan: { version, ...parts }, secrets };
-}
-
-type Listeners = readonly (readonly [key: string, listener: PlanListener])[];
-
-const forwardListeners = new WeakMap<ServiceView, Map<string, Listeners>>();
-
-/** Sidecars whose forward proxy is at the same port share the listeners too. */
-function listenersOf(view: ServiceView, planPort: string): Listeners {
-  let byPort = forwardListeners.get(view);
-  if (byPort === undefined) forwardListeners.set(view, (byPort = new Map()));
-  let listeners = byPort.get(planPort);
-  if (listeners === undefined) {
-    listeners = view.ports.map((port) => [port.key, forwardListener(port, planPort)] as const);
-    byPort.set(planPort, listeners);
-  }
-  return listeners;
-}
-
-type Followed = Pick<ServiceView, 'routes' | 'streams'>;
-
-const localViews = new WeakMap<ServiceView, Map<string, Followed>>();
-
-/** Sidecars with local ports for the same ports of a Service share what is followed there. */
-function localViewOf(view: ServiceView, ports: readonly OutboundPort[]): Followed {
-  let byPorts = localViews.get(view);
-  if (byPorts === undefined) localViews.set(view, (byPorts = new Map()));
-  const name = ports.map(({ port }) => port).join(' ');
-  let local = byPorts.get(name);
-  if (local === undefined) {
-    const keys = new Set(ports.map(({ key }) => key));
-    local = { routes: localParts(view.routes, keys), streams: localParts(view.streams, keys) };
-    byPorts.set(name, local);
-  }
-  return local;
-}
-
-function addLocal(
-  view: ServiceView,
-  localPorts: NonNullable<MeshConsumer['localPorts']>,
-  {
-    ports,
-    listeners,
-    routes,
-    streams,
-  }: {
-    ports: Record<string, PlanPort>;
-    listeners: Record<string, PlanListener>;
-    routes: Record<string, unknown>;
-    streams: Record<string, unknown>;
-  },
-): void {
-  const asked = view.ports.filter(({ key }) => localPorts[key] !== undefined);
-  if (asked.length === 0) return;
-  for (const port of asked) addLocalPort(port, localPorts[port.key]!, { ports, listeners });
-  const local = localViewOf(view, asked);
-  for (const [key, route] of local.routes) routes[key] = route;
-  for (const [key, stream] of local.streams) streams[key] = stream;
-}
-
-function addLocalPort(
-  port: OutboundPort,
-  address: MeshAddress,
-  { ports, listeners }: { ports: Record<string, PlanPort>; listeners: Record<string, PlanListener> },
-): void {
-  const planPort = portKey(address.address, address.port);
-  ports[planPort] = loopbackPort(address, port.kind);
-  listeners[localKey(port.key)] = localListener(port, planPort);
-}
-
-function loopbackPort({ address, port }: MeshAddress, protocol: PlanPort['protocol']): PlanPort {
-  return { address, port, protocol, limits: CONNECTION_LIMITS, timeouts: CONNECTION_TIMEOUTS };
 }

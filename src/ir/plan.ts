@@ -90,7 +90,8 @@ export interface PlanProxyProtocol {
 
 /**
  * One listener of one Gateway or ListenerSet. Key: `Gateway/NS/NAME/LISTENER` or
- * `ListenerSet/NS/NAME/LISTENER`. Several may share one port; the most specific
+ * `ListenerSet/NS/NAME/LISTENER`. In the plan of a sidecar, a port of a Service that it calls, `Service/NS/NAME/PORT`, or
+ * takes in, `Inbound/NS/NAME/PORT` (docs/internals/mesh.md). Several may share one port; the most specific
  * hostname wins and no other listener of the port is tried (listener isolation).
  */
 export interface PlanListener {
