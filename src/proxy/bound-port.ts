@@ -10,14 +10,7 @@ import { workloadOf } from '../http/client-identity.ts';
 import type { H2ConnectionError } from '../http/h2/frame.ts';
 import { type ClientWire, serveConn } from '../http/serve-conn.ts';
 import type { H1ServerConn } from '../http/h1/server-conn.ts';
-import type {
-  ClientFacts,
-  GivenConnection,
-  RequestSink,
-  ServerConn,
-  ServerStream,
-  ServerStreamEvents,
-} from '../http/stream.ts';
+import type { ClientFacts, RequestSink, ServerConn, ServerStream, ServerStreamEvents } from '../http/stream.ts';
 import type { TunnelSides } from '../http/tunnel.ts';
 import type { PortState } from '../ir/port-state.ts';
 import { adoptAccepted, type Intake, plainIp } from '../net/read-buffer.ts';
@@ -35,7 +28,7 @@ import { RunningTunnel, type TunnelResult } from './run-tunnel.ts';
 import type { ListenerView, LivePort, PortView, Runtime } from './runtime.ts';
 import { SeldomWarn } from './seldom-warn.ts';
 import { clearWireOf } from './snapshot.ts';
-import { type StreamClient, StreamExchange } from './stream-exchange.ts';
+import { type StreamClient, StreamExchange, type StreamOpening } from './stream-exchange.ts';
 
 export interface BoundPortOptions extends ListeningPortOptions {
   readonly tls: PortTls | undefined;
@@ -334,28 +327,46 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
       askForService: this.#options.askForService,
       exchange: (stream) => this.#exchange(stream),
       refuse: (stream, fault) => this.onRefused(stream, fault),
-      tunnel: (stream, given, to) => this.#tunnel(stream, given, to),
+      tunnel: (stream, to) => this.#tunnel(stream, to),
       sayUnknown: (authority, client) =>
         this.#warn.warn('A service that is not known was called', { port: this.view.key, client, authority }),
     };
   }
 
-  /** CONNECT was granted: what comes now is a connection of the listener. */
-  #tunnel(stream: ServerStream, given: GivenConnection, { name, listener }: TunnelTo): void {
+  /** A client may have a tunnel: what comes in it is a connection of the listener. */
+  #tunnel(stream: ServerStream, { name, listener }: TunnelTo): () => void {
+    const conn = stream as H1ServerConn;
+    const socket = conn.socket as net.Socket;
     const facts: ClientFacts = { ...stream.facts, tunnelTo: name };
-    const socket = given.socket as net.Socket;
     if (listener.plan.stream === undefined) {
-      this.#serve({ ...given, socket, sink: this }, facts, clearWireOf([listener]));
+      this.#serve({ ...conn.establish(), socket, sink: this }, facts, clearWireOf([listener]));
       socket.resume();
-    } else this.#pass({ ...given, socket, facts, listener }, undefined);
-    this.#onClosed(stream as H1ServerConn);
+      this.#onClosed(conn);
+      return ignore;
+    }
+    const opening: StreamOpening = {
+      establish: () => {
+        const given = conn.establish();
+        this.#onClosed(conn);
+        return given;
+      },
+      refuse: (fault) => {
+        // What follows was meant for the tunnel, and must not be read as a request.
+        stream.closeAfterAnswer();
+        if (!socket.destroyed) this.onRefused(stream, fault);
+        stream.flush();
+      },
+    };
+    const exchange = this.#pass({ socket, intake: undefined, facts, listener, opening }, undefined);
+    return () => exchange.abandon();
   }
 
-  #pass(client: Omit<StreamClient, 'proxyHeader'>, proxyHeader: ProxyHeader | undefined): void {
+  #pass(client: Omit<StreamClient, 'proxyHeader'>, proxyHeader: ProxyHeader | undefined): StreamExchange {
     this.metrics.connectionsOpen.add(1);
     const exchange = new StreamExchange(this, { ...client, proxyHeader }, (closed) => this.#onClosed(closed));
     this.#conns.add(exchange);
     exchange.begin();
+    return exchange;
   }
 
   #serve({ socket, intake, early, sink }: Served, facts: ClientFacts, wire: ClientWire): void {

@@ -10,7 +10,7 @@ import { Fault } from '../base/fault.ts';
 import { Timed, type TimerWheel } from '../base/timers.ts';
 import type { Headers } from '../http/headers.ts';
 import { serviceNameOf } from '../http/proxy-target.ts';
-import type { GivenConnection, RequestSink, ServerStream, ServerStreamEvents } from '../http/stream.ts';
+import type { RequestSink, ServerStream, ServerStreamEvents } from '../http/stream.ts';
 import { owned } from '../net/read-buffer.ts';
 import type { Exchange } from './exchange.ts';
 import { serviceFor } from './listener-choice.ts';
@@ -33,12 +33,12 @@ export interface ProxyPort {
   /** Begins the exchange of a request. */
   exchange(stream: ServerStream): Exchange;
   refuse(stream: ServerStream, fault: Fault): void;
-  /** Begins a connection of a listener inside of a tunnel. */
-  tunnel(
-    stream: ServerStream,
-    given: GivenConnection,
-    to: { readonly name: string; readonly listener: ListenerView },
-  ): void;
+  /**
+   * Begins a connection of a listener inside of a tunnel, or refuses it where no upstream can be reached.
+   *
+   * @returns what gives it up, as long as nothing was answered
+   */
+  tunnel(stream: ServerStream, to: { readonly name: string; readonly listener: ListenerView }): () => void;
   sayUnknown(name: string, client: string): void;
 }
 
@@ -198,7 +198,8 @@ class ConnectCall implements ServerStreamEvents {
   goOn(): void {
     const listener = serviceFor(this.#port.view, this.#name);
     if (!(listener instanceof Fault)) {
-      return this.#port.tunnel(this.#stream, this.#stream.establish!(), { name: this.#name, listener });
+      this.#giveUp = this.#port.tunnel(this.#stream, { name: this.#name, listener });
+      return;
     }
     // What follows was meant for the tunnel, and must not be read as a request.
     this.#stream.closeAfterAnswer();

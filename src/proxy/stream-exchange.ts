@@ -12,7 +12,7 @@ import { TLSSocket } from 'node:tls';
 import { Fault } from '../base/fault.ts';
 import type { Random } from '../base/random.ts';
 import { SocketTunnel } from '../http/socket-tunnel.ts';
-import type { ClientFacts, ServerConn } from '../http/stream.ts';
+import type { ClientFacts, GivenConnection, ServerConn } from '../http/stream.ts';
 import type { PlanCluster } from '../ir/plan.ts';
 import { type ProxyHeader, writeProxyHeader } from '../net/proxy-protocol.ts';
 import { type Intake, plainIp } from '../net/read-buffer.ts';
@@ -33,6 +33,15 @@ export interface StreamClient {
   readonly facts: ClientFacts;
   readonly proxyHeader: ProxyHeader | undefined;
   readonly listener: ListenerView | undefined;
+  /** Where the client waits to hear whether there is an upstream (CONNECT). */
+  readonly opening?: StreamOpening | undefined;
+}
+
+export interface StreamOpening {
+  /** Says so. What `socket`, `intake` and `early` would be comes from here. */
+  establish(): GivenConnection;
+  /** Says that there is none, in place of a reset. */
+  refuse(fault: Fault): void;
 }
 
 export class StreamExchange implements ServerConn {
@@ -82,10 +91,19 @@ export class StreamExchange implements ServerConn {
   drain(): void {}
 
   destroy(): void {
+    this.#giveUp(new Fault('proxy.draining', 'The connection was cut at the end of the drain'));
+  }
+
+  /** The client has gone before there was an upstream. */
+  abandon(): void {
+    this.#giveUp(new Fault('request.aborted', 'Client closed the connection'));
+  }
+
+  #giveUp(fault: Fault): void {
     if (this.#ended) return;
     this.#cancel?.();
     this.#cancel = undefined;
-    this.#refuse(new Fault('proxy.draining', 'The connection was cut at the end of the drain'));
+    this.#refuse(fault);
   }
 
   // 3, 4
@@ -136,7 +154,8 @@ export class StreamExchange implements ServerConn {
 
   // 5
   #join(endpoint: Endpoint, upstream: { readonly socket: Duplex; readonly intake: Intake | undefined }): void {
-    const { socket, intake, early, listener } = this.#client;
+    const { listener, opening } = this.#client;
+    const { socket, intake, early } = opening?.establish() ?? this.#client;
     this.#connectedMs = this.#port.runtime.clock.nowMs();
     // Each side reads into memory that the other one sends from.
     if (intake instanceof StreamReads) intake.target = upstream.socket;
@@ -160,8 +179,9 @@ export class StreamExchange implements ServerConn {
   /** No tunnel was made of it. */
   #refuse(fault: Fault): void {
     if (this.#ended) return;
-    const { socket, intake } = this.#client;
-    if (socket instanceof TLSSocket) socket.destroy();
+    const { socket, intake, opening } = this.#client;
+    if (opening !== undefined) opening.refuse(fault);
+    else if (socket instanceof TLSSocket) socket.destroy();
     else socket.resetAndDestroy();
     if (intake instanceof StreamReads) intake.close();
     this.#end({ bytesFromClient: 0, bytesFromUpstream: 0, fault });

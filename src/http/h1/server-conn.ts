@@ -114,6 +114,10 @@ export class H1ServerConn implements ServerConn, ServerStream, BodySink {
     if (options.early !== undefined) this.#onData(options.early);
   }
 
+  get socket(): Duplex {
+    return this.#socket;
+  }
+
   get seen(): number {
     return this.#head.seen;
   }
