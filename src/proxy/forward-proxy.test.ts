@@ -348,5 +348,5 @@ test('a tunnel below HTTP is granted when its upstream is there; else the client
   assert.doesNotMatch(text, /HTTP\/1.1 200/);
   const line = harness.lines().at(-1)!;
   assert.deepEqual([line['rule'], line['fault']], ['TCPRoute/d/r/0', 'upstream.connect-refused']);
-  assert.equal(harness.node.stats().connections, 0);
+  assert.equal(harness.node.stats().exchanges, 0);
 });
