@@ -1,5 +1,6 @@
 /** What operators bring: every mistake is found, at its place; what is right serves. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { after, test } from 'node:test';
 import { systemClock } from '../base/clock.ts';
@@ -7,7 +8,7 @@ import { formatProblem } from '../base/problem.ts';
 import { type Certified, makeCertificate } from '../net/testing/certificates.ts';
 import { type BroughtText, readBrought, readForeignRoots } from './brought.ts';
 import { Rotor } from './rotor.ts';
-import { DAY_MS, Home, Member, TRUST_DOMAIN } from './testing/home.ts';
+import { DAY_MS, Home, HOUR_MS, Member, TRUST_DOMAIN } from './testing/home.ts';
 import { OpenSsl } from './testing/openssl.ts';
 import { makeIssuer, makeRoot, openSigner } from './x509.ts';
 
@@ -139,6 +140,31 @@ test('readBrought: a problem has the line of its certificate', () => {
   assert.deepEqual(read[0]?.at, { file: 'chain', line: 12, column: 1 });
 });
 
+/** A root of OpenSSL. @param constraints  as its configuration has them */
+function constrained(constraints: string): string {
+  const args = [
+    'req',
+    '-x509',
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:P-256',
+    '-nodes',
+    '-keyout',
+    '/dev/null',
+  ];
+  const extensions = [
+    'basicConstraints=critical,CA:TRUE',
+    'keyUsage=critical,keyCertSign',
+    `nameConstraints=critical,${constraints}`,
+  ];
+  const more = extensions.flatMap((extension) => ['-addext', extension]);
+  return execFileSync('openssl', [...args, '-subj', '/CN=Constrained', ...more], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+}
+
 const FOREIGN: [rule: string, trustDomain: string, text: string, want: readonly RegExp[]][] = [
   ['roots', 'other.test', pems(root, other), []],
   ['a root with the ID of its trust domain', 'other.test', strictRoot.certificate.pem, []],
@@ -147,6 +173,15 @@ const FOREIGN: [rule: string, trustDomain: string, text: string, want: readonly 
     'third.test',
     strictRoot.certificate.pem,
     [/of "spiffe:\/\/other.test"/, /permits "other.test"/],
+  ],
+  ['a root that permits what ends so', 'other.test', constrained('permitted;URI:.test,permitted;DNS:x.test'), []],
+  ['a root whose constraints are about hosts only', 'other.test', constrained('permitted;DNS:x.test'), []],
+  ['a root that permits others', 'other.test', constrained('permitted;URI:.example'), [/permits ".example" only/]],
+  [
+    'a root that excludes it',
+    'other.test',
+    constrained('permitted;URI:.test,excluded;URI:other.test'),
+    [/excludes "other.test"/],
   ],
   ['the own trust domain', TRUST_DOMAIN, pems(root), [/is the own trust domain/]],
   ['no root', 'other.test', pems(issuer), [/roots are needed/]],
@@ -157,7 +192,12 @@ const FOREIGN: [rule: string, trustDomain: string, text: string, want: readonly 
 
 for (const [rule, trustDomain, text, want] of FOREIGN) {
   test(`readForeignRoots: ${rule}`, () => {
-    const read = readForeignRoots(at(text, 'roots'), { trustDomain, ownTrustDomain: TRUST_DOMAIN, nowMs });
+    const read = readForeignRoots(at(text, 'roots'), {
+      trustDomain,
+      ownTrustDomain: TRUST_DOMAIN,
+      // Those of OpenSSL begin when they are made.
+      nowMs: nowMs + HOUR_MS,
+    });
     const found = 'pems' in read ? [] : read.map((problem) => formatProblem(problem));
     assert.equal(found.length, want.length, found.join('\n'));
     for (const one of want)

@@ -172,7 +172,7 @@ interface AuthorityCheck {
 
 function checkAuthority({ block, below, trustDomain, nowMs }: AuthorityCheck, say: Say): void {
   const { at, facts } = block;
-  const { certificate, isAuthority, signsCertificates, pathLength, uris, permitted } = facts;
+  const { certificate, isAuthority, signsCertificates, pathLength, uris, permitted, excluded } = facts;
   if (!isAuthority)
     say(at, 'certificate.not-authority', 'The certificate is not of an authority: its basic constraints should say CA');
   else if (!signsCertificates)
@@ -184,15 +184,18 @@ function checkAuthority({ block, below, trustDomain, nowMs }: AuthorityCheck, sa
   const other = uris.find((uri) => uri.startsWith('spiffe:') && uri !== of);
   if (other !== undefined)
     say(at, 'certificate.trust-domain', `The certificate is of "${other}": it should be of "${of}"`);
-  if (
-    permitted !== undefined &&
-    !permitted.some((host) => host === trustDomain || (host.startsWith('.') && trustDomain.endsWith(host)))
-  ) {
+  // A host, or what a host ends with (RFC 5280 section 4.2.1.10).
+  const covers = (host: string): boolean =>
+    host === trustDomain || (host.startsWith('.') && trustDomain.endsWith(host));
+  if (permitted.length > 0 && !permitted.some(covers)) {
     say(
       at,
       'certificate.constraints',
       `The certificate permits "${permitted.join('", "')}" only: "${trustDomain}" is needed`,
     );
+  }
+  if (excluded.some(covers)) {
+    say(at, 'certificate.constraints', `The certificate excludes "${trustDomain}": it should not`);
   }
   if (nowMs >= certificate.notAfterMs)
     say(at, 'certificate.expired', `The certificate has ended on ${dateOf(certificate.notAfterMs)}`);

@@ -273,8 +273,10 @@ export interface AuthorityFacts {
   readonly signsCertificates: boolean;
   readonly isSelfIssued: boolean;
   readonly uris: readonly string[];
-  /** Hosts of URIs that it may issue for; undefined: any. */
-  readonly permitted: readonly string[] | undefined;
+  /** Hosts of URIs that it may issue for; empty: any. */
+  readonly permitted: readonly string[];
+  /** Hosts of URIs that it may not issue for. */
+  readonly excluded: readonly string[];
 }
 
 /** @throws {Error} when it cannot be read */
@@ -292,31 +294,37 @@ export function readAuthority(pem: string): AuthorityFacts {
       Buffer.from(parsed.issuerName.toArrayBuffer()),
     ),
     uris: urisOf(parsed.extensions),
-    permitted: constraints === null ? undefined : permittedHosts(Buffer.from(constraints.value)),
+    ...constrainedHosts(Buffer.from(constraints?.value ?? new ArrayBuffer(0))),
   };
 }
 
+/** Hosts of URIs in name constraints. */
+interface Constrained {
+  readonly permitted: readonly string[];
+  readonly excluded: readonly string[];
+}
+
 /**
- * URIs in the permitted trees of name constraints; undefined where URIs are not constrained. Finds the names by their tag:
- * trees are lists of names, and no other tag of a name is 0x86.
+ * Finds the names by their tag: trees are lists of names, and no other tag of a name is 0x86. Permitted trees stand
+ * under the tag 0xa0, excluded ones under 0xa1 (RFC 5280 section 4.2.1.10).
  */
-function permittedHosts(constraints: Buffer): string[] | undefined {
-  const hosts: string[] = [];
-  const walk = (from: number, end: number): void => {
+function constrainedHosts(constraints: Buffer): Constrained {
+  const permitted: string[] = [];
+  const excluded: string[] = [];
+  const walk = (from: number, end: number, into: string[]): void => {
     for (let at = from; at + 2 <= end;) {
       const tag = constraints[at]!;
       const short = constraints[at + 1]!;
       const extra = short > 0x80 ? short & 0x7f : 0;
       const length = extra === 0 ? short : constraints.readUIntBE(at + 2, extra);
       const start = at + 2 + extra;
-      if (tag === 0x86) hosts.push(constraints.toString('latin1', start, start + length));
-      // What is excluded ([1]) is no permission.
-      else if ((tag & 0x20) !== 0 && tag !== 0xa1) walk(start, start + length);
+      if (tag === 0x86) into.push(constraints.toString('latin1', start, start + length));
+      else if ((tag & 0x20) !== 0) walk(start, start + length, tag === 0xa1 ? excluded : into);
       at = start + length;
     }
   };
-  walk(0, constraints.length);
-  return hosts.length === 0 ? undefined : hosts;
+  walk(0, constraints.length, permitted);
+  return { permitted, excluded };
 }
 
 interface AuthorityKeys {
