@@ -55,6 +55,39 @@ spec:
   filters: { cors: { allowOrigins: [https://web.test] } }
 `;
 
+const SERVICE = `apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: shop }
+spec:
+  parentRefs: [{ name: edge }]
+  hostnames: [shop.test]
+  rules:
+    - backendRefs:
+        - { name: shop, port: 80 }
+        - name: shop
+          port: 80
+          filters:
+            - { type: RequestHeaderModifier, requestHeaderModifier: { set: [{ name: x-own, value: '1' }] } }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: shop }
+spec: { ports: [{ name: web, port: 80 }] }
+---
+apiVersion: fourways.io/v1alpha1
+kind: Policy
+metadata: { name: shop }
+spec: { targetRefs: [{ kind: Service, name: shop }], filters: { headers: { request: { remove: [x-a] } } } }
+---
+apiVersion: fourways.io/v1alpha1
+kind: Policy
+metadata: { name: port }
+spec:
+  targetRefs: [{ kind: Service, name: shop, sectionName: web }]
+  filters:
+    authorize: { default: deny }
+`;
+
 let folder = '';
 before(() => {
   folder = mkdtempSync(join(tmpdir(), 'show-policies-'));
@@ -87,6 +120,28 @@ test('show --policies: says who acts, who is overridden by whom, and where each 
       'limits.headersMax | Policy default/listener | Gateway/default/edge#http | edge.yaml:38 | acts',
     ],
   );
+});
+
+test('show --policies: says what policies on a Service, its port and the filters of a backendRef do', async () => {
+  const file = join(folder, 'shop.yaml');
+  writeFileSync(file, SERVICE);
+  try {
+    const lines = (await show(['.', '--policies', 'shop'])).split('\n').map((line) => line.split(/ {2,}/));
+    assert.deepEqual(
+      lines
+        .slice(2)
+        .flatMap(([what, , owner, on, at, effect]) =>
+          on?.startsWith('Service') ? [[what, owner, on, at, effect].join(' | ')] : [],
+        ),
+      [
+        'authorize | Policy default/port | Service/default/shop#web | shop.yaml:31 | acts',
+        'headers | Policy default/shop | Service/default/shop | shop.yaml:23 | acts',
+        'headers | HTTPRoute default/shop | Service/default/shop#web | shop.yaml:13 | acts',
+      ],
+    );
+  } finally {
+    rmSync(file);
+  }
 });
 
 test('show --policies: --json holds the same', async () => {

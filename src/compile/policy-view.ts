@@ -4,10 +4,11 @@ import type { HeldBodies } from '../filter/declaration.ts';
 import { FILTERS_BY_NAME } from '../filters/list.ts';
 import { keyOf } from '../resource/resource.ts';
 import type { Attachment } from './attach.ts';
+import { backendTargetKeys } from './backend.ts';
 import { placeOf } from './finding.ts';
 import { type AskedFilter, type AskedSetting, composeFilters, type Level } from './policies.ts';
 import type { RouteResult } from './route.ts';
-import { readRule, ruleWork, type RuleWork } from './rule.ts';
+import { readRule, type ReadRule, ruleWork, type RuleWork } from './rule.ts';
 import { type Look, targetKey } from './tables.ts';
 
 /** One thing that somebody asked for. */
@@ -32,7 +33,7 @@ export interface RulePolicies {
   readonly rule: string;
   /** Key of the listener by which requests come. */
   readonly listener: string;
-  /** In running order; what is overridden stands behind what counts. */
+  /** Of the rule, then of its backends; each in running order, what is overridden behind what counts. */
   readonly filters: readonly PolicyLine[];
   readonly settings: readonly PolicyLine[];
 }
@@ -61,12 +62,13 @@ export function policiesOf({ route, attached }: RouteResult, look: Look): RulePo
         : [levelAt(targetKey(route.kind, namespace, { name, sectionName: rule.name }), look)]),
       own,
     ];
+    const ofBackends = backendLines(read, work);
     return attachments.map((attachment) => {
       const levels = [...listenerLevels(attachment, look), ...ofRoute];
       return {
         rule: read.name,
         listener: `${attachment.parent.key}/${attachment.listener.name}`,
-        filters: filterLines(levels, work),
+        filters: [...filterLines(levels, work), ...ofBackends],
         settings: settingLines(levels),
       };
     });
@@ -78,6 +80,17 @@ function listenerLevels({ parent, listener }: Attachment, look: Look): NamedLeve
   if (parent.isService) return [];
   const keys = [...new Set([parent.gatewayKey, parent.key])];
   return [...keys, `${parent.key}#${listener.name}`].map((key) => levelAt(key, look));
+}
+
+/** What is asked of requests that were dealt to a backend: said once, however often the rule names it. */
+function backendLines({ backends }: ReadRule, work: RuleWork): PolicyLine[] {
+  const lines = backends.flatMap(({ target, filters }) => {
+    if (target.kind === 'invalid') return [];
+    const keys = backendTargetKeys(target.target);
+    const levels = keys.map((key) => levelAt(key, work.look)).toReversed();
+    return filterLines([...levels, { target: keys[0]!, filters, settings: [] }], work);
+  });
+  return [...new Map(lines.map((line) => [JSON.stringify(line), line])).values()];
 }
 
 function levelAt(key: string, look: Look): NamedLevel {

@@ -99,6 +99,8 @@ const QUESTIONS: [rule: string, config: object, headers: Record<string, string |
       'x-original-url': 'https://other.test/',
       'x-request-id': 'forged',
       'x-envoy-auth-partial-body': 'false',
+      X_Forwarded_Uri: '/other',
+      'x_forwarded-for': '203.0.113.9',
       'X-User': ['admin', 'root'],
       X_User: 'admin',
       'X-Other': ['1', '2'],

@@ -8,7 +8,7 @@ import type { ExtAuthConfig, HttpConfig } from './config.ts';
 import { isSettable } from './field-guard.ts';
 import type { Allowed, Ask, BodySeen, Decision, FieldChange, Refused, Undecided } from './verdict.ts';
 
-/** What the question says itself, so that nothing of a client can pass for it. */
+/** What the question says itself, so that nothing of a client can pass for it, however it is spelt. */
 const OWN: ReadonlySet<string> = new Set([
   'x-envoy-auth-partial-body',
   'x-forwarded-for',
@@ -79,7 +79,8 @@ function question(x: Exchange, sent: ReadonlySet<string> | undefined, body: Body
   const headers = new Headers();
   request.headers.forEach((name, value) => {
     const lowerName = name.toLowerCase();
-    if (OWN.has(lowerName) || lowerName === 'content-length' || lowerName === 'host') return;
+    // CGI and WSGI take an underscore for a hyphen (RFC 3875 section 4.1.18).
+    if (OWN.has(lowerName.replaceAll('_', '-')) || lowerName === 'content-length' || lowerName === 'host') return;
     const isSent = sent === undefined || sent.has(lowerName);
     if (isSent || (body !== undefined && OF_BODY.includes(lowerName))) headers.add(lowerName, value);
   });
