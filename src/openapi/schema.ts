@@ -172,8 +172,8 @@ function fromThreeZero(schema: Node, out: Record<string, unknown>): void {
     }
   }
   if (schema['nullable'] !== true || out['type'] === undefined) return;
+  // What else is said holds for null, too: an `enum` has to name it.
   out['type'] = [...[out['type']].flat(), 'null'];
-  if (Array.isArray(out['enum']) && !out['enum'].includes(null)) out['enum'] = [...(out['enum'] as unknown[]), null];
 }
 
 /** Alternatives that are looked into for a type. */

@@ -80,6 +80,7 @@ const DOCUMENT = {
           tags: { type: 'array', items: { type: 'object' }, uniqueItems: true },
           mail: { type: 'string', format: 'email' },
           price: { type: 'number', maximum: 100 },
+          size: { type: 'integer', format: 'int64' },
         },
       },
       Tree: {
@@ -177,6 +178,40 @@ const REQUESTS: [rule: string, method: string, url: string, sent: Sent, want: st
     { body: '{}', headers: { 'content-type': 'application/json; charset=utf-7' } },
     'validate.unsupported-type',
   ],
+  ...(
+    [
+      ['a charset twice', 'application/json; charset=utf-8; charset=utf-16'],
+      ['a charset behind one in quotes', 'application/json; a="; charset=utf-8"; charset=utf-16'],
+      ['a parameter that is none', 'application/json; charset=utf-8 x'],
+      ['two types, of which services take the first or the last', ['application/json', 'text/plain']],
+      ['two types the other way round', ['text/plain', 'application/json']],
+      ['two types in one line', 'application/json, text/plain'],
+    ] satisfies [string, string | string[]][]
+  ).map(([rule, type]): (typeof REQUESTS)[number] => {
+    return [
+      rule,
+      'POST',
+      ITEM,
+      { body: '{"name":"a"}', headers: { 'content-type': type } },
+      'validate.unsupported-type',
+    ];
+  }),
+  [
+    'parameters in quotes and empty ones',
+    'POST',
+    ITEM,
+    { body: '{"name":"a"}', headers: { 'content-type': 'Application/JSON ;a="\\"" ; ; Charset="UTF-8";' } },
+    'ok',
+  ],
+  [
+    'identity is no coding (RFC 9110 section 12.5.3)',
+    'POST',
+    ITEM,
+    { body: '{"name":"a"}', headers: { 'content-encoding': 'identity' } },
+    'ok',
+  ],
+  ['an int64', 'POST', ITEM, { body: '{"name":"a","size":9223372036854775807}' }, 'ok'],
+  ['a number beyond int64', 'POST', ITEM, { body: '{"name":"a","size":9323372036854775807}' }, `${BAD} body /size`],
   ['a compressed body', 'POST', ITEM, { body: 'a', headers: { 'content-encoding': 'gzip' } }, 'validate.coded'],
   [
     'a form',
@@ -316,11 +351,17 @@ for (const [rule, document, want] of DOCUMENTS) {
 
 test('validate: OpenAPI 3.0 says nullable and exclusive in its own way', async () => {
   const schema = { type: 'integer', nullable: true, minimum: 1, exclusiveMinimum: true };
-  const media = { 'application/json': { schema: { type: 'object', properties: { n: schema } } } };
+  const kind = { type: 'string', nullable: true, enum: ['a'] };
+  const size = { type: 'string', nullable: true, enum: ['a', null] };
+  const properties = { n: schema, kind, size };
+  const media = { 'application/json': { schema: { type: 'object', properties } } };
   const old = make({ document: { openapi: '3.0.3', paths: { '/a': { post: { requestBody: { content: media } } } } } });
   assert.equal(await decide(old, 'POST', '/a', { body: '{"n":null}' }), 'ok');
   assert.equal(await decide(old, 'POST', '/a', { body: '{"n":2}' }), 'ok');
   assert.equal(await decide(old, 'POST', '/a', { body: '{"n":1}' }), `${BAD} body /n`);
+  // Section 4.7.24: other words keep what they mean, and may not allow null.
+  assert.equal(await decide(old, 'POST', '/a', { body: '{"kind":null}' }), `${BAD} body /kind`);
+  assert.equal(await decide(old, 'POST', '/a', { body: '{"size":null}' }), 'ok');
 });
 
 test('validate: exactly one source is to be named', () => {

@@ -1,4 +1,5 @@
 import { Fault, type FaultKind } from '../../base/fault.ts';
+import { codingsOf } from '../../filter/codings.ts';
 import type { Env } from '../../filter/env.ts';
 import {
   type BodyBound,
@@ -19,7 +20,7 @@ import type { AnswersPlan } from './answers-plan.ts';
 import { Api } from './api.ts';
 import { FAULTS, type UncheckedPatterns, type ValidateConfig } from './config.ts';
 import { Drift, type DriftEntry, templated, unknownFields } from './drift.ts';
-import { type CheckBody, isUtf8, mediaOf, typeOf } from './media.ts';
+import { type CheckBody, isUtf8, mediaOf, typeIn, typeOf } from './media.ts';
 import type { RequestPlan } from './request-plan.ts';
 import { makeStandalone } from './standalone.ts';
 import type { Issue } from './validators.ts';
@@ -191,13 +192,12 @@ class Validation {
       return this.#refuse(x, { operation, issues: [{ in: 'body', message: 'is required' }] });
     }
     if (!body.isDescribed) return undefined;
-    const contentType = headers.get('content-type');
-    const type = contentType === undefined ? undefined : typeOf(contentType);
+    const type = typeIn(headers);
     const check = type === undefined ? 'unknown' : body.of(type.type);
     if (check === 'stream') return undefined;
     const { name } = operation;
     if (check === 'unknown' || !isUtf8(type!.charset)) {
-      this.drift.see('type', `${name} ${type?.type ?? 'without Content-Type'}`);
+      this.drift.see('type', `${name} ${type?.type ?? 'without a Content-Type that can be read'}`);
       return this.#because(
         x,
         new Fault(FAULTS['validate.unsupported-type'], `${name} does not take this type`, {
@@ -205,7 +205,7 @@ class Validation {
         }),
       );
     }
-    if (headers.has('content-encoding')) {
+    if (codingsOf(headers).length > 0) {
       return this.#because(x, new Fault(FAULTS['validate.coded'], `The body of ${name} is compressed`));
     }
     return check;
@@ -277,15 +277,14 @@ class Validation {
     if (issue !== undefined) return this.#badAnswer(x, `${name} ${status}: header ${issue.name} ${issue.message}`);
     const hasBody = status !== 204 && response.bodyLength !== 0 && x.request.method !== 'HEAD';
     if (!hasBody || answer.body.content === undefined) return undefined;
-    const type = typeOf(headers.get('content-type') ?? '');
+    const type = typeIn(headers);
     const check = type === undefined ? 'unknown' : answer.body.of(type.type);
     if (check === 'unknown') {
-      this.drift.see('type', `${name} ${status} ${type?.type ?? 'without Content-Type'}`);
+      this.drift.see('type', `${name} ${status} ${type?.type ?? 'without a Content-Type that can be read'}`);
       return this.#badAnswer(x, `${name} ${status} does not have this type`);
     }
     if (check === 'stream') return undefined;
-    if (headers.has('content-encoding'))
-      return this.#badAnswer(x, `${name} ${status} is compressed, and cannot be read`);
+    if (codingsOf(headers).length > 0) return this.#badAnswer(x, `${name} ${status} is compressed, and cannot be read`);
     known.answer = { content: answer.body.content, check };
     return WHOLE_BODY;
   }

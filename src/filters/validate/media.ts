@@ -1,6 +1,7 @@
 /** Bodies by their Content-Type: which entry of `content` is meant, and what it demands. */
 import type { ValidateFunction } from 'ajv';
 import { type JsonBounds, readJson } from '../../base/strict-json.ts';
+import type { Headers } from '../../http/headers.ts';
 import { entriesOf, isNode, type Node, type OpenApiDocument } from '../../openapi/document.ts';
 import { decodeNamed, pairsOf, spellingOf } from '../../openapi/parameter.ts';
 import { partNames } from './multipart.ts';
@@ -9,12 +10,33 @@ import { type Issue, issuesOf, type Validators } from './validators.ts';
 export const FORM_TYPE = 'application/x-www-form-urlencoded';
 export const MULTIPART_TYPE = 'multipart/form-data';
 
-/** `type/subtype` in lower case, and the charset; undefined for what is no media type. */
+/** RFC 9110 sections 8.3.1 and 5.6.6. */
+const MEDIA_TYPE = /^[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+\/[!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*(?=;|$)/;
+const PARAMETER = /;[ \t]*(?:([!#$%&'*+.^_`|~0-9A-Za-z-]+)=([!#$%&'*+.^_`|~0-9A-Za-z-]+|"(?:[^"\\]|\\.)*"))?[ \t]*/y;
+
+/**
+ * `type/subtype` in lower case, and the charset. Undefined for what is no media type, and for what readers take for different ones:
+ * a charset that is there twice, several types.
+ */
 export function typeOf(contentType: string): { readonly type: string; readonly charset: string } | undefined {
-  const type = /^[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+\/[!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*(?:;|$)/.exec(contentType)?.[1];
-  if (type === undefined) return undefined;
-  const charset = /;[ \t]*charset="?([^";, \t]*)/i.exec(contentType)?.[1] ?? '';
-  return { type: type.toLowerCase(), charset: charset.toLowerCase() };
+  const found = MEDIA_TYPE.exec(contentType);
+  if (found === null) return undefined;
+  let charset: string | undefined;
+  PARAMETER.lastIndex = found[0].length;
+  while (PARAMETER.lastIndex < contentType.length) {
+    const parameter = PARAMETER.exec(contentType);
+    if (parameter === null) return undefined;
+    const [, name, value = ''] = parameter;
+    if (name?.toLowerCase() !== 'charset') continue;
+    if (charset !== undefined) return undefined;
+    charset = value.replace(/^"(.*)"$/, '$1').toLowerCase();
+  }
+  return { type: found[1]!.toLowerCase(), charset: charset ?? '' };
+}
+
+/** Of several lines it is no type: services take the first, or the last. */
+export function typeIn(headers: Headers): ReturnType<typeof typeOf> {
+  return typeOf(headers.combined('content-type') ?? '');
 }
 
 /** RFC 8259 section 8.1: JSON is UTF-8, whatever else is said. */

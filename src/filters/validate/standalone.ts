@@ -1,10 +1,11 @@
 /** JSON Schemas without a document: every body of the route is held to one. */
 import { Fault } from '../../base/fault.ts';
+import { codingsOf } from '../../filter/codings.ts';
 import type { Env } from '../../filter/env.ts';
 import { type BodyVerdict, type Exchange, type Filter, WHOLE_BODY } from '../../filter/filter.ts';
 import type { ResponseHead } from '../../http/message.ts';
 import { FAULTS, type ValidateConfig } from './config.ts';
-import { type CheckBody, isJsonType, isUtf8, jsonCheck, typeOf } from './media.ts';
+import { type CheckBody, isJsonType, isUtf8, jsonCheck, typeIn } from './media.ts';
 import { standaloneValidator } from './validators.ts';
 
 /** @throws {Error} on a schema that is not valid: the plan is refused */
@@ -37,12 +38,12 @@ function requestHooks(config: ValidateConfig, env: Env, check: CheckBody): Pick<
       if (bodyLength === 0 && (method === 'GET' || method === 'HEAD' || method === 'DELETE' || method === 'OPTIONS')) {
         return undefined;
       }
-      const type = typeOf(headers.get('content-type') ?? '');
+      const type = typeIn(headers);
       if (type === undefined || !isJsonType(type.type) || !isUtf8(type.charset)) {
         const accept = [['accept', 'application/json']] as const;
         return because(x, new Fault(FAULTS['validate.unsupported-type'], 'The body is not JSON', { headers: accept }));
       }
-      if (headers.has('content-encoding')) {
+      if (codingsOf(headers).length > 0) {
         return because(x, new Fault(FAULTS['validate.coded'], 'The body is compressed'));
       }
       return WHOLE_BODY;
@@ -73,9 +74,9 @@ function answerHooks(
   };
   return {
     onResponse(x, { status, headers, bodyLength }: ResponseHead) {
-      const isJson = isJsonType(typeOf(headers.get('content-type') ?? '')?.type ?? '');
+      const isJson = isJsonType(typeIn(headers)?.type ?? '');
       if (status < 200 || status > 299 || bodyLength === 0 || x.request.method === 'HEAD' || !isJson) return undefined;
-      return headers.has('content-encoding') ? bad(x, 'The answer is compressed, and cannot be read') : WHOLE_BODY;
+      return codingsOf(headers).length > 0 ? bad(x, 'The answer is compressed, and cannot be read') : WHOLE_BODY;
     },
     onResponseBody(x, _, body): BodyVerdict {
       const checked = check({ contentType: '', body, depthMax });

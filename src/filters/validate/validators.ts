@@ -68,6 +68,11 @@ function optionsOf(patterns: Patterns): Options {
   };
 }
 
+/** As exact as a double is: the largest is read as 2 to the power of 63. */
+function isInt64(value: number): boolean {
+  return Number.isInteger(value) && Math.abs(value) <= 2 ** 63;
+}
+
 function prepared(ajv: Ajv): Ajv {
   addFormats(ajv);
   for (const [name, format] of Object.entries(ajv.formats)) {
@@ -76,6 +81,7 @@ function prepared(ajv: Ajv): Ajv {
       ajv.addFormat(name, { type: 'string', validate: (text) => text.length <= FORMAT_CHARS_MAX && test(text) });
     }
   }
+  ajv.addFormat('int64', { type: 'number', validate: isInt64 });
   // Ajv compares objects two by two, which a body of a megabyte can make last for minutes.
   ajv.removeKeyword('uniqueItems');
   ajv.addKeyword({

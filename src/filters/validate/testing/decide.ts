@@ -30,7 +30,7 @@ export async function decide(filter: Filter, method: string, url: string, sent: 
 }
 
 export interface Sent {
-  readonly headers?: Record<string, string>;
+  readonly headers?: Readonly<Record<string, string | readonly string[]>>;
   readonly body?: string | Buffer;
 }
 
