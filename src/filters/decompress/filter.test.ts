@@ -98,6 +98,14 @@ const ANSWERS: [rule: string, status: number, headers: Record<string, string>, l
     ['content-encoding: sdch'],
     'as it is',
   ],
+  [
+    '304 says what the answer said that it confirms',
+    304,
+    { etag: '"a"', 'content-encoding': 'gzip' },
+    ['etag: W/"a"', 'vary: Accept-Encoding'],
+    'as it is',
+  ],
+  ['304 without a coding', 304, { etag: '"a"' }, ['etag: W/"a"'], 'as it is'],
   ['a part cannot be read', 206, { 'content-encoding': 'gzip' }, ['content-encoding: gzip'], 'as it is'],
   [
     'no-transform',

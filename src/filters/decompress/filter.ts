@@ -12,6 +12,7 @@ import {
 import type { Env } from '../../filter/env.ts';
 import type { BodyStage, Exchange, FilterCode } from '../../filter/filter.ts';
 import { StageChain, ZlibStage } from '../../filter/zlib-stage.ts';
+import type { Headers } from '../../http/headers.ts';
 import type { ResponseHead } from '../../http/message.ts';
 import { type DecompressConfig, FAULTS } from './config.ts';
 
@@ -74,8 +75,9 @@ class Decompression {
 
   answer({ request }: Exchange, response: ResponseHead): BodyStage | undefined {
     const { status, headers } = response;
-    if (status < 200 || status === 204 || status === 206 || status === 304) return undefined;
+    if (status < 200 || status === 204 || status === 206) return undefined;
     if (headers.has('content-range') || forbidsTransform(headers)) return undefined;
+    if (status === 304) return this.#notModified(headers);
     const known = this.#known(codingsOf(headers));
     if (known === undefined || known.length === 0) return undefined;
     if (open.bodies + known.length > this.#config.bodiesMax) return undefined;
@@ -86,6 +88,15 @@ class Decompression {
     weakenTag(headers);
     this.#env.count('answer');
     return request.method === 'HEAD' ? undefined : this.#stage(known, OF_ANSWER);
+  }
+
+  /** It has to say what the answer said that it confirms: a cache looks for the tag, and takes over the fields (RFC 9111 section 4.3.4). */
+  #notModified(headers: Headers): undefined {
+    weakenTag(headers);
+    const known = this.#known(codingsOf(headers));
+    if (known === undefined || known.length === 0) return;
+    headers.delete('content-encoding');
+    addVary(headers, 'Accept-Encoding');
   }
 
   /** Undefined when one of them cannot be read. */

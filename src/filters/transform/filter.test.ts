@@ -20,7 +20,7 @@ function configOf(config: object): TransformConfig {
 const make = (config: object): Filter => code.make(configOf(config), makeEnv());
 
 /** What a request body becomes: its text, `as it came`, or the code of the fault. */
-async function changed(config: object, body: string, headers: Record<string, string> = {}): Promise<string> {
+async function changed(config: object, body: string, headers: Record<string, string | string[]> = {}): Promise<string> {
   const filter = make(config);
   const x = makeExchange({
     method: 'POST',
@@ -82,6 +82,16 @@ test('transform: other types and empty bodies are left alone, compressed ones re
   assert.equal(await changed(config, ''), 'as it came');
   assert.equal(await changed(config, '{}', { 'content-type': 'application/problem+json; a=b' }), '{}');
   assert.equal(await changed(config, 'x', { 'content-encoding': 'gzip' }), FAILED);
+  // Whichever of two types a service believes, the body was changed.
+  assert.equal(await changed(config, '{ }', { 'content-type': ['text/plain', 'application/json'] }), '{}');
+  assert.equal(await changed(config, '{ }', { 'content-type': ['application/json', 'text/plain'] }), '{}');
+});
+
+test('transform: 304 says the tag of the answer that it confirms', () => {
+  const filter = make({ answer: { body: '$' } });
+  const response = makeResponse(304, { etag: '"a"' });
+  assert.equal(filter.onResponse!(makeExchange(), response), undefined);
+  assert.deepEqual(linesOf(response.headers), ['etag: W/"a"']);
 });
 
 test('transform: headers by expressions; no value and two lines are none', () => {

@@ -37,6 +37,8 @@ export const code: FilterCode<typeof TransformConfig> = {
       },
       onResponse(x, response) {
         const { status, headers, bodyLength } = response;
+        // A strong tag would not find the weak one that a cache has (RFC 9111 section 4.3.4).
+        if (status === 304 && answer?.hasBody === true) weakenTag(headers);
         if (answer === undefined || status < 200 || status > 299) return undefined;
         answer.headers(x, headers);
         const hasBody = status !== 204 && status !== 206 && bodyLength !== 0 && x.request.method !== 'HEAD';
@@ -66,8 +68,9 @@ export const code: FilterCode<typeof TransformConfig> = {
   },
 };
 
+/** Of several lines services take the first, or the last: one that says JSON is enough, or it would get past the change. */
 function isJson(headers: Headers): boolean {
-  return /^[ \t]*[^/;]+\/(?:[^/;]*\+)?json[ \t]*(?:;|$)/i.test(headers.get('content-type') ?? '');
+  return headers.getAll('content-type').some((type) => /^[ \t]*[^/;]+\/(?:[^/;]*\+)?json[ \t]*(?:;|$)/i.test(type));
 }
 
 /** RFC 9110 section 5.5. */
