@@ -47,6 +47,8 @@ export interface Asked {
   readonly path: string;
   /** With its `?`, or empty. */
   readonly query: string;
+  /** Scheme, host and port as trusted hops in front say, where that is not what is seen here; else empty. The upstream is told it. */
+  readonly told: string;
 }
 
 export interface ExchangeRule {

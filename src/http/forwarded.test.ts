@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TrustedHops } from '../base/trusted-hops.ts';
-import { Forwarding } from './forwarded.ts';
+import { type Client, Forwarding } from './forwarded.ts';
 import { Headers } from './headers.ts';
 import type { RequestHead } from './message.ts';
 import { SEEN_FORWARDED } from './seen.ts';
@@ -29,7 +29,7 @@ function requestOf(fields: Fields, authority = 'shop.test'): RequestHead {
   };
 }
 
-function read(hops: TrustedHops, peerIp: string, fields: Fields): { ip: string; lines: string; left: string } {
+function read(hops: TrustedHops, peerIp: string, fields: Fields): Client & { left: string } {
   const forwarding = new Forwarding({ trustedHops: hops, publicPort: 8080, standard: 'write', certificate: 'none' });
   const request = requestOf(fields);
   const client = forwarding.read(request, { peerIp, scheme: 'http', seen: SEEN_FORWARDED });
@@ -189,6 +189,22 @@ for (const [rule, hops, fields, want] of LINES) {
   });
 }
 
+const TOLD: [rule: string, hops: TrustedHops, fields: Fields, told: string][] = [
+  ['nothing is said', TEN, xff('1.1.1.1'), ''],
+  ['what is seen here is said', TEN, [['X-Forwarded-Port', '8080']], ''],
+  ['a client says something', NOBODY, [['X-Forwarded-Proto', 'https']], ''],
+  ['a hop says https', TEN, [['X-Forwarded-Proto', 'https']], 'https shop.test 443'],
+  ['a hop names another host', TEN, [['X-Forwarded-Host', 'a.test']], 'http a.test 8080'],
+  ['a hop names another port', TEN, [['X-Forwarded-Port', '444']], 'http shop.test 444'],
+  ['by RFC 7239', TEN, [['Forwarded', 'for=1.1.1.1;host=a.test;proto=https']], 'https a.test 443'],
+];
+
+for (const [rule, hops, fields, told] of TOLD) {
+  test(`Forwarding: what is told of the request: ${rule}`, () => {
+    assert.equal(read(hops, '10.0.0.1', fields).told, told);
+  });
+}
+
 test('Forwarding: every X-Forwarded field goes, others stay', () => {
   const fields: Fields = [
     ['X-Forwarded-For', '1.1.1.1'],
@@ -207,6 +223,7 @@ test('Forwarding: without any such field, nothing is searched for', () => {
   assert.deepEqual(client, {
     ip: '10.0.0.1',
     lines: 'x-forwarded-for: 10.0.0.1\r\nx-forwarded-proto: https\r\nx-forwarded-port: 80\r\n',
+    told: '',
   });
 });
 

@@ -36,6 +36,8 @@ export interface Client {
   readonly ip: string;
   /** Complete lines for the request on its way upstream, each with its CRLF. */
   readonly lines: string;
+  /** What proxies of ours in front said that the client asked for, as `scheme host port`, where it is not what we see; else empty. */
+  readonly told: string;
 }
 
 export interface ForwardingSettings {
@@ -70,7 +72,7 @@ export class Forwarding {
   #plainPeer = '';
   #plainScheme = '';
   #plainAuthority = '';
-  #plain: Client = { ip: '', lines: '' };
+  #plain: Client = { ip: '', lines: '', told: '' };
 
   /** @throws {RangeError} on a network that is not one: settings were checked before */
   constructor(settings: ForwardingSettings) {
@@ -98,7 +100,7 @@ export class Forwarding {
     }
     if ((seen & SEEN_ANY) !== 0) dropClientIdentity(headers, trusted ? 'misspelt' : 'all');
     if (trusted || certificate === undefined) return client;
-    return { ip: client.ip, lines: client.lines + identityLine(form, certificate) };
+    return { ip: client.ip, lines: client.lines + identityLine(form, certificate), told: client.told };
   }
 
   #plainClient(peer: string, asked: Asked): Client {
@@ -118,12 +120,19 @@ export class Forwarding {
       const elements = readForwarded(headers.combined('forwarded') ?? '', this.#settings.trustedHops.count);
       const chain = this.#chain(peer, elements.map(({ node }) => node).reverse());
       const first = elements[elements.length - chain.length + 1];
-      if (first !== undefined) return this.#client(chain, askedOf({ ...first, port: undefined }, ours));
+      if (first !== undefined) return this.#told(chain, { ...first, port: undefined }, ours);
     }
     const chain = this.#chain(peer, fromTheRight(list ?? ''));
     const proto = headers.combined('x-forwarded-proto');
     const host = headers.combined('x-forwarded-host');
-    return this.#client(chain, askedOf({ proto, host, port: headers.combined('x-forwarded-port') }, ours));
+    return this.#told(chain, { proto, host, port: headers.combined('x-forwarded-port') }, ours);
+  }
+
+  #told(chain: readonly string[], said: Said, ours: Asked): Client {
+    const { scheme, authority, port } = askedOf(said, ours);
+    const { ip, lines } = this.#client(chain, { scheme, authority, port });
+    const isSeen = scheme === ours.scheme && authority === ours.authority && port === ours.port;
+    return { ip, lines, told: isSeen ? '' : `${scheme} ${authority} ${port}` };
   }
 
   /** Addresses from the peer back to the client. At most one more than there are trusted hops. */
@@ -160,7 +169,7 @@ export class Forwarding {
     const host = authority === '' ? '' : `x-forwarded-host: ${authority}\r\n`;
     const standard = this.#settings.standard === 'write' ? forwardedLine(chain, scheme, authority) : '';
     const lines = `x-forwarded-for: ${list}\r\nx-forwarded-proto: ${scheme}\r\n${host}x-forwarded-port: ${port}\r\n${standard}`;
-    return { ip, lines };
+    return { ip, lines, told: '' };
   }
 }
 

@@ -55,7 +55,7 @@ import type { ConnWaiter } from './upstream/pool.ts';
 type Stage = 'request' | 'waiting' | 'sent' | 'answering' | 'tunnel' | 'done';
 
 const NO_LINKS: readonly Link[] = [];
-const NOTHING_ASKED: Asked = { authority: '', path: '', query: '' };
+const NOTHING_ASKED: Asked = { authority: '', path: '', query: '', told: '' };
 const NO_MATCH: RouteMatch = { matchedPath: undefined };
 
 export class Exchange
@@ -158,7 +158,7 @@ export class Exchange
 
   #rememberAsked(): void {
     const { authority, path, query } = this.request;
-    this.asked = { authority, path, query };
+    this.asked = { authority, path, query, told: this.times.clientTold };
   }
 
   #openGrpc(): void {

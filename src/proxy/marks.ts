@@ -22,6 +22,8 @@ export class RequestMarks implements Marks {
   traceId = '';
   /** What the proxy adds to the request, where it does: complete lines, and values of its own making. */
   clientLines = '';
+  /** What they say of scheme, host and port, where trusted hops said something else than is seen here. */
+  clientTold = '';
   spanId = '';
   ownRequestId = '';
   via = '';
@@ -58,6 +60,7 @@ export function markRequest(x: Marked, stream: ServerStream, listener: ListenerV
   const client = listener.forwarding.read(x.request, { peerIp, scheme, seen, certificate });
   x.clientIp = client.ip;
   times.clientLines = client.lines;
+  times.clientTold = client.told;
 
   if ((seen & SEEN_TRACEPARENT) !== 0) {
     const traceId = traceIdOf(headers.get('traceparent')!);

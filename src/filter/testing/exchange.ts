@@ -18,6 +18,8 @@ export interface ExchangeValues {
   readonly headers?: Fields;
   readonly clientIp?: string;
   readonly requestId?: string;
+  /** What trusted hops say of scheme, host and port. */
+  readonly told?: string;
   readonly rule?: string;
   /** Left out: the port of the URL, or the default port of its scheme. */
   readonly listenerPort?: number;
@@ -58,7 +60,7 @@ export function makeExchange(values: ExchangeValues = {}): TestExchange {
       upgrade: undefined,
       expectContinue: false,
     },
-    asked: { authority, path: parts[3] === '' ? '/' : parts[3]!, query: parts[4] ?? '' },
+    asked: { authority, path: parts[3] === '' ? '/' : parts[3]!, query: parts[4] ?? '', told: values.told ?? '' },
     rule: { name: rule },
     clientIp,
     client: {

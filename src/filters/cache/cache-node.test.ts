@@ -4,9 +4,10 @@ import { once } from 'node:events';
 import type http from 'node:http';
 import { connect } from 'node:net';
 import { test } from 'node:test';
+import type { TrustedHops } from '../../base/trusted-hops.ts';
 import { type FilterDeclaration, declareFilter } from '../../filter/declaration.ts';
 import type { Harness as HarnessType } from '../../proxy/testing/node-harness.ts';
-import { clusterTo, Harness, request, routeOf, ruleTo, Upstream } from '../../proxy/testing/node-harness.ts';
+import { clusterTo, Harness, LISTENER, request, routeOf, ruleTo, Upstream } from '../../proxy/testing/node-harness.ts';
 import type { PlanBackend } from '../../ir/plan.ts';
 import { check, Type } from '../../schema/schema.ts';
 import { cache, CacheConfig } from './config.ts';
@@ -24,9 +25,14 @@ interface Site extends AsyncDisposable {
 interface SiteOptions {
   readonly filters?: readonly FilterDeclaration[];
   readonly backend?: Partial<PlanBackend>;
+  readonly trustedHops?: TrustedHops;
 }
 
-async function site(config: object, answer: Answer, { filters = [], backend = {} }: SiteOptions = {}): Promise<Site> {
+async function site(
+  config: object,
+  answer: Answer,
+  { filters = [], backend = {}, trustedHops }: SiteOptions = {},
+): Promise<Site> {
   const asked: http.IncomingHttpHeaders[] = [];
   const upstream = await Upstream.start((incoming, response) => {
     asked.push(incoming.headers);
@@ -35,7 +41,9 @@ async function site(config: object, answer: Answer, { filters = [], backend = {}
   const harness = new Harness([cache, ...filters]);
   const checked = check(CacheConfig, config);
   assert.deepEqual(checked.issues, []);
+  const settings = { ...LISTENER.settings, ...(trustedHops && { trustedHops }) };
   await harness.start({
+    listeners: { l: { ...LISTENER, settings } },
     clusters: { c: clusterTo([upstream.port]) },
     routes: {
       r: routeOf(
@@ -322,4 +330,30 @@ async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
     if (performance.now() > endMs) throw new Error(`It never came to: ${String(isSo)}`);
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
+}
+
+// A redirect from http to https, kept for those who came by https, would lead them in a circle.
+for (const [name, value] of [
+  ['x-forwarded-proto', 'https'],
+  ['x-forwarded-host', 'evil.test'],
+  ['x-forwarded-port', '444'],
+  ['forwarded', 'for=192.0.2.1;host=evil.test;proto=https'],
+] as const) {
+  test(`cache: what a trusted hop says in ${name} makes an answer of its own`, async () => {
+    await using shop = await site(
+      {},
+      ({ headers }, response) => {
+        response.writeHead(200, { 'cache-control': 'max-age=60' });
+        const told = ['proto', 'host', 'port'].map((what) => headers[`x-forwarded-${what}`]);
+        response.end(told.join(' '));
+      },
+      { trustedHops: { count: 1, cidrs: ['127.0.0.1'] } },
+    );
+    const planted = await shop.get('/a', { host: 'shop.test', [name]: value });
+    const plain = await shop.get('/a', { host: 'shop.test' });
+    assert.notEqual(plain.body, planted.body);
+    assert.equal(shop.asked.length, 2);
+    assert.equal((await shop.get('/a', { host: 'shop.test', [name]: value })).body, planted.body);
+    assert.equal(shop.asked.length, 2);
+  });
 }

@@ -258,6 +258,11 @@ const APART: [rule: string, pair: Pair][] = [
       second: { url: 'http://shop.test/?utm%5fsource=a' },
     },
   ],
+  ['what a trusted hop says of the scheme', { first: { told: 'https shop.test 443' }, second: {} }],
+  [
+    'what a trusted hop says of the host',
+    { first: { told: 'http evil.test 80' }, second: { told: 'http shop.test 80' } },
+  ],
 ];
 
 for (const [rule, row] of APART) {

@@ -43,6 +43,8 @@ export class Keys {
     request.query = isRewritten ? this.#query(request.query) : query;
     // No part can hold a line break, so no two keys are the same by accident or by intent.
     if (isRewritten) extra += `\n${request.authority}${request.path}${request.query}`;
+    // Upstreams make links and redirects of it.
+    if (asked.told !== '') extra += `\ntold=${asked.told}`;
     for (const name of this.#headers) extra += `\n${name}=${request.headers.combined(name) ?? '\n'}`;
     if (this.#perIdentity && x.identity !== undefined) extra += `\nidentity=${identityText(x.identity)}`;
     if (this.#expression === undefined) return { uri, extra };

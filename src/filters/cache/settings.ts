@@ -27,7 +27,7 @@ export interface Settings {
 
 /**
  * Frameworks and servers take host, path, scheme or method from these. The gateway writes X-Forwarded-* itself, and takes
- * out what clients say in them; but where a hop in front is trusted, they are as unkeyed as the others.
+ * out what clients say in them; what trusted hops say in them is in the key (`asked.told`). Filters may add them again.
  */
 const UNKEYED: readonly string[] = [
   'x-original-url',
