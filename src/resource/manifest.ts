@@ -36,6 +36,7 @@ export function interpret(value: unknown, origin: Origin): Interpreted {
   const manifest = value as Fields;
   // It stands beside manifests because a filter names it, and is none.
   if (isOpenApi(manifest)) return { ignored: 'OpenAPI document', problems: [] };
+  if (isKeySet(manifest)) return { ignored: 'JSON Web Key Set', problems: [] };
   const key = keyOfManifest(manifest);
   const known = kindOf(manifest, key === undefined ? { origin } : { origin, key });
   if (!('schema' in known)) return known;
@@ -44,6 +45,12 @@ export function interpret(value: unknown, origin: Origin): Interpreted {
 
 function isOpenApi({ kind, apiVersion, openapi, info }: Fields): boolean {
   return kind === undefined && apiVersion === undefined && typeof openapi === 'string' && typeof info === 'object';
+}
+
+/** RFC 7517 section 5. */
+function isKeySet({ kind, apiVersion, keys }: Fields): boolean {
+  if (kind !== undefined || apiVersion !== undefined || !Array.isArray(keys) || keys.length === 0) return false;
+  return keys.every((key: unknown) => typeof (key as Fields | null)?.['kty'] === 'string');
 }
 
 /** Key by what the manifest says of itself, whether or not it is right. */

@@ -182,6 +182,19 @@ test('read: an OpenAPI document beside manifests is none, and no mistake', () =>
   assert.equal(readManifests('openapi: 3.1.0\n', 'a.yaml').problems.length, 1, 'it must look like one');
 });
 
+test('read: a set of keys beside manifests is none, and no mistake', () => {
+  const text = JSON.stringify({ keys: [{ kty: 'EC', crv: 'P-256', x: 'a', y: 'b', kid: '1' }] });
+  const { problems, ignored } = readManifests(text, 'jwks.json');
+  assert.deepEqual([problems, [...ignored]], [[], [['JSON Web Key Set', 1]]]);
+  for (const other of [
+    '{ "keys": [] }',
+    '{ "keys": [{ "kind": "x" }] }',
+    '{ "keys": [{ "kty": "EC" }], "kind": "Polizy" }',
+  ]) {
+    assert.equal(readManifests(other, 'a.json').problems.length, 1, `${other} does not look like one`);
+  }
+});
+
 test('read: empty files are empty', () => {
   for (const [text, file] of [
     ['', 'a.yaml'],

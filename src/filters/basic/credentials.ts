@@ -6,8 +6,11 @@ export interface Credentials {
   readonly password: string;
 }
 
-/** RFC 4648 section 4, whole and with its padding: what decoders skip or add, two of them might decide differently. */
-const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+/**
+ * RFC 4648 section 4, whole, with its padding, and with zeros behind the last byte (section 3.5): what decoders skip or
+ * add, two of them might decide differently.
+ */
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$/;
 
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 

@@ -106,6 +106,8 @@ const ROWS: [rule: string, authorization: string | string[], want: string][] = [
     `Basic ${Buffer.from('alice:secretx').toString('base64').replaceAll('=', '')}`,
     MALFORMED,
   ],
+  // RFC 4648 section 3.5: bits behind the last byte that are not zero.
+  ['base64 in another spelling', 'Basic YWxpY2U6c2VjcmV0eB==', MALFORMED],
   ['base64 for addresses', 'Basic YWxpY2U6c2VjcmV0Pz8_', MALFORMED],
   ['spaces in base64', alice.replace('YWxp', 'YW xp'), MALFORMED],
   ['something behind it', `${alice}, ${alice}`, MALFORMED],
