@@ -161,6 +161,8 @@ const NOT: [rule: string, pair: Pair, detail?: string][] = [
     'status',
   ],
   ['Set-Cookie', { answer: { headers: { ...FRESH, 'set-cookie': 'a=b' } } }, 'set-cookie'],
+  ['Vary by the address of the client', { answer: { headers: { ...FRESH, vary: 'X-Forwarded-For' } } }, 'vary'],
+  ['Vary by the certificate of the client', { answer: { headers: { ...FRESH, vary: 'a, client-cert' } } }, 'vary'],
   ['Vary: *', { answer: { headers: { ...FRESH, vary: 'accept, *' } } }, 'vary'],
   [
     'Vary of more than anybody means',

@@ -4,14 +4,28 @@ import type { Headers } from '../../http/headers.ts';
 /** Names in one Vary that make sense. With more, the answer is for nobody else. */
 const NAMES_MAX = 16;
 
-/** Names in lower case, each once; undefined for `*`, or for more than anybody means. */
+/**
+ * Fields that the proxy writes behind all filters, of each client or request something else: their values are not seen here, and who is
+ * answered by them is answered for himself. Scheme, host and port are in the key.
+ */
+const WRITTEN_LATER: ReadonlySet<string> = new Set([
+  'client-cert',
+  'client-cert-chain',
+  'forwarded',
+  'traceparent',
+  'x-forwarded-client-cert',
+  'x-forwarded-for',
+  'x-request-id',
+]);
+
+/** Names in lower case, each once; undefined for `*`, for what is not seen here, and for more than anybody means. */
 export function varyNames(answer: Headers): readonly string[] | undefined {
   const vary = answer.combined('vary');
   if (vary === undefined) return NONE;
   const names = new Set<string>();
   for (const part of vary.split(',', NAMES_MAX * 2)) {
     const name = part.trim().toLowerCase();
-    if (name === '*') return undefined;
+    if (name === '*' || WRITTEN_LATER.has(name)) return undefined;
     if (name !== '') names.add(name);
   }
   return names.size > NAMES_MAX ? undefined : [...names];
