@@ -76,7 +76,7 @@ async function fill(path: string): Promise<void> {
 }
 
 async function command(...args: string[]): Promise<string> {
-  const terminal = terminalIo({ up: () => assert.fail() });
+  const terminal = terminalIo({ up: () => assert.fail(), sidecar: () => assert.fail(), run: () => assert.fail() });
   const io = {
     ...fakeIo(),
     get: (url: string) => terminal.get(url),

@@ -37,7 +37,7 @@ const DOCUMENTS: Readonly<Record<string, Expected>> = {
   'googleapis.com/compute': { operations: 758, wrong: 0, passed: 742, objects: 348 },
   'atlassian.com/jira': { operations: 499, wrong: 0, passed: 442, objects: 165 },
   // A pattern with the anchors of Ruby, `\Z` among them.
-  'linode.com': { operations: 350, wrong: 2, passed: 321, objects: 79 },
+  'linode.com': { operations: 350, wrong: 2, passed: 319, objects: 79 },
   'digitalocean.com': { operations: 290, wrong: 0, passed: 280, objects: 64 },
   'box.com': { operations: 260, wrong: 0, passed: 258, objects: 86 },
   'slack.com': { operations: 174, wrong: 0, passed: 125, objects: 0 },

@@ -34,8 +34,8 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'identity/spiffe.ts',
     'identity/join-token.ts',
   ],
-  control: ['base', 'ir', 'observe', 'resource', 'compile', 'source'],
-  sidecar: ['base', 'ir'],
+  control: ['base', 'ir', 'observe', 'resource', 'compile', 'source', 'identity', 'push'],
+  sidecar: ['base', 'ir', 'identity', 'push', 'store/replace-file.ts'],
   api: ['base', 'schema', 'http', 'ir', 'observe', 'resource', 'compile', 'control'],
   cli: [
     'base',

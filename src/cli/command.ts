@@ -51,6 +51,37 @@ export interface HttpAnswer {
 /** What runs until it is told to stop. Lent by main/, the only room that knows how to put the rooms together. */
 export interface Programs {
   up(options: UpOptions): Promise<ExitCode>;
+  sidecar(options: SidecarOptions): Promise<ExitCode>;
+  /** Does not return: the process ends with the exit code of the command. */
+  run(options: RunOptions): Promise<ExitCode>;
+}
+
+/** The checked arguments of `fourways sidecar`. */
+export interface SidecarOptions {
+  readonly id: { readonly trustDomain: string; readonly namespace: string; readonly account: string };
+  /** Of the application, by name. */
+  readonly ports: Readonly<Record<string, number>>;
+  /** `HOST:PORT` of each control plane. */
+  readonly control: readonly string[];
+  /** Absolute path; undefined means the variable FOURWAYS_TOKEN, or none. */
+  readonly tokenFile: string | undefined;
+  readonly address: string;
+  readonly proxyPort: number;
+  readonly forward: { readonly host: string; readonly port: number };
+  readonly services: readonly string[];
+  readonly zone: string;
+  /** 0: the proxy runs in the main thread. */
+  readonly workers: number;
+  /** Absolute path. */
+  readonly dataDir: string;
+  readonly drainMs: number;
+  readonly logLevel: LogLevel;
+  readonly announce: 'text' | 'json';
+}
+
+/** The checked arguments of `fourways run`. */
+export interface RunOptions extends SidecarOptions {
+  readonly command: readonly [program: string, ...rest: string[]];
 }
 
 /** The checked arguments of `fourways up`. */
@@ -71,6 +102,8 @@ export interface UpOptions {
   readonly ticketKeysMs: number;
   /** Redis that all proxies share, with its password; undefined means REDIS_URL, or none. */
   readonly redisUrl: string | undefined;
+  /** Where proxies of a mesh join and get their plans; undefined for no mesh. */
+  readonly mesh: { readonly host: string; readonly port: number } | undefined;
   /** Take the ports over from a Fourways that runs on them. */
   readonly takeover: boolean;
   readonly logLevel: LogLevel;

@@ -15,6 +15,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./up.ts')).up,
   },
   {
+    name: 'sidecar',
+    summary: 'Run the proxy of a mesh beside an application',
+    load: async () => (await import('./sidecar.ts')).sidecar,
+  },
+  {
+    name: 'run',
+    summary: 'Run an application together with its sidecar',
+    load: async () => (await import('./run.ts')).run,
+  },
+  {
     name: 'init',
     summary: 'Write a small working configuration to start from',
     load: async () => (await import('./init.ts')).init,
@@ -53,6 +63,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: 'certs',
     summary: 'List every certificate that is served, until when, and from where',
     load: async () => (await import('./certs.ts')).certs,
+  },
+  {
+    name: 'proxies',
+    summary: 'List every proxy of the mesh that is connected, and how far it is',
+    load: async () => (await import('./proxies.ts')).proxies,
+  },
+  {
+    name: 'token',
+    summary: 'Make a token with which a proxy joins the mesh',
+    load: async () => (await import('./token.ts')).token,
   },
   {
     name: 'cache',

@@ -14,6 +14,7 @@ const DEFAULTS: UpOptions = {
   drainMs: 30_000,
   ticketKeysMs: 12 * 3_600_000,
   redisUrl: undefined,
+  mesh: undefined,
   takeover: false,
   logLevel: 'info',
   announce: 'text',
@@ -22,6 +23,7 @@ const DEFAULTS: UpOptions = {
 const GOOD: [rule: string, argv: string[], want: Partial<UpOptions>][] = [
   ['a path is enough', [], {}],
   ['an IPv4 address to bind', ['--bind', '0.0.0.0'], { bind: '0.0.0.0' }],
+  ['a mesh', ['--mesh', '10.0.0.1:15010'], { mesh: { host: '10.0.0.1', port: 15_010 } }],
   ['an IPv6 address to bind', ['--bind', '::1'], { bind: '::1' }],
   ['an admin address', ['--admin', 'localhost:0'], { admin: { host: 'localhost', port: 0 } }],
   ['an IPv6 admin address stands in brackets', ['--admin=[::1]:9900'], { admin: { host: '::1', port: 9900 } }],

@@ -43,6 +43,11 @@ const OPTIONS = {
     value: 'URL',
     description: 'Redis that all proxies share; default the variable REDIS_URL, where others do not see its password',
   },
+  mesh: {
+    type: 'string',
+    value: 'HOST:PORT',
+    description: 'Be the control plane of a mesh, too: where its proxies join and get their plans',
+  },
   takeover: { type: 'boolean', description: 'Take the ports over from a Fourways that runs; it drains and ends' },
   'log-level': {
     type: 'string',
@@ -71,7 +76,7 @@ export const up = defineCommand({
 });
 
 function readUp({ values, positionals }: Arguments<typeof OPTIONS>, cwd: string): UpOptions {
-  const { bind, admin = ADMIN_DEFAULT, workers, data, drain, takeover = false, json = false } = values;
+  const { bind, admin = ADMIN_DEFAULT, workers, data, drain, mesh, takeover = false, json = false } = values;
   const { 'ticket-keys': ticketKeys } = values;
   if (bind !== undefined && isIP(bind) === 0) {
     throw new UsageError(`Option --bind is "${bind}": must be an IP address, for example 0.0.0.0 or ::1`);
@@ -85,6 +90,7 @@ function readUp({ values, positionals }: Arguments<typeof OPTIONS>, cwd: string)
     drainMs: drain === undefined ? DRAIN_MS : readDuration('--drain', drain, DRAIN_MAX_MS),
     ticketKeysMs: ticketKeys === undefined ? TICKET_KEYS_MS : readTicketKeys(ticketKeys),
     redisUrl: values.redis === undefined ? undefined : readRedisUrl('--redis', values.redis),
+    mesh: mesh === undefined ? undefined : readHostPort('--mesh', mesh),
     takeover,
     // The table has no other choices.
     logLevel: (values['log-level'] ?? 'info') as LogLevel,

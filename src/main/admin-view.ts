@@ -1,9 +1,10 @@
-import type { AdminView, About, Readiness, StatusList } from '../api/admin/view.ts';
+import type { AdminView, About, MeshView, Readiness, StatusList } from '../api/admin/view.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Fleet } from '../control/fleet.ts';
 import type { Pipeline, Published } from '../control/pipeline.ts';
 import { certificateReport } from './certificate-report.ts';
 import type { Issuing } from './issuing.ts';
+import type { MeshControl } from './mesh-control.ts';
 import type { Metering } from './metering.ts';
 
 export interface AdminViewParts {
@@ -14,10 +15,12 @@ export interface AdminViewParts {
   /** Address that `*` in the plan stands for. */
   readonly bind: string;
   readonly issuing: Issuing;
+  /** Undefined as long as there is none. */
+  readonly mesh: () => MeshControl | undefined;
 }
 
 /** What the admin API shows, gathered from the parts that know it. */
-export function adminView({ fleet, pipeline, metering, about, bind, issuing }: AdminViewParts): AdminView {
+export function adminView({ fleet, pipeline, metering, about, bind, issuing, mesh }: AdminViewParts): AdminView {
   let shown: { readonly published: Published; readonly list: StatusList } | undefined;
   return {
     readiness: () => readinessOf(fleet, pipeline.published?.compiled.bundle.plan.version),
@@ -45,6 +48,10 @@ export function adminView({ fleet, pipeline, metering, about, bind, issuing }: A
     stats: () => fleet.stats(),
     order: (filter, order) => fleet.order(filter, order),
     certificates: () => certificateReport(pipeline.published?.compiled, issuing),
+    get mesh() {
+      const control = mesh();
+      return control === undefined ? undefined : meshView(control);
+    },
   };
 }
 
@@ -102,4 +109,14 @@ function readinessOf(fleet: Fleet, version: string | undefined): Readiness {
       ? 'No plan is applied yet'
       : late.map(({ worker, state }) => `Worker ${worker} is ${state}`).join(', ');
   return { ready: reason === '', reason, version, workers };
+}
+
+function meshView(control: MeshControl): MeshView {
+  return {
+    proxies: () => control.proxies(),
+    async createToken({ namespace, account, uses, lastsMs }) {
+      const made = await control.authority.createToken({ namespace, account, usesMax: uses, lifeMs: lastsMs });
+      return 'flaw' in made ? made.flaw : { id: made.id, token: made.text };
+    },
+  };
 }

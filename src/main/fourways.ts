@@ -16,7 +16,11 @@ async function main(): Promise<number> {
   const { keepCompiledCode } = await import('./compile-cache.ts');
   keepCompiledCode();
   const [{ runCommand }, { terminalIo }] = await Promise.all([import('../cli/main.ts'), import('./terminal.ts')]);
-  const io = terminalIo({ up: async (options) => (await import('./up-command.ts')).upCommand(options) });
+  const io = terminalIo({
+    up: async (options) => (await import('./up-command.ts')).upCommand(options),
+    sidecar: async (options) => (await import('./sidecar-command.ts')).sidecarCommand(options),
+    run: async (options) => (await import('./sidecar-command.ts')).runCommandBeside(options),
+  });
   return runCommand(process.argv.slice(2), io);
 }
 

@@ -2,8 +2,6 @@
  * Certificates that are ordered, put together: store, leader, ACME. None of it is
  * loaded before a listener asks for a certificate.
  */
-import { randomBytes } from 'node:crypto';
-import { join } from 'node:path';
 import type { CertificateProgress, Issued } from '../compile/acme.ts';
 import type { Compiled } from '../compile/compile.ts';
 import type { Clock } from '../base/clock.ts';
@@ -14,21 +12,11 @@ import type { Outcome } from '../control/pipeline.ts';
 import type { WorkerMetrics } from '../observe/metrics.ts';
 import type { Leadership } from '../store/leadership.ts';
 import type { Store, StoreStatus } from '../store/store.ts';
-
-/** Where durable state is, as the operator says it. */
-export interface StateSettings {
-  /** Of PostgreSQL; undefined: embedded. */
-  readonly databaseUrl: string | undefined;
-  /** The key that secrets are sealed with, and a file that holds it; undefined: one is made beside the state. */
-  readonly key: string | undefined;
-  readonly keyFile: string | undefined;
-}
+import type { State } from './state.ts';
 
 export interface IssuingOptions {
   /** Undefined: nothing is kept, so nothing is ordered. */
-  readonly state: StateSettings | undefined;
-  /** Folder of the process; undefined leaves nothing behind. */
-  readonly dataDir: string | undefined;
+  readonly state: State | undefined;
   readonly version: string;
   readonly clock: Clock;
   readonly log: Log;
@@ -86,12 +74,8 @@ export class Issuing {
 
   async close(): Promise<void> {
     this.#closed = true;
-    const parts = this.#parts;
-    if (parts === undefined) return;
-    // Nothing new is begun; what is written is finished; then another one may lead.
-    await parts.issuance.close();
-    await parts.leadership.close();
-    await parts.store.close();
+    // Nothing new is begun, and what is written is finished.
+    await this.#parts?.issuance.close();
   }
 
   #issued(): Issued | undefined {
@@ -110,34 +94,27 @@ export class Issuing {
   }
 }
 
-async function startParts(options: IssuingOptions, state: StateSettings): Promise<Parts> {
-  const { databaseUrl } = state;
-  const { dataDir, clock, log, metrics, again, restate } = options;
-  const [{ Issuance: IssuanceClass }, { Keepsake }, { Store: StoreClass }, { Leadership: LeadershipClass }] =
-    await Promise.all([
-      import('../acme/issuance.ts'),
-      import('../acme/keepsake.ts'),
-      import('../store/store.ts'),
-      import('../store/leadership.ts'),
-    ]);
-  const dir = dataDir === undefined ? undefined : join(dataDir, 'state');
-  const seal = await makeSeal(state, dir);
-  const isOpen = metrics.gauge('fourways_store_open', []);
-  const store = new StoreClass({
-    place: databaseUrl === undefined ? { kind: 'embedded', dir } : { kind: 'postgres', url: databaseUrl },
-    seal,
-    clock,
-    log,
-    onChange({ state }) {
-      isOpen.set(state === 'open' ? 1 : 0);
-      leadership.beat();
-      issuance.beat();
+async function startParts(options: IssuingOptions, state: State): Promise<Parts> {
+  const { clock, log, metrics, again, restate } = options;
+  const [{ Issuance: IssuanceClass }, { Keepsake }] = await Promise.all([
+    import('../acme/issuance.ts'),
+    import('../acme/keepsake.ts'),
+  ]);
+  let issuance: Issuance | undefined;
+  let leads = false;
+  const { store, leadership, dir } = await state.open({
+    onStore() {
+      issuance?.beat();
       restate();
     },
+    onLead(now) {
+      leads = now;
+      issuance?.lead(now);
+    },
   });
-  const issuance = new IssuanceClass({
+  issuance = new IssuanceClass({
     store,
-    keepsake: dir === undefined ? undefined : new Keepsake(dir, seal),
+    keepsake: dir === undefined ? undefined : new Keepsake(dir, store.seal),
     clock,
     random: systemRandom(),
     log,
@@ -150,18 +127,6 @@ async function startParts(options: IssuingOptions, state: StateSettings): Promis
     },
     onProgress: restate,
   });
-  const leadership: Leadership = new LeadershipClass({ store, clock, log, onChange: (leads) => issuance.lead(leads) });
+  if (leads) issuance.lead(true);
   return { store, leadership, issuance };
-}
-
-async function makeSeal({ key, keyFile }: StateSettings, dir: string | undefined): Promise<Store['seal']> {
-  const [{ Seal, STATE_KEY_BYTES }, { readStateKey }] = await Promise.all([
-    import('../store/seal.ts'),
-    import('../store/state-key.ts'),
-  ]);
-  if (dir !== undefined || key !== undefined || keyFile !== undefined) {
-    return new Seal(readStateKey({ value: key, file: keyFile, dir: dir ?? '.' }));
-  }
-  // What is only in memory needs a key that is, too.
-  return new Seal(randomBytes(STATE_KEY_BYTES));
 }

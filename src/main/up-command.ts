@@ -9,10 +9,10 @@ import type { ExitCode, UpOptions } from '../cli/command.ts';
 import { isRedisUrl, REDIS_URL_FORM } from '../cli/values.ts';
 import { bannerLines, readyOf } from './banner.ts';
 import { type Console, openConsole } from './console.ts';
-import type { StateSettings } from './issuing.ts';
 import { HAND_OVER, listenToSignals, type Signals } from './signals.ts';
 import { allowCollecting, collectSoon } from './spare-memory.ts';
 import { StartFailure } from './start-failure.ts';
+import type { StateSettings } from './state.ts';
 import { type Running, up } from './up.ts';
 
 /** How often the admin address is tried while the process that we take over from still holds it. */
@@ -57,7 +57,7 @@ async function run(options: UpOptions, console: Console, signals: Signals): Prom
 }
 
 async function start(options: UpOptions, console: Console): Promise<Running> {
-  const { path, bind, admin, takeover, dataDir, logLevel, drainMs, ticketKeysMs } = options;
+  const { path, bind, admin, takeover, dataDir, logLevel, drainMs, ticketKeysMs, mesh } = options;
   const old = takeover ? await (await import('./takeover.ts')).findOld(admin.host, admin.port) : undefined;
   const running = await up({
     path,
@@ -68,6 +68,7 @@ async function start(options: UpOptions, console: Console): Promise<Running> {
     ticketKeysMs,
     dataDir: dataDir ?? defaultDataDir(path),
     state: readState(),
+    mesh,
     redisUrl: readRedis(options),
     ports: old === undefined ? 'alone' : 'shared',
     drainMs,

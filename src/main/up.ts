@@ -9,7 +9,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { type AdminServer, startAdmin } from '../api/admin/server.ts';
-import type { AdminView, ProblemReport, StatusList } from '../api/admin/view.ts';
+import type { About, AdminView, ProblemReport, StatusList } from '../api/admin/view.ts';
 import { systemClock } from '../base/clock.ts';
 import type { Log, LogLevel } from '../base/log.ts';
 import { formatProblem, unreadOf } from '../base/problem.ts';
@@ -25,10 +25,13 @@ import type { SourceOptions } from '../source/open-source.ts';
 import type { Loaded, Source } from '../source/source.ts';
 import { adminView, ConditionStamper } from './admin-view.ts';
 import { everyAddress } from './bind-address.ts';
-import { Issuing, type StateSettings } from './issuing.ts';
+import { Issuing } from './issuing.ts';
+import type { MeshControl } from './mesh-control.ts';
+import { MeshSeat } from './mesh-seat.ts';
 import { Metering } from './metering.ts';
 import { bindFailure } from './port-probe.ts';
 import { startFleet } from './start-fleet.ts';
+import { State, type StateSettings } from './state.ts';
 import { StartFailure } from './start-failure.ts';
 
 export interface UpSettings {
@@ -48,6 +51,8 @@ export interface UpSettings {
   readonly state?: StateSettings;
   /** Redis that all proxies share, with its password; absent for none. */
   readonly redisUrl?: string | undefined;
+  /** Where proxies of a mesh join and get their plans; undefined for a gateway alone. Needs `state`. */
+  readonly mesh?: HostPort | undefined;
   /** `shared`: bind beside another process that is taken over. */
   readonly ports: 'alone' | 'shared';
   /** How long listeners that are removed may still serve what runs there. */
@@ -82,6 +87,8 @@ export interface Running extends AsyncDisposable {
   /** @throws {StartFailure} when it cannot listen there */
   openAdmin(at: HostPort): Promise<void>;
   closeAdmin(): Promise<void>;
+  /** The control plane of the mesh; undefined when there is none. */
+  readonly mesh: MeshControl | undefined;
   /** Stops accepting, lets running requests finish for at most `deadlineMs`, then ends everything. */
   drain(deadlineMs: number): Promise<void>;
   /** Ends everything now. */
@@ -102,7 +109,8 @@ export async function up(settings: UpSettings): Promise<Running> {
   await using cleanup = new AsyncDisposableStack();
   const { log } = settings;
   const bind = settings.bind ?? (await everyAddress());
-  const versions = { own: ownVersion(), node: process.version };
+  const about = aboutOf(settings);
+  const versions = { own: about.version, node: about.node };
   const metering = cleanup.adopt(new Metering(CLOCK, versions), (opened) => opened.close());
   const { fleet, share } = await startFleet(settings, {
     bind,
@@ -118,11 +126,12 @@ export async function up(settings: UpSettings): Promise<Running> {
     import('../compile/compile.ts'),
     import('../source/open-source.ts'),
   ]);
-  const wallMs = (): number => CLOCK.wallMs();
-  const compiler = new Compiler({ controllerName: CONTROLLER_NAME, bindDefault: bind, wallMs });
+  const state = stateOf(settings, metering);
+  cleanup.defer(() => state?.close());
+  const mesh = cleanup.use(new MeshSeat());
+  const compiler = new Compiler({ controllerName: CONTROLLER_NAME, bindDefault: bind, ...lentTo(mesh) });
   const issuing: Issuing = new Issuing({
-    state: settings.state,
-    dataDir: settings.dataDir,
+    state,
     version: versions.own,
     clock: CLOCK,
     log,
@@ -140,10 +149,12 @@ export async function up(settings: UpSettings): Promise<Running> {
   const pipeline: Pipeline = new Pipeline({
     async compile({ resources, problems }) {
       const unread = unreadOf(problems);
-      const compiled = await issuing.compile((issued) => compiler.compile(resources, issued, unread));
+      const compiled = await issuing.compile((issued) =>
+        mesh.publish(compiler.compile(mesh.with(resources), issued, unread)),
+      );
       return settings.relocation?.move(compiled) ?? compiled;
     },
-    fleet,
+    fleet: { apply: (change) => mesh.apply(change, fleet) },
     clock: CLOCK,
     log,
     metrics: metering.metrics,
@@ -152,19 +163,50 @@ export async function up(settings: UpSettings): Promise<Running> {
       stamper.stampSoon(published);
     },
   });
-  const startedAt = new Date(CLOCK.wallMs()).toISOString();
-  const about = { version: versions.own, node: versions.node, pid: process.pid, source: settings.path, startedAt };
-  const view = adminView({ fleet, pipeline, metering, about, bind, issuing });
+  const view = adminView({ fleet, pipeline, metering, about, bind, issuing, mesh: () => mesh.control });
   const door = cleanup.adopt(new AdminDoor(view, log), (opened) => opened.close());
   if (settings.admin !== undefined) await door.open(settings.admin);
 
   const source = openSource(sourceOptions(settings));
-  await firstPlan(await source.load(), { pipeline, fleet, path: settings.path });
+  const loaded = await source.load();
+  await joinMesh(mesh, { settings, loaded, state, fleet, pipeline });
+  await firstPlan(loaded, { pipeline, fleet, path: settings.path });
   share('alone');
   cleanup.defer(() => source.flush());
   const unwatch = source.watch((loaded) => pipeline.offer(loaded));
   cleanup.defer(unwatch);
-  return new Gateway({ fleet, pipeline, view, door, source, unwatch, cleanup: cleanup.move() });
+  return new Gateway({ fleet, pipeline, view, door, source, unwatch, mesh: mesh.control, cleanup: cleanup.move() });
+}
+
+function lentTo(mesh: MeshSeat): { wallMs(): number; meshRoots(): readonly string[] } {
+  return { wallMs: () => CLOCK.wallMs(), meshRoots: () => mesh.roots };
+}
+
+function aboutOf({ path }: UpSettings): About {
+  const startedAt = new Date(CLOCK.wallMs()).toISOString();
+  return { version: ownVersion(), node: process.version, pid: process.pid, source: path, startedAt };
+}
+
+interface MeshSurroundings {
+  readonly settings: UpSettings;
+  readonly loaded: Loaded;
+  readonly state: State | undefined;
+  readonly fleet: Fleet;
+  readonly pipeline: Pipeline;
+}
+
+/** Before the first plan: the gateway has a certificate of the mesh then. */
+async function joinMesh(
+  mesh: MeshSeat,
+  { settings: { mesh: listen, log }, loaded, state, fleet, pipeline }: MeshSurroundings,
+): Promise<void> {
+  if (listen === undefined) return;
+  const again = (): void => void pipeline.again();
+  await mesh.start({ listen, loaded, state, clock: CLOCK, log, version: ownVersion(), again }, fleet);
+}
+
+function stateOf({ state, dataDir, log }: UpSettings, { metrics }: Metering): State | undefined {
+  return state === undefined ? undefined : new State({ settings: state, dataDir, clock: CLOCK, log, metrics });
 }
 
 function sourceOptions({ path, dataDir, log }: UpSettings): SourceOptions {
@@ -237,6 +279,7 @@ interface GatewayParts {
   readonly door: AdminDoor;
   readonly source: Source;
   readonly unwatch: () => void;
+  readonly mesh: MeshControl | undefined;
   readonly cleanup: AsyncDisposableStack;
 }
 
@@ -245,6 +288,10 @@ class Gateway implements Running {
 
   constructor(parts: GatewayParts) {
     this.#parts = parts;
+  }
+
+  get mesh(): MeshControl | undefined {
+    return this.#parts.mesh;
   }
 
   get admin(): Running['admin'] {

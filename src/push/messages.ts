@@ -52,6 +52,8 @@ export interface Hello {
   /** Whose plan it asks for. Empty: that of its certificate, and any other is refused. */
   readonly identity: string;
   readonly zone: string;
+  /** Where its forward proxy is to listen; undefined for none. */
+  readonly forward?: { readonly address: string; readonly port: number } | undefined;
   readonly holds: Holding | undefined;
   readonly services: readonly string[];
 }
@@ -68,6 +70,8 @@ export interface WorkloadReport {
   readonly namespace: string;
   readonly address: string;
   readonly ports: readonly WorkloadPort[];
+  /** At which it takes mTLS for all of them. */
+  readonly proxyPort: number;
   readonly zone: string;
   readonly health: 'healthy' | 'unhealthy' | 'draining';
 }

@@ -3,6 +3,8 @@ import type { Shape } from './codec.ts';
 
 const HOLDING = { version: [1, 'string'], secrets: [2, 'string'] } as const satisfies Shape;
 
+const ADDRESS = { address: [1, 'string'], port: [2, 'uint32'] } as const satisfies Shape;
+
 const HELLO = {
   protocol: [1, 'uint32'],
   software: [2, 'string'],
@@ -12,6 +14,7 @@ const HELLO = {
   zone: [6, 'string'],
   holds: [7, HOLDING],
   services: [8, 'string', 'many'],
+  forward: [9, ADDRESS],
 } as const satisfies Shape;
 
 const HELD_PART = { kind: [1, 'string'], name: [2, 'string'], hash: [3, 'bytes'] } as const satisfies Shape;
@@ -49,6 +52,7 @@ const WORKLOAD = {
   ports: [4, WORKLOAD_PORT, 'many'],
   zone: [5, 'string'],
   health: [6, 'string'],
+  proxyPort: [7, 'uint32'],
 } as const satisfies Shape;
 
 const LOAD = {

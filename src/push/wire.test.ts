@@ -39,6 +39,7 @@ const WORKLOAD = {
   namespace: 'shop',
   address: '10.0.0.1',
   ports: [{ name: 'http', port: 80, protocol: 'HTTP' }],
+  proxyPort: 15_008,
   zone: 'a',
   health: 'draining',
 } as const;
@@ -52,6 +53,7 @@ const HELLO = {
   zone: 'a',
   holds: { version: 'v', secrets: 's' },
   services: ['orders.shop', 'lager.größe'],
+  forward: { address: '127.0.0.1', port: 15_001 },
 } as const;
 
 const BUNDLE = {

@@ -28,6 +28,8 @@ export interface FourwaysOptions {
   readonly drain?: string;
   /** How long keys of session tickets are used, as `--ticket-keys` takes it. */
   readonly ticketKeys?: string;
+  /** Where proxies of a mesh join, as `--mesh` takes it. */
+  readonly mesh?: string;
   /** URL of a Redis, as `--redis` takes it. */
   readonly redis?: string;
   /** Folder for the last good plan; a temporary one otherwise. */
@@ -90,6 +92,7 @@ export class Fourways {
       ...flag('--drain', options.drain),
       ...flag('--ticket-keys', options.ticketKeys),
       ...flag('--redis', options.redis),
+      ...flag('--mesh', options.mesh),
       ...flag('--log-level', options.logLevel),
     ];
     const out = options.outputFile === undefined ? 'pipe' : openSync(options.outputFile, 'w');
@@ -177,7 +180,7 @@ export function hasEntry(entry: Entry): boolean {
   return existsSync(programOf(entry)[0]!);
 }
 
-function programOf(entry: Entry): string[] {
+export function programOf(entry: Entry): string[] {
   return [join(ROOT, entry === 'built' ? 'dist/main/fourways.js' : 'src/main/fourways.ts')];
 }
 

@@ -1,6 +1,6 @@
 /** Every path of the admin API. Those of GET change nothing. */
 import { cacheReport, purgeCache } from './cache.ts';
-import type { AdminView } from './view.ts';
+import type { AdminView, TokenWish } from './view.ts';
 
 export interface Route {
   readonly path: string;
@@ -27,6 +27,8 @@ const JSON_TYPES = ['application/json'] as const;
 
 /** The two forms of the Prometheus text (observe/exposition.ts). */
 const METRIC_TYPES = ['text/plain', 'application/openmetrics-text'] as const;
+
+const NO_MESH: Content = { status: 404, detail: 'This Fourways runs no mesh: start it with --mesh HOST:PORT' };
 
 export const ROUTES: readonly Route[] = [
   {
@@ -93,6 +95,24 @@ export const ROUTES: readonly Route[] = [
     answer: (view) => ok(view.certificates()),
   },
   {
+    path: '/proxies',
+    summary: 'Proxies of the mesh that are connected',
+    types: JSON_TYPES,
+    answer: ({ mesh }) => (mesh === undefined ? NO_MESH : ok({ proxies: mesh.proxies() })),
+  },
+  {
+    path: '/tokens',
+    method: 'POST',
+    summary: 'Makes a token to join the mesh with: { namespace, account, uses, lastsMs }',
+    types: JSON_TYPES,
+    async answer({ mesh }, { body }) {
+      if (mesh === undefined) return NO_MESH;
+      const wish = tokenWish(body);
+      const made = typeof wish === 'string' ? wish : await mesh.createToken(wish);
+      return typeof made === 'string' ? { status: 400, detail: made } : ok(made);
+    },
+  },
+  {
     path: '/cache',
     summary: 'What caches hold, by policy',
     types: JSON_TYPES,
@@ -115,6 +135,14 @@ export const ROUTES: readonly Route[] = [
     answer: (view) => ok(view.about()),
   },
 ];
+
+function tokenWish(body: object): TokenWish | string {
+  const { namespace, account, uses, lastsMs } = body as Partial<Record<keyof TokenWish, unknown>>;
+  if (typeof namespace !== 'string' || typeof account !== 'string')
+    return 'Expected "namespace" and "account" as texts';
+  if (typeof uses !== 'number' || typeof lastsMs !== 'number') return 'Expected "uses" and "lastsMs" as numbers';
+  return { namespace, account, uses, lastsMs };
+}
 
 function ok(json: object): Content {
   return { status: 200, json };

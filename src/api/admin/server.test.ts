@@ -16,6 +16,9 @@ const orders: object[] = [];
 let orderAnswers: Awaited<ReturnType<AdminView['order']>> = [];
 const log: Log = { ...silentLog, error: (message) => logged.push(message) };
 
+const NO_PROXIES: AdminView['mesh'] = { proxies: () => [], createToken: () => Promise.resolve('none here') };
+let mesh: AdminView['mesh'] = NO_PROXIES;
+
 const view: AdminView = {
   readiness: () => readiness,
   metrics: async (accept) => ({ contentType: 'text/plain; version=0.0.4', body: `accept ${accept}\n` }),
@@ -26,6 +29,9 @@ const view: AdminView = {
   certificates: () => ({ orders: false, certificates: [] }),
   order: async (filter, order) => (orders.push({ filter, order }), orderAnswers),
   stats: () => Promise.reject(new Error('a defect')),
+  get mesh() {
+    return mesh;
+  },
 };
 
 let admin: AdminServer;
@@ -66,13 +72,15 @@ test('admin: every path that it lists answers', async () => {
       '/problems',
       '/endpoints',
       '/certificates',
+      '/proxies',
+      '/tokens',
       '/cache',
       '/cache/purge',
       '/version',
     ],
   );
   for (const { path } of paths) {
-    if (path === '/endpoints' || path === '/cache/purge') continue;
+    if (path === '/endpoints' || path === '/cache/purge' || path === '/tokens') continue;
     const { status, headers } = await ask(path);
     assert.equal(status, 200, path);
     assert.equal(headers['cache-control'], 'no-store');
@@ -290,4 +298,31 @@ test('admin: a port that is taken is an error with its code', async () => {
   await assert.rejects(startAdmin({ host: '127.0.0.1', port: admin.port, view, clock: systemClock, log }), {
     code: 'EADDRINUSE',
   });
+});
+
+function postJson(path: string, body: object): Promise<Answer> {
+  return ask(path, { method: 'POST', headers: JSON_TYPE, body: JSON.stringify(body) });
+}
+
+test('/proxies and /tokens: 404 where no mesh is run', async (t) => {
+  t.after(() => (mesh = NO_PROXIES));
+  mesh = undefined;
+  assert.equal((await ask('/proxies')).status, 404);
+  assert.equal((await postJson('/tokens', {})).status, 404);
+});
+
+test('/tokens: what is asked for is checked, and what is refused is said', async (t) => {
+  t.after(() => (mesh = NO_PROXIES));
+  const wishes: object[] = [];
+  mesh = {
+    proxies: () => [],
+    createToken: async (wish) => (wishes.push(wish), wish.uses > 5 ? 'too often' : { id: '1', token: 'fwj_x' }),
+  };
+  assert.deepEqual(JSON.parse((await ask('/proxies')).text), { proxies: [] });
+  const wish = { namespace: 'shop', account: 'orders', uses: 1, lastsMs: 1_000 };
+  assert.deepEqual(JSON.parse((await postJson('/tokens', wish)).text), { id: '1', token: 'fwj_x' });
+  assert.equal((await postJson('/tokens', { ...wish, uses: 6 })).status, 400);
+  assert.equal((await postJson('/tokens', { ...wish, lastsMs: '1h' })).status, 400);
+  assert.equal((await postJson('/tokens', { uses: 1, lastsMs: 1 })).status, 400);
+  assert.deepEqual(wishes, [wish, { ...wish, uses: 6 }]);
 });

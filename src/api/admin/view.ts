@@ -3,6 +3,7 @@ import type { FilterOrder, OrderAnswer } from '../../base/filter-order.ts';
 import type { Problem } from '../../base/problem.ts';
 import type { FleetStats } from '../../control/fleet.ts';
 import type { MemberHealth } from '../../control/member.ts';
+import type { ProxyRow } from '../../control/mesh-feeds.ts';
 import type { Plan } from '../../ir/plan.ts';
 import type { Exposition } from '../../observe/exposition.ts';
 
@@ -18,8 +19,24 @@ export interface AdminView {
   about(): About;
   stats(): Promise<FleetStats>;
   certificates(): CertificateReport;
+  /** Undefined where no mesh is run. */
+  readonly mesh: MeshView | undefined;
   /** Of every worker that lives: what its filters of this kind make of it. */
   order(filter: string, order: FilterOrder): Promise<readonly OrderAnswer[]>;
+}
+
+/** What the admin API may know of the mesh, and do. */
+export interface MeshView {
+  proxies(): readonly ProxyRow[];
+  /** @returns in words why there can be no such token */
+  createToken(wish: TokenWish): Promise<{ readonly id: string; readonly token: string } | string>;
+}
+
+export interface TokenWish {
+  readonly namespace: string;
+  readonly account: string;
+  readonly uses: number;
+  readonly lastsMs: number;
 }
 
 export interface Readiness {

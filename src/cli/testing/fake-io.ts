@@ -1,11 +1,12 @@
 /** An `Io` of arrays and maps, for tests of commands. */
 import { systemClock } from '../../base/clock.ts';
-import type { HttpAnswer, Io, UpOptions } from '../command.ts';
+import type { HttpAnswer, Io, RunOptions, SidecarOptions, UpOptions } from '../command.ts';
 
 export interface FakeIo extends Io {
   readonly outLines: string[];
   readonly errLines: string[];
   readonly ups: UpOptions[];
+  readonly sidecars: (SidecarOptions | RunOptions)[];
   readonly posted: { readonly url: string; readonly body: object }[];
 }
 
@@ -35,12 +36,14 @@ export function fakeIo(options: FakeIoOptions = {}): FakeIo {
   const outLines: string[] = [];
   const errLines: string[] = [];
   const ups: UpOptions[] = [];
+  const sidecars: (SidecarOptions | RunOptions)[] = [];
   const posted: { readonly url: string; readonly body: object }[] = [];
   return {
     posted,
     outLines,
     errLines,
     ups,
+    sidecars,
     out: (text) => void outLines.push(text),
     err: (text) => void errLines.push(text),
     readFile: async (path) => files[path] ?? fail('ENOENT'),
@@ -66,6 +69,14 @@ export function fakeIo(options: FakeIoOptions = {}): FakeIo {
     programs: {
       async up(given) {
         ups.push(given);
+        return 0;
+      },
+      async sidecar(given) {
+        sidecars.push(given);
+        return 0;
+      },
+      async run(given) {
+        sidecars.push(given);
         return 0;
       },
     },

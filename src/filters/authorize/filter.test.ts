@@ -313,3 +313,21 @@ test('authorize: explains its rules', () => {
     'deny what no rule matches',
   ]);
 });
+
+const CERTIFICATE = { subject: '', commonName: '', dns: [], fingerprint: '', der: Buffer.alloc(0) };
+
+const CALLERS: [rule: string, uri: readonly string[], identity: Identity | undefined, want: string][] = [
+  ['the workload of the connection', ['spiffe://td/ns/shop/sa/web'], undefined, 'passes'],
+  ['besides a user', ['spiffe://td/ns/shop/sa/web'], ann, 'passes'],
+  ['another workload', ['spiffe://td/ns/bank/sa/web'], undefined, 'no rule'],
+  ['two that could be meant', ['spiffe://td/ns/shop/sa/web', 'spiffe://td/ns/a/sa/a'], undefined, 'no rule'],
+  ['none', [], undefined, 'no rule'],
+];
+
+for (const [rule, uri, identity, want] of CALLERS) {
+  test(`authorize: workloads: ${rule}`, () => {
+    const filter = make({ rules: [{ workloads: ['spiffe://td/ns/shop/*'] }] });
+    const client = { clientCertificate: { ...CERTIFICATE, uri } };
+    assert.equal(decide(filter, { client, ...(identity !== undefined && { identity }) }), want);
+  });
+}

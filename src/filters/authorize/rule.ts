@@ -1,6 +1,7 @@
 /** What a rule asks of a request besides its path, as functions: the cheapest first, so that most end at their first. */
 import { compileExpression } from '../../expr/expression.ts';
 import type { Exchange } from '../../filter/filter.ts';
+import { workloadOf } from '../../http/client-identity.ts';
 import { type Rule, ruleName } from './config.ts';
 
 /** `undecided`: all that is sure is so, and the expression has no value. */
@@ -42,7 +43,7 @@ function structuralTests(rule: Rule): Test[] {
   if (methods !== undefined) tests.push(methodTest(methods, effect));
   if (hosts !== undefined) tests.push(hostTest(hosts));
   if (subjects !== undefined) tests.push(textTest(subjects, (x) => x.identity?.subject));
-  if (workloads !== undefined) tests.push(textTest(workloads, (x) => x.identity?.workload));
+  if (workloads !== undefined) tests.push(textTest(workloads, workloadOfCaller));
   if (consumers !== undefined) tests.push(textTest(consumers, (x) => x.identity?.consumer?.name));
   if (groups !== undefined) tests.push(groupTest(groups));
   if (scopes !== undefined) {
@@ -50,6 +51,11 @@ function structuralTests(rule: Rule): Test[] {
   }
   for (const [claim, values] of Object.entries(claims ?? {})) tests.push(claimTest(claim, values));
   return tests;
+}
+
+/** As a filter of phase `authenticate` has it, or as the verified certificate of the connection says. */
+function workloadOfCaller({ identity, client }: Exchange): string | undefined {
+  return identity?.workload ?? workloadOf(client.clientCertificate)?.id;
 }
 
 /** What is in capitals already. */

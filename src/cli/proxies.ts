@@ -1,0 +1,58 @@
+import type { ProxyRow } from '../control/mesh-feeds.ts';
+import { ADMIN_DEFAULT, ADMIN_OPTION, readAdmin } from './admin.ts';
+import { defineCommand, type Options, UsageError } from './command.ts';
+import { formatTable } from './table.ts';
+
+const OPTIONS = { admin: ADMIN_OPTION } as const satisfies Options;
+
+export const proxies = defineCommand({
+  name: 'proxies',
+  summary: 'List every proxy of the mesh that is connected, and how far it is',
+  usage: 'fourways proxies [--admin HOST:PORT] [--json]',
+  details: 'LAG is how long a proxy has not served the plan that it should; "-" when it does.',
+  json:
+    '`{ proxies: [{ instance, identity, role, software, zone, services, version, wanted, refused?, lagMs, connectedMs, ' +
+    'certificateEndMs? }] }`, the answer of /proxies.',
+  options: OPTIONS,
+
+  async run({ values, positionals: [more] }, io) {
+    if (more !== undefined) throw new UsageError(`Unexpected argument "${more}"`);
+    const report = (await readAdmin(io, values.admin ?? ADMIN_DEFAULT, '/proxies')) as {
+      readonly proxies: readonly ProxyRow[];
+    };
+    io.out(values.json === true ? JSON.stringify(report) : textOf(report.proxies, io.clock.wallMs()));
+    return 0;
+  },
+});
+
+function textOf(rows: readonly ProxyRow[], nowMs: number): string {
+  if (rows.length === 0) return 'No proxy is connected';
+  const lines = rows.map((row) => [
+    row.services.join(' ') || row.role,
+    row.identity,
+    (row.version ?? 'none').slice(0, 12),
+    row.refused === undefined ? lagOf(row.lagMs) : 'refused',
+    row.certificateEndMs === undefined ? '' : ageOf(row.certificateEndMs - nowMs),
+    ageOf(row.connectedMs),
+    row.software,
+  ]);
+  const refused = rows.flatMap(({ instance, refused: why }) =>
+    why === undefined ? [] : [`${instance} refuses: ${why}`],
+  );
+  return [
+    formatTable(['SERVICE', 'IDENTITY', 'PLAN', 'LAG', 'CERTIFICATE', 'CONNECTED', 'VERSION'], lines),
+    ...refused,
+  ].join('\n');
+}
+
+function lagOf(ms: number): string {
+  return ms === 0 ? '-' : ageOf(ms);
+}
+
+function ageOf(ms: number): string {
+  if (ms < 0) return 'ended';
+  const seconds = Math.round(ms / 1_000);
+  if (seconds < 120) return `${seconds}s`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 120 ? `${minutes}m` : `${Math.round(minutes / 60)}h`;
+}

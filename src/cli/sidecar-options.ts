@@ -1,0 +1,136 @@
+/** What `sidecar` and `run` have in common: who the proxy is, where it listens, and who tells it what to do. */
+import { isIP } from 'node:net';
+import { join, resolve } from 'node:path';
+import { DRAIN_MS } from '../base/limits.ts';
+import type { LogLevel } from '../base/log.ts';
+import { type Options, type SidecarOptions, UsageError, type Values } from './command.ts';
+import { readCount, readDuration, readHostPort } from './values.ts';
+
+/** Where sidecars take mTLS, and where HTTP_PROXY leads, unless they are told otherwise. */
+const PROXY_PORT = 15_008;
+const FORWARD_DEFAULT = '127.0.0.1:15001';
+
+const DRAIN_MAX_MS = 24 * 3_600_000;
+const WORKERS_MAX = 256;
+
+/** Of a DNS label, as names of Kubernetes are. */
+const LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
+const TRUST_DOMAIN = /^[a-z0-9._-]{1,255}$/;
+
+export const SIDECAR_OPTIONS = {
+  service: {
+    type: 'string',
+    value: 'NAME.NAMESPACE',
+    description: 'Service that the application is; namespace default if left out',
+  },
+  app: {
+    type: 'string',
+    multiple: true,
+    value: '[NAME=]PORT',
+    description: 'Port of the application on loopback; for each of several, the name of the port of the Service',
+  },
+  control: {
+    type: 'string',
+    multiple: true,
+    value: 'HOST:PORT',
+    description: 'Where the control plane is; several for several of them',
+  },
+  'token-file': {
+    type: 'string',
+    value: 'FILE',
+    description: 'File with the token to join with; default the variable FOURWAYS_TOKEN',
+  },
+  'trust-domain': { type: 'string', value: 'NAME', description: 'Trust domain of the mesh; default cluster.local' },
+  address: {
+    type: 'string',
+    value: 'ADDR',
+    description: 'IP address at which others reach this host; default 127.0.0.1',
+  },
+  port: { type: 'string', value: 'PORT', description: `Port for mTLS of others; default ${PROXY_PORT}` },
+  proxy: { type: 'string', value: 'HOST:PORT', description: `Where HTTP_PROXY leads; default ${FORWARD_DEFAULT}` },
+  call: {
+    type: 'string',
+    multiple: true,
+    value: 'NAME.NAMESPACE',
+    description: 'Service that is known from the start; others when they are called first',
+  },
+  zone: { type: 'string', value: 'NAME', description: 'Zone that this host is in' },
+  workers: {
+    type: 'string',
+    value: 'N',
+    description: 'Worker threads; default none, the proxy runs in the main thread',
+  },
+  data: {
+    type: 'string',
+    value: 'DIR',
+    description:
+      'Folder that keeps the certificate and the last good plan; default .fourways/sidecar-SERVICE.NAMESPACE',
+  },
+  drain: {
+    type: 'string',
+    value: 'TIME',
+    description: 'How long running requests may take to finish at the end; default 30s',
+  },
+  'log-level': {
+    type: 'string',
+    value: 'LEVEL',
+    choices: ['debug', 'info', 'warn', 'error'],
+    description: 'Least level that is logged; default info',
+  },
+} as const satisfies Options;
+
+export function readSidecar(values: Values<typeof SIDECAR_OPTIONS>, cwd: string): SidecarOptions {
+  const { service, control = [], zone = '', workers, data, drain, json = false } = values;
+  if (service === undefined)
+    throw new UsageError('Option --service is missing: the name of a Service, such as orders.shop');
+  if (control.length === 0) throw new UsageError('Option --control is missing: HOST:PORT of the control plane');
+  const { name, namespace } = readService('--service', service);
+  const { 'trust-domain': trustDomain = 'cluster.local', address = '127.0.0.1' } = values;
+  if (!TRUST_DOMAIN.test(trustDomain))
+    throw new UsageError(`Option --trust-domain is "${trustDomain}": must be such as cluster.local`);
+  if (isIP(address) === 0) throw new UsageError(`Option --address is "${address}": must be an IP address`);
+  return {
+    id: { trustDomain, namespace, account: name },
+    ports: readPorts(values.app ?? []),
+    control: control.map((text) => {
+      readHostPort('--control', text);
+      return text;
+    }),
+    tokenFile: values['token-file'] === undefined ? undefined : resolve(cwd, values['token-file']),
+    address,
+    proxyPort: values.port === undefined ? PROXY_PORT : readCount('--port', values.port, { min: 1, max: 65_535 }),
+    forward: readHostPort('--proxy', values.proxy ?? FORWARD_DEFAULT),
+    services: (values.call ?? []).map((text) => {
+      const read = readService('--call', text);
+      return `${read.name}.${read.namespace}`;
+    }),
+    zone,
+    workers: workers === undefined ? 0 : readCount('--workers', workers, { min: 0, max: WORKERS_MAX }),
+    dataDir: resolve(cwd, data ?? join('.fourways', `sidecar-${name}.${namespace}`)),
+    drainMs: drain === undefined ? DRAIN_MS : readDuration('--drain', drain, DRAIN_MAX_MS),
+    // The table has no other choices.
+    logLevel: (values['log-level'] ?? 'info') as LogLevel,
+    announce: json ? 'json' : 'text',
+  };
+}
+
+function readService(option: string, text: string): { readonly name: string; readonly namespace: string } {
+  const [name = '', namespace = 'default', more] = text.split('.');
+  if (more === undefined && LABEL.test(name) && LABEL.test(namespace)) return { name, namespace };
+  throw new UsageError(
+    `Option ${option} is "${text}": must be the name of a Service and its namespace, such as orders.shop`,
+  );
+}
+
+/** One port needs no name; each of several is told by the name of a port of the Service. */
+function readPorts(texts: readonly string[]): Readonly<Record<string, number>> {
+  const ports: Record<string, number> = {};
+  for (const text of texts) {
+    const [, name = 'app', number = ''] = /^(?:([^=]*)=)?(.*)$/.exec(text)!;
+    if (!LABEL.test(name)) throw new UsageError(`Option --app is "${text}": must be PORT or NAME=PORT`);
+    if (ports[name] !== undefined)
+      throw new UsageError(`Option --app is given twice for "${name}": write NAME=PORT for each`);
+    ports[name] = readCount('--app', number, { min: 1, max: 65_535 });
+  }
+  return ports;
+}

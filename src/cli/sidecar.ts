@@ -1,0 +1,21 @@
+import { defineCommand, UsageError } from './command.ts';
+import { readSidecar, SIDECAR_OPTIONS } from './sidecar-options.ts';
+
+/** Reads arguments only: what a sidecar does is put together in main/. */
+export const sidecar = defineCommand({
+  name: 'sidecar',
+  summary: 'Run the proxy of a mesh beside an application',
+  usage: 'fourways sidecar --service NAME.NAMESPACE --app PORT --control HOST:PORT --token-file FILE',
+  details: [
+    'Others of the mesh reach the application through it by mTLS. The application reaches others through it:',
+    'HTTP_PROXY=http://127.0.0.1:15001 makes most programs do so. "fourways run" sets it and starts the program.',
+    'A token is needed once ("fourways token" makes one); the certificate is kept in the data folder and renewed.',
+    'Without --app it takes nothing in: the application only calls others.',
+  ].join('\n'),
+  json: 'One line on standard output when it serves: `{ event: "ready", identity, plan, proxy, port, pid }`. After it comes the access log.',
+  options: SIDECAR_OPTIONS,
+  async run({ values, positionals: [more] }, io) {
+    if (more !== undefined) throw new UsageError(`Unexpected argument "${more}": "fourways run" starts a program`);
+    return io.programs.sidecar(readSidecar(values, io.cwd));
+  },
+});

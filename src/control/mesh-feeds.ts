@@ -1,0 +1,275 @@
+/** The plans of all proxies that are connected: which is whose, and what each proxy has made of it. */
+import type { Clock } from '../base/clock.ts';
+import type { Fault } from '../base/fault.ts';
+import type { Log } from '../base/log.ts';
+import type { Compiled } from '../compile/compile.ts';
+import type { MeshConsumer } from '../compile/sidecar-plan.ts';
+import type { Acknowledgement } from '../identity/authority-store.ts';
+import { parseWorkloadId, type WorkloadId } from '../identity/spiffe.ts';
+import type { PlanBundle } from '../ir/plan.ts';
+import { pushFault } from '../push/faults.ts';
+import type { Feed, Feeds, Proxy, ProxyStream, Served } from '../push/feeds.ts';
+import type { LoadReport, Report, TrustBundle, WorkloadReport } from '../push/messages.ts';
+import type { Registration, Registry } from './registry.ts';
+
+export interface MeshFeedsOptions {
+  readonly registry: Registry;
+  readonly clock: Clock;
+  readonly log: Log;
+  onCertificate(said: Acknowledgement): void;
+  /** An instance ended in good order. */
+  readonly onFarewell: (instance: string, identity: string) => void;
+}
+
+/** A proxy as operators see it. */
+export interface ProxyRow {
+  readonly instance: string;
+  readonly identity: string;
+  readonly role: 'gateway' | 'sidecar';
+  readonly software: string;
+  readonly zone: string;
+  /** Instances of services behind it: `shop/orders`. */
+  readonly services: readonly string[];
+  /** The plan that it serves, and the one that it should; equal when it lags behind in nothing. */
+  readonly version: string | undefined;
+  readonly wanted: string | undefined;
+  /** Why it refused the plan that it should serve. */
+  readonly refused: string | undefined;
+  /** How long it has not served what it should: 0 when it does. */
+  readonly lagMs: number;
+  readonly connectedMs: number;
+  /** End of its certificate, in milliseconds since the epoch. */
+  readonly certificateEndMs: number | undefined;
+  readonly load: Omit<LoadReport, 'kind'> | undefined;
+}
+
+const NOTHING: Served = { bundle: undefined, unknown: [] };
+
+export class MeshFeeds implements Feeds {
+  readonly #options: MeshFeedsOptions;
+  readonly #feeds = new Set<ProxyFeed>();
+  #compiled: Compiled | undefined;
+
+  constructor(options: MeshFeedsOptions) {
+    this.#options = options;
+  }
+
+  /** From now on these are the plans. */
+  publish(compiled: Compiled): void {
+    this.#compiled = compiled;
+    const denied = new Set(compiled.mesh.denied);
+    for (const feed of this.#feeds) {
+      if (denied.has(feed.identity)) feed.cut(deniedFault(feed.identity));
+      else feed.changed();
+    }
+  }
+
+  /** Tells every proxy what to trust from now on. */
+  trust(bundle: TrustBundle): void {
+    for (const feed of this.#feeds) feed.trust(bundle);
+  }
+
+  open(proxy: Proxy, stream: ProxyStream): Feed | Fault {
+    const id = parseWorkloadId(proxy.identity);
+    if ('flaw' in id) return pushFault('push.identity-refused', id.flaw);
+    if (this.#compiled?.mesh.denied.includes(proxy.identity) === true) return deniedFault(proxy.identity);
+    const before = [...this.#feeds].find(({ instance }) => instance === proxy.hello.instance);
+    if (before !== undefined && before.identity !== proxy.identity) {
+      return pushFault('push.identity-refused', `Instance "${proxy.hello.instance}" is one of another identity`);
+    }
+    // Its other end is gone, whether we have heard of it or not.
+    before?.cut(pushFault('push.closed', 'The same instance has connected again'));
+    const feed = new ProxyFeed({
+      ...this.#options,
+      id,
+      proxy,
+      stream,
+      compiled: () => this.#compiled,
+      onClosed: () => this.#feeds.delete(feed),
+    });
+    this.#feeds.add(feed);
+    return feed;
+  }
+
+  /** In the order in which they connected. */
+  list(): ProxyRow[] {
+    return [...this.#feeds].map((feed) => feed.row());
+  }
+}
+
+function deniedFault(identity: string): Fault {
+  return pushFault('push.identity-refused', `"${identity}" is denied`);
+}
+
+interface ProxyFeedOptions extends MeshFeedsOptions {
+  readonly id: WorkloadId;
+  readonly proxy: Proxy;
+  readonly stream: ProxyStream;
+  readonly compiled: () => Compiled | undefined;
+  readonly onClosed: () => void;
+}
+
+class ProxyFeed implements Feed {
+  readonly #options: ProxyFeedOptions;
+  readonly #sinceMs: number;
+  #bundle: PlanBundle | undefined;
+  #workload: WorkloadReport | undefined;
+  #load: LoadReport | undefined;
+  #certificateEndMs: number | undefined;
+  #served: string | undefined;
+  #refused: { readonly version: string; readonly reason: string } | undefined;
+  /** Since when it does not serve what it should. */
+  #behindMs: number | undefined;
+
+  constructor(options: ProxyFeedOptions) {
+    this.#options = options;
+    this.#sinceMs = options.clock.nowMs();
+  }
+
+  get identity(): string {
+    return this.#options.proxy.identity;
+  }
+
+  get instance(): string {
+    return this.#options.proxy.hello.instance;
+  }
+
+  changed(): void {
+    this.#options.stream.changed();
+  }
+
+  trust(bundle: TrustBundle): void {
+    this.#options.stream.trust(bundle);
+  }
+
+  cut(fault: Fault): void {
+    this.#options.stream.cut(fault);
+  }
+
+  bundleOf(services: ReadonlySet<string>): Served {
+    const { compiled, proxy } = this.#options;
+    const now = compiled();
+    if (now === undefined) return NOTHING;
+    if (proxy.hello.role === 'gateway') return this.#want({ bundle: now.bundle, unknown: [] });
+    const { mesh } = now;
+    const { namespace } = this.#options.id;
+    const keys = new Set<string>();
+    const unknown: string[] = [];
+    for (const name of services) {
+      const key = mesh.serviceOf(name, namespace);
+      if (key === undefined) unknown.push(name);
+      else keys.add(key);
+    }
+    return this.#want({ bundle: mesh.planOf(this.#consumer([...keys].toSorted()), this.#bundle), unknown });
+  }
+
+  #want(served: Served): Served {
+    this.#bundle = served.bundle;
+    if (served.bundle?.plan.version === this.#served) this.#behindMs = undefined;
+    else this.#behindMs ??= this.#options.clock.nowMs();
+    return served;
+  }
+
+  #consumer(services: readonly string[]): MeshConsumer {
+    const { id, proxy } = this.#options;
+    const { forward } = proxy.hello;
+    return {
+      namespace: id.namespace,
+      services,
+      ...(forward !== undefined && { forward }),
+      ...(this.#workload !== undefined && {
+        inbound: { ...registrationOf(this.#workload), labels: {} },
+      }),
+    };
+  }
+
+  acked(version: string): void {
+    this.#served = version;
+    if (version === this.#bundle?.plan.version) this.#behindMs = undefined;
+    if (this.#refused?.version !== this.#bundle?.plan.version) this.#refused = undefined;
+  }
+
+  nacked(version: string, reason: string): void {
+    this.#refused = { version, reason };
+    const { log, proxy } = this.#options;
+    log.error('A proxy refused its plan and goes on with the one before', {
+      identity: proxy.identity,
+      instance: proxy.hello.instance,
+      version: version.slice(0, 12),
+      reason,
+    });
+  }
+
+  reported(report: Report): Fault | undefined {
+    switch (report.kind) {
+      case 'workload':
+        return this.#register(report);
+      case 'load':
+        this.#load = report;
+        break;
+      case 'certificate':
+        this.#certificateEndMs = report.notAfterMs;
+        this.#options.onCertificate({
+          proxy: this.instance,
+          identity: this.identity,
+          serial: report.serial,
+          bundle: report.bundle,
+        });
+        break;
+    }
+    return undefined;
+  }
+
+  #register(report: WorkloadReport): Fault | undefined {
+    const { id, registry } = this.#options;
+    const fault = registry.register({ ...id, instance: this.instance }, registrationOf(report));
+    if (fault !== undefined) return fault;
+    this.#workload = report;
+    this.changed();
+    return undefined;
+  }
+
+  closed(fault: Fault): void {
+    const { registry, onClosed, onFarewell } = this.#options;
+    // One that goes in order has said before that it drains.
+    const how = this.#workload?.health === 'draining' || fault.code === 'push.identity-refused' ? 'farewell' : 'cut';
+    registry.left(this.instance, how);
+    if (how === 'farewell') onFarewell(this.instance, this.identity);
+    onClosed();
+  }
+
+  row(): ProxyRow {
+    const { proxy, clock } = this.#options;
+    const { hello, identity } = proxy;
+    const wanted = this.#bundle?.plan.version;
+    return {
+      instance: hello.instance,
+      identity,
+      role: hello.role,
+      software: hello.software,
+      zone: hello.zone,
+      services: this.#workload === undefined ? [] : [`${this.#workload.namespace}/${this.#workload.service}`],
+      version: this.#served,
+      wanted,
+      refused: this.#refused?.version === wanted ? this.#refused?.reason : undefined,
+      lagMs: this.#behindMs === undefined ? 0 : clock.nowMs() - this.#behindMs,
+      connectedMs: clock.nowMs() - this.#sinceMs,
+      certificateEndMs: this.#certificateEndMs,
+      load: this.#load,
+    };
+  }
+}
+
+const HEALTH = { healthy: 'ready', unhealthy: 'not-ready', draining: 'draining' } as const;
+
+function registrationOf({ service, namespace, address, ports, proxyPort, zone, health }: WorkloadReport): Registration {
+  return {
+    service,
+    namespace,
+    address,
+    ports: Object.fromEntries(ports.map(({ name, port }) => [name, port])),
+    proxyPort,
+    zone,
+    health: HEALTH[health],
+  };
+}

@@ -1,0 +1,48 @@
+/** The mesh that a gateway may be part of: nothing for a gateway alone, and before it is started. Loads none of it then. */
+import type { Compiled } from '../compile/compile.ts';
+import type { Fleet } from '../control/fleet.ts';
+import type { ApplyResult } from '../ir/apply-result.ts';
+import type { Change } from '../ir/change.ts';
+import type { Resource } from '../resource/resource.ts';
+import type { MeshControl } from './mesh-control.ts';
+import type { MeshParts, StartedMesh } from './start-mesh.ts';
+
+const NO_ROOTS: readonly string[] = [];
+
+export class MeshSeat implements AsyncDisposable {
+  #started: StartedMesh | undefined;
+
+  async start(parts: MeshParts, fleet: Fleet): Promise<void> {
+    const { startMesh } = await import('./start-mesh.ts');
+    this.#started = await startMesh(parts, fleet);
+  }
+
+  get control(): MeshControl | undefined {
+    return this.#started?.control;
+  }
+
+  /** Of its own trust domain. */
+  get roots(): readonly string[] {
+    return this.control?.roots ?? NO_ROOTS;
+  }
+
+  /** With the workloads that have registered themselves. */
+  with(resources: readonly Resource[]): readonly Resource[] {
+    return this.control === undefined ? resources : [...resources, ...this.control.workloads];
+  }
+
+  /** At once after each compile: plans of sidecars can be made of the last one only. */
+  publish(compiled: Compiled): Compiled {
+    this.control?.publish(compiled);
+    return compiled;
+  }
+
+  /** To the gateway of this process, with its certificate where it has one. */
+  apply(change: Change, fleet: Fleet): Promise<ApplyResult> {
+    return this.#started?.plans.apply(change.bundle) ?? fleet.apply(change);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#started?.close();
+  }
+}

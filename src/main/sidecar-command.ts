@@ -1,0 +1,134 @@
+/** `fourways sidecar` and `fourways run`: a sidecar as a process, alone or with the application that it was started with. */
+import { randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { TICKET_KEYS_MS } from '../base/limits.ts';
+import type { ExitCode, RunOptions, SidecarOptions } from '../cli/command.ts';
+import { portKey } from '../ir/key.ts';
+import { Application } from '../sidecar/application.ts';
+import { replaceFile } from '../store/replace-file.ts';
+import { type Console, openConsole } from './console.ts';
+import { type RunningSidecar, startSidecar } from './sidecar.ts';
+import { listenToSignals } from './signals.ts';
+import { allowCollecting, collectSoon } from './spare-memory.ts';
+import { StartFailure } from './start-failure.ts';
+
+/** How long an application may take to end before it is killed, besides the time for running requests. */
+const END_MS = 5_000;
+
+/** Does not return: the process ends. */
+export async function sidecarCommand(options: SidecarOptions): Promise<ExitCode> {
+  allowCollecting();
+  const console = openConsole(options.logLevel);
+  const signals = listenToSignals(() => console.lastWords('Ended at once: running requests are cut'));
+  return end(console, async () => {
+    const sidecar = await start(options, console);
+    await sidecar.ready;
+    announce(sidecar, options, console);
+    collectSoon(() => false);
+    const why = await signals.stop;
+    console.log.info('Draining: others are told, running requests may finish', {
+      signal: why,
+      deadlineMs: options.drainMs,
+    });
+    await sidecar.farewell(options.drainMs);
+    await sidecar.drain(options.drainMs);
+    return 0;
+  });
+}
+
+/** Does not return: the process ends, with the exit code of the application. */
+export async function runCommandBeside(options: RunOptions): Promise<ExitCode> {
+  allowCollecting();
+  const console = openConsole(options.logLevel);
+  const signals = listenToSignals(() => console.lastWords('Ended at once: running requests are cut'));
+  return end(console, async () => {
+    const sidecar = await start(options, console);
+    await sidecar.ready;
+    const application = new Application({ command: options.command, env: environment(options) });
+    announce(sidecar, options, console);
+    // What it does with SIGHUP is its own business; ours has nothing to read again.
+    signals.onReload(() => void application.signal('SIGHUP'));
+    const first = await Promise.race([signals.stop, application.exit]);
+    if (typeof first !== 'string') {
+      console.log.info(`The application ${first.reason}`);
+      await sidecar.drain(options.drainMs);
+      return first.code;
+    }
+    // Nobody calls it any more, and what ran has its answer: now it may end, and may call others until it has.
+    await sidecar.farewell(options.drainMs);
+    application.signal(first);
+    const late = setTimeout(() => application.signal('SIGKILL'), options.drainMs + END_MS);
+    const { code, reason } = await application.exit;
+    clearTimeout(late);
+    console.log.info(`The application ${reason}`);
+    await sidecar.drain(0);
+    return code;
+  });
+}
+
+async function end(console: Console, program: () => Promise<number>): Promise<never> {
+  let code = 1;
+  try {
+    code = await program();
+  } catch (error) {
+    if (!(error instanceof StartFailure)) throw error;
+    for (const line of error.message.split('\n')) console.log.error(line);
+  }
+  await console.flush();
+  process.exit(code);
+}
+
+async function start(options: SidecarOptions, console: Console): Promise<RunningSidecar> {
+  const { forward, tokenFile, dataDir, ...rest } = options;
+  return startSidecar({
+    ...rest,
+    dataDir,
+    forward: { address: forward.host, port: forward.port },
+    instance: await instanceOf(dataDir),
+    token: await readToken(tokenFile),
+    ticketKeysMs: TICKET_KEYS_MS,
+    log: console.log,
+    writeLines: (text) => console.out.write(text),
+  });
+}
+
+/** The same after a restart: others then know that it is the one that was here before. */
+async function instanceOf(dataDir: string): Promise<string> {
+  const path = join(dataDir, 'instance');
+  const kept = await readFile(path, 'utf8').catch(() => '');
+  if (/^[0-9a-f-]{36}$/.test(kept)) return kept;
+  const made = randomUUID();
+  await replaceFile({ path, owner: 'new' }, [made]);
+  return made;
+}
+
+/** @throws {StartFailure} when the file that is named cannot be read */
+async function readToken(file: string | undefined): Promise<string | undefined> {
+  if (file === undefined) return process.env['FOURWAYS_TOKEN']?.trim() || undefined;
+  try {
+    return (await readFile(file, 'utf8')).trim();
+  } catch (error) {
+    throw new StartFailure(`Cannot read the token: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+/** Programs read one or the other spelling. What is on this host is reached straight. */
+function environment({ forward }: RunOptions): NodeJS.ProcessEnv {
+  const proxy = `http://${portKey(forward.host, forward.port)}`;
+  const none = process.env['NO_PROXY'] ?? 'localhost,127.0.0.1,::1';
+  const { FOURWAYS_TOKEN: _, ...env } = process.env;
+  return { ...env, HTTP_PROXY: proxy, http_proxy: proxy, NO_PROXY: none, no_proxy: none };
+}
+
+function announce(sidecar: RunningSidecar, options: SidecarOptions, { out, log }: Console): void {
+  const fields = {
+    identity: sidecar.identity,
+    plan: sidecar.plan()?.version.slice(0, 12),
+    proxy: `http://${portKey(options.forward.host, options.forward.port)}`,
+    port: options.proxyPort,
+    pid: process.pid,
+  };
+  if (options.announce === 'json') out.line(JSON.stringify({ event: 'ready', ...fields }));
+  log.info('Ready', fields);
+}

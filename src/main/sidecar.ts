@@ -1,0 +1,393 @@
+/**
+ * Puts a sidecar together:
+ *
+ *     control plane -> plan with our own certificate -> proxies of this process
+ *                <- workload, when the application is well
+ *
+ * Like up.ts it knows nothing of signals, standard output and exit codes.
+ */
+import { X509Certificate } from 'node:crypto';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { sleep, systemClock } from '../base/clock.ts';
+import { Fault } from '../base/fault.ts';
+import type { Log, LogLevel } from '../base/log.ts';
+import { systemRandom } from '../base/random.ts';
+import { ownVersion } from '../cli/version.ts';
+import type { Fleet } from '../control/fleet.ts';
+import { readToken } from '../identity/join-token.ts';
+import { controlId, formatWorkloadId, type WorkloadId } from '../identity/spiffe.ts';
+import type { Plan, PlanBundle } from '../ir/plan.ts';
+import { PushClient } from '../push/client.ts';
+import { GrpcConnector } from '../push/grpc-client.ts';
+import { joinMesh, renewCertificate, type Target } from '../push/join-client.ts';
+import type { Hello, WorkloadReport } from '../push/messages.ts';
+import { PlanCopy } from '../push/plan-copy.ts';
+import { OwnPlans } from '../sidecar/own-plans.ts';
+import { ApplicationHealth } from '../sidecar/application-health.ts';
+import { certificateFile } from '../sidecar/certificate-file.ts';
+import { credentialsOf, type Member, Membership, type MembershipOptions } from '../sidecar/membership.ts';
+import { Metering } from './metering.ts';
+import { startFleet } from './start-fleet.ts';
+import { StartFailure } from './start-failure.ts';
+
+export interface SidecarSettings {
+  /** Who it is. */
+  readonly id: WorkloadId;
+  /** Tells instances of one identity apart; the same after a restart on the same disk. */
+  readonly instance: string;
+  /** Ports of the application by name, on loopback; none: it only calls others. */
+  readonly ports: Readonly<Record<string, number>>;
+  /** Address by which others reach this host, and the port for their mTLS. */
+  readonly address: string;
+  readonly proxyPort: number;
+  /** Where HTTP_PROXY leads. */
+  readonly forward: { readonly address: string; readonly port: number };
+  readonly zone: string;
+  /** `HOST:PORT` of each control plane. */
+  readonly control: readonly string[];
+  /** To join with; undefined: only a certificate that is kept will do. */
+  readonly token: string | undefined;
+  /** Services that are wanted before anybody calls them: `orders.shop`. */
+  readonly services: readonly string[];
+  /** Absolute path of the folder for certificate and plan. */
+  readonly dataDir: string;
+  /** Worker threads; 0 for a proxy in the main thread. */
+  readonly workers: number;
+  readonly drainMs: number;
+  readonly ticketKeysMs: number;
+  readonly log: Log;
+  readonly logLevel: LogLevel;
+  /** Writes lines of the access log; rejects when they are lost. */
+  readonly writeLines: (text: string) => Promise<void>;
+}
+
+export interface RunningSidecar extends AsyncDisposable {
+  readonly identity: string;
+  /** The plan that it serves; undefined before the first. */
+  plan(): Plan | undefined;
+  /** Resolves when it serves a plan: from the control plane, or of its disk. */
+  readonly ready: Promise<void>;
+  /**
+   * Tells everybody that this instance goes, and waits until no request runs, for at most `deadlineMs`. It goes on serving:
+   * what still runs may have to call others.
+   */
+  farewell(deadlineMs: number): Promise<void>;
+  /** Stops accepting, lets running requests finish for at most `deadlineMs`, ends. */
+  drain(deadlineMs: number): Promise<void>;
+}
+
+const CLOCK = systemClock;
+
+/** For the farewell to reach the others, and between two looks whether something still runs. */
+const FAREWELL_MS = 300;
+
+const PROBE_MS = 1_000;
+
+/** @throws {StartFailure} when it may not join, or its ports are taken */
+export async function startSidecar(settings: SidecarSettings): Promise<RunningSidecar> {
+  await using cleanup = new AsyncDisposableStack();
+  const { log, id } = settings;
+  const identity = formatWorkloadId(id);
+  const versions = { own: ownVersion(), node: process.version };
+  const metering = cleanup.adopt(new Metering(CLOCK, versions), (opened) => opened.close());
+  const services = new Services((names) => link.client.subscribe(names));
+  const { fleet } = await startFleet(
+    { ...settings, ports: 'alone', redisUrl: undefined },
+    {
+      bind: '127.0.0.1',
+      metering,
+      cleanup,
+      clock: CLOCK,
+      askForService: (name) => services.ask(name),
+      onPorts: (ports) => link.client.portsChanged(ports),
+      onFailing: () => undefined,
+    },
+  );
+  const membership: Membership | Fault = await Membership.open({
+    ...membershipOptions(settings, identity),
+    onChange: (member) => link.certified(member),
+  });
+  if (membership instanceof Fault) {
+    throw new StartFailure(`Cannot join the mesh: ${membership.detail}\n${membership.kind.advice}`);
+  }
+  cleanup.defer(() => membership.close());
+  const plans = new OwnPlans(fleet, membership.member, log);
+  const link: Link = cleanup.adopt(await Link.open({ settings, membership, plans, services, identity }), (opened) =>
+    opened.client.close(),
+  );
+  const health = cleanup.adopt(new WatchedApplication(settings, link), (opened) => opened.close());
+  link.client.start();
+  return new SidecarProcess({ identity, fleet, membership, plans, link, health, cleanup: cleanup.move() });
+}
+
+interface LinkParts {
+  readonly settings: SidecarSettings;
+  readonly membership: Membership;
+  readonly plans: OwnPlans;
+  readonly services: Services;
+  readonly identity: string;
+}
+
+/** To the control plane, with what it needs of this process. */
+class Link {
+  readonly client: PushClient;
+  readonly #parts: LinkParts;
+  readonly #connector: GrpcConnector;
+  readonly #copy: PlanCopy;
+
+  private constructor(parts: LinkParts, copy: PlanCopy, held: PlanBundle | undefined) {
+    const { settings, membership, plans, services } = parts;
+    this.#parts = parts;
+    this.#copy = copy;
+    this.#connector = new GrpcConnector({
+      credentials: credentialsOf(membership.member),
+      server: controlId(settings.id.trustDomain),
+      clock: CLOCK,
+    });
+    this.client = new PushClient({
+      connect: this.#connector.connect,
+      addresses: settings.control,
+      self: helloOf(settings),
+      ...(held !== undefined && { held }),
+      apply: async ({ bundle }) => {
+        const result = await plans.apply(bundle);
+        services.settle();
+        return result;
+      },
+      keep: (bundle) => copy.keep(bundle),
+      events: {
+        onUnknown: (names) => services.unknown(names),
+        onTrust: (bundle) => void membership.trust(bundle),
+        onWish: () => undefined,
+      },
+      clock: CLOCK,
+      random: systemRandom(),
+      log: settings.log,
+    });
+    this.#report();
+    this.client.subscribe(settings.services);
+  }
+
+  /** With the plan of the disk, which is served at once: the control plane may be away. */
+  static async open(parts: LinkParts): Promise<Link> {
+    const { settings, plans, identity } = parts;
+    const copy = PlanCopy.open({ path: join(settings.dataDir, 'plan'), identity });
+    return new Link(parts, copy, await heldPlan(copy, plans, settings.log));
+  }
+
+  /** There is a new certificate, or something else to trust. */
+  certified(member: Member): void {
+    this.#connector.rotate(credentialsOf(member));
+    void this.#parts.plans.certified(member);
+    this.#report();
+  }
+
+  async kept(): Promise<void> {
+    await this.#copy.settled();
+  }
+
+  #report(): void {
+    const { chainPem, trust } = this.#parts.membership.member;
+    const { validToDate, serialNumber } = new X509Certificate(chainPem);
+    const serial = serialNumber.toLowerCase();
+    this.client.report({ kind: 'certificate', notAfterMs: validToDate.getTime(), serial, bundle: trust.hash });
+  }
+}
+
+/** The application beside the proxy: others are told of it while it is well. */
+class WatchedApplication {
+  readonly #settings: SidecarSettings;
+  readonly #link: Link;
+  readonly #health: ApplicationHealth;
+
+  constructor(settings: SidecarSettings, link: Link) {
+    this.#settings = settings;
+    this.#link = link;
+    this.#health = new ApplicationHealth({
+      clock: CLOCK,
+      probe: () => probePorts(Object.values(settings.ports)),
+      onChange: (wrong) => {
+        if (wrong !== undefined) settings.log.warn(`The application does not answer: ${wrong}`);
+        this.#report(wrong === undefined ? 'healthy' : 'unhealthy');
+      },
+    });
+  }
+
+  farewell(): void {
+    this.#health.close();
+    this.#report('draining');
+  }
+
+  close(): void {
+    this.#health.close();
+  }
+
+  #report(health: WorkloadReport['health']): void {
+    if (Object.keys(this.#settings.ports).length === 0) return;
+    this.#link.client.report({ kind: 'workload', ...workloadOf(this.#settings), health });
+  }
+}
+
+interface SidecarParts {
+  readonly identity: string;
+  readonly fleet: Fleet;
+  readonly membership: Membership;
+  readonly plans: OwnPlans;
+  readonly link: Link;
+  readonly health: WatchedApplication;
+  readonly cleanup: AsyncDisposableStack;
+}
+
+class SidecarProcess implements RunningSidecar {
+  readonly #parts: SidecarParts;
+
+  constructor(parts: SidecarParts) {
+    this.#parts = parts;
+  }
+
+  get identity(): string {
+    return this.#parts.identity;
+  }
+
+  get ready(): Promise<void> {
+    return this.#parts.plans.ready;
+  }
+
+  plan(): Plan | undefined {
+    return this.#parts.plans.plan;
+  }
+
+  async farewell(deadlineMs: number): Promise<void> {
+    const { health, fleet } = this.#parts;
+    health.farewell();
+    const endMs = CLOCK.nowMs() + deadlineMs;
+    do {
+      // oxlint-disable-next-line no-await-in-loop -- one look after the other
+      await sleep(CLOCK, FAREWELL_MS);
+      // oxlint-disable-next-line no-await-in-loop
+    } while (CLOCK.nowMs() < endMs && (await isBusy(fleet)));
+  }
+
+  async drain(deadlineMs: number): Promise<void> {
+    await this.#parts.fleet.drain(deadlineMs);
+    await this.#parts.link.kept();
+    await this[Symbol.asyncDispose]();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#parts.cleanup.disposeAsync();
+  }
+}
+
+function membershipOptions(
+  { token, control, id, instance, dataDir, log }: SidecarSettings,
+  identity: string,
+): Omit<MembershipOptions, 'onChange'> {
+  const facts = { identity, instance };
+  let turn = 0;
+  // Any control plane issues: the next one is asked when one does not.
+  const target = (): Target => ({
+    address: control[turn++ % control.length]!,
+    server: controlId(id.trustDomain),
+    clock: CLOCK,
+  });
+  const read = token === undefined ? undefined : readToken(token);
+  if (read !== undefined && 'flaw' in read) throw new StartFailure(`Cannot join the mesh: ${read.flaw}`);
+  return {
+    identity,
+    keep: certificateFile(join(dataDir, 'certificate.json')),
+    ...(read !== undefined && {
+      join: (csrDer) =>
+        joinMesh(target(), { trust: { kind: 'root-hash', sha256: read.root }, token: token!, csrDer, facts }),
+    }),
+    renew: (credentials, csrDer) => renewCertificate(target(), credentials, { csrDer, facts }),
+    clock: CLOCK,
+    random: systemRandom(),
+    log,
+  };
+}
+
+async function heldPlan(copy: PlanCopy, plans: OwnPlans, log: Log): Promise<PlanBundle | undefined> {
+  const read = await copy.read();
+  if (read === undefined) return undefined;
+  if (read instanceof Fault) {
+    log.warn(`The plan on disk is not used: ${read.detail}`, { code: read.code });
+    return undefined;
+  }
+  const result = await plans.apply(read);
+  return result.kind === 'ack' ? read : undefined;
+}
+
+/** Names that were called for and are not in the plan. */
+class Services {
+  readonly #subscribe: (names: readonly string[]) => boolean;
+  readonly #open = new Map<string, PromiseWithResolvers<void>>();
+
+  constructor(subscribe: (names: readonly string[]) => boolean) {
+    this.#subscribe = subscribe;
+  }
+
+  /** @param name  `orders.shop:80`. Resolves when it is sure whether a plan has it. */
+  ask(name: string): Promise<void> {
+    const host = name.replace(/:\d+$/, '');
+    const open = this.#open.get(host);
+    if (open !== undefined) return open.promise;
+    const asked = Promise.withResolvers<void>();
+    this.#open.set(host, asked);
+    if (!this.#subscribe([host])) this.unknown([host]);
+    return asked.promise;
+  }
+
+  unknown(hosts: readonly string[]): void {
+    for (const host of hosts) {
+      this.#open.get(host)?.resolve();
+      this.#open.delete(host);
+    }
+  }
+
+  /** A plan was applied: who waits has looked at it. */
+  settle(): void {
+    this.unknown([...this.#open.keys()]);
+  }
+}
+
+function helloOf({ instance, zone, forward }: SidecarSettings): Omit<Hello, 'protocol' | 'holds' | 'services'> {
+  return { software: ownVersion(), instance, role: 'sidecar', identity: '', zone, forward };
+}
+
+function workloadOf({ id, ports, address, proxyPort, zone }: SidecarSettings): Omit<WorkloadReport, 'health'> {
+  return {
+    service: id.account,
+    namespace: id.namespace,
+    address,
+    ports: Object.entries(ports).map(([name, port]) => ({ name, port, protocol: '' })),
+    proxyPort,
+    zone,
+  };
+}
+
+async function isBusy(fleet: Fleet): Promise<boolean> {
+  const { workers } = await fleet.stats();
+  return workers.some(({ exchanges }) => exchanges > 0);
+}
+
+/** What is wrong with the first port that does not take a connection. */
+async function probePorts(ports: readonly number[]): Promise<string | undefined> {
+  const answers = await Promise.all(ports.map(probePort));
+  return answers.find((wrong) => wrong !== undefined);
+}
+
+function probePort(port: number): Promise<string | undefined> {
+  const { promise, resolve } = Promise.withResolvers<string | undefined>();
+  const socket = connect({ host: '127.0.0.1', port });
+  const settle = (wrong: string | undefined): void => {
+    cancel();
+    socket.destroy();
+    resolve(wrong);
+  };
+  const cancel = CLOCK.after(PROBE_MS, () => settle(`nothing on port ${port} after ${PROBE_MS} ms`));
+  socket.once('connect', () => settle(undefined));
+  socket.once('error', (error: NodeJS.ErrnoException) => settle(`port ${port}: ${error.code}`));
+  return promise;
+}

@@ -1,0 +1,54 @@
+/** The control plane of a mesh beside a gateway that is a member of it. */
+import type { Clock } from '../base/clock.ts';
+import { durationOr } from '../base/duration.ts';
+import type { Log } from '../base/log.ts';
+import type { Fleet } from '../control/fleet.ts';
+import type { Mesh } from '../resource/resource.ts';
+import { OwnPlans } from '../sidecar/own-plans.ts';
+import type { Loaded } from '../source/source.ts';
+import { MeshControl } from './mesh-control.ts';
+import type { State } from './state.ts';
+import { StartFailure } from './start-failure.ts';
+import type { HostPort } from './up.ts';
+
+export interface MeshParts {
+  readonly listen: HostPort;
+  /** What was read first: its Mesh says who everybody is, and that does not change while it runs. */
+  readonly loaded: Loaded;
+  readonly state: State | undefined;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly version: string;
+  readonly again: () => void;
+}
+
+export interface StartedMesh {
+  readonly control: MeshControl;
+  /** Of the gateway of this process. */
+  readonly plans: OwnPlans;
+  close(): Promise<void>;
+}
+
+const DAY_MS = 86_400_000;
+
+/** @throws {StartFailure} as {@link MeshControl.start} does, and when no state is kept */
+export async function startMesh({ loaded, state, ...parts }: MeshParts, fleet: Fleet): Promise<StartedMesh> {
+  if (state === undefined) throw new StartFailure('Cannot run the mesh: this process keeps no state');
+  const spec = loaded.resources.find((resource): resource is Mesh => resource.kind === 'Mesh')?.spec;
+  const control = await MeshControl.start({
+    ...parts,
+    state,
+    trustDomain: spec?.trustDomain ?? 'cluster.local',
+    leafMs: spec === undefined ? DAY_MS : durationOr(spec.leafLifetime, DAY_MS),
+  });
+  const membership = await control.admitGateway((member) => void plans.certified(member));
+  const plans = new OwnPlans(fleet, membership.member, parts.log);
+  return {
+    control,
+    plans,
+    async close() {
+      membership.close();
+      await control.close();
+    },
+  };
+}

@@ -1,0 +1,126 @@
+/** `fourways sidecar` and `fourways run` as programs. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DOOR_HOST, type Ended, type Fourways, freePort, pause, programOf } from './fourways.ts';
+
+const READY_MS_MAX = 60_000;
+
+export interface SidecarOptions {
+  /** `orders.shop` */
+  readonly service: string;
+  /** Folder for its certificate and its plan, and for its token. */
+  readonly dir: string;
+  /** `HOST:PORT` of the control plane. */
+  readonly control: string;
+  readonly token?: string;
+  /** Ports of the application. */
+  readonly app?: readonly string[];
+  /** The application; absent: `fourways sidecar`. */
+  readonly command?: readonly string[];
+  readonly drain?: string;
+}
+
+export class Sidecar implements AsyncDisposable {
+  readonly child: ChildProcess;
+  /** `http://HOST:PORT` of its forward proxy. */
+  readonly proxy: string;
+  readonly ended: Promise<Ended>;
+  #out = '';
+  #err = '';
+  #over = false;
+
+  private constructor(child: ChildProcess, proxy: string) {
+    this.child = child;
+    this.proxy = proxy;
+    child.stdout!.setEncoding('utf8').on('data', (text: string) => (this.#out += text));
+    child.stderr!.setEncoding('utf8').on('data', (text: string) => (this.#err += text));
+    this.ended = new Promise((resolve) =>
+      child.once('close', (code, signal) => {
+        this.#over = true;
+        resolve({ code, signal });
+      }),
+    );
+  }
+
+  static async spawn({
+    service,
+    dir,
+    control,
+    token,
+    app = [],
+    command,
+    drain = '5s',
+  }: SidecarOptions): Promise<Sidecar> {
+    const [port, proxyPort] = [await freePort(DOOR_HOST), await freePort(DOOR_HOST)];
+    const tokenFile = join(dir, `token-${port}`);
+    if (token !== undefined) writeFileSync(tokenFile, token, { mode: 0o600 });
+    const args = [
+      ...programOf('source'),
+      ...(command === undefined ? ['sidecar'] : ['run']),
+      '--service',
+      service,
+      '--control',
+      control,
+      '--address',
+      DOOR_HOST,
+      '--port',
+      String(port),
+      '--proxy',
+      `${DOOR_HOST}:${proxyPort}`,
+      '--data',
+      join(dir, `sidecar-${port}`),
+      '--drain',
+      drain,
+      ...(token === undefined ? [] : ['--token-file', tokenFile]),
+      ...app.flatMap((one) => ['--app', one]),
+      ...(command === undefined ? [] : ['--', ...command]),
+    ];
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    return new Sidecar(child, `http://${DOOR_HOST}:${proxyPort}`);
+  }
+
+  /** Spawns, and waits until it serves. */
+  static async start(options: SidecarOptions): Promise<Sidecar> {
+    const sidecar = await Sidecar.spawn(options);
+    await sidecar.said(/"message":"Ready"/);
+    return sidecar;
+  }
+
+  get out(): string {
+    return this.#out;
+  }
+
+  get err(): string {
+    return this.#err;
+  }
+
+  async said(words: RegExp): Promise<void> {
+    const endMs = performance.now() + READY_MS_MAX;
+    while (!words.test(this.#err)) {
+      if (this.#over) throw new Error(`The sidecar ended before it said ${words}:\n${this.#err}`);
+      if (performance.now() > endMs) throw new Error(`The sidecar did not say ${words}:\n${this.#err}`);
+      await pause(20);
+    }
+  }
+
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<Ended> {
+    if (!this.#over) this.child.kill(signal);
+    return this.ended;
+  }
+
+  /** Politely: an application would outlive a sidecar that is killed, and hold its output. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+}
+
+/** A token for this service, once. */
+export async function tokenFor({ admin }: Fourways, service: string): Promise<string> {
+  const [account, namespace] = service.split('.');
+  const body = JSON.stringify({ namespace, account, uses: 1, lastsMs: 60_000 });
+  const headers = { 'content-type': 'application/json' };
+  const answer = await fetch(`${admin}/tokens`, { method: 'POST', headers, body });
+  if (!answer.ok) throw new Error(`No token: ${await answer.text()}`);
+  return ((await answer.json()) as { token: string }).token;
+}
