@@ -47,7 +47,8 @@ const NOTHING: Served = { bundle: undefined, unknown: [] };
 
 export class MeshFeeds implements Feeds {
   readonly #options: MeshFeedsOptions;
-  readonly #feeds = new Set<ProxyFeed>();
+  /** By instance, in the order in which they connected. */
+  readonly #feeds = new Map<string, ProxyFeed>();
   #compiled: Compiled | undefined;
 
   constructor(options: MeshFeedsOptions) {
@@ -58,7 +59,7 @@ export class MeshFeeds implements Feeds {
   publish(compiled: Compiled): void {
     this.#compiled = compiled;
     const denied = new Set(compiled.mesh.denied);
-    for (const feed of this.#feeds) {
+    for (const feed of this.#feeds.values()) {
       if (denied.has(feed.identity)) feed.cut(deniedFault(feed.identity));
       else feed.changed();
     }
@@ -66,34 +67,39 @@ export class MeshFeeds implements Feeds {
 
   /** Tells every proxy what to trust from now on. */
   trust(bundle: TrustBundle): void {
-    for (const feed of this.#feeds) feed.trust(bundle);
+    for (const feed of this.#feeds.values()) feed.trust(bundle);
   }
 
   open(proxy: Proxy, stream: ProxyStream): Feed | Fault {
     const id = parseWorkloadId(proxy.identity);
     if ('flaw' in id) return pushFault('push.identity-refused', id.flaw);
     if (this.#compiled?.mesh.denied.includes(proxy.identity) === true) return deniedFault(proxy.identity);
-    const before = [...this.#feeds].find(({ instance }) => instance === proxy.hello.instance);
+    const { instance } = proxy.hello;
+    const before = this.#feeds.get(instance);
     if (before !== undefined && before.identity !== proxy.identity) {
-      return pushFault('push.identity-refused', `Instance "${proxy.hello.instance}" is one of another identity`);
+      return pushFault('push.identity-refused', `Instance "${instance}" is one of another identity`);
     }
     // Its other end is gone, whether we have heard of it or not.
     before?.cut(pushFault('push.closed', 'The same instance has connected again'));
-    const feed = new ProxyFeed({
+    const feed: ProxyFeed = new ProxyFeed({
       ...this.#options,
       id,
       proxy,
       stream,
       compiled: () => this.#compiled,
-      onClosed: () => this.#feeds.delete(feed),
+      onClosed: () => {
+        // The one that was cut ends later than its successor begins.
+        if (this.#feeds.get(instance) === feed) this.#feeds.delete(instance);
+      },
     });
-    this.#feeds.add(feed);
+    this.#feeds.delete(instance);
+    this.#feeds.set(instance, feed);
     return feed;
   }
 
   /** In the order in which they connected. */
   list(): ProxyRow[] {
-    return [...this.#feeds].map((feed) => feed.row());
+    return [...this.#feeds.values()].map((feed) => feed.row());
   }
 }
 

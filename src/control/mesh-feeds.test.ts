@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Fault } from '../base/fault.ts';
+import { silentLog } from '../base/log.ts';
+import { ManualClock } from '../base/testing/manual-clock.ts';
+import { pushFault } from '../push/faults.ts';
+import type { Feed, Proxy, ProxyStream } from '../push/feeds.ts';
+import { MeshFeeds } from './mesh-feeds.ts';
+import { Registry } from './registry.ts';
+
+const ORDERS = 'spiffe://cluster.local/ns/shop/sa/orders';
+const HELLO = {
+  protocol: 1,
+  software: '0.1.0',
+  instance: 'i1',
+  role: 'sidecar',
+  identity: '',
+  zone: '',
+  holds: undefined,
+  services: [],
+} as const;
+const WORKLOAD = {
+  kind: 'workload',
+  service: 'orders',
+  namespace: 'shop',
+  address: '10.0.0.1',
+  ports: [{ name: 'http', port: 80, protocol: '' }],
+  proxyPort: 15_008,
+  zone: '',
+  health: 'healthy',
+} as const;
+
+function makeFeeds() {
+  const clock = new ManualClock();
+  const registry = new Registry({ clock, log: silentLog, onChange: () => undefined });
+  const said: object[] = [];
+  const left: string[] = [];
+  const feeds = new MeshFeeds({
+    registry,
+    clock,
+    log: silentLog,
+    onCertificate: (one) => said.push(one),
+    onFarewell: (instance) => left.push(instance),
+  });
+  return { clock, registry, said, left, feeds };
+}
+
+function stream(): ProxyStream & { readonly cuts: string[] } {
+  const cuts: string[] = [];
+  return {
+    cuts,
+    changed: () => undefined,
+    trust: () => undefined,
+    wish: () => undefined,
+    cut: ({ code }) => cuts.push(code),
+  };
+}
+
+function opened(feed: Feed | Fault): Feed {
+  assert.ok(!(feed instanceof Fault));
+  return feed;
+}
+
+const proxy = (identity = ORDERS, instance = 'i1'): Proxy => ({ identity, hello: { ...HELLO, instance } });
+const GONE = pushFault('push.away', 'gone');
+
+test('feeds: the same instance again takes over, also when the end of the one before is heard of later', () => {
+  const { feeds } = makeFeeds();
+  const [first, second] = [stream(), stream()];
+  const before = opened(feeds.open(proxy(), first));
+  opened(feeds.open(proxy(), second));
+  assert.deepEqual([first.cuts, second.cuts], [['push.closed'], []]);
+  before.closed(GONE);
+  assert.deepEqual(
+    feeds.list().map(({ instance }) => instance),
+    ['i1'],
+  );
+});
+
+test('feeds: an instance of another identity, and an identity of another form, get nothing', () => {
+  const { feeds } = makeFeeds();
+  const first = stream();
+  opened(feeds.open(proxy(), first));
+  for (const identity of ['spiffe://cluster.local/ns/shop/sa/web', 'spiffe://cluster.local/orders']) {
+    const refused = feeds.open(proxy(identity), stream());
+    assert.equal(refused instanceof Fault ? refused.code : 'open', 'push.identity-refused');
+  }
+  assert.deepEqual(first.cuts, []);
+});
+
+test('feeds: what a proxy tells of itself is registered and listed; of others it may tell nothing', () => {
+  const { feeds, registry, said, left } = makeFeeds();
+  const feed = opened(feeds.open(proxy(), stream()));
+  assert.equal(feed.reported(WORKLOAD), undefined);
+  assert.equal(feed.reported({ ...WORKLOAD, service: 'web' })?.code, 'mesh.registration-refused');
+  feed.reported({ kind: 'certificate', notAfterMs: 5, serial: 'a', bundle: 'b' });
+  assert.deepEqual(said, [{ proxy: 'i1', identity: ORDERS, serial: 'a', bundle: 'b' }]);
+  const [row] = feeds.list();
+  assert.deepEqual([row?.services, row?.certificateEndMs], [['shop/orders'], 5]);
+  feed.reported({ ...WORKLOAD, health: 'draining' });
+  feed.closed(GONE);
+  assert.deepEqual([registry.workloads, left, feeds.list()], [[], ['i1'], []]);
+});
