@@ -1,6 +1,7 @@
 /** Who may join: what the port for proxies asks, answered by the authority. */
 import { type Authority, type Issued as Certified } from '../identity/authority.ts';
 import type { Refusal } from '../identity/refusal.ts';
+import { requestPem } from '../identity/request.ts';
 import type { Fault } from '../base/fault.ts';
 import type { Log } from '../base/log.ts';
 import { pushFault } from '../push/faults.ts';
@@ -21,14 +22,14 @@ export class MeshJoining implements Joining {
 
   /** `identity` and `instance` of the facts are what is asked for; the token says whether it is given. */
   async join(token: string, csrDer: Buffer, { identity = '', instance = '' }: Facts): Promise<Issued | Fault> {
-    return this.#settle(await this.#authority.join({ identity, csr: pemOf(csrDer), proxy: instance }, token), {
+    return this.#settle(await this.#authority.join({ identity, csr: requestPem(csrDer), proxy: instance }, token), {
       identity,
       instance,
     });
   }
 
   async renew(identity: string, csrDer: Buffer, { instance = '' }: Facts): Promise<Issued | Fault> {
-    return this.#settle(await this.#authority.renew({ identity, csr: pemOf(csrDer), proxy: instance }), {
+    return this.#settle(await this.#authority.renew({ identity, csr: requestPem(csrDer), proxy: instance }), {
       identity,
       instance,
     });
@@ -46,9 +47,4 @@ export class MeshJoining implements Joining {
     this.#log.info('A certificate was issued', { ...who, serial, until: new Date(notAfterMs).toISOString() });
     return { chainPem, trust: bundle };
   }
-}
-
-function pemOf(der: Buffer): string {
-  const lines = der.toString('base64').match(/.{1,64}/g) ?? [];
-  return `-----BEGIN CERTIFICATE REQUEST-----\n${lines.join('\n')}\n-----END CERTIFICATE REQUEST-----\n`;
 }

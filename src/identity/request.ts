@@ -9,6 +9,8 @@ import { bitString, octetString, oid, sequence, set, smallInteger, tagged, uriNa
 export interface CertificateRequest {
   /** PEM. */
   readonly csr: string;
+  /** The same, as it travels. */
+  readonly csrDer: Buffer;
   /** PKCS #8, PEM. */
   readonly privateKeyPem: string;
 }
@@ -31,12 +33,14 @@ export function makeRequest(identity: string): CertificateRequest {
   );
   const der = sequence(body, ECDSA_SHA256, bitString(sign('sha256', body, privateKey)));
   return {
-    csr: pemOf('CERTIFICATE REQUEST', der),
+    csr: requestPem(der),
+    csrDer: der,
     privateKeyPem: privateKey.export({ type: 'pkcs8', format: 'pem' }),
   };
 }
 
-function pemOf(label: string, der: Buffer): string {
+/** @param der  PKCS #10 */
+export function requestPem(der: Buffer): string {
   const lines = der.toString('base64').match(/.{1,64}/g) ?? [];
-  return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`;
+  return `-----BEGIN CERTIFICATE REQUEST-----\n${lines.join('\n')}\n-----END CERTIFICATE REQUEST-----\n`;
 }

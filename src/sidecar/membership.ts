@@ -130,7 +130,7 @@ export class Membership {
 
   async #renew(): Promise<void> {
     const { identity, renew, clock, random, log } = this.#options;
-    const { csrDer, keyPem } = requestFor(identity);
+    const { csrDer, privateKeyPem: keyPem } = makeRequest(identity);
     const issued = await renew(credentialsOf(this.#member), csrDer);
     if (!(issued instanceof Fault)) {
       this.#failures = 0;
@@ -166,7 +166,7 @@ async function firstCertificate({ identity, join, clock, log }: MembershipOption
   }
   let waitMs = JOIN_AGAIN_MS;
   for (;;) {
-    const { csrDer, keyPem } = requestFor(identity);
+    const { csrDer, privateKeyPem: keyPem } = makeRequest(identity);
     // oxlint-disable-next-line no-await-in-loop -- one try after the other
     const issued = await join(csrDer);
     if (!(issued instanceof Fault)) return { chainPem: issued.chainPem, keyPem, trust: issued.trust };
@@ -176,12 +176,6 @@ async function firstCertificate({ identity, join, clock, log }: MembershipOption
     await new Promise<void>((resolve) => clock.after(waitMs, resolve));
     waitMs = Math.min(waitMs * 2, JOIN_AGAIN_MS_MAX);
   }
-}
-
-function requestFor(identity: string): { readonly csrDer: Uint8Array; readonly keyPem: string } {
-  const { csr, privateKeyPem } = makeRequest(identity);
-  const base64 = csr.replace(/-----[A-Z ]+-----/g, '');
-  return { csrDer: Buffer.from(base64, 'base64'), keyPem: privateKeyPem };
 }
 
 function isGood({ chainPem, keyPem }: Member, identity: string, nowMs: number): boolean {
