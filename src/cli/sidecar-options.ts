@@ -1,17 +1,13 @@
 /** What `sidecar` and `run` have in common: who the proxy is, where it listens, and who tells it what to do. */
 import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
-import { DRAIN_MS } from '../base/limits.ts';
-import type { LogLevel } from '../base/log.ts';
 import { type Options, type SidecarOptions, UsageError, type Values } from './command.ts';
-import { readCount, readDuration, readHostPort } from './values.ts';
+import { LOG_LEVEL_OPTION, readDrain, readLogLevel, WORKERS_MAX } from './process-options.ts';
+import { readCount, readHostPort } from './values.ts';
 
 /** Where sidecars take mTLS, and where HTTP_PROXY leads, unless they are told otherwise. */
 const PROXY_PORT = 15_008;
 const FORWARD_DEFAULT = '127.0.0.1:15001';
-
-const DRAIN_MAX_MS = 24 * 3_600_000;
-const WORKERS_MAX = 256;
 
 /** Of a DNS label, as names of Kubernetes are. */
 const LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
@@ -71,12 +67,7 @@ export const SIDECAR_OPTIONS = {
     value: 'TIME',
     description: 'How long running requests may take to finish at the end; default 30s',
   },
-  'log-level': {
-    type: 'string',
-    value: 'LEVEL',
-    choices: ['debug', 'info', 'warn', 'error'],
-    description: 'Least level that is logged; default info',
-  },
+  'log-level': LOG_LEVEL_OPTION,
 } as const satisfies Options;
 
 export function readSidecar(values: Values<typeof SIDECAR_OPTIONS>, cwd: string): SidecarOptions {
@@ -107,9 +98,8 @@ export function readSidecar(values: Values<typeof SIDECAR_OPTIONS>, cwd: string)
     zone,
     workers: workers === undefined ? 0 : readCount('--workers', workers, { min: 0, max: WORKERS_MAX }),
     dataDir: resolve(cwd, data ?? join('.fourways', `sidecar-${name}.${namespace}`)),
-    drainMs: drain === undefined ? DRAIN_MS : readDuration('--drain', drain, DRAIN_MAX_MS),
-    // The table has no other choices.
-    logLevel: (values['log-level'] ?? 'info') as LogLevel,
+    drainMs: readDrain(drain),
+    logLevel: readLogLevel(values['log-level']),
     announce: json ? 'json' : 'text',
   };
 }

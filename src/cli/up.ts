@@ -1,15 +1,10 @@
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
-import type { LogLevel } from '../base/log.ts';
 import { ADMIN_DEFAULT } from './admin.ts';
 import { type Arguments, defineCommand, type Options, type UpOptions, UsageError } from './command.ts';
-import { DRAIN_MS, TICKET_KEYS_MS, TICKET_KEYS_MS_MAX, TICKET_KEYS_MS_MIN } from '../base/limits.ts';
+import { TICKET_KEYS_MS, TICKET_KEYS_MS_MAX, TICKET_KEYS_MS_MIN } from '../base/limits.ts';
+import { LOG_LEVEL_OPTION, readDrain, readLogLevel, WORKERS_MAX } from './process-options.ts';
 import { onePath, readCount, readDuration, readHostPort, readRedisUrl } from './values.ts';
-
-/** One worker thread for each core is the default; more than this is a slip of the finger. */
-const WORKERS_MAX = 256;
-
-const DRAIN_MAX_MS = 24 * 3_600_000;
 
 const OPTIONS = {
   bind: {
@@ -49,12 +44,7 @@ const OPTIONS = {
     description: 'Be the control plane of a mesh, too: where its proxies join and get their plans',
   },
   takeover: { type: 'boolean', description: 'Take the ports over from a Fourways that runs; it drains and ends' },
-  'log-level': {
-    type: 'string',
-    value: 'LEVEL',
-    choices: ['debug', 'info', 'warn', 'error'],
-    description: 'Least level that is logged; default info',
-  },
+  'log-level': LOG_LEVEL_OPTION,
 } as const satisfies Options;
 
 /** Reads arguments only: what `up` does is put together in main/. */
@@ -87,13 +77,12 @@ function readUp({ values, positionals }: Arguments<typeof OPTIONS>, cwd: string)
     admin: readHostPort('--admin', admin),
     workers: workers === undefined ? 0 : readCount('--workers', workers, { min: 1, max: WORKERS_MAX }),
     dataDir: data === undefined ? undefined : resolve(cwd, data),
-    drainMs: drain === undefined ? DRAIN_MS : readDuration('--drain', drain, DRAIN_MAX_MS),
+    drainMs: readDrain(drain),
     ticketKeysMs: ticketKeys === undefined ? TICKET_KEYS_MS : readTicketKeys(ticketKeys),
     redisUrl: values.redis === undefined ? undefined : readRedisUrl('--redis', values.redis),
     mesh: mesh === undefined ? undefined : readHostPort('--mesh', mesh),
     takeover,
-    // The table has no other choices.
-    logLevel: (values['log-level'] ?? 'info') as LogLevel,
+    logLevel: readLogLevel(values['log-level']),
     announce: json ? 'json' : 'text',
   };
 }

@@ -1,0 +1,27 @@
+/** Options of every command that serves until it is told to stop. */
+import { DRAIN_MS } from '../base/limits.ts';
+import type { LogLevel } from '../base/log.ts';
+import type { Options } from './command.ts';
+import { readDuration } from './values.ts';
+
+/** One worker thread for each core is enough; more than this is a slip of the finger. */
+export const WORKERS_MAX = 256;
+
+const DRAIN_MAX_MS = 24 * 3_600_000;
+
+export const LOG_LEVEL_OPTION = {
+  type: 'string',
+  value: 'LEVEL',
+  choices: ['debug', 'info', 'warn', 'error'],
+  description: 'Least level that is logged; default info',
+} as const satisfies Options[string];
+
+/** @throws {UsageError} when it is no time, or too long */
+export function readDrain(text: string | undefined): number {
+  return text === undefined ? DRAIN_MS : readDuration('--drain', text, DRAIN_MAX_MS);
+}
+
+export function readLogLevel(text: string | undefined): LogLevel {
+  // The table has no other choices.
+  return (text ?? 'info') as LogLevel;
+}
