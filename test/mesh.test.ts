@@ -89,8 +89,10 @@ async function untilReachable(): Promise<void> {
 }
 
 test('a service is called by its name, from a sidecar and through the gateway, and both are who they are', async () => {
+  assert.match(await program.adminText('/problems'), /Service shop\/orders has no Workload yet/);
   await using orders = await startOrders();
   await untilReachable();
+  assert.doesNotMatch(await program.adminText('/problems'), /Service shop\/orders has no/);
   assert.equal(await curl(`http://${DOOR_HOST}:${door}/edge`), 'orders /edge');
 
   const token = await tokenFor(program, 'web.shop');

@@ -3,6 +3,7 @@ import type { PlanEndpoint } from '../ir/plan.ts';
 import { describe, type EndpointSlice, keyOf, type Service } from '../resource/resource.ts';
 import type { ServicePort } from './backend.ts';
 import { type Finding, warning } from './finding.ts';
+import { meshOf } from './mesh.ts';
 import type { Look } from './tables.ts';
 
 export interface EndpointWork {
@@ -28,7 +29,10 @@ export function serviceEndpoints(
   }
   const slices = look('slices', keyOf(resource));
   if (slices === undefined) {
-    const message = `${describe(resource)} has no EndpointSlice, so requests to it answer 503: without Kubernetes use a Backend, or type ExternalName`;
+    const message =
+      meshOf(look).mesh === undefined
+        ? `${describe(resource)} has no EndpointSlice, so requests to it answer 503: without Kubernetes use a Backend, or type ExternalName`
+        : `${describe(resource)} has no Workload yet, so requests to it answer 503 until an instance of it joins the mesh`;
     findings.push(warning('service.no-endpoints', resource, { field: '/spec', message }));
     return [];
   }
