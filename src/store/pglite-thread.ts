@@ -4,13 +4,13 @@
  * given back when the thread ends.
  */
 import { parentPort, workerData } from 'node:worker_threads';
-import { PGlite } from '@electric-sql/pglite';
 import type { ThreadAnswer, ThreadQuestion } from './pglite.ts';
+import { openFromTemplate } from './pglite-template.ts';
 
 if (parentPort === null) throw new Error('Cannot start: this is a thread of store/pglite.ts');
 const port = parentPort;
 const { dir } = workerData as { readonly dir: string };
-const opened = PGlite.create(dir);
+const opened = openFromTemplate(dir);
 
 port.on('message', (question: ThreadQuestion) => void answer(question));
 

@@ -4,7 +4,9 @@
  */
 export class PGlite {
   /** @param dataDir  a folder, or `memory://` */
-  static create(dataDir: string): Promise<PGlite>;
+  static create(dataDir: string, options?: { readonly loadDataDir?: Blob }): Promise<PGlite>;
   query<T>(sql: string, values?: readonly unknown[]): Promise<{ readonly rows: T[] }>;
+  /** An archive of the data folder. */
+  dumpDataDir(compression: 'none' | 'gzip'): Promise<Blob>;
   close(): Promise<void>;
 }
