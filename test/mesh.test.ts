@@ -165,6 +165,29 @@ test('an application that is run with a sidecar calls others without knowing of 
   assert.equal(orders.child.exitCode, null);
 });
 
+test('an identity that is denied by hand is turned away everywhere, until it is allowed again', async () => {
+  await using _orders = await startOrders();
+  await untilReachable();
+  const token = await tokenFor(program, 'web.shop');
+  await using web = await Sidecar.start({ service: 'web.shop', dir, control: meshAt, token });
+  const calls = async (): Promise<boolean> => (await curl('-x', web.proxy, 'http://orders.shop/a')) === 'orders /a';
+  assert.ok(await calls());
+  const identity = 'spiffe://cluster.local/ns/shop/sa/web';
+  assert.deepEqual((await post('/mesh/deny', { identity, reason: 'lost' })).status, 200);
+  await web.said(/push.identity-refused/);
+  await program.until(async () => !(await calls()), 'its calls are turned away');
+  assert.equal((await fetch(`http://${DOOR_HOST}:${door}/`)).status, 200);
+  assert.match(await program.adminText('/mesh/denied'), /shop\/sa\/web/);
+  assert.doesNotMatch(await program.adminText('/proxies'), /shop\/sa\/web/);
+  assert.deepEqual((await post('/mesh/allow', { identity })).status, 200);
+  await program.until(calls, 'it is let in again');
+});
+
+function post(path: string, body: object): Promise<Response> {
+  const headers = { 'content-type': 'application/json' };
+  return fetch(program.admin + path, { method: 'POST', headers, body: JSON.stringify(body) });
+}
+
 const REFUSED: [rule: string, service: string, token: () => Promise<string | undefined>, words: RegExp][] = [
   ['without a token', 'web.shop', async () => undefined, /has no certificate that is good/],
   [

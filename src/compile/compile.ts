@@ -51,6 +51,8 @@ export interface CompilerOptions {
    * without an identity: what has a sidecar cannot be reached from there.
    */
   meshRoots?(): readonly string[];
+  /** Identities that the authority of the mesh has denied; the same array as long as they are the same. */
+  meshDenied?(): readonly string[];
 }
 
 export interface Compiled {
@@ -83,6 +85,7 @@ export interface Compiled {
 const NO_INPUTS: readonly unknown[] = [];
 
 const NO_ROOTS: readonly string[] = [];
+const NO_DENIALS: readonly string[] = [];
 
 const NOBODY: ReadonlySet<string> = new Set();
 
@@ -131,7 +134,10 @@ export class Compiler {
   constructor(options: CompilerOptions) {
     this.#options = options;
     this.#gatewayPass = new GatewayPass(options);
-    this.#meshPass = new MeshPass(() => options.meshRoots?.() ?? NO_ROOTS);
+    this.#meshPass = new MeshPass(() => ({
+      roots: options.meshRoots?.() ?? NO_ROOTS,
+      denied: options.meshDenied?.() ?? NO_DENIALS,
+    }));
     this.#conditions = new ConditionMemory((): number => options.wallMs());
   }
 

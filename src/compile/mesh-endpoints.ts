@@ -62,7 +62,12 @@ function readInstances(
     if (number === undefined) continue;
     isServed = true;
     known.add(`${address} ${number}`);
-    if (proxyPort !== undefined) identities.add(identityOf(mesh, workload));
+    if (proxyPort !== undefined) {
+      const identity = identityOf(mesh, workload);
+      // Its sidecar may still be there: nobody is to speak to it.
+      if (mesh.denied.has(identity)) continue;
+      identities.add(identity);
+    }
     if (health !== 'ready') continue;
     const endpoint = { address, port: proxyPort ?? number, weight, ...(zone !== undefined && { zone }) };
     (proxyPort === undefined ? clear : sidecars).set(`${address} ${endpoint.port}`, endpoint);

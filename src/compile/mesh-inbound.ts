@@ -94,7 +94,7 @@ interface InboundWork {
   readonly values: Map<string, PlanValue>;
 }
 
-function securePort({ address, proxyPort }: MeshWorkload, { spec, roots, federation }: MeshView): PlanPort {
+function securePort({ address, proxyPort }: MeshWorkload, { spec, roots, denied, federation }: MeshView): PlanPort {
   return {
     address,
     port: proxyPort,
@@ -107,7 +107,7 @@ function securePort({ address, proxyPort }: MeshWorkload, { spec, roots, federat
       workloads: {
         trustDomains: [spec.trustDomain],
         ...(federation.length > 0 && { federated: federation }),
-        denied: spec.denied,
+        denied: [...denied],
       },
     },
   };

@@ -54,12 +54,14 @@ const sidecar = (namespace: string): MeshConsumer => ({
 
 class World {
   roots: readonly string[] = ['roots'];
+  denied: readonly string[] = [];
   readonly #resources = new Map<string, Resource[]>();
   readonly #compiler = new Compiler({
     controllerName: 'test',
     bindDefault: '::',
     wallMs: () => 0,
     meshRoots: () => this.roots,
+    meshDenied: () => this.denied,
   });
 
   compile(texts: readonly string[]): Compiled {
@@ -247,4 +249,20 @@ test('which Service or Workload a host stands for', () => {
   const { mesh } = new World().compile(texts);
   for (const [host, namespace, want] of HOSTS)
     assert.equal(mesh.serviceOf(host, namespace), want, `${host} ${namespace}`);
+});
+
+test('an identity that the authority denies is in the plans of all, and is no endpoint', () => {
+  const world = new World();
+  const texts = [...FLEET, meshText(', denied: ["spiffe://cluster.local/ns/shop/sa/old"]')];
+  const before = world.compile(texts).mesh.planOf(sidecar('desk'));
+  world.denied = ['spiffe://cluster.local/ns/shop/sa/s7'];
+  const { mesh } = world.compile(texts);
+  const { plan } = mesh.planOf(sidecar('desk'));
+  const denied = ['spiffe://cluster.local/ns/shop/sa/old', 'spiffe://cluster.local/ns/shop/sa/s7'];
+  assert.deepEqual(mesh.denied, denied);
+  assert.deepEqual(plan.ports['10.0.0.1:15008']?.clientValidation?.workloads?.denied, denied);
+  assert.equal(before.plan.clusters['Service/shop/s7/80']?.endpoints.length, 1);
+  assert.deepEqual(plan.clusters['Service/shop/s7/80']?.endpoints, []);
+  world.denied = [];
+  assert.equal(world.compile(texts).mesh.planOf(sidecar('desk')).plan.version, before.plan.version);
 });

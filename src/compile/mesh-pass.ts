@@ -13,7 +13,7 @@ import { type ClusterNeed, type ClusterResult, lowerCluster } from './cluster.ts
 import { type Finding, warning } from './finding.ts';
 import type { ParentView } from './gateways.ts';
 import { Memo, sameItems } from './memo.ts';
-import { MESH, type MeshView, readMesh } from './mesh.ts';
+import { MESH, type MeshView, type OwnTrust, readMesh } from './mesh.ts';
 import { type MeshWorkload, ownParts, type OwnParts } from './mesh-inbound.ts';
 import { serviceKeyOf, type ServiceView, viewNamespace, viewOf } from './mesh-outbound.ts';
 import { serviceView, speechOf } from './mesh-port.ts';
@@ -30,7 +30,7 @@ export interface CompiledMesh {
   readonly trustDomain: string;
   /** How long certificates of workloads are good for. */
   readonly leafMs: number;
-  /** Identities that nothing is done for. */
+  /** Identities that nothing is done for; the same array as long as they are the same. */
   readonly denied: readonly string[];
   /**
    * Key of the Service that a host stands for, by one of its names or its virtual address; or of the Workload at this
@@ -54,7 +54,7 @@ export interface MeshFound {
 }
 
 export class MeshPass {
-  readonly #rootsOf: () => readonly string[];
+  readonly #ownTrust: () => OwnTrust;
   readonly #parents = new Memo<CompileTables, ParentView>();
   readonly #sidecars = new Memo<CompileTables, Sidecars | undefined>();
   readonly #views = new Memo<CompileTables, ServiceView>();
@@ -63,21 +63,24 @@ export class MeshPass {
   readonly #own = new Memo<CompileTables, OwnParts>();
   #meshInputs: readonly unknown[] = [];
   #view: MeshView | undefined;
+  #denied: readonly string[] = [];
   #tables: CompileTables | undefined;
   #meshRoutes: ReadonlyMap<string, readonly MeshRoutes[]> = new Map();
   #parts = new Map<string, ServiceParts>();
   #compiles = 0;
 
-  /** @param rootsOf  the roots of our own trust domain; the same array as long as they are the same */
-  constructor(rootsOf: () => readonly string[]) {
-    this.#rootsOf = rootsOf;
+  constructor(ownTrust: () => OwnTrust) {
+    this.#ownTrust = ownTrust;
   }
 
   /** Fills `tables.meshes`, `tables.sidecars` and `tables.serviceParents`. */
   begin({ tables, byKind }: Inventory): void {
-    const roots = this.#rootsOf();
-    const inputs = [...byKind.Mesh, roots];
-    if (this.#view === undefined || !sameItems(this.#meshInputs, inputs)) this.#view = readMesh(byKind.Mesh, roots);
+    const own = this.#ownTrust();
+    const inputs = [...byKind.Mesh, own.roots, own.denied];
+    if (this.#view === undefined || !sameItems(this.#meshInputs, inputs)) {
+      this.#view = readMesh(byKind.Mesh, own);
+      this.#denied = [...this.#view.denied];
+    }
     this.#meshInputs = inputs;
     tables.meshes.set(MESH, this.#view);
     this.#sidecars.begin(tables);
@@ -139,7 +142,7 @@ export class MeshPass {
     return {
       trustDomain: spec.trustDomain,
       leafMs,
-      denied: spec.denied,
+      denied: this.#denied,
       partsOf,
       serviceOf: (host, namespace) => serviceAt(host, namespace, tables),
       planOf: (consumer, before) => {

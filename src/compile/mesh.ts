@@ -24,11 +24,21 @@ export interface MeshView {
   readonly federation: readonly Federated[];
   /** PEM bundles of our own trust domain; empty in a process that has no identity. */
   readonly roots: readonly string[];
+  /** Identities that nothing is done for: by the Mesh, and by the authority. */
+  readonly denied: ReadonlySet<string>;
   /** Meshes beside the one that counts. */
   readonly losers: readonly { readonly mesh: Mesh; readonly reason: Reason }[];
   /** Why not all that the Mesh names is good. */
   readonly unresolved: Reason | undefined;
   readonly findings: readonly Finding[];
+}
+
+/** What a process knows of its own trust domain besides the resources; the same arrays as long as they are the same. */
+export interface OwnTrust {
+  /** PEM bundles; empty in a process that has no identity. */
+  readonly roots: readonly string[];
+  /** Identities that the authority has denied. */
+  readonly denied: readonly string[];
 }
 
 /** Key of the one entry of `tables.meshes`. */
@@ -54,7 +64,7 @@ export const MESH_TLS: TlsPolicy = { versionMin: 'TLSv1.3', versionMax: 'TLSv1.3
 /** The key pair that a proxy has of its own: it never comes with a plan. */
 export const SELF: PlanSecretRef = { secret: OWN_IDENTITY, hash: '' };
 
-export function readMesh(meshes: readonly Mesh[], roots: readonly string[]): MeshView {
+export function readMesh(meshes: readonly Mesh[], { roots, denied }: OwnTrust): MeshView {
   const [mesh, ...others] = meshes.length < 2 ? meshes : meshes.toSorted(byAge);
   const spec = mesh?.spec ?? IMPLIED;
   const findings: Finding[] = [];
@@ -78,6 +88,7 @@ export function readMesh(meshes: readonly Mesh[], roots: readonly string[]): Mes
     leafMs: durationOr(spec.leafLifetime, LEAF_MS),
     federation,
     roots,
+    denied: new Set([...spec.denied, ...denied]),
     losers,
     unresolved,
     findings,

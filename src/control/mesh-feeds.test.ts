@@ -45,12 +45,14 @@ function makeFeeds() {
   return { clock, registry, said, left, feeds };
 }
 
-function stream(): ProxyStream & { readonly cuts: string[] } {
+function stream(): ProxyStream & { readonly cuts: string[]; readonly trusts: string[] } {
   const cuts: string[] = [];
+  const trusts: string[] = [];
   return {
     cuts,
+    trusts,
     changed: () => undefined,
-    trust: () => undefined,
+    trust: ({ hash, issuer }) => trusts.push(`${hash} ${issuer}`),
     wish: () => undefined,
     cut: ({ code }) => cuts.push(code),
   };
@@ -93,11 +95,45 @@ test('feeds: what a proxy tells of itself is registered and listed; of others it
   const feed = opened(feeds.open(proxy(), stream()));
   assert.equal(feed.reported(WORKLOAD), undefined);
   assert.equal(feed.reported({ ...WORKLOAD, service: 'web' })?.code, 'mesh.registration-refused');
-  feed.reported({ kind: 'certificate', notAfterMs: 5, serial: 'a', bundle: 'b' });
+  feed.reported({ kind: 'certificate', notAfterMs: 5, serial: 'a', bundle: 'b', issuer: 'i' });
   assert.deepEqual(said, [{ proxy: 'i1', identity: ORDERS, serial: 'a', bundle: 'b' }]);
   const [row] = feeds.list();
   assert.deepEqual([row?.services, row?.certificateEndMs], [['shop/orders'], 5]);
   feed.reported({ ...WORKLOAD, health: 'draining' });
   feed.closed(GONE);
   assert.deepEqual([registry.workloads, left, feeds.list()], [[], ['i1'], []]);
+});
+
+const BUNDLE = { hash: 'h1', trustDomain: 'cluster.local', roots: [], federated: [], issuer: 'i1' };
+
+const COMES: [what: string, trusts: Proxy['hello']['trusts'], told: string[]][] = [
+  ['has not said what it trusts', undefined, ['h1 i1']],
+  ['trusts all of it', { bundle: 'h1', issuer: 'i1' }, []],
+  ['was away while roots changed', { bundle: 'h0', issuer: 'i0' }, ['h1 i1']],
+  ['was away while the issuer changed', { bundle: 'h1', issuer: 'i0' }, ['h1 i1']],
+];
+
+for (const [what, trusts, told] of COMES) {
+  test(`feeds: a proxy that ${what} hears ${told.length === 0 ? 'nothing' : 'what to trust'} when it comes`, () => {
+    const { feeds } = makeFeeds();
+    feeds.trust(BUNDLE);
+    const to = stream();
+    opened(feeds.open({ identity: ORDERS, hello: { ...HELLO, trusts } }, to));
+    assert.deepEqual(to.trusts, told);
+    feeds.trust({ ...BUNDLE, hash: 'h2' });
+    assert.deepEqual(to.trusts, [...told, 'h2 i1']);
+  });
+}
+
+test('feeds: an identity that is denied is cut, and gets nothing until it is allowed again', () => {
+  const { feeds } = makeFeeds();
+  const [first, other] = [stream(), stream()];
+  opened(feeds.open(proxy(), first));
+  opened(feeds.open(proxy('spiffe://cluster.local/ns/shop/sa/web', 'i2'), other));
+  feeds.deny([ORDERS]);
+  assert.deepEqual([first.cuts, other.cuts], [['push.identity-refused'], []]);
+  const refused = feeds.open(proxy(), stream());
+  assert.equal(refused instanceof Fault ? refused.code : 'open', 'push.identity-refused');
+  feeds.deny([]);
+  opened(feeds.open(proxy(), stream()));
 });

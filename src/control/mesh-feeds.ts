@@ -9,7 +9,7 @@ import { parseWorkloadId, type WorkloadId } from '../identity/spiffe.ts';
 import type { PlanBundle } from '../ir/plan.ts';
 import { pushFault } from '../push/faults.ts';
 import type { Feed, Feeds, Proxy, ProxyStream, Served } from '../push/feeds.ts';
-import type { LoadReport, Report, TrustBundle, WorkloadReport } from '../push/messages.ts';
+import type { Hello, LoadReport, Report, TrustBundle, WorkloadReport } from '../push/messages.ts';
 import type { Registration, Registry } from './registry.ts';
 
 export interface MeshFeedsOptions {
@@ -43,6 +43,8 @@ export interface ProxyRow {
   readonly load: Omit<LoadReport, 'kind'> | undefined;
 }
 
+const NOBODY: readonly string[] = [];
+
 const NOTHING: Served = { bundle: undefined, unknown: [] };
 
 export class MeshFeeds implements Feeds {
@@ -50,6 +52,11 @@ export class MeshFeeds implements Feeds {
   /** By instance, in the order in which they connected. */
   readonly #feeds = new Map<string, ProxyFeed>();
   #compiled: Compiled | undefined;
+  #trust: TrustBundle | undefined;
+  /** By the authority, and by the plans. */
+  #denials: readonly string[] = NOBODY;
+  #planDenials: readonly string[] = NOBODY;
+  #denied: ReadonlySet<string> = new Set();
 
   constructor(options: MeshFeedsOptions) {
     this.#options = options;
@@ -58,23 +65,29 @@ export class MeshFeeds implements Feeds {
   /** From now on these are the plans. */
   publish(compiled: Compiled): void {
     this.#compiled = compiled;
-    const denied = new Set(compiled.mesh.denied);
-    for (const feed of this.#feeds.values()) {
-      if (denied.has(feed.identity)) feed.cut(deniedFault(feed.identity));
-      else feed.changed();
-    }
+    for (const feed of this.#feeds.values()) feed.changed();
+    if (this.#planDenials === compiled.mesh.denied) return;
+    this.#planDenials = compiled.mesh.denied;
+    this.#cutDenied();
   }
 
-  /** Tells every proxy what to trust from now on. */
+  /** From now on these have no plan, and no stream. */
+  deny(identities: readonly string[]): void {
+    this.#denials = identities;
+    this.#cutDenied();
+  }
+
+  /** Tells every proxy what to trust from now on, and each that comes and does not know it yet. */
   trust(bundle: TrustBundle): void {
+    this.#trust = bundle;
     for (const feed of this.#feeds.values()) feed.trust(bundle);
   }
 
   open(proxy: Proxy, stream: ProxyStream): Feed | Fault {
     const id = parseWorkloadId(proxy.identity);
     if ('flaw' in id) return pushFault('push.identity-refused', id.flaw);
-    if (this.#compiled?.mesh.denied.includes(proxy.identity) === true) return deniedFault(proxy.identity);
-    const { instance } = proxy.hello;
+    if (this.#denied.has(proxy.identity)) return deniedFault(proxy.identity);
+    const { instance, trusts } = proxy.hello;
     const before = this.#feeds.get(instance);
     if (before !== undefined && before.identity !== proxy.identity) {
       return pushFault('push.identity-refused', `Instance "${instance}" is one of another identity`);
@@ -94,13 +107,27 @@ export class MeshFeeds implements Feeds {
     });
     this.#feeds.delete(instance);
     this.#feeds.set(instance, feed);
+    if (this.#trust !== undefined && !isTrusted(this.#trust, trusts)) stream.trust(this.#trust);
     return feed;
+  }
+
+  #cutDenied(): void {
+    this.#denied = new Set([...this.#denials, ...this.#planDenials]);
+    // One that is cut takes itself out of the map, which its walk allows.
+    for (const feed of this.#feeds.values()) {
+      if (this.#denied.has(feed.identity)) feed.cut(deniedFault(feed.identity));
+    }
   }
 
   /** In the order in which they connected. */
   list(): ProxyRow[] {
     return [...this.#feeds.values()].map((feed) => feed.row());
   }
+}
+
+/** Whether a proxy that comes has heard all of it. */
+function isTrusted({ hash, issuer }: TrustBundle, trusts: Hello['trusts']): boolean {
+  return trusts?.bundle === hash && trusts.issuer === issuer;
 }
 
 function deniedFault(identity: string): Fault {

@@ -118,5 +118,8 @@ function meshView(control: MeshControl): MeshView {
       const made = await control.authority.createToken({ namespace, account, usesMax: uses, lifeMs: lastsMs });
       return 'flaw' in made ? made.flaw : { id: made.id, token: made.text };
     },
+    denied: () => control.authority.denials,
+    deny: (identity, reason) => control.deny(identity, reason),
+    allow: (identity) => control.allow(identity),
   };
 }

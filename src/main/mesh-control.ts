@@ -58,7 +58,9 @@ export class MeshControl {
   readonly #settings: MeshControlSettings;
   readonly #parts: Parts;
   readonly #stopTurning: () => void;
-  #roots: readonly string[];
+  /** What everybody was told last. */
+  #told: TrustBundle;
+  #denied: readonly string[] = [];
   #turning = false;
   /** What the gateway in this process does with new roots. */
   #onTrust: (bundle: TrustBundle) => void = () => undefined;
@@ -66,7 +68,10 @@ export class MeshControl {
   private constructor(settings: MeshControlSettings, parts: Parts) {
     this.#settings = settings;
     this.#parts = parts;
-    this.#roots = parts.authority.bundle.roots;
+    this.#told = parts.authority.bundle;
+    this.#denied = deniedBy(parts.authority);
+    parts.feeds.trust(this.#told);
+    parts.feeds.deny(this.#denied);
     this.#stopTurning = settings.clock.every(TURN_MS, () => void this.#turn());
   }
 
@@ -109,7 +114,12 @@ export class MeshControl {
 
   /** PEM bundles; the same array as long as they are the same. */
   get roots(): readonly string[] {
-    return this.#roots;
+    return this.#told.roots;
+  }
+
+  /** Identities; the same array as long as they are the same. */
+  get denied(): readonly string[] {
+    return this.#denied;
   }
 
   get workloads(): readonly Workload[] {
@@ -148,6 +158,20 @@ export class MeshControl {
     return this.#parts.feeds.list();
   }
 
+  /** @returns in words why it cannot be */
+  async deny(identity: string, reason: string): Promise<string | undefined> {
+    const refused = await this.#parts.authority.deny(identity, reason);
+    await this.#tell();
+    return refused?.reason;
+  }
+
+  /** @returns whether it was denied */
+  async allow(identity: string): Promise<boolean> {
+    const was = await this.#parts.authority.allow(identity);
+    await this.#tell();
+    return was;
+  }
+
   async close(): Promise<void> {
     this.#stopTurning();
     const { server, registry } = this.#parts;
@@ -158,20 +182,12 @@ export class MeshControl {
   async #turn(): Promise<void> {
     if (this.#turning) return;
     this.#turning = true;
-    const { authority, leadership, feeds, server } = this.#parts;
-    const { log, again } = this.#settings;
+    const { authority, leadership } = this.#parts;
+    const { log } = this.#settings;
     try {
-      const before = authority.bundle;
       if (leadership.leads) await new Rotor(authority).step();
       else await authority.refresh();
-      const { bundle } = authority;
-      if (bundle.hash !== before.hash || bundle.issuer !== before.issuer) {
-        this.#roots = bundle.roots;
-        feeds.trust(bundle);
-        this.#onTrust(bundle);
-        server.rotate(await ownCredentials(authority));
-        again();
-      }
+      await this.#tell();
     } catch (error) {
       log.warn('The authority could not be looked after; it is tried again', {
         reason: error instanceof Error ? error.message : String(error),
@@ -180,6 +196,31 @@ export class MeshControl {
       this.#turning = false;
     }
   }
+
+  /** Whoever changed it, and whenever it was read: what differs from what was told last is told. */
+  async #tell(): Promise<void> {
+    const { authority, feeds, server } = this.#parts;
+    const { bundle } = authority;
+    const denied = deniedBy(authority);
+    const told = this.#told;
+    const isNewTrust = bundle.hash !== told.hash || bundle.issuer !== told.issuer;
+    const isNewDenied = denied.join(' ') !== this.#denied.join(' ');
+    if (!isNewTrust && !isNewDenied) return;
+    this.#told = bundle.hash === told.hash ? { ...bundle, roots: told.roots } : bundle;
+    if (isNewDenied) this.#denied = denied;
+    if (isNewDenied) feeds.deny(denied);
+    if (isNewTrust) {
+      feeds.trust(bundle);
+      this.#onTrust(bundle);
+      server.rotate(await ownCredentials(authority));
+    }
+    this.#settings.again();
+  }
+}
+
+/** In their order, so that two lists compare. */
+function deniedBy({ denials }: Authority): string[] {
+  return denials.map(({ identity }) => identity).toSorted();
 }
 
 async function openState({ state, clock }: MeshControlSettings): Promise<OpenState> {

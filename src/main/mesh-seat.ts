@@ -8,6 +8,7 @@ import type { MeshControl } from './mesh-control.ts';
 import type { MeshParts, StartedMesh } from './start-mesh.ts';
 
 const NO_ROOTS: readonly string[] = [];
+const NO_DENIALS: readonly string[] = [];
 
 export class MeshSeat implements AsyncDisposable {
   #started: StartedMesh | undefined;
@@ -24,6 +25,11 @@ export class MeshSeat implements AsyncDisposable {
   /** Of its own trust domain. */
   get roots(): readonly string[] {
     return this.control?.roots ?? NO_ROOTS;
+  }
+
+  /** By its authority. */
+  get denied(): readonly string[] {
+    return this.control?.denied ?? NO_DENIALS;
   }
 
   /** With the workloads that have registered themselves. */

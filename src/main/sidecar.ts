@@ -21,7 +21,7 @@ import type { Plan, PlanBundle } from '../ir/plan.ts';
 import { PushClient } from '../push/client.ts';
 import { GrpcConnector } from '../push/grpc-client.ts';
 import { joinMesh, renewCertificate, type Target } from '../push/join-client.ts';
-import type { Hello, WorkloadReport } from '../push/messages.ts';
+import type { Self, WorkloadReport } from '../push/messages.ts';
 import { PlanCopy } from '../push/plan-copy.ts';
 import { OwnPlans } from '../sidecar/own-plans.ts';
 import { ApplicationHealth } from '../sidecar/application-health.ts';
@@ -191,7 +191,8 @@ class Link {
     const { chainPem, trust } = this.#parts.membership.member;
     const { validToDate, serialNumber } = new X509Certificate(chainPem);
     const serial = serialNumber.toLowerCase();
-    this.client.report({ kind: 'certificate', notAfterMs: validToDate.getTime(), serial, bundle: trust.hash });
+    const { hash: bundle, issuer } = trust;
+    this.client.report({ kind: 'certificate', notAfterMs: validToDate.getTime(), serial, bundle, issuer });
   }
 }
 
@@ -352,7 +353,7 @@ class Services {
   }
 }
 
-function helloOf({ instance, zone, forward }: SidecarSettings): Omit<Hello, 'protocol' | 'holds' | 'services'> {
+function helloOf({ instance, zone, forward }: SidecarSettings): Self {
   return { software: ownVersion(), instance, role: 'sidecar', identity: '', zone, forward };
 }
 

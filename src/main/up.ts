@@ -14,7 +14,7 @@ import { systemClock } from '../base/clock.ts';
 import type { Log, LogLevel } from '../base/log.ts';
 import { formatProblem, unreadOf } from '../base/problem.ts';
 import { ownVersion } from '../cli/version.ts';
-import type { Compiled } from '../compile/compile.ts';
+import type { Compiled, CompilerOptions } from '../compile/compile.ts';
 import { Expiry } from '../control/expiry.ts';
 import type { Fleet } from '../control/fleet.ts';
 import { type Outcome, Pipeline } from '../control/pipeline.ts';
@@ -178,8 +178,8 @@ export async function up(settings: UpSettings): Promise<Running> {
   return new Gateway({ fleet, pipeline, view, door, source, unwatch, mesh: mesh.control, cleanup: cleanup.move() });
 }
 
-function lentTo(mesh: MeshSeat): { wallMs(): number; meshRoots(): readonly string[] } {
-  return { wallMs: () => CLOCK.wallMs(), meshRoots: () => mesh.roots };
+function lentTo(mesh: MeshSeat): Omit<CompilerOptions, 'controllerName' | 'bindDefault'> {
+  return { wallMs: () => CLOCK.wallMs(), meshRoots: () => mesh.roots, meshDenied: () => mesh.denied };
 }
 
 function aboutOf({ path }: UpSettings): About {

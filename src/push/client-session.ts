@@ -11,6 +11,7 @@ import {
   type Hello,
   PROTOCOL,
   type ProxyMessage,
+  type Self,
   type TrustBundle,
   type Wish,
 } from './messages.ts';
@@ -33,8 +34,7 @@ export interface ProxyEvents {
 }
 
 export interface ClientSessionOptions {
-  /** What of a hello does not change. */
-  readonly self: Omit<Hello, 'protocol' | 'holds' | 'services'>;
+  readonly self: Self;
   readonly standing: Standing;
   onWelcome(welcome: Extract<ControlMessage, { kind: 'welcome' }>): void;
   readonly events: ProxyEvents;
@@ -70,11 +70,12 @@ export class ClientSession {
     if (this.#state !== 'new') return;
     this.#pipe = pipe;
     this.#state = 'greeted';
-    const { held } = standing;
+    const { held, trusts } = standing;
     const hello: Hello = {
       ...self,
       protocol: PROTOCOL,
       holds: held === undefined ? undefined : holdingOf(held),
+      ...(trusts !== undefined && { trusts }),
       services: [...standing.services],
     };
     this.#send({ kind: 'hello', hello });

@@ -14,7 +14,7 @@ import type { PlanBundle } from '../ir/plan.ts';
 import type { PortStates } from '../ir/port-state.ts';
 import { type ClientPipe, ClientSession, type ProxyEvents } from './client-session.ts';
 import { pushFault } from './faults.ts';
-import type { Hello, Report } from './messages.ts';
+import type { Report, Self } from './messages.ts';
 import { reportKey, Standing } from './standing.ts';
 
 /** From the first packet to the welcome. */
@@ -36,7 +36,7 @@ export interface PushClientOptions {
   readonly connect: Connect;
   /** `HOST:PORT` of each control plane: any serves any proxy. */
   readonly addresses: readonly string[];
-  readonly self: Omit<Hello, 'protocol' | 'holds' | 'services'>;
+  readonly self: Self;
   /** What was found on disk and is served already. */
   readonly held?: PlanBundle;
   apply(change: Change): Promise<ApplyResult>;

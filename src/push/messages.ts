@@ -41,6 +41,13 @@ export interface Holding {
   readonly secrets: string;
 }
 
+/** The trust bundle that a proxy has, in short. */
+export interface Trusts {
+  readonly bundle: string;
+  /** Id of the issuer that it knows to issue now. */
+  readonly issuer: string;
+}
+
 /** How a proxy introduces itself. Who it is, is not here: its certificate says so. */
 export interface Hello {
   readonly protocol: number;
@@ -55,8 +62,13 @@ export interface Hello {
   /** Where its forward proxy is to listen; undefined for none. */
   readonly forward?: { readonly address: string; readonly port: number } | undefined;
   readonly holds: Holding | undefined;
+  /** What it trusts already; undefined for one that has not said so. */
+  readonly trusts?: Trusts | undefined;
   readonly services: readonly string[];
 }
+
+/** What of a hello does not change as long as the proxy runs. */
+export type Self = Omit<Hello, 'protocol' | 'holds' | 'trusts' | 'services'>;
 
 /** What a proxy tells without being asked. Each is the newest of its kind; what it said before is forgotten. */
 export type Report =
@@ -96,6 +108,8 @@ export interface CertificateReport {
   readonly serial: string;
   /** Hash of the trust bundle by which all of the proxy works: that all have said so ends a rotation. */
   readonly bundle: string;
+  /** Id of the issuer that it knows to issue now; empty for one that does not say. */
+  readonly issuer: string;
 }
 
 /** What a proxy is to trust. */

@@ -5,6 +5,8 @@ const HOLDING = { version: [1, 'string'], secrets: [2, 'string'] } as const sati
 
 const ADDRESS = { address: [1, 'string'], port: [2, 'uint32'] } as const satisfies Shape;
 
+const TRUSTS = { bundle: [1, 'string'], issuer: [2, 'string'] } as const satisfies Shape;
+
 const HELLO = {
   protocol: [1, 'uint32'],
   software: [2, 'string'],
@@ -15,6 +17,7 @@ const HELLO = {
   holds: [7, HOLDING],
   services: [8, 'string', 'many'],
   forward: [9, ADDRESS],
+  trusts: [10, TRUSTS],
 } as const satisfies Shape;
 
 const HELD_PART = { kind: [1, 'string'], name: [2, 'string'], hash: [3, 'bytes'] } as const satisfies Shape;
@@ -65,6 +68,7 @@ const CERTIFICATE = {
   not_after_ms: [1, 'whole'],
   serial: [2, 'string'],
   bundle: [3, 'string'],
+  issuer: [4, 'string'],
 } as const satisfies Shape;
 
 const REPORT = {

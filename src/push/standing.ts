@@ -5,7 +5,7 @@ import { applyDelta } from '../ir/diff.ts';
 import type { PlanBundle, PlanDelta } from '../ir/plan.ts';
 import type { PortStates } from '../ir/port-state.ts';
 import { versionOf } from '../ir/version.ts';
-import { type Report, SERVICES_MAX } from './messages.ts';
+import { type Report, SERVICES_MAX, type Trusts } from './messages.ts';
 
 /** Workloads behind one proxy, and the other kinds of reports. Beyond: the oldest is forgotten. */
 const REPORTS_MAX = 64;
@@ -43,6 +43,12 @@ export class Standing {
 
   set ports(ports: PortStates) {
     this.#ports = ports;
+  }
+
+  /** As its newest report on its certificate says. */
+  get trusts(): Trusts | undefined {
+    const said = this.reports.get('certificate');
+    return said?.kind === 'certificate' ? { bundle: said.bundle, issuer: said.issuer } : undefined;
   }
 
   get isApplying(): boolean {

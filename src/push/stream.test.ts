@@ -267,7 +267,7 @@ test('stream: there is room for so many subscriptions, at both ends', async () =
 test('stream: trust, wishes and reports go their way; reports again on a new stream', async () => {
   const world = new World(planOf('a.test'));
   const proxy = world.proxy();
-  proxy.client.report({ kind: 'certificate', notAfterMs: 5, serial: '1', bundle: 'h' });
+  proxy.client.report({ kind: 'certificate', notAfterMs: 5, serial: '1', bundle: 'h', issuer: 'i' });
   await world.run(20);
   const [stream] = world.feeds.streams.keys();
   stream!.trust(BUNDLE);

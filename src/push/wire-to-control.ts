@@ -130,8 +130,9 @@ function messageOf(read: ToControl): ProxyMessage | Fault | undefined {
 
 function helloOf({ role, holds, ...rest }: NonNullable<ToControl['hello']>): ProxyMessage | Fault {
   if (role !== 'gateway' && role !== 'sidecar') return pushFault('push.protocol', 'A hello has an unknown role');
-  const texts = [rest.software, rest.instance, rest.identity, rest.zone];
-  if (texts.some((text) => text.length > TEXT_CHARS_MAX)) return pushFault('push.too-large', 'A hello is too long');
+  const texts = [rest.software, rest.instance, rest.identity, rest.zone, rest.trusts?.bundle, rest.trusts?.issuer];
+  if (texts.some((text = '') => text.length > TEXT_CHARS_MAX))
+    return pushFault('push.too-large', 'A hello is too long');
   const names = namesOf('subscribe', rest.services);
   if ('code' in names) return names;
   const hello: Hello = { ...rest, role, holds };

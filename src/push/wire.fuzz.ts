@@ -25,7 +25,10 @@ const TO_CONTROL: ProxyMessage[] = [
   { kind: 'subscribe', services: ['a', 'b'] },
   { kind: 'ack', serial: 1, version: 'v', ports: { '*:80': { state: 'bound', address: '*', port: 80 } } },
   { kind: 'nack', serial: 1, version: 'v', reason: 'r' },
-  { kind: 'report', report: { kind: 'certificate', notAfterMs: 1_800_000_000_000, serial: '1', bundle: 'h' } },
+  {
+    kind: 'report',
+    report: { kind: 'certificate', notAfterMs: 1_800_000_000_000, serial: '1', bundle: 'h', issuer: 'i' },
+  },
 ];
 
 const TO_PROXY: ControlMessage[] = [

@@ -54,6 +54,7 @@ const HELLO = {
   holds: { version: 'v', secrets: 's' },
   services: ['orders.shop', 'lager.größe'],
   forward: { address: '127.0.0.1', port: 15_001 },
+  trusts: { bundle: 'h', issuer: 'i' },
 } as const;
 
 const BUNDLE = {
@@ -74,7 +75,10 @@ const FROM_PROXY: ProxyMessage[] = [
   { kind: 'nack', serial: 7, version: 'v', reason: 'Worker 1: no memory' },
   { kind: 'report', report: WORKLOAD },
   { kind: 'report', report: { kind: 'load', connections: 1, exchanges: 2, unhealthy: 3 } },
-  { kind: 'report', report: { kind: 'certificate', notAfterMs: 1_800_000_000_123, serial: '0a', bundle: 'h' } },
+  {
+    kind: 'report',
+    report: { kind: 'certificate', notAfterMs: 1_800_000_000_123, serial: '0a', bundle: 'h', issuer: 'i' },
+  },
 ];
 
 const TO_A_PROXY: ControlMessage[] = [

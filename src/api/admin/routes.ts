@@ -28,6 +28,9 @@ const JSON_TYPES = ['application/json'] as const;
 /** The two forms of the Prometheus text (observe/exposition.ts). */
 const METRIC_TYPES = ['text/plain', 'application/openmetrics-text'] as const;
 
+/** Of the reason for which an identity is denied: it is shown in lists. */
+const REASON_CHARS_MAX = 500;
+
 const NO_MESH: Content = { status: 404, detail: 'This Fourways runs no mesh: start it with --mesh HOST:PORT' };
 
 export const ROUTES: readonly Route[] = [
@@ -113,6 +116,39 @@ export const ROUTES: readonly Route[] = [
     },
   },
   {
+    path: '/mesh/denied',
+    summary: 'Identities of the mesh that are denied by hand: those that its Mesh denies are in /plan',
+    types: JSON_TYPES,
+    answer: ({ mesh }) => (mesh === undefined ? NO_MESH : ok({ denied: mesh.denied() })),
+  },
+  {
+    path: '/mesh/deny',
+    method: 'POST',
+    summary: 'Denies an identity from now on, also to those that are connected: { identity, reason? }',
+    types: JSON_TYPES,
+    async answer({ mesh }, { body }) {
+      if (mesh === undefined) return NO_MESH;
+      const { identity, reason = '' } = body as Partial<Record<'identity' | 'reason', unknown>>;
+      if (typeof identity !== 'string' || typeof reason !== 'string')
+        return badRequest('Expected "identity" as a text');
+      if (reason.length > REASON_CHARS_MAX) return badRequest(`"reason" has more than ${REASON_CHARS_MAX} characters`);
+      const flaw = await mesh.deny(identity, reason);
+      return flaw === undefined ? ok({ denied: mesh.denied() }) : badRequest(flaw);
+    },
+  },
+  {
+    path: '/mesh/allow',
+    method: 'POST',
+    summary: 'Denies an identity no more: { identity }',
+    types: JSON_TYPES,
+    async answer({ mesh }, { body }) {
+      if (mesh === undefined) return NO_MESH;
+      const { identity } = body as Partial<Record<'identity', unknown>>;
+      if (typeof identity !== 'string') return badRequest('Expected "identity" as a text');
+      return (await mesh.allow(identity)) ? ok({ denied: mesh.denied() }) : badRequest(`"${identity}" is not denied`);
+    },
+  },
+  {
     path: '/cache',
     summary: 'What caches hold, by policy',
     types: JSON_TYPES,
@@ -142,6 +178,10 @@ function tokenWish(body: object): TokenWish | string {
     return 'Expected "namespace" and "account" as texts';
   if (typeof uses !== 'number' || typeof lastsMs !== 'number') return 'Expected "uses" and "lastsMs" as numbers';
   return { namespace, account, uses, lastsMs };
+}
+
+function badRequest(detail: string): Content {
+  return { status: 400, detail };
 }
 
 function ok(json: object): Content {

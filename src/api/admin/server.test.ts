@@ -16,7 +16,13 @@ const orders: object[] = [];
 let orderAnswers: Awaited<ReturnType<AdminView['order']>> = [];
 const log: Log = { ...silentLog, error: (message) => logged.push(message) };
 
-const NO_PROXIES: AdminView['mesh'] = { proxies: () => [], createToken: () => Promise.resolve('none here') };
+const NO_PROXIES: NonNullable<AdminView['mesh']> = {
+  proxies: () => [],
+  createToken: () => Promise.resolve('none here'),
+  denied: () => [],
+  deny: () => Promise.resolve(undefined),
+  allow: () => Promise.resolve(false),
+};
 let mesh: AdminView['mesh'] = NO_PROXIES;
 
 const view: AdminView = {
@@ -59,7 +65,7 @@ async function ask(
 }
 
 test('admin: every path that it lists answers', async () => {
-  const { paths } = JSON.parse((await ask('/')).text) as { paths: { path: string }[] };
+  const { paths } = JSON.parse((await ask('/')).text) as { paths: { path: string; method: string }[] };
   assert.deepEqual(
     paths.map(({ path }) => path),
     [
@@ -74,13 +80,16 @@ test('admin: every path that it lists answers', async () => {
       '/certificates',
       '/proxies',
       '/tokens',
+      '/mesh/denied',
+      '/mesh/deny',
+      '/mesh/allow',
       '/cache',
       '/cache/purge',
       '/version',
     ],
   );
-  for (const { path } of paths) {
-    if (path === '/endpoints' || path === '/cache/purge' || path === '/tokens') continue;
+  for (const { path, method } of paths) {
+    if (path === '/endpoints' || method === 'POST') continue;
     const { status, headers } = await ask(path);
     assert.equal(status, 200, path);
     assert.equal(headers['cache-control'], 'no-store');
@@ -315,7 +324,7 @@ test('/tokens: what is asked for is checked, and what is refused is said', async
   t.after(() => (mesh = NO_PROXIES));
   const wishes: object[] = [];
   mesh = {
-    proxies: () => [],
+    ...NO_PROXIES,
     createToken: async (wish) => (wishes.push(wish), wish.uses > 5 ? 'too often' : { id: '1', token: 'fwj_x' }),
   };
   assert.deepEqual(JSON.parse((await ask('/proxies')).text), { proxies: [] });
@@ -325,4 +334,28 @@ test('/tokens: what is asked for is checked, and what is refused is said', async
   assert.equal((await postJson('/tokens', { ...wish, lastsMs: '1h' })).status, 400);
   assert.equal((await postJson('/tokens', { uses: 1, lastsMs: 1 })).status, 400);
   assert.deepEqual(wishes, [wish, { ...wish, uses: 6 }]);
+});
+
+test('/mesh/deny, /mesh/allow and /mesh/denied: an identity is denied, listed and allowed again', async (t) => {
+  t.after(() => (mesh = NO_PROXIES));
+  const denied = new Map<string, { identity: string; reason: string; atMs: number }>();
+  mesh = {
+    ...NO_PROXIES,
+    denied: () => [...denied.values()],
+    async deny(identity, reason) {
+      if (!identity.startsWith('spiffe://')) return 'no identity';
+      denied.set(identity, { identity, reason, atMs: 5 });
+      return undefined;
+    },
+    allow: async (identity) => denied.delete(identity),
+  };
+  const identity = 'spiffe://a/ns/shop/sa/web';
+  const row = { identity, reason: 'lost', atMs: 5 };
+  assert.deepEqual(JSON.parse((await postJson('/mesh/deny', { identity, reason: 'lost' })).text), { denied: [row] });
+  assert.deepEqual(JSON.parse((await ask('/mesh/denied')).text), { denied: [row] });
+  for (const wrong of [{}, { identity: 'web' }, { identity, reason: 5 }, { identity, reason: 'x'.repeat(501) }]) {
+    assert.equal((await postJson('/mesh/deny', wrong)).status, 400);
+  }
+  assert.deepEqual(JSON.parse((await postJson('/mesh/allow', { identity })).text), { denied: [] });
+  assert.equal((await postJson('/mesh/allow', { identity })).status, 400);
 });

@@ -30,6 +30,20 @@ export interface MeshView {
   proxies(): readonly ProxyRow[];
   /** @returns in words why there can be no such token */
   createToken(wish: TokenWish): Promise<{ readonly id: string; readonly token: string } | string>;
+  denied(): readonly DeniedIdentity[];
+  /** @returns in words why it cannot be denied */
+  deny(identity: string, reason: string): Promise<string | undefined>;
+  /** @returns whether it was denied */
+  allow(identity: string): Promise<boolean>;
+}
+
+/** Nothing is issued to it, it gets no plan, and proxies turn it away. */
+export interface DeniedIdentity {
+  /** SPIFFE ID. */
+  readonly identity: string;
+  readonly reason: string;
+  /** Milliseconds since the epoch. */
+  readonly atMs: number;
 }
 
 export interface TokenWish {
