@@ -6,36 +6,21 @@
  *
  * Like up.ts it knows nothing of signals, standard output and exit codes.
  */
-import { X509Certificate } from 'node:crypto';
 import { connect } from 'node:net';
-import { join } from 'node:path';
 import { sleep, systemClock } from '../base/clock.ts';
-import { Fault } from '../base/fault.ts';
-import type { Log, LogLevel } from '../base/log.ts';
-import { systemRandom } from '../base/random.ts';
+import type { LogLevel } from '../base/log.ts';
 import { ownVersion } from '../cli/version.ts';
 import type { Fleet } from '../control/fleet.ts';
-import { readToken } from '../identity/join-token.ts';
-import { controlId, formatWorkloadId, type WorkloadId } from '../identity/spiffe.ts';
-import type { Plan, PlanBundle } from '../ir/plan.ts';
-import { PushClient } from '../push/client.ts';
-import { GrpcConnector } from '../push/grpc-client.ts';
-import { joinMesh, renewCertificate, type Target } from '../push/join-client.ts';
+import { formatWorkloadId } from '../identity/spiffe.ts';
+import type { Plan } from '../ir/plan.ts';
 import type { Self, WorkloadReport } from '../push/messages.ts';
-import { PlanCopy } from '../push/plan-copy.ts';
-import { OwnPlans } from '../sidecar/own-plans.ts';
 import { ApplicationHealth } from '../sidecar/application-health.ts';
-import { certificateFile } from '../sidecar/certificate-file.ts';
-import { credentialsOf, type Member, Membership, type MembershipOptions } from '../sidecar/membership.ts';
+import type { OwnPlans } from '../sidecar/own-plans.ts';
+import { type MemberLink, type MemberSettings, openMember } from './member-link.ts';
 import { Metering } from './metering.ts';
 import { startFleet } from './start-fleet.ts';
-import { StartFailure } from './start-failure.ts';
 
-export interface SidecarSettings {
-  /** Who it is. */
-  readonly id: WorkloadId;
-  /** Tells instances of one identity apart; the same after a restart on the same disk. */
-  readonly instance: string;
+export interface SidecarSettings extends MemberSettings {
   /** Ports of the application by name, on loopback; none: it only calls others. */
   readonly ports: Readonly<Record<string, number>>;
   /** Address by which others reach this host, and the port for their mTLS. */
@@ -44,19 +29,12 @@ export interface SidecarSettings {
   /** Where HTTP_PROXY leads. */
   readonly forward: { readonly address: string; readonly port: number };
   readonly zone: string;
-  /** `HOST:PORT` of each control plane. */
-  readonly control: readonly string[];
-  /** To join with; undefined: only a certificate that is kept will do. */
-  readonly token: string | undefined;
   /** Services that are wanted before anybody calls them: `orders.shop`. */
   readonly services: readonly string[];
-  /** Absolute path of the folder for certificate and plan. */
-  readonly dataDir: string;
   /** Worker threads; 0 for a proxy in the main thread. */
   readonly workers: number;
   readonly drainMs: number;
   readonly ticketKeysMs: number;
-  readonly log: Log;
   readonly logLevel: LogLevel;
   /** Writes lines of the access log; rejects when they are lost. */
   readonly writeLines: (text: string) => Promise<void>;
@@ -87,8 +65,7 @@ const PROBE_MS = 1_000;
 /** @throws {StartFailure} when it may not join, or its ports are taken */
 export async function startSidecar(settings: SidecarSettings): Promise<RunningSidecar> {
   await using cleanup = new AsyncDisposableStack();
-  const { log, id } = settings;
-  const identity = formatWorkloadId(id);
+  const identity = formatWorkloadId(settings.id);
   const versions = { own: ownVersion(), node: process.version };
   const metering = cleanup.adopt(new Metering(CLOCK, versions), (opened) => opened.close());
   const services = new Services((names) => link.client.subscribe(names));
@@ -104,105 +81,27 @@ export async function startSidecar(settings: SidecarSettings): Promise<RunningSi
       onFailing: () => undefined,
     },
   );
-  const membership: Membership | Fault = await Membership.open({
-    ...membershipOptions(settings, identity),
-    onChange: (member) => link.certified(member),
+  const { plans, link } = await openMember({
+    settings,
+    fleet,
+    cleanup,
+    self: helloOf(settings),
+    services: settings.services,
+    onPlan: () => services.settle(),
+    onUnknown: (names) => services.unknown(names),
   });
-  if (membership instanceof Fault) {
-    throw new StartFailure(`Cannot join the mesh: ${membership.detail}\n${membership.kind.advice}`);
-  }
-  cleanup.defer(() => membership.close());
-  const plans = new OwnPlans(fleet, membership.member, log);
-  const link: Link = cleanup.adopt(await Link.open({ settings, membership, plans, services, identity }), (opened) =>
-    opened.client.close(),
-  );
   const health = cleanup.adopt(new WatchedApplication(settings, link), (opened) => opened.close());
   link.client.start();
-  return new SidecarProcess({ identity, fleet, membership, plans, link, health, cleanup: cleanup.move() });
-}
-
-interface LinkParts {
-  readonly settings: SidecarSettings;
-  readonly membership: Membership;
-  readonly plans: OwnPlans;
-  readonly services: Services;
-  readonly identity: string;
-}
-
-/** To the control plane, with what it needs of this process. */
-class Link {
-  readonly client: PushClient;
-  readonly #parts: LinkParts;
-  readonly #connector: GrpcConnector;
-  readonly #copy: PlanCopy;
-
-  private constructor(parts: LinkParts, copy: PlanCopy, held: PlanBundle | undefined) {
-    const { settings, membership, plans, services } = parts;
-    this.#parts = parts;
-    this.#copy = copy;
-    this.#connector = new GrpcConnector({
-      credentials: credentialsOf(membership.member),
-      server: controlId(settings.id.trustDomain),
-      clock: CLOCK,
-    });
-    this.client = new PushClient({
-      connect: this.#connector.connect,
-      addresses: settings.control,
-      self: helloOf(settings),
-      ...(held !== undefined && { held }),
-      apply: async ({ bundle }) => {
-        const result = await plans.apply(bundle);
-        services.settle();
-        return result;
-      },
-      keep: (bundle) => copy.keep(bundle),
-      events: {
-        onUnknown: (names) => services.unknown(names),
-        onTrust: (bundle) => void membership.trust(bundle),
-        onWish: () => undefined,
-      },
-      clock: CLOCK,
-      random: systemRandom(),
-      log: settings.log,
-    });
-    this.#report();
-    this.client.subscribe(settings.services);
-  }
-
-  /** With the plan of the disk, which is served at once: the control plane may be away. */
-  static async open(parts: LinkParts): Promise<Link> {
-    const { settings, plans, identity } = parts;
-    const copy = PlanCopy.open({ path: join(settings.dataDir, 'plan'), identity });
-    return new Link(parts, copy, await heldPlan(copy, plans, settings.log));
-  }
-
-  /** There is a new certificate, or something else to trust. */
-  certified(member: Member): void {
-    this.#connector.rotate(credentialsOf(member));
-    void this.#parts.plans.certified(member);
-    this.#report();
-  }
-
-  async kept(): Promise<void> {
-    await this.#copy.settled();
-  }
-
-  #report(): void {
-    const { chainPem, trust } = this.#parts.membership.member;
-    const { validToDate, serialNumber } = new X509Certificate(chainPem);
-    const serial = serialNumber.toLowerCase();
-    const { hash: bundle, issuer } = trust;
-    this.client.report({ kind: 'certificate', notAfterMs: validToDate.getTime(), serial, bundle, issuer });
-  }
+  return new SidecarProcess({ identity, fleet, plans, link, health, cleanup: cleanup.move() });
 }
 
 /** The application beside the proxy: others are told of it while it is well. */
 class WatchedApplication {
   readonly #settings: SidecarSettings;
-  readonly #link: Link;
+  readonly #link: MemberLink;
   readonly #health: ApplicationHealth;
 
-  constructor(settings: SidecarSettings, link: Link) {
+  constructor(settings: SidecarSettings, link: MemberLink) {
     this.#settings = settings;
     this.#link = link;
     this.#health = new ApplicationHealth({
@@ -233,9 +132,8 @@ class WatchedApplication {
 interface SidecarParts {
   readonly identity: string;
   readonly fleet: Fleet;
-  readonly membership: Membership;
   readonly plans: OwnPlans;
-  readonly link: Link;
+  readonly link: MemberLink;
   readonly health: WatchedApplication;
   readonly cleanup: AsyncDisposableStack;
 }
@@ -279,45 +177,6 @@ class SidecarProcess implements RunningSidecar {
   [Symbol.asyncDispose](): Promise<void> {
     return this.#parts.cleanup.disposeAsync();
   }
-}
-
-function membershipOptions(
-  { token, control, id, instance, dataDir, log }: SidecarSettings,
-  identity: string,
-): Omit<MembershipOptions, 'onChange'> {
-  const facts = { identity, instance };
-  let turn = 0;
-  // Any control plane issues: the next one is asked when one does not.
-  const target = (): Target => ({
-    address: control[turn++ % control.length]!,
-    server: controlId(id.trustDomain),
-    clock: CLOCK,
-  });
-  const read = token === undefined ? undefined : readToken(token);
-  if (read !== undefined && 'flaw' in read) throw new StartFailure(`Cannot join the mesh: ${read.flaw}`);
-  return {
-    identity,
-    keep: certificateFile(join(dataDir, 'certificate.json')),
-    ...(read !== undefined && {
-      join: (csrDer) =>
-        joinMesh(target(), { trust: { kind: 'root-hash', sha256: read.root }, token: token!, csrDer, facts }),
-    }),
-    renew: (credentials, csrDer) => renewCertificate(target(), credentials, { csrDer, facts }),
-    clock: CLOCK,
-    random: systemRandom(),
-    log,
-  };
-}
-
-async function heldPlan(copy: PlanCopy, plans: OwnPlans, log: Log): Promise<PlanBundle | undefined> {
-  const read = await copy.read();
-  if (read === undefined) return undefined;
-  if (read instanceof Fault) {
-    log.warn(`The plan on disk is not used: ${read.detail}`, { code: read.code });
-    return undefined;
-  }
-  const result = await plans.apply(read);
-  return result.kind === 'ack' ? read : undefined;
 }
 
 /** Names that were called for and are not in the plan. */
