@@ -91,6 +91,34 @@ export class Memo<T extends Tables, V, K = string> {
     this.#now = new Map(this.#before);
   }
 
+  /**
+   * Keeps every result of the pass before that still holds, also where nobody asks for it in this pass. Only while the
+   * inputs of all results are what they were, or `isSame` tells those that are not.
+   *
+   * @param isSame  whether the inputs of a result are those of now
+   * @returns keys of those that hold no more
+   */
+  keepHolding(isSame: (key: K, inputs: readonly unknown[]) => boolean = () => true): K[] {
+    const tables = this.#tables;
+    if (tables === undefined) throw new RangeError('Cannot keep: no pass has begun');
+    const lost: K[] = [];
+    for (const [key, entry] of this.#before) {
+      if (isSame(key, entry.inputs) && this.#holds(entry, tables)) this.#now.set(key, entry);
+      else lost.push(key);
+    }
+    return lost;
+  }
+
+  /** Results that are kept at the moment. */
+  get size(): number {
+    return this.#now.size;
+  }
+
+  /** Forgets all results: they are made again when they are asked for. */
+  forget(): void {
+    this.#now = new Map();
+  }
+
   #holds({ tables: touched, trace }: Entry<V>, tables: T): boolean {
     // Most changes touch one table and most results looked into others: they hold without a look at each look-up.
     return (touched & this.#changed) === 0 || holds(trace, tables);
@@ -103,11 +131,33 @@ export class Memo<T extends Tables, V, K = string> {
 }
 
 /** Comparing larger tables entry by entry costs more than it saves; those of resources keep their identity anyway. */
-const COMPARED_ENTRIES_MAX = 1_000;
+const COMPARED_ENTRIES_MAX = 20_000;
+
+interface Compared {
+  readonly with: ReadonlyMap<string, unknown>;
+  /** Number of entries: a table that a pass was filling then is another one now. */
+  readonly size: number;
+  readonly outcome: boolean;
+}
+
+/** By the newer table. Every pass begins with the same tables: they are compared once for all. */
+const compared = new WeakMap<ReadonlyMap<string, unknown>, Compared>();
 
 function sameEntries(a: ReadonlyMap<string, unknown> | undefined, b: ReadonlyMap<string, unknown>): boolean {
   if (a === b) return true;
   if (a === undefined || a.size !== b.size || b.size > COMPARED_ENTRIES_MAX) return false;
+  if (b.size < CACHED_ENTRIES_MIN) return haveSameEntries(a, b);
+  const known = compared.get(b);
+  if (known?.with === a && known.size === b.size) return known.outcome;
+  const outcome = haveSameEntries(a, b);
+  compared.set(b, { with: a, size: b.size, outcome });
+  return outcome;
+}
+
+/** Smaller ones are compared sooner than found. */
+const CACHED_ENTRIES_MIN = 100;
+
+function haveSameEntries(a: ReadonlyMap<string, unknown>, b: ReadonlyMap<string, unknown>): boolean {
   for (const [key, value] of b) if (a.get(key) !== value) return false;
   return true;
 }
@@ -164,6 +214,22 @@ export function diffLists<T>(before: readonly T[], now: readonly T[]): ListDelta
       return { added: places.map((i) => now[i]!), removed: places.map((i) => before[i]!) };
     }
   }
-  const [was, is] = [new Set(before), new Set(now)];
-  return { added: now.filter((item) => !was.has(item)), removed: before.filter((item) => !is.has(item)) };
+  // What comes is mostly at the end and what goes is one: sets of tens of thousands for that would cost more than all else.
+  const [from, untilBefore, untilNow] = differingSpan(before, now);
+  const [wasHere, isHere] = [before.slice(from, untilBefore), now.slice(from, untilNow)];
+  const [was, is] = [new Set(wasHere), new Set(isHere)];
+  return { added: isHere.filter((item) => !was.has(item)), removed: wasHere.filter((item) => !is.has(item)) };
+}
+
+/** Where two lists differ: behind what they begin with alike, before what they end with alike. */
+function differingSpan<T>(
+  before: readonly T[],
+  now: readonly T[],
+): [from: number, untilBefore: number, untilNow: number] {
+  const least = Math.min(before.length, now.length);
+  let from = 0;
+  while (from < least && before[from] === now[from]) from++;
+  let same = 0;
+  while (same < least - from && before[before.length - 1 - same] === now[now.length - 1 - same]) same++;
+  return [from, before.length - same, now.length - same];
 }

@@ -12,8 +12,9 @@ import { clusterKey } from './backend.ts';
 import { type ClusterNeed, type ClusterResult, lowerCluster } from './cluster.ts';
 import { type Finding, warning } from './finding.ts';
 import type { ParentView } from './gateways.ts';
-import { Memo, sameItems } from './memo.ts';
+import { diffLists, Memo, sameItems } from './memo.ts';
 import { MESH, type MeshView, type OwnTrust, readMesh } from './mesh.ts';
+import { addressName, clusterName, type MeshChanges, ownName } from './mesh-changes.ts';
 import { type MeshWorkload, ownParts, type OwnParts } from './mesh-inbound.ts';
 import { serviceKeyOf, type ServiceView, viewNamespace, viewOf } from './mesh-outbound.ts';
 import { serviceView, speechOf } from './mesh-port.ts';
@@ -23,7 +24,7 @@ import type { RouteResult } from './route.ts';
 import { bundleOf, type MeshConsumer, type ServiceParts } from './sidecar-plan.ts';
 import { type Sidecars, sidecarsOf } from './sidecars.ts';
 import type { StreamResult } from './stream-route.ts';
-import { type CompileTables, type Inventory, lookIn } from './tables.ts';
+import { type CompileTables, type Inventory, type Look, lookIn } from './tables.ts';
 
 /** Good until the next compile. */
 export interface CompiledMesh {
@@ -43,6 +44,15 @@ export interface CompiledMesh {
   partsOf(key: string, namespace: string): ServiceParts | undefined;
   /** @param before  the bundle that the sidecar had: given again when nothing changed */
   planOf(consumer: MeshConsumer, before?: PlanBundle): PlanBundle;
+  /** Counts the compiles. */
+  readonly number: number;
+  /** @param number  of an earlier compile */
+  changesSince(number: number): MeshChanges;
+  /**
+   * What the plan of a sidecar is made of, by the names that {@link changesSince} gives. Hosts that are addresses are
+   * besides, as `addressName` gives them.
+   */
+  dependsOn(consumer: MeshConsumer): readonly string[];
 }
 
 /** What the passes leave for problems and statuses. */
@@ -65,8 +75,11 @@ export class MeshPass {
   #view: MeshView | undefined;
   #denied: readonly string[] = [];
   #tables: CompileTables | undefined;
+  #workloads: readonly Workload[] = [];
+  #found: ReadonlyMap<string, ClusterResult> = new Map();
   #meshRoutes: ReadonlyMap<string, readonly MeshRoutes[]> = new Map();
   #parts = new Map<string, ServiceParts>();
+  readonly #straight = new WeakMap<Service, Straight>();
   #compiles = 0;
 
   constructor(ownTrust: () => OwnTrust) {
@@ -111,49 +124,107 @@ export class MeshPass {
     this.#tables = tables;
     for (const memo of [this.#views, this.#workloadViews, this.#clusters, this.#own]) memo.begin(tables);
     const view = this.#view!;
+    const changes = this.#own.changed(OTHER_TABLES) ? undefined : this.#endpointChanges(tables, byKind.Workload);
+    this.#workloads = byKind.Workload;
     const clusters = new Map<string, ClusterResult>();
     // In the order of their files: that of the groups tells what came when, which is nothing that the resources say.
     for (const service of byKind.Service) {
       if (!tables.workloads.has(keyOf(service))) continue;
-      for (const need of straightNeeds(service, view)) clusters.set(need.key, this.#cluster(need));
+      for (const need of this.#straightNeeds(service, view)) {
+        const known =
+          changes === undefined || changes.has(clusterName(need.key)) ? undefined : this.#found.get(need.key);
+        clusters.set(need.key, known ?? this.#cluster(need));
+      }
     }
+    this.#found = clusters;
     const findings = [...view.findings, ...orphanFindings(byKind.Workload, tables)];
-    return { view, clusters, findings, mesh: this.#compiled(tables) };
+    return { view, clusters, findings, mesh: this.#compiled(tables, changes) };
   }
 
-  #compiled(tables: CompileTables): CompiledMesh {
+  /**
+   * Nothing but endpoints is another than before: what holds is kept, also what nobody asks for in this pass, because
+   * the sidecars that it is for are not asked either.
+   */
+  #endpointChanges(tables: CompileTables, workloads: readonly Workload[]): ReadonlySet<string> {
+    const changes = new Set<string>();
+    const clusters = new Set(this.#clusters.keepHolding());
+    for (const key of clusters) changes.add(clusterName(key));
+    for (const key of this.#views.keepHolding()) changes.add(key);
+    const isWorkloadSame = (key: string, [workload]: readonly unknown[]): boolean =>
+      tables.Workload.get(key) === workload;
+    for (const key of this.#workloadViews.keepHolding(isWorkloadSame)) changes.add(key);
+    for (const key of this.#own.keepHolding()) changes.add(ownName(key));
+    // Instances come and go for weeks without another change.
+    const instancesMax = KEPT_PER_INSTANCE * tables.Workload.size + KEPT_MIN;
+    for (const memo of [this.#own, this.#workloadViews]) if (memo.size > instancesMax) memo.forget();
+    for (const [key, { view }] of this.#parts) {
+      const needs = isWorkloadView(view) ? view.ports.map(({ need }) => need) : view.needs;
+      if (needs.some((need) => clusters.has(need.key))) changes.add(key);
+    }
+    const { added, removed } = diffLists(this.#workloads, workloads);
+    for (const { spec } of [...added, ...removed]) changes.add(addressName(spec.address));
+    return changes;
+  }
+
+  #compiled(tables: CompileTables, changes: ReadonlySet<string> | undefined): CompiledMesh {
     const compile = this.#compiles;
-    const look = lookIn(tables);
     const partsBefore = this.#parts;
-    const partsNow = new Map<string, ServiceParts>();
+    // What holds is kept; of the rest what it was is there for who asks.
+    const partsNow = new Map(changes === undefined ? [] : partsBefore.entries().filter(([key]) => !changes.has(key)));
     this.#parts = partsNow;
-    const { spec, leafMs, roots } = this.#view!;
-    const partsOf: CompiledMesh['partsOf'] = (key, namespace) => {
-      this.#assertLast(compile);
-      const service = tables.Service.get(key);
-      if (service === undefined) return this.#workloadParts(key, partsNow, partsBefore);
-      const viewKey = `${key}@${viewNamespace(key, namespace, look)}`;
-      const known = partsNow.get(viewKey);
-      if (known !== undefined) return known;
-      const parts = this.#partsOf(service, viewKey, partsBefore.get(viewKey));
-      partsNow.set(viewKey, parts);
-      return parts;
-    };
+    const { spec, leafMs } = this.#view!;
+    const partsOf = this.#partsOfIn(tables, { partsNow, partsBefore });
     return {
       trustDomain: spec.trustDomain,
       leafMs,
       denied: this.#denied,
       partsOf,
       serviceOf: (host, namespace) => serviceAt(host, namespace, tables),
-      planOf: (consumer, before) => {
-        this.#assertLast(compile);
-        if (roots.length === 0) throw new RangeError('Cannot plan a sidecar: the roots of the mesh are not known');
-        const own = consumer.inbound && this.#ownParts({ ...consumer.inbound, namespace: consumer.namespace });
-        const needed = own?.needs.map((need) => this.#cluster(need)) ?? [];
-        const services = consumer.services.flatMap((key) => partsOf(key, consumer.namespace) ?? []);
-        return bundleOf(consumer, { own, needed, services }, before);
+      planOf: (consumer, before) => this.#planOf(consumer, before, partsOf),
+      number: compile,
+      changesSince: (number) => {
+        if (number === compile) return NO_CHANGES;
+        return number === compile - 1 && changes !== undefined ? changes : 'all';
       },
+      dependsOn: (consumer) => this.#dependsOn(consumer, lookIn(tables)),
     };
+  }
+
+  #partsOfIn(
+    tables: CompileTables,
+    { partsNow, partsBefore }: PartsInTime,
+  ): (key: string, namespace: string) => ServiceParts | undefined {
+    const compile = this.#compiles;
+    const look = lookIn(tables);
+    return (key, namespace) => {
+      this.#assertLast(compile);
+      const service = tables.Service.get(key);
+      if (service === undefined) return this.#workloadParts(key, { partsNow, partsBefore });
+      const viewKey = viewKeyOf(key, namespace, look);
+      const known = partsNow.get(viewKey);
+      if (known !== undefined) return known;
+      const parts = this.#partsOf(service, viewKey, partsBefore.get(viewKey));
+      partsNow.set(viewKey, parts);
+      return parts;
+    };
+  }
+
+  #planOf(consumer: MeshConsumer, before: PlanBundle | undefined, partsOf: CompiledMesh['partsOf']): PlanBundle {
+    if (this.#view!.roots.length === 0) {
+      throw new RangeError('Cannot plan a sidecar: the roots of the mesh are not known');
+    }
+    const own = this.#ownOf(consumer)?.parts;
+    const needed = own?.needs.map((need) => this.#cluster(need)) ?? [];
+    const services = consumer.services.flatMap((key) => partsOf(key, consumer.namespace) ?? []);
+    return bundleOf(consumer, { own, needed, services }, before);
+  }
+
+  #dependsOn(consumer: MeshConsumer, look: Look): string[] {
+    const own = this.#ownOf(consumer);
+    return [
+      ...(own === undefined ? [] : [ownName(own.key), ...own.parts.needs.map(({ key }) => clusterName(key))]),
+      ...consumer.services.map((key) => viewKeyOf(key, consumer.namespace, look)),
+    ];
   }
 
   #assertLast(compile: number): void {
@@ -179,11 +250,7 @@ export class MeshPass {
   }
 
   /** Of one Workload, for who calls it by its address: nothing that is said of its Service leads there (GEP-1324). */
-  #workloadParts(
-    key: string,
-    now: Map<string, ServiceParts>,
-    before: ReadonlyMap<string, ServiceParts>,
-  ): ServiceParts | undefined {
+  #workloadParts(key: string, { partsNow: now, partsBefore: before }: PartsInTime): ServiceParts | undefined {
     const workload = this.#tables?.Workload.get(key);
     if (workload === undefined) return undefined;
     const known = now.get(key);
@@ -204,9 +271,84 @@ export class MeshPass {
     return this.#clusters.get(need.key, [need.target.resource, need.certificateOf], (look) => lowerCluster(need, look));
   }
 
-  #ownParts(workload: MeshWorkload): OwnParts {
-    return this.#own.get(canonicalJson(workload), [], (look) => ownParts(workload, look));
+  #ownOf({ inbound, namespace }: MeshConsumer): { readonly key: string; readonly parts: OwnParts } | undefined {
+    if (inbound === undefined) return undefined;
+    const workload: MeshWorkload = { ...inbound, namespace };
+    const key = canonicalJson(workload);
+    return { key, parts: this.#own.get(key, [], (look) => ownParts(workload, look)) };
   }
+
+  /** Made once for each Service: there are thousands, and each compile goes through them. */
+  #straightNeeds(service: Service, view: MeshView): readonly ClusterNeed[] {
+    const known = this.#straight.get(service);
+    if (known?.protocol === view.spec.defaultProtocol) return known.needs;
+    const needs = straightNeeds(service, view);
+    this.#straight.set(service, { protocol: view.spec.defaultProtocol, needs });
+    return needs;
+  }
+}
+
+/** Tables whose change may be one for everybody: all but those of endpoints. */
+const OTHER_TABLES = [
+  'AcmeIssuer',
+  'Backend',
+  'BackendPolicy',
+  'BackendTLSPolicy',
+  'ConfigMap',
+  'Gateway',
+  'GatewayClass',
+  'GRPCRoute',
+  'HTTPRoute',
+  'ListenerSet',
+  'Mesh',
+  'Namespace',
+  'Policy',
+  'ReferenceGrant',
+  'Secret',
+  'Service',
+  'TCPRoute',
+  'TLSRoute',
+  'UDPRoute',
+  'backendLevels',
+  'backendPolicies',
+  'grants',
+  'issued',
+  'issuers',
+  'levels',
+  'meshes',
+  'meshRoutes',
+  'parents',
+  'policies',
+  'rivals',
+  'selecting',
+  'serviceParents',
+  'tlsPolicies',
+  'trusts',
+] as const satisfies (keyof CompileTables)[];
+
+/** What sidecars that are gone have left behind is forgotten when there is as much of it as of those that are here. */
+const KEPT_PER_INSTANCE = 2;
+const KEPT_MIN = 1_000;
+
+const NO_CHANGES: ReadonlySet<string> = new Set();
+
+interface PartsInTime {
+  readonly partsNow: Map<string, ServiceParts>;
+  readonly partsBefore: ReadonlyMap<string, ServiceParts>;
+}
+
+interface Straight {
+  readonly protocol: MeshView['spec']['defaultProtocol'];
+  readonly needs: readonly ClusterNeed[];
+}
+
+function isWorkloadView(view: ServiceView): view is WorkloadView {
+  return view.needs.length === 0 && view.ports.some((port) => 'need' in port);
+}
+
+/** Of a Service as clients of a namespace see it; of a Workload its key. */
+function viewKeyOf(key: string, namespace: string, look: Look): string {
+  return key.startsWith('Service/') ? `${key}@${viewNamespace(key, namespace, look)}` : key;
 }
 
 /** Keys of the Services that routes name as parents. */

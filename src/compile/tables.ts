@@ -19,7 +19,7 @@ import type { TrustView } from './backend-tls.ts';
 import type { BackendLevel } from './cluster.ts';
 import { error, type Finding } from './finding.ts';
 import type { ParentView } from './gateways.ts';
-import { groupBy, type Look as LookIn, sameItems } from './memo.ts';
+import { diffLists, groupBy, type Look as LookIn, sameItems } from './memo.ts';
 import type { IssuerView } from './issuer.ts';
 import type { MeshView } from './mesh.ts';
 import type { MeshRoutes } from './mesh-route.ts';
@@ -157,8 +157,8 @@ export function takeInventory(
       tables[kind] = before.tables[kind];
       if (list.length !== before.byKind[kind].length) takeKind(list, findings);
     } else {
-      const table = replaceInKind(list, before?.tables[kind], before?.given.get(kind)) ?? takeKind(list, findings);
-      lists[kind] = [...table.values()];
+      const table = changeKind(list, before?.tables[kind], before?.given.get(kind)) ?? takeKind(list, findings);
+      lists[kind] = table.size === list.length ? list : [...table.values()];
       tables[kind] = table;
     }
   }
@@ -183,23 +183,31 @@ export function takeInventory(
   };
 }
 
-/** The table before with the edited resources in place of what they were, when that is all that changed. */
-function replaceInKind(
+/**
+ * The table before with what was edited in its place, without what went, and with what came behind it, when that is all
+ * that changed: of tens of thousands of resources mostly one comes, goes or is another.
+ */
+function changeKind(
   list: readonly Resource[],
   tableBefore: ReadonlyMap<string, Resource> | undefined,
   listBefore: readonly Resource[] | undefined,
 ): ReadonlyMap<string, Resource> | undefined {
-  if (tableBefore === undefined || listBefore?.length !== list.length || tableBefore.size !== list.length)
-    return undefined;
-  let table: Map<string, Resource> | undefined;
-  for (const [i, resource] of list.entries()) {
-    const was = listBefore[i]!;
-    if (resource === was) continue;
-    const key = keyOf(resource);
-    if (key !== keyOf(was)) return undefined;
-    (table ??= new Map(tableBefore)).set(key, resource);
-  }
-  return table;
+  if (tableBefore === undefined || listBefore === undefined || tableBefore.size !== listBefore.length) return undefined;
+  const { added, removed } = diffLists(listBefore, list);
+  if (added.length + removed.length > list.length / 2) return undefined;
+  const table = new Map(tableBefore);
+  const came = new Map(added.map((resource) => [keyOf(resource), resource]));
+  for (const resource of removed) if (!came.has(keyOf(resource))) table.delete(keyOf(resource));
+  for (const [key, resource] of came) table.set(key, resource);
+  // Duplicates, and what changed its place, are for the long way.
+  return hasValues(table, list) ? table : undefined;
+}
+
+function hasValues(table: ReadonlyMap<string, Resource>, list: readonly Resource[]): boolean {
+  if (table.size !== list.length) return false;
+  let i = 0;
+  for (const resource of table.values()) if (resource !== list[i++]) return false;
+  return true;
 }
 
 /** By key; of two with the same name the first counts. */

@@ -3,6 +3,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Fault } from '../base/fault.ts';
 import type { Log } from '../base/log.ts';
 import type { Compiled } from '../compile/compile.ts';
+import { addressName } from '../compile/mesh-changes.ts';
 import type { MeshConsumer } from '../compile/sidecar-plan.ts';
 import type { Acknowledgement } from '../identity/authority-store.ts';
 import { parseWorkloadId, type WorkloadId } from '../identity/spiffe.ts';
@@ -51,6 +52,7 @@ export class MeshFeeds implements Feeds {
   readonly #options: MeshFeedsOptions;
   /** By instance, in the order in which they connected. */
   readonly #feeds = new Map<string, ProxyFeed>();
+  readonly #index = new FeedIndex();
   #compiled: Compiled | undefined;
   #trust: TrustBundle | undefined;
   /** By the authority, and by the plans. */
@@ -64,11 +66,19 @@ export class MeshFeeds implements Feeds {
 
   /** From now on these are the plans. */
   publish(compiled: Compiled): void {
+    const before = this.#compiled;
     this.#compiled = compiled;
-    for (const feed of this.#feeds.values()) feed.changed();
+    for (const feed of this.#touched(before, compiled)) feed.changed();
     if (this.#planDenials === compiled.mesh.denied) return;
     this.#planDenials = compiled.mesh.denied;
     this.#cutDenied();
+  }
+
+  /** Whose plan may be another one: of thousands of proxies, an endpoint that comes is for the few that call it. */
+  #touched(before: Compiled | undefined, { mesh, bundle }: Compiled): Iterable<ProxyFeed> {
+    const changes = before === undefined ? 'all' : mesh.changesSince(before.mesh.number);
+    if (changes === 'all') return this.#feeds.values();
+    return this.#index.under(before?.bundle === bundle ? changes : [...changes, GATEWAYS]);
   }
 
   /** From now on these have no plan, and no stream. */
@@ -100,7 +110,9 @@ export class MeshFeeds implements Feeds {
       proxy,
       stream,
       compiled: () => this.#compiled,
+      index: this.#index,
       onClosed: () => {
+        this.#index.drop(feed);
         // The one that was cut ends later than its successor begins.
         if (this.#feeds.get(instance) === feed) this.#feeds.delete(instance);
       },
@@ -134,7 +146,45 @@ function deniedFault(identity: string): Fault {
   return pushFault('push.identity-refused', `"${identity}" is denied`);
 }
 
+/** All gateways have one plan. */
+const GATEWAYS = 'gateways';
+
+/** Feeds by what their plans are made of. */
+class FeedIndex {
+  readonly #byName = new Map<string, Set<ProxyFeed>>();
+  readonly #names = new Map<ProxyFeed, readonly string[]>();
+
+  put(feed: ProxyFeed, names: readonly string[]): void {
+    const before = this.#names.get(feed);
+    if (before !== undefined && before.length === names.length && before.every((name, i) => name === names[i])) return;
+    this.drop(feed);
+    for (const name of names) {
+      const feeds = this.#byName.get(name);
+      if (feeds === undefined) this.#byName.set(name, new Set([feed]));
+      else feeds.add(feed);
+    }
+    this.#names.set(feed, names);
+  }
+
+  drop(feed: ProxyFeed): void {
+    for (const name of this.#names.get(feed) ?? []) {
+      const feeds = this.#byName.get(name);
+      feeds?.delete(feed);
+      if (feeds?.size === 0) this.#byName.delete(name);
+    }
+    this.#names.delete(feed);
+  }
+
+  /** Each once. */
+  under(names: Iterable<string>): Set<ProxyFeed> {
+    const found = new Set<ProxyFeed>();
+    for (const name of names) for (const feed of this.#byName.get(name) ?? []) found.add(feed);
+    return found;
+  }
+}
+
 interface ProxyFeedOptions extends MeshFeedsOptions {
+  readonly index: FeedIndex;
   readonly id: WorkloadId;
   readonly proxy: Proxy;
   readonly stream: ProxyStream;
@@ -180,20 +230,28 @@ class ProxyFeed implements Feed {
   }
 
   bundleOf(services: ReadonlySet<string>): Served {
-    const { compiled, proxy } = this.#options;
+    const { compiled, proxy, index } = this.#options;
     const now = compiled();
     if (now === undefined) return NOTHING;
-    if (proxy.hello.role === 'gateway') return this.#want({ bundle: now.bundle, unknown: [] });
+    if (proxy.hello.role === 'gateway') {
+      index.put(this, [GATEWAYS]);
+      return this.#want({ bundle: now.bundle, unknown: [] });
+    }
     const { mesh } = now;
     const { namespace } = this.#options.id;
     const keys = new Set<string>();
     const unknown: string[] = [];
+    const addresses: string[] = [];
     for (const name of services) {
       const key = mesh.serviceOf(name, namespace);
       if (key === undefined) unknown.push(name);
       else keys.add(key);
+      if (key === undefined || key.startsWith('Workload/')) addresses.push(addressName(name));
     }
-    return this.#want({ bundle: mesh.planOf(this.#consumer([...keys].toSorted()), this.#bundle), unknown });
+    const consumer = this.#consumer([...keys].toSorted());
+    const bundle = mesh.planOf(consumer, this.#bundle);
+    index.put(this, [...mesh.dependsOn(consumer), ...addresses]);
+    return this.#want({ bundle, unknown });
   }
 
   #want(served: Served): Served {
