@@ -99,7 +99,7 @@ class World {
     return what > 1;
   }
 
-  #instance(name: string, { pick }: { pick(count: number): number }): void {
+  #instance(name: string, { pick }: { readonly pick: (count: number) => number }): void {
     if (this.texts.has(name) && pick(2) === 0) this.texts.delete(name);
     else {
       const more = ['', ', proxyPort: 15008', ', proxyPort: 15008, health: draining'][pick(3)]!;
