@@ -6,6 +6,7 @@
  * Whatever changes members or their plan runs in turn (`#inTurn`), so that a
  * replacement never meets half of a change.
  */
+import type { AskTo } from '../base/asking.ts';
 import type { Clock } from '../base/clock.ts';
 import type { FilterOrder, OrderAnswer } from '../base/filter-order.ts';
 import type { Log } from '../base/log.ts';
@@ -15,6 +16,7 @@ import { diffPlans } from '../ir/diff.ts';
 import type { EndpointStats, FailingFilter, NodeStats } from '../ir/node-stats.ts';
 import type { Plan, PlanBundle, PlanPort } from '../ir/plan.ts';
 import type { PortFailure, PortRefusals, PortState, PortStates } from '../ir/port-state.ts';
+import { FleetAsks } from './fleet-asks.ts';
 import type { Member, MemberHealth, MemberStats } from './member.ts';
 
 /** Longest time that a member may take over a change. One that takes longer hangs, and is replaced. */
@@ -86,6 +88,7 @@ export class Fleet {
   #state: 'running' | 'draining' = 'running';
   #cancelRebind: (() => void) | undefined;
   readonly #cancelHeartbeat: () => void;
+  readonly #asks = new FleetAsks();
 
   /** Starts all members at once; they wait for their first plan. */
   constructor(options: FleetOptions) {
@@ -143,6 +146,9 @@ export class Fleet {
     );
     return answers.flatMap((answer) => answer ?? []);
   }
+
+  /** Asks every member, and those that replace one meanwhile. */
+  readonly askTo: AskTo = (ask, asker) => this.#asks.ask(ask, asker, this.#living());
 
   /** Resolves when every member has measured itself, or takes too long over it. */
   async measure(): Promise<void> {
@@ -281,6 +287,7 @@ export class Fleet {
     try {
       const member = this.#options.start(seat.worker);
       seat.member = member;
+      this.#asks.joined(member);
       void member.gone.then((reason) => this.#onGone(seat, member, reason));
       return member;
     } catch (error) {

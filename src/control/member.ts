@@ -1,3 +1,4 @@
+import type { AskTo } from '../base/asking.ts';
 import type { FilterOrder, OrderAnswer } from '../base/filter-order.ts';
 import type { ApplyResult } from '../ir/apply-result.ts';
 import type { NodeStats } from '../ir/node-stats.ts';
@@ -16,6 +17,8 @@ export interface Member {
   stats(): Promise<NodeStats>;
   /** Of an operator, for all filters of a kind. */
   order(filter: string, order: FilterOrder): Promise<OrderAnswer>;
+  /** Asks it. One that ends says so as an end of kind `gone`. */
+  readonly ask: AskTo;
   /** Writes the figures that are only measured when somebody asks: event loop, heap. */
   measure(): Promise<void>;
   /** Resolves with the reason when it has ended, whoever ended it. Never rejects. */

@@ -54,6 +54,7 @@ function stream(): ProxyStream & { readonly cuts: string[]; readonly trusts: str
     changed: () => undefined,
     trust: ({ hash, issuer }) => trusts.push(`${hash} ${issuer}`),
     wish: () => undefined,
+    ask: () => () => undefined,
     cut: ({ code }) => cuts.push(code),
   };
 }

@@ -27,7 +27,7 @@ import {
   type Order,
   soleQueryValue,
 } from './values.ts';
-import { FIELDS, type FieldName } from './vocabulary.ts';
+import { type FieldName, isVariable } from './vocabulary.ts';
 
 /** @throws {Unoffered} */
 export function compileNode(node: ASTNode, scope: Scope): Code {
@@ -99,7 +99,7 @@ function compileVariable(node: ASTNode, name: string, { cells }: Scope): Code {
   const cell = cells.get(name);
   if (cell !== undefined) return () => cell.value;
   if (name === 'rule') return FACTS.rule;
-  if (name in FIELDS) throw new Unoffered(`"${name}" is no value by itself: name a field of it`, node);
+  if (isVariable(name)) throw new Unoffered(`"${name}" is no value by itself: name a field of it`, node);
   throw new Unoffered(`"${name}" is not offered`, node);
 }
 

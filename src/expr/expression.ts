@@ -9,7 +9,7 @@ import type { Exchange } from '../filter/filter.ts';
 import { type Code, Unoffered } from './code.ts';
 import { compileNode } from './compile.ts';
 import { plainOf, Purse } from './values.ts';
-import { ENVIRONMENT, FIELDS } from './vocabulary.ts';
+import { REQUEST, type Vocabulary } from './vocabulary.ts';
 
 /** What an expression is to come to. */
 export interface Wanted {
@@ -27,13 +27,23 @@ export type Expression<W extends Want> = (x: Exchange) => Wanted[W] | undefined;
 
 /** What is wrong with an expression, and where; undefined when nothing is. */
 export function checkExpression(source: string, want: Want): string | undefined {
-  const read = readExpression(source, want);
+  return checkIn(REQUEST, source, want);
+}
+
+/** The same for expressions of another vocabulary. */
+export function checkIn(vocabulary: Vocabulary, source: string, want: Want): string | undefined {
+  const read = readExpression(vocabulary, source, want);
   return typeof read === 'string' ? read : undefined;
 }
 
 /** @throws {Error} on what {@link checkExpression} refuses: configurations were checked before */
 export function compileExpression<W extends Want>(source: string, want: W): Expression<W> {
-  const read = readExpression(source, want);
+  return compileIn(REQUEST, source, want);
+}
+
+/** The same for expressions of another vocabulary. @throws {Error} as {@link compileExpression} */
+export function compileIn<W extends Want>(vocabulary: Vocabulary, source: string, want: W): Expression<W> {
+  const read = readExpression(vocabulary, source, want);
   if (typeof read === 'string') throw new Error(`Cannot compile "${source}": ${read}`);
   const { code, purse } = read;
   const taken = TAKEN[want];
@@ -66,15 +76,15 @@ interface Read {
 }
 
 /** The code of an expression, or what is wrong with it. */
-function readExpression(source: string, want: Want): Read | string {
+function readExpression({ environment, fields }: Vocabulary, source: string, want: Want): Read | string {
   if (source.length > EXPRESSION_CHARS_MAX) {
     return `Expression is too long: ${source.length} characters, at most ${EXPRESSION_CHARS_MAX}`;
   }
   let ast: ASTNode;
   try {
-    const parsed = ENVIRONMENT.parse(source);
+    const parsed = environment.parse(source);
     const { type, error } = parsed.check();
-    if (error !== undefined) return located(`${error.summary}${adviceOn(error, source)}`, source, error.range);
+    if (error !== undefined) return located(`${error.summary}${adviceOn(error, source, fields)}`, source, error.range);
     const fits = want === 'any' || type === want || type === 'dyn';
     if (!fits) return `Expression is of type ${type}: it should come to ${WANTED_NAMES[want]}`;
     ast = parsed.ast;
@@ -93,11 +103,15 @@ function readExpression(source: string, want: Want): Read | string {
 }
 
 /** What there is, where something was named that there is not. */
-function adviceOn({ code, range }: { readonly code: string; readonly range?: SourceRange }, source: string): string {
-  if (code === 'unknown_variable') return `; known are ${[...Object.keys(FIELDS), 'rule'].join(', ')}`;
+function adviceOn(
+  { code, range }: { readonly code: string; readonly range?: SourceRange },
+  source: string,
+  fields: Vocabulary['fields'],
+): string {
+  if (code === 'unknown_variable') return `; known are ${[...Object.keys(fields), 'rule'].join(', ')}`;
   const variable = /([a-z]+)\.\s*$/.exec(source.slice(0, range?.start))?.[1];
-  if (code !== 'no_such_key' || variable === undefined || !Object.hasOwn(FIELDS, variable)) return '';
-  return `; "${variable}" has ${Object.keys(FIELDS[variable as keyof typeof FIELDS]).join(', ')}`;
+  if (code !== 'no_such_key' || variable === undefined || !Object.hasOwn(fields, variable)) return '';
+  return `; "${variable}" has ${Object.keys(fields[variable]!).join(', ')}`;
 }
 
 /** How much of an expression is quoted. */

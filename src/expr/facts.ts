@@ -1,4 +1,5 @@
 /** Where the variables of expressions come from. Nothing is read, or made, that an expression does not name. */
+import type { EndedExchange, EndedFacts } from '../filter/ended.ts';
 import type { Exchange } from '../filter/filter.ts';
 import { workloadOf } from '../http/client-identity.ts';
 import { HeaderView, QueryView, type Value } from './values.ts';
@@ -34,5 +35,19 @@ export const FACTS: Readonly<Record<FieldName | 'rule', (x: Exchange) => Value>>
   'consumer.name': (x) => x.identity?.consumer?.name,
   'consumer.groups': (x) => x.identity?.consumer?.groups,
   'consumer.labels': (x) => x.identity?.consumer?.labels,
+  'response.status': (x) => intOf(endedOf(x)?.status),
+  'response.fault': (x) => endedOf(x)?.fault,
+  'response.durationMs': (x) => endedOf(x)?.durationMs,
+  'destination.service': (x) => endedOf(x)?.service,
+  'destination.namespace': (x) => endedOf(x)?.namespace,
   rule: (x) => x.rule.name,
 };
+
+/** Expressions that name it are compiled for exchanges that have it. */
+function endedOf(x: Exchange): EndedFacts | undefined {
+  return (x as Partial<EndedExchange>).ended;
+}
+
+function intOf(value: number | undefined): bigint | undefined {
+  return value === undefined ? undefined : BigInt(value);
+}

@@ -9,7 +9,7 @@ import { type Random, seededRandom } from '../base/random.ts';
 import { identityOf } from '../filter/identity.ts';
 import { makeExchange } from '../filter/testing/exchange.ts';
 import { compileExpression } from './expression.ts';
-import { ENVIRONMENT } from './vocabulary.ts';
+import { REQUEST } from './vocabulary.ts';
 
 const HEADERS = { a: 'ab', b: 'GET', 'x-y': '' };
 const CLAIMS = { n: 2, s: 'ab', t: true, l: ['a', 'ab', 'x'], m: { k: 'v', n: 1 }, nil: null };
@@ -136,7 +136,7 @@ class Writer {
 
 /** What the library says; `undefined` where it throws, `invalid` where it takes types for different that are dynamic. */
 function theirs(source: string): unknown {
-  const parsed = ENVIRONMENT.parse(source);
+  const parsed = REQUEST.environment.parse(source);
   if (!parsed.check().valid) return 'invalid';
   try {
     return parsed(CONTEXT) as unknown;

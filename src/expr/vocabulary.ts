@@ -45,9 +45,25 @@ export const FIELDS = {
   consumer: { name: 'string', groups: 'list<string>', labels: 'map<string, string>' },
 } as const;
 
+/** Only of an exchange that has ended. */
+const ENDED_FIELDS = {
+  response: { status: 'int', fault: 'string', durationMs: 'double' },
+  destination: { service: 'string', namespace: 'string' },
+} as const;
+
+const ALL_FIELDS = { ...FIELDS, ...ENDED_FIELDS };
+
 export type FieldName = {
-  [V in keyof typeof FIELDS]: `${V}.${keyof (typeof FIELDS)[V] & string}`;
-}[keyof typeof FIELDS];
+  [V in keyof typeof ALL_FIELDS]: `${V}.${keyof (typeof ALL_FIELDS)[V] & string}`;
+}[keyof typeof ALL_FIELDS];
+
+type Fields = Readonly<Record<string, Readonly<Record<string, string>>>>;
+
+/** What expressions of one kind may name. */
+export interface Vocabulary {
+  readonly environment: Environment;
+  readonly fields: Fields;
+}
 
 const IN_CIDR = [
   'string.inCidr(string): bool',
@@ -56,21 +72,29 @@ const IN_CIDR = [
   'inCidr(string, list<string>): bool',
 ];
 
-function makeEnvironment(): Environment {
+function vocabularyOf(fields: Fields): Vocabulary {
   const environment = new Environment({
     unlistedVariablesAreDyn: false,
     enableOptionalTypes: true,
     limits: { maxDepth: EXPRESSION_DEPTH_MAX, maxAstNodes: EXPRESSION_CHARS_MAX },
   });
-  for (const [variable, fields] of Object.entries(FIELDS)) {
+  for (const [variable, named] of Object.entries(fields)) {
     const type = `${variable[0]!.toUpperCase()}${variable.slice(1)}`;
-    environment.registerType(type, { fields });
+    environment.registerType(type, { fields: named });
     environment.registerVariable(variable, type);
   }
   environment.registerVariable('rule', 'string');
   // The library only checks: it never evaluates.
   for (const signature of IN_CIDR) environment.registerFunction(signature, () => false);
-  return environment;
+  return { environment, fields };
 }
 
-export const ENVIRONMENT: Environment = makeEnvironment();
+/** Of a request, before it has gone anywhere. */
+export const REQUEST: Vocabulary = vocabularyOf(FIELDS);
+
+/** Of an exchange that has ended. */
+export const ENDED: Vocabulary = vocabularyOf(ALL_FIELDS);
+
+export function isVariable(name: string): boolean {
+  return Object.hasOwn(ALL_FIELDS, name);
+}

@@ -42,6 +42,10 @@ class FirstBytes implements ServerConn {
     if (options.early !== undefined) this.#look(options.early);
   }
 
+  get requests(): number {
+    return this.#conn?.requests ?? 0;
+  }
+
   drain(): void {
     this.#draining = true;
     if (this.#conn !== undefined) this.#conn.drain();

@@ -31,6 +31,8 @@ export interface ClientFacts {
 
 /** A connection from a client, whatever it speaks. */
 export interface ServerConn {
+  /** That have begun here. */
+  readonly requests: number;
   /** Starts nothing new: what runs is finished, then the connection ends in the way of its protocol. */
   drain(): void;
   /** Ends the connection whatever it does. */

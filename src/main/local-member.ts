@@ -1,3 +1,4 @@
+import type { AskTo } from '../base/asking.ts';
 import type { FilterOrder, OrderAnswer } from '../base/filter-order.ts';
 import type { Member } from '../control/member.ts';
 import type { ApplyResult } from '../ir/apply-result.ts';
@@ -49,6 +50,8 @@ export class LocalMember implements Member {
   async order(filter: string, order: FilterOrder): Promise<OrderAnswer> {
     return this.#node.order(filter, order);
   }
+
+  readonly ask: AskTo = (ask, asker) => this.#node.ask(ask, asker);
 
   async measure(): Promise<void> {
     this.#measure();

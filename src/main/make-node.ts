@@ -74,6 +74,11 @@ export function makeNode(
     drainMs: settings.drainMs,
     reusePort: settings.reusePort,
     ticketKeys,
+    workers: settings.workers,
+    requestFilter: async (source) => {
+      const { checkEnded, compileEnded } = await import('../expr/ended.ts');
+      return checkEnded(source) ?? compileEnded(source);
+    },
   });
   return { node, metrics, ticketKeys, close: () => redis?.close() };
 }

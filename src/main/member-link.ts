@@ -108,6 +108,7 @@ export class MemberLink {
         onUnknown: parts.onUnknown,
         onTrust: (bundle) => void membership.trust(bundle),
         onWish: () => undefined,
+        askTo: parts.fleet.askTo,
       },
       clock: CLOCK,
       random: systemRandom(),

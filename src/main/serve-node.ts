@@ -1,5 +1,6 @@
 /** The worker's side of the protocol: answers for a node whatever the main thread asks. */
 import type { MessagePort } from 'node:worker_threads';
+import type { Ask } from '../base/asking.ts';
 import type { Node } from '../proxy/node-types.ts';
 import type { ServiceQuestions } from './service-questions.ts';
 import type { Answers, FromWorker, Question, ToWorker } from './worker-protocol.ts';
@@ -50,9 +51,41 @@ export interface Served {
   rotateTicketKeys(bytes: Uint8Array): void;
 }
 
+/** What whoever looks into this proxy has asked. */
+class Questions {
+  readonly #node: Node;
+  readonly #post: (message: FromWorker) => void;
+  /** What takes each back that has not ended. Bounded by whoever asks. */
+  readonly #open = new Map<number, () => void>();
+
+  constructor(node: Node, post: (message: FromWorker) => void) {
+    this.#node = node;
+    this.#post = post;
+  }
+
+  put(id: number, ask: Ask): void {
+    let isOver = false;
+    const takeBack = this.#node.ask(ask, {
+      answer: (body, lost) => this.#post({ kind: 'told', id, body, lost }),
+      end: (end) => {
+        isOver = true;
+        this.#open.delete(id);
+        this.#post({ kind: 'told-all', id, end });
+      },
+    });
+    if (!isOver) this.#open.set(id, takeBack);
+  }
+
+  takeBack(id: number): void {
+    this.#open.get(id)?.();
+    this.#open.delete(id);
+  }
+}
+
 /** Answers until the thread ends. */
 export function serveNode(port: MessagePort, served: Served): void {
   const post = (message: FromWorker): void => port.postMessage(message);
+  const questions = new Questions(served.node, post);
   port.on('message', (message: ToWorker) => {
     switch (message.kind) {
       case 'lines-done':
@@ -63,6 +96,12 @@ export function serveNode(port: MessagePort, served: Served): void {
         break;
       case 'ticket-keys':
         served.rotateTicketKeys(message.bytes);
+        break;
+      case 'question':
+        questions.put(message.id, message.ask);
+        break;
+      case 'take-back':
+        questions.takeBack(message.id);
         break;
       case 'ask':
         answerOf(served, message.question).then(

@@ -92,3 +92,34 @@ test('ThreadMember: a thread that hangs can be ended', async () => {
   await member.end();
   await refused;
 });
+
+test('ThreadMember: questions go to the thread and their answers come back, until the end or until they are taken back', async () => {
+  const { member, said } = start();
+  const heard: unknown[] = [];
+  const ask = (topic: string) =>
+    new Promise<() => void>((resolve) => {
+      const takeBack = member.ask(
+        { topic, body: { a: 1 } },
+        {
+          answer: (body) => resolve((heard.push(body), takeBack)),
+          end: (end) => heard.push(`${topic} ${end.kind}`),
+        },
+      );
+    });
+  await ask('brief');
+  (await ask('long'))();
+  await ask('longer');
+  // In its order: behind this answer all of the above has been said.
+  await member.stats();
+  assert.deepEqual(heard, [
+    { topic: 'brief', body: { a: 1 } },
+    'brief done',
+    { topic: 'long', body: { a: 1 } },
+    { topic: 'longer', body: { a: 1 } },
+  ]);
+  assert.ok(said.some(([message, fields]) => message === 'taken back' && fields?.['topic'] === 'long'));
+  await member.end();
+  assert.equal(heard.at(-1), 'longer gone');
+  member.ask({ topic: 'late', body: {} }, { answer: () => undefined, end: ({ kind }) => heard.push(`late ${kind}`) });
+  assert.equal(heard.at(-1), 'late gone');
+});

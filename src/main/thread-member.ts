@@ -1,4 +1,5 @@
 import { Worker, type WorkerOptions } from 'node:worker_threads';
+import type { AskEnd, Asker, AskTo } from '../base/asking.ts';
 import type { FilterOrder, OrderAnswer } from '../base/filter-order.ts';
 import type { Log } from '../base/log.ts';
 import type { Member } from '../control/member.ts';
@@ -32,6 +33,7 @@ export class ThreadMember implements Member {
   readonly #options: ThreadMemberOptions;
   readonly #thread: Worker;
   readonly #pending = new Map<number, Pending>();
+  readonly #askers = new Map<number, Asker>();
   #lastId = 0;
   #reason: string | undefined;
 
@@ -46,6 +48,7 @@ export class ThreadMember implements Member {
         const reason = this.#reason ?? `it ended with exit code ${code}`;
         for (const pending of this.#pending.values()) pending.reject(new Error(reason));
         this.#pending.clear();
+        for (const id of this.#askers.keys()) this.#endAsk(id, { kind: 'gone', reason });
         resolve(reason);
       });
     });
@@ -70,6 +73,19 @@ export class ThreadMember implements Member {
   order(filter: string, order: FilterOrder): Promise<OrderAnswer> {
     return this.#ask({ kind: 'order', filter, order });
   }
+
+  readonly ask: AskTo = (ask, asker) => {
+    if (this.#reason !== undefined) {
+      asker.end({ kind: 'gone', reason: this.#reason });
+      return () => undefined;
+    }
+    const id = ++this.#lastId;
+    this.#askers.set(id, asker);
+    this.#send({ kind: 'question', id, ask });
+    return () => {
+      if (this.#askers.delete(id)) this.#send({ kind: 'take-back', id });
+    };
+  };
 
   async measure(): Promise<void> {
     await this.#ask({ kind: 'measure' });
@@ -110,6 +126,12 @@ export class ThreadMember implements Member {
       case 'failed':
         this.#take(message.id)?.reject(new Error(message.message));
         break;
+      case 'told':
+        this.#askers.get(message.id)?.answer(message.body, message.lost);
+        break;
+      case 'told-all':
+        this.#endAsk(message.id, message.end);
+        break;
       case 'series':
         onSeries(message.event);
         break;
@@ -131,6 +153,12 @@ export class ThreadMember implements Member {
   async #askForService(name: string): Promise<void> {
     await this.#options.askForService?.(name);
     this.#send({ kind: 'service-settled', name });
+  }
+
+  #endAsk(id: number, end: AskEnd): void {
+    const asker = this.#askers.get(id);
+    this.#askers.delete(id);
+    asker?.end(end);
   }
 
   #take(id: number): Pending | undefined {

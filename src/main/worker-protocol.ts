@@ -1,4 +1,5 @@
 /** What the main thread and a worker say to each other. Secrets travel in these messages only: never in env or argv. */
+import type { Ask, AskEnd } from '../base/asking.ts';
 import type { FilterOrder, OrderAnswer } from '../base/filter-order.ts';
 import type { LogLevel } from '../base/log.ts';
 import type { ApplyResult } from '../ir/apply-result.ts';
@@ -54,6 +55,9 @@ export type Question =
 
 export type ToWorker =
   | { readonly kind: 'ask'; readonly id: number; readonly question: Question }
+  /** Of whoever looks into the proxy (base/asking.ts). */
+  | { readonly kind: 'question'; readonly id: number; readonly ask: Ask }
+  | { readonly kind: 'take-back'; readonly id: number }
   /** New keys for TLS session tickets: the same for every worker. */
   | { readonly kind: 'ticket-keys'; readonly bytes: Uint8Array }
   /** It is sure whether a plan will have this service. */
@@ -64,6 +68,9 @@ export type ToWorker =
 export type FromWorker =
   | { readonly kind: 'answer'; readonly id: number; readonly answer: Answers[keyof Answers] }
   | { readonly kind: 'failed'; readonly id: number; readonly message: string }
+  /** One of the answers to a question, and its end. */
+  | { readonly kind: 'told'; readonly id: number; readonly body: object; readonly lost: number }
+  | { readonly kind: 'told-all'; readonly id: number; readonly end: AskEnd }
   | { readonly kind: 'series'; readonly event: SeriesEvent }
   /** A client called for a service that the plan does not have. */
   | { readonly kind: 'service-wanted'; readonly name: string }

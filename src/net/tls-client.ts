@@ -50,7 +50,7 @@ const SESSIONS_MAX = 1_000;
  */
 export class UpstreamTls {
   readonly #options: UpstreamTlsOptions;
-  readonly #sessions = new Map<string, Buffer>();
+  readonly #sessions = new Map<string, KeptSession>();
   #own: KeyPair | undefined;
   #context: tls.SecureContext | undefined;
 
@@ -73,8 +73,9 @@ export class UpstreamTls {
         rejectUnauthorized: true,
         checkServerIdentity: (_, { raw }) => this.#checkNames(raw),
         ...(plan.serverName === '' || net.isIP(plan.serverName) !== 0 ? {} : { servername: plan.serverName }),
-        ...(session === undefined ? {} : { session }),
+        ...(session === undefined ? {} : { session: session.ticket }),
       });
+      if (session !== undefined) BEGUN_WITH.set(secured, session.certificate);
     } catch (error) {
       socket.destroy();
       done.onFailed(`Cannot begin TLS with ${endpoint}: ${messageOf(error)}`, 'handshake');
@@ -118,8 +119,8 @@ export class UpstreamTls {
     };
     // Before Node's own listener, which destroys the socket, and the certificate with it, when it is not satisfied.
     secured.prependOnceListener('secure', () => (certificate = secured.getPeerX509Certificate()));
-    secured.on('session', (session) => {
-      if (own === this.#own) this.#keepSession(endpoint, session);
+    secured.on('session', (ticket) => {
+      if (own === this.#own) this.#keepSession(endpoint, { ticket, certificate: peerCertificateOf(secured) });
     });
     secured.on('error', onError);
     secured.on('close', onClose);
@@ -139,7 +140,7 @@ export class UpstreamTls {
     this.#sessions.delete(endpoint);
   }
 
-  #keepSession(endpoint: string, session: Buffer): void {
+  #keepSession(endpoint: string, session: KeptSession): void {
     this.#sessions.delete(endpoint);
     this.#sessions.set(endpoint, session);
     if (this.#sessions.size > SESSIONS_MAX) this.#sessions.delete(this.#sessions.keys().next().value!);
@@ -149,6 +150,20 @@ export class UpstreamTls {
     const why = nameProblem(raw, this.#options.plan);
     return why === undefined ? undefined : new WrongName(why);
   }
+}
+
+interface KeptSession {
+  readonly ticket: Buffer;
+  /** That of the upstream, when the session began. */
+  readonly certificate: X509Certificate | undefined;
+}
+
+/** In a session that goes on, the upstream shows no certificate (RFC 8446 section 2.2): that of its beginning counts. */
+const BEGUN_WITH = new WeakMap<Duplex, X509Certificate | undefined>();
+
+/** What the upstream has shown and was verified by; undefined when that is not known any more. */
+export function peerCertificateOf(secured: tls.TLSSocket): X509Certificate | undefined {
+  return secured.getPeerX509Certificate() ?? (secured.isSessionReused() ? BEGUN_WITH.get(secured) : undefined);
 }
 
 /** Alerts with which a server turns a client's certificate, or the lack of one, down (RFC 8446 section 6.2). */

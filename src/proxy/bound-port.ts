@@ -38,6 +38,13 @@ export interface BoundPortOptions extends ListeningPortOptions {
 /** Connections that the kernel keeps until they are accepted. */
 const BACKLOG = 4_096;
 
+/** A connection, for whoever looks into the proxy. */
+export interface LiveClient {
+  readonly socket: Duplex;
+  readonly facts: ClientFacts;
+  readonly sinceMs: number;
+}
+
 interface Served {
   readonly socket: Duplex;
   readonly intake?: Intake | undefined;
@@ -55,7 +62,7 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
 
   readonly #options: BoundPortOptions;
   readonly #server: net.Server;
-  readonly #conns = new Set<ServerConn>();
+  readonly #conns = new Map<ServerConn, LiveClient>();
   readonly #forward: ForwardProxy | undefined;
   readonly #handshakes = new Set<net.Socket>();
   /** Where only workloads may come: who is there. As many as connections. */
@@ -86,6 +93,14 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
 
   get connections(): number {
     return this.#conns.size;
+  }
+
+  *live(): Generator<LiveClient & { readonly requests: number }> {
+    for (const [{ requests }, { socket, facts, sinceMs }] of this.#conns) yield { socket, facts, sinceMs, requests };
+  }
+
+  #note(socket: Duplex, facts: ClientFacts): LiveClient {
+    return { socket, facts, sinceMs: this.runtime.wheel.nowMs };
   }
 
   get draining(): boolean {
@@ -149,7 +164,7 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
     if (this.#drainEndMs !== undefined) return;
     this.#drainEndMs = this.runtime.wheel.readMs() + graceMs;
     for (const tunnel of this.#tunnels) tunnel.drain(graceMs);
-    for (const conn of this.#conns) conn.drain();
+    for (const conn of this.#conns.keys()) conn.drain();
     // Behind the accepts of this turn of the loop.
     setImmediate(() => this.#stopListening());
   }
@@ -171,7 +186,7 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
     this.#stopListening();
     for (const tunnel of this.#tunnels) tunnel.cut();
     for (const socket of this.#handshakes) socket.destroy();
-    for (const conn of this.#conns) conn.destroy();
+    for (const conn of this.#conns.keys()) conn.destroy();
   }
 
   exchangeStarted(): void {
@@ -364,7 +379,7 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
   #pass(client: Omit<StreamClient, 'proxyHeader'>, proxyHeader: ProxyHeader | undefined): StreamExchange {
     this.metrics.connectionsOpen.add(1);
     const exchange = new StreamExchange(this, { ...client, proxyHeader }, (closed) => this.#onClosed(closed));
-    this.#conns.add(exchange);
+    this.#conns.set(exchange, this.#note(client.socket, client.facts));
     exchange.begin();
     return exchange;
   }
@@ -385,7 +400,7 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
       onFailed: (error) => this.#onFailed(error, facts.peerIp),
       onClosed: (closed) => this.#onClosed(closed),
     });
-    this.#conns.add(conn);
+    this.#conns.set(conn, this.#note(socket, facts));
     if (this.#drainEndMs !== undefined) conn.drain();
   }
 

@@ -33,6 +33,7 @@ import type {
   UpstreamRequest,
 } from '../http/stream.ts';
 import type { Tunnel } from '../http/tunnel.ts';
+import type { AccessEntry } from '../observe/access-log.ts';
 import { AnswerPath, type AnswerOwner } from './answer-path.ts';
 import { type OwnAnswer, problemAnswer, replyAnswer, wholeAnswer } from './answer.ts';
 import { type CallTree, overdue, treeOf } from './call-tree.ts';
@@ -739,7 +740,8 @@ export class Exchange
     }
     if (this.#fault !== undefined) runtime.metrics.fault(this.#fault.kind);
     const gate = this.#listener?.gate;
-    if (gate !== undefined && gate.wants(this.#status, this.#fault)) this.#log();
+    if (gate !== undefined && gate.wants(this.#status, this.#fault)) runtime.accessLog.write(this.#entry(), gate);
+    if (runtime.watch.on !== undefined) runtime.watch.on.onExchange(this, this.#entry());
     this.#mirrors = undefined;
     this.#port.exchangeEnded();
   }
@@ -750,9 +752,8 @@ export class Exchange
     if (ofBackend !== undefined) for (const filter of ofBackend) filter.onEnd!(this);
   }
 
-  #log(): void {
-    const { gate, key } = this.#listener!;
-    const entry = entryOf(this, this.#stream.facts, {
+  #entry(): AccessEntry {
+    return entryOf(this, this.#stream.facts, {
       path: this.#pathAsked,
       status: this.#status,
       grpcStatus: this.#grpc?.endedWith(this.#fault) ?? -1,
@@ -762,11 +763,10 @@ export class Exchange
       attempts: this.#attempts,
       identity: this.identity,
       notes: this.#notes,
-      listener: key,
+      listener: this.#listener?.key ?? '',
       bytesIn: this.#bytesIn,
       bytesOut: this.#bytesOut,
       planVersion: this.#port.planVersion,
     });
-    this.#port.runtime.accessLog.write(entry, gate);
   }
 }

@@ -1,4 +1,5 @@
 /** What the rest of the process sees of a running proxy: it applies plans and says what became of them. */
+import type { AskTo } from '../base/asking.ts';
 import type { FilterOrder, OrderAnswer } from '../base/filter-order.ts';
 import type { ApplyResult } from '../ir/apply-result.ts';
 import type { NodeStats } from '../ir/node-stats.ts';
@@ -20,4 +21,6 @@ export interface Node {
   stats(): NodeStats;
   /** What the code of a filter makes of an order (`FilterCode.order`). */
   order(filter: string, order: FilterOrder): OrderAnswer;
+  /** Answers whoever looks into it. */
+  readonly ask: AskTo;
 }

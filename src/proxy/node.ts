@@ -3,6 +3,7 @@
  * live things (sockets, clusters) are kept here; what a plan says of them is in
  * the snapshot, which is swapped whole.
  */
+import type { AskTo } from '../base/asking.ts';
 import type { Clock } from '../base/clock.ts';
 import type { FilterOrder, OrderAnswer } from '../base/filter-order.ts';
 import type { Log } from '../base/log.ts';
@@ -28,6 +29,9 @@ import { Cluster, type ClusterCounters, type ClusterEnv } from './cluster/cluste
 import { firstAddresses } from './cluster/first-addresses.ts';
 import { failingFilters } from './failing-filters.ts';
 import type { AskForService } from './forward-proxy.ts';
+import type { ConnectionSources } from './look/connections.ts';
+import { ExchangeWatch } from './look/exchange-watch.ts';
+import { answerTopic, type TopicsOptions } from './look/topics.ts';
 import type { Node } from './node-types.ts';
 import { Rule } from './rule.ts';
 import type { ListeningPort } from './listening-port.ts';
@@ -36,6 +40,7 @@ import { Snapshot } from './snapshot.ts';
 import { StreamTarget } from './stream-target.ts';
 import { TraceIds } from './trace-ids.ts';
 import { UdpPort } from './udp-port.ts';
+import { LiveUpstreams } from './upstream/live-upstreams.ts';
 import { connectorFor } from './upstream/cluster-connector.ts';
 
 export interface ProxyNodeOptions {
@@ -59,7 +64,13 @@ export interface ProxyNodeOptions {
   readonly reusePort: boolean;
   /** Shared by all workers, so that TLS sessions resume on any of them. */
   readonly ticketKeys: TicketKeys;
+  /** How many proxies share what this one is asked for; 1 when absent. */
+  readonly workers?: number;
+  /** Makes a filter of an expression. @returns a text that says what is wrong with it */
+  readonly requestFilter?: TopicsOptions['requestFilter'];
 }
+
+const noFilter = async (): Promise<string> => 'This proxy cannot filter';
 
 interface Unmade {
   readonly rule: string;
@@ -71,6 +82,7 @@ export class ProxyNode implements Node {
   readonly #options: ProxyNodeOptions;
   readonly #runtime: Runtime;
   readonly #clusterEnv: ClusterEnv;
+  readonly #live: LiveUpstreams;
   readonly #clusters = new Map<string, Cluster>();
   readonly #secrets = new Map<string, PlanSecret>();
   readonly #codes = new Map<string, FilterCode>();
@@ -97,8 +109,10 @@ export class ProxyNode implements Node {
       accessLog,
       traceIds: new TraceIds(random),
       traces: new Traces(),
+      watch: new ExchangeWatch(),
       dateValue: dateValues(clock),
     };
+    this.#live = new LiveUpstreams(wheel);
     const contexts = new ClientContexts();
     this.#clusterEnv = {
       wheel,
@@ -116,6 +130,7 @@ export class ProxyNode implements Node {
           isOwnProxy: (to) => this.#isOwnProxy(to),
         }),
       countersFor: (key) => countersFor(key, metrics),
+      live: this.#live,
     };
   }
 
@@ -224,6 +239,21 @@ export class ProxyNode implements Node {
       if (error instanceof RangeError) return { kind: 'refused', reason: error.message };
       throw error;
     }
+  }
+
+  readonly ask: AskTo = (ask, asker) => answerTopic(ask, asker, this.#topics);
+
+  get #topics(): TopicsOptions {
+    const { clock, workers = 1, requestFilter = noFilter } = this.#options;
+    const ports = [...this.#bound.values(), ...this.#leaving].filter((port) => port instanceof BoundPort);
+    const connections: ConnectionSources = {
+      workers,
+      nowMs: () => clock.nowMs(),
+      clients: () => ports.map((port) => [port.view, port.live()] as const),
+      upstreams: () => this.#live,
+      clusterPlan: (key) => this.#clusters.get(key)?.plan,
+    };
+    return { clock, workers, requestFilter, watch: this.#runtime.watch, connections };
   }
 
   /** Everything in one turn: no request sees half of a change. Throws before anything is changed. */

@@ -11,6 +11,7 @@ import type { AccessLog, LogGate } from '../observe/access-log.ts';
 import type { PortMetrics, TrafficMetrics } from '../observe/traffic-metrics.ts';
 import type { PlanListener, PlanPort } from '../ir/plan.ts';
 import type { Traces, TreePlace } from './call-tree.ts';
+import type { ExchangeWatch } from './look/exchange-watch.ts';
 import type { HostMap } from './host-map.ts';
 import type { PortListeners } from './listener-table.ts';
 import type { ListenerTable } from './route-table.ts';
@@ -29,6 +30,7 @@ export interface Runtime {
   readonly traceIds: TraceIds;
   /** Of requests that the application of a sidecar is busy with. */
   readonly traces: Traces;
+  readonly watch: ExchangeWatch;
   /** `Date` of this second. */
   dateValue(): string;
 }

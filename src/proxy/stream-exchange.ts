@@ -17,7 +17,7 @@ import type { PlanCluster } from '../ir/plan.ts';
 import { type ProxyHeader, writeProxyHeader } from '../net/proxy-protocol.ts';
 import { type Intake, plainIp } from '../net/read-buffer.ts';
 import { StreamReads } from '../net/stream-reads.ts';
-import { streamLine } from '../observe/stream-log.ts';
+import { type StreamEntry, streamLine } from '../observe/stream-log.ts';
 import type { StreamEnd } from '../observe/stream-metrics.ts';
 import type { Cluster } from './cluster/cluster.ts';
 import type { TunnelResult } from './run-tunnel.ts';
@@ -45,6 +45,7 @@ export interface StreamOpening {
 }
 
 export class StreamExchange implements ServerConn {
+  readonly requests = 1;
   readonly #port: LivePort;
   readonly #client: StreamClient;
   readonly #planVersion: string;
@@ -211,29 +212,31 @@ export class StreamExchange implements ServerConn {
       runtime.log.debug('A connection was refused', { why: fault?.detail ?? '', client: facts.peerIp });
       return;
     }
-    if (!listener.gate.wants(0, fault)) return;
+    const isLogged = listener.gate.wants(0, fault);
+    const watcher = runtime.watch.on;
+    if (!isLogged && watcher === undefined) return;
     const durationMs = runtime.clock.nowMs() - this.#startMs;
-    runtime.accessLog.writeLine(durationMs, (time) =>
-      streamLine(time, {
-        protocol: listener.plan.stream?.kind ?? 'tcp',
-        serverName: facts.serverName,
-        route: this.#target?.name ?? '',
-        cluster: this.#cluster?.key ?? '',
-        endpoint: this.#endpoint?.name ?? '',
-        attempts: this.#attempts,
-        listener: listener.key,
-        clientIp: facts.peerIp,
-        clientPort: facts.peerPort,
-        proxyIp: facts.proxyIp ?? '',
-        clientCertificate: facts.clientCertificate,
-        bytesIn: bytesFromClient,
-        bytesOut: bytesFromUpstream,
-        fault,
-        planVersion: this.#planVersion,
-        connectMs: this.#connectedMs === 0 ? 0 : this.#connectedMs - this.#startMs,
-        durationMs,
-      }),
-    );
+    const entry: StreamEntry = {
+      protocol: listener.plan.stream?.kind ?? 'tcp',
+      serverName: facts.serverName,
+      route: this.#target?.name ?? '',
+      cluster: this.#cluster?.key ?? '',
+      endpoint: this.#endpoint?.name ?? '',
+      attempts: this.#attempts,
+      listener: listener.key,
+      clientIp: facts.peerIp,
+      clientPort: facts.peerPort,
+      proxyIp: facts.proxyIp ?? '',
+      clientCertificate: facts.clientCertificate,
+      bytesIn: bytesFromClient,
+      bytesOut: bytesFromUpstream,
+      fault,
+      planVersion: this.#planVersion,
+      connectMs: this.#connectedMs === 0 ? 0 : this.#connectedMs - this.#startMs,
+      durationMs,
+    };
+    if (isLogged) runtime.accessLog.writeLine(durationMs, (time) => streamLine(time, entry));
+    watcher?.onStream(entry);
   }
 }
 

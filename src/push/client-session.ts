@@ -3,6 +3,7 @@
  * delta once and sends what is newest of everything else; what waits for a full
  * pipe is bounded by what there is to say, not by how often it changed.
  */
+import type { AskTo } from '../base/asking.ts';
 import type { Fault } from '../base/fault.ts';
 import { pushFault } from './faults.ts';
 import { holdingOf, inventoryOf } from './inventory.ts';
@@ -15,6 +16,7 @@ import {
   type TrustBundle,
   type Wish,
 } from './messages.ts';
+import { OpenAnswers } from './open-answers.ts';
 import type { Standing } from './standing.ts';
 
 /** The way to the control plane. Messages arrive whole and in their order, or the stream is gone. */
@@ -31,6 +33,8 @@ export interface ProxyEvents {
   /** What to trust from now on; said back by a report on the certificate. */
   onTrust(bundle: TrustBundle): void;
   onWish(wish: Wish): void;
+  /** A question of the control plane; what is said to the asker goes back. */
+  readonly askTo: AskTo;
 }
 
 export interface ClientSessionOptions {
@@ -55,9 +59,11 @@ export class ClientSession {
   readonly #subscribe = new Set<string>();
   readonly #unsubscribe = new Set<string>();
   readonly #reports = new Set<string>();
+  readonly #answers: OpenAnswers;
 
   constructor(options: ClientSessionOptions) {
     this.#options = options;
+    this.#answers = new OpenAnswers({ askTo: options.events.askTo, onReady: () => this.#pump() });
   }
 
   get isLive(): boolean {
@@ -102,6 +108,10 @@ export class ClientSession {
         return events.onTrust(message.bundle);
       case 'wish':
         return events.onWish(message.wish);
+      case 'ask':
+        return this.#answers.take(message);
+      case 'unask':
+        return this.#answers.takeBack(message.id);
     }
   }
 
@@ -121,6 +131,7 @@ export class ClientSession {
   gone(fault: Fault): void {
     if (this.#state === 'ended') return;
     this.#state = 'ended';
+    this.#answers.close();
     this.#options.onEnd(fault);
   }
 
@@ -196,7 +207,8 @@ export class ClientSession {
     return (
       this.#sendNames('subscribe', this.#subscribe) ||
       this.#sendNames('unsubscribe', this.#unsubscribe) ||
-      this.#sendReport()
+      this.#sendReport() ||
+      this.#sendAnswer()
     );
   }
 
@@ -213,6 +225,11 @@ export class ClientSession {
     this.#reports.delete(key);
     const report = this.#options.standing.reports.get(key);
     return report === undefined || this.#send({ kind: 'report', report });
+  }
+
+  #sendAnswer(): boolean {
+    const answer = this.#answers.next();
+    return answer !== undefined && this.#send(answer);
   }
 
   #send(message: ProxyMessage): true {

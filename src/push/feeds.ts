@@ -1,4 +1,5 @@
 /** What the control plane is to the streams of its proxies: who may have a plan, and which it is. */
+import type { AskTo } from '../base/asking.ts';
 import type { Fault } from '../base/fault.ts';
 import type { PlanBundle } from '../ir/plan.ts';
 import type { PortStates } from '../ir/port-state.ts';
@@ -25,6 +26,8 @@ export interface ProxyStream {
   /** What to trust from now on. What was not sent yet is replaced. */
   trust(bundle: TrustBundle): void;
   wish(wish: Wish): void;
+  /** Asks the proxy. Also a stream that has ended may be asked: it says so. */
+  readonly ask: AskTo;
   /** Ends the stream: a denied identity, a second stream of the same instance. */
   cut(fault: Fault): void;
 }

@@ -4,6 +4,7 @@
  * the wire (wire.ts): the two ends are machines over these values, so that
  * thousands of them can run in one process without a socket.
  */
+import type { AskEnd } from '../base/asking.ts';
 import type { PlanDelta } from '../ir/plan.ts';
 import type { PortStates } from '../ir/port-state.ts';
 import type { Inventory } from './inventory.ts';
@@ -131,6 +132,20 @@ export interface Wish {
   readonly body: string;
 }
 
+/** One answer to a question of the control plane, or its end. */
+export interface AnswerMessage {
+  readonly kind: 'answer';
+  /** Of the question. */
+  readonly id: number;
+  /** JSON, as the topic has it; empty when the end is all there is to say. */
+  readonly body: string;
+  /** Answers before this one that were left out. */
+  readonly lost: number;
+  readonly last: boolean;
+  /** How it ended; only with `last`. */
+  readonly end: AskEnd;
+}
+
 /** From a proxy. */
 export type ProxyMessage =
   | { readonly kind: 'hello'; readonly hello: Hello }
@@ -140,7 +155,8 @@ export type ProxyMessage =
   /** `serial` of the delta that is answered; 0: nothing was asked, this is what is served. */
   | { readonly kind: 'ack'; readonly serial: number; readonly version: string; readonly ports: PortStates }
   | { readonly kind: 'nack'; readonly serial: number; readonly version: string; readonly reason: string }
-  | { readonly kind: 'report'; readonly report: Report };
+  | { readonly kind: 'report'; readonly report: Report }
+  | AnswerMessage;
 
 /** To a proxy. */
 export type ControlMessage =
@@ -153,4 +169,8 @@ export type ControlMessage =
   | { readonly kind: 'unknown'; readonly services: readonly string[] }
   /** What to trust from now on. */
   | { readonly kind: 'trust'; readonly bundle: TrustBundle }
-  | { readonly kind: 'wish'; readonly wish: Wish };
+  | { readonly kind: 'wish'; readonly wish: Wish }
+  /** A question: `body` is JSON, `id` counts from 1 on each stream. One that knows no questions passes it over. */
+  | { readonly kind: 'ask'; readonly id: number; readonly topic: string; readonly body: string }
+  /** Nobody waits for more answers to it. */
+  | { readonly kind: 'unask'; readonly id: number };

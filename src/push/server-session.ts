@@ -8,6 +8,7 @@
  * with what it has. So a slow proxy costs a mark and no queue, and skips the
  * states between.
  */
+import type { Ask, Asker } from '../base/asking.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Fault } from '../base/fault.ts';
 import { deltaSize, diffPlans } from '../ir/diff.ts';
@@ -25,6 +26,7 @@ import {
   type TrustBundle,
   type Wish,
 } from './messages.ts';
+import { OpenAsks } from './open-asks.ts';
 
 /** For the first message, and for an inventory: a proxy has them at hand. */
 const HELLO_MS = 10_000;
@@ -85,11 +87,13 @@ export class ServerSession implements ProxyStream {
   #unknown: string[] = [];
   #trust: TrustBundle | undefined;
   #wishes: Wish[] = [];
+  readonly #asks: OpenAsks;
   #cancelTimer: (() => void) | undefined;
   #cancelAgain: (() => void) | undefined;
 
   constructor(options: ServerSessionOptions) {
     this.#options = options;
+    this.#asks = new OpenAsks({ clock: options.clock, onReady: () => this.#pump() });
     this.#wait(HELLO_MS, 'It did not introduce itself');
   }
 
@@ -111,6 +115,8 @@ export class ServerSession implements ProxyStream {
         return this.#ack(feed, message);
       case 'nack':
         return this.#nack(feed, message);
+      case 'answer':
+        return this.#asks.answered(message);
       case 'report': {
         const fault = feed.reported(message.report);
         return fault === undefined ? undefined : this.end(fault);
@@ -142,6 +148,7 @@ export class ServerSession implements ProxyStream {
     this.#state = 'ended';
     this.#cancelTimer?.();
     this.#cancelAgain?.();
+    this.#asks.close(fault.detail);
     this.#feed?.closed(fault);
     this.#options.onEnd(fault);
   }
@@ -162,6 +169,10 @@ export class ServerSession implements ProxyStream {
     this.#wishes.push(wish);
     if (this.#wishes.length > WISHES_MAX) this.#wishes.shift();
     this.#pump();
+  }
+
+  ask(ask: Ask, asker: Asker): () => void {
+    return this.#asks.ask(ask, asker);
   }
 
   cut(fault: Fault): void {
@@ -288,6 +299,8 @@ export class ServerSession implements ProxyStream {
     }
     const wish = this.#wishes.shift();
     if (wish !== undefined) return this.#send({ kind: 'wish', wish });
+    const ask = this.#asks.next();
+    if (ask !== undefined) return this.#send(ask);
     if (this.#state !== 'ready' || !this.#isDirty) return false;
     this.#isDirty = false;
     return this.#offer(this.#feed!);

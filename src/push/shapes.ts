@@ -77,6 +77,15 @@ const REPORT = {
   certificate: [3, CERTIFICATE],
 } as const satisfies Shape;
 
+const ANSWER = {
+  id: [1, 'uint32'],
+  body: [2, 'string'],
+  last: [3, 'bool'],
+  failure: [4, 'string'],
+  reason: [5, 'string'],
+  lost: [6, 'uint32'],
+} as const satisfies Shape;
+
 /** From a proxy: one of these fields. */
 export const TO_CONTROL = {
   hello: [1, HELLO],
@@ -86,6 +95,7 @@ export const TO_CONTROL = {
   ack: [5, ACK],
   nack: [6, NACK],
   report: [7, REPORT],
+  answer: [8, ANSWER],
 } as const satisfies Shape;
 
 const PIECE = {
@@ -119,6 +129,9 @@ export const TRUST = {
 
 const WISH = { name: [1, 'string'], body: [2, 'string'] } as const satisfies Shape;
 
+const ASK = { id: [1, 'uint32'], topic: [2, 'string'], body: [3, 'string'] } as const satisfies Shape;
+const UNASK = { id: [1, 'uint32'] } as const satisfies Shape;
+
 /** To a proxy: one of these fields. */
 export const TO_PROXY = {
   welcome: [1, WELCOME],
@@ -127,6 +140,8 @@ export const TO_PROXY = {
   unknown: [4, NAMES],
   trust: [5, TRUST],
   wish: [6, WISH],
+  ask: [7, ASK],
+  unask: [8, UNASK],
 } as const satisfies Shape;
 
 const FACT = { name: [1, 'string'], value: [2, 'string'] } as const satisfies Shape;

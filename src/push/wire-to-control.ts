@@ -1,4 +1,5 @@
 /** What a proxy says, as bytes: see push.proto. */
+import { ANSWER_CHARS_MAX } from '../base/asking.ts';
 import type { Fault } from '../base/fault.ts';
 import type { PortState, PortStates } from '../ir/port-state.ts';
 import { decodeMessage, encodeMessage, type Read, type Written } from './codec.ts';
@@ -6,6 +7,7 @@ import { byKind, isPartName } from './delta-pieces.ts';
 import { pushFault } from './faults.ts';
 import { type Inventory, KINDS, PARTS_MAX } from './inventory.ts';
 import {
+  type AnswerMessage,
   type Hello,
   PORTS_MAX,
   type ProxyMessage,
@@ -42,6 +44,8 @@ function fieldsOf(message: Exclude<ProxyMessage, { kind: 'inventory' }>): Writte
       return { nack: { ...message, reason: message.reason.slice(0, REASON_CHARS_MAX) } };
     case 'report':
       return { report: writtenReport(message.report) };
+    case 'answer':
+      return { answer: writtenAnswer(message) };
   }
 }
 
@@ -116,7 +120,8 @@ export class ToControlReader {
 }
 
 function messageOf(read: ToControl): ProxyMessage | Fault | undefined {
-  const { hello, subscribe, unsubscribe, ack, nack, report } = read;
+  const { hello, subscribe, unsubscribe, ack, nack, report, answer } = read;
+  if (answer !== undefined) return answerOf(answer);
   if (hello !== undefined) return helloOf(hello);
   if (subscribe !== undefined) return namesOf('subscribe', subscribe.services);
   if (unsubscribe !== undefined) return namesOf('unsubscribe', unsubscribe.services);
@@ -126,6 +131,28 @@ function messageOf(read: ToControl): ProxyMessage | Fault | undefined {
   }
   const said = report === undefined ? undefined : reportOf(report);
   return said === undefined ? undefined : { kind: 'report', report: said };
+}
+
+/** Failures that a proxy may say of itself; the others are found at this end. */
+const FAILURES = ['unsupported', 'refused', 'busy', 'overdone', 'gone'] as const;
+
+function writtenAnswer({
+  id,
+  body,
+  last,
+  lost,
+  end,
+}: AnswerMessage): NonNullable<Written<typeof TO_CONTROL>['answer']> {
+  if (end.kind === 'done') return { id, body, last, lost };
+  return { id, body, last, lost, failure: end.kind, reason: end.reason.slice(0, REASON_CHARS_MAX) };
+}
+
+function answerOf({ failure, reason, ...said }: NonNullable<ToControl['answer']>): ProxyMessage | Fault {
+  if (said.body.length > ANSWER_CHARS_MAX) return pushFault('push.too-large', 'An answer is too large');
+  if (failure === '') return { kind: 'answer', ...said, end: { kind: 'done' } };
+  // A word that we do not know is not one for being well.
+  const kind = FAILURES.find((known) => known === failure) ?? 'refused';
+  return { kind: 'answer', ...said, end: { kind, reason: reason.slice(0, REASON_CHARS_MAX) } };
 }
 
 function helloOf({ role, holds, ...rest }: NonNullable<ToControl['hello']>): ProxyMessage | Fault {

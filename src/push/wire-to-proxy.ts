@@ -1,9 +1,10 @@
 /** What the control plane says, as bytes: see push.proto. */
+import { ASK_CHARS_MAX } from '../base/asking.ts';
 import type { Fault } from '../base/fault.ts';
 import { decodeMessage, encodeMessage, type Read, type Written } from './codec.ts';
 import { DeltaAssembler, encodeDelta } from './delta-pieces.ts';
 import { pushFault } from './faults.ts';
-import { type ControlMessage, WISH_BYTES_MAX } from './messages.ts';
+import { type ControlMessage, NAME_CHARS_MAX, WISH_BYTES_MAX } from './messages.ts';
 import { TO_PROXY } from './shapes.ts';
 import { trustIn, writtenTrust } from './trust-wire.ts';
 
@@ -26,6 +27,10 @@ function fieldsOf(message: Exclude<ControlMessage, { kind: 'delta' }>): Written<
       return { trust: writtenTrust(message.bundle) };
     case 'wish':
       return { wish: message.wish };
+    case 'ask':
+      return { ask: message };
+    case 'unask':
+      return { unask: message };
   }
 }
 
@@ -48,7 +53,21 @@ export class ToProxyReader {
   }
 }
 
-function messageOf({ welcome, inventory_wanted, unknown, trust, wish }: ToProxy): ControlMessage | Fault | undefined {
+function messageOf({ ask, unask, ...read }: ToProxy): ControlMessage | Fault | undefined {
+  if (ask !== undefined) {
+    const isLarge = ask.body.length > ASK_CHARS_MAX || ask.topic.length > NAME_CHARS_MAX;
+    return isLarge ? pushFault('push.too-large', 'A question is too large') : { kind: 'ask', ...ask };
+  }
+  return unask === undefined ? plainOf(read) : { kind: 'unask', id: unask.id };
+}
+
+function plainOf({
+  welcome,
+  inventory_wanted,
+  unknown,
+  trust,
+  wish,
+}: Omit<ToProxy, 'ask' | 'unask'>): ControlMessage | Fault | undefined {
   if (welcome !== undefined) return { kind: 'welcome', ...welcome };
   if (inventory_wanted !== undefined) return { kind: 'inventory-wanted' };
   if (unknown !== undefined) return { kind: 'unknown', services: unknown.services };

@@ -29,6 +29,8 @@ const TO_CONTROL: ProxyMessage[] = [
     kind: 'report',
     report: { kind: 'certificate', notAfterMs: 1_800_000_000_000, serial: '1', bundle: 'h', issuer: 'i' },
   },
+  { kind: 'answer', id: 1, body: '{"a":1}', lost: 2, last: false, end: { kind: 'done' } },
+  { kind: 'answer', id: 2, body: '', lost: 0, last: true, end: { kind: 'refused', reason: 'r' } },
 ];
 
 const TO_PROXY: ControlMessage[] = [
@@ -37,6 +39,8 @@ const TO_PROXY: ControlMessage[] = [
   { kind: 'unknown', services: ['a'] },
   { kind: 'trust', bundle: { hash: 'h', trustDomain: 'd', roots: ['PEM'], federated: [], issuer: 'i' } },
   { kind: 'wish', wish: { name: 'drain', body: '{}' } },
+  { kind: 'ask', id: 1, topic: 'connections', body: '{}' },
+  { kind: 'unask', id: 1 },
 ];
 
 interface Way<M> {

@@ -74,6 +74,8 @@ const FROM_PROXY: ProxyMessage[] = [
   { kind: 'ack', serial: 7, version: 'v', ports: PORTS },
   { kind: 'nack', serial: 7, version: 'v', reason: 'Worker 1: no memory' },
   { kind: 'report', report: WORKLOAD },
+  { kind: 'answer', id: 7, body: '{"rows":["größe"]}', lost: 3, last: false, end: { kind: 'done' } },
+  { kind: 'answer', id: 7, body: '', lost: 0, last: true, end: { kind: 'unsupported', reason: 'Unknown' } },
   { kind: 'report', report: { kind: 'load', connections: 1, exchanges: 2, unhealthy: 3 } },
   {
     kind: 'report',
@@ -89,6 +91,8 @@ const TO_A_PROXY: ControlMessage[] = [
   { kind: 'unknown', services: ['gone.shop'] },
   { kind: 'trust', bundle: BUNDLE },
   { kind: 'wish', wish: { name: 'drain', body: '{}' } },
+  { kind: 'ask', id: 7, topic: 'connections', body: '{}' },
+  { kind: 'unask', id: 7 },
 ];
 
 function readAll<T>(messages: Iterable<Uint8Array>, reader: { take(bytes: Uint8Array): T | undefined }): T[] {

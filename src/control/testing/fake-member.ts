@@ -1,4 +1,5 @@
 /** A proxy that only remembers its plan, for tests of this room. */
+import type { AskTo } from '../../base/asking.ts';
 import type { FilterOrder, OrderAnswer } from '../../base/filter-order.ts';
 import type { ApplyResult } from '../../ir/apply-result.ts';
 import { applyDelta } from '../../ir/diff.ts';
@@ -20,6 +21,9 @@ export class FakeMember implements Member {
   held: PlanBundle | undefined;
   drainedMs: number | undefined;
   ended = false;
+  /** Whether an answer to a question is all that there is to say. */
+  endsAsks = true;
+  readonly takenBack: string[] = [];
   failing: readonly FailingFilter[] = [];
   readonly #behave: Behaviour;
   #die: (reason: string) => void = () => undefined;
@@ -59,6 +63,13 @@ export class FakeMember implements Member {
     if (this.ended) throw new Error('it has ended');
     return { kind: 'done', answer: { worker: this.worker, filter, order: order.kind } };
   }
+
+  readonly ask: AskTo = ({ topic }, asker) => {
+    asker.answer({ worker: this.worker, topic }, 0);
+    if (this.endsAsks) asker.end({ kind: 'done' });
+    void this.gone.then((reason) => asker.end({ kind: 'gone', reason }));
+    return () => void this.takenBack.push(topic);
+  };
 
   async stats(): Promise<NodeStats> {
     const endpoint = { address: '127.0.0.1', port: 8080, connections: 2, idle: 1 };

@@ -96,6 +96,11 @@ export class H1ClientConn implements ClientStream, BodySink {
     return this.#state === 'idle' && !this.#socket.destroyed && this.#socket.writable;
   }
 
+  /** That were sent here. */
+  get requests(): number {
+    return this.uses + 1;
+  }
+
   get answerSeen(): number {
     return this.#facts.seen;
   }

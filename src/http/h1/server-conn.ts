@@ -69,6 +69,7 @@ export class H1ServerConn implements ServerConn, ServerStream, BodySink {
   readonly facts: ClientFacts;
   readonly request: RequestHead;
   startedMs = 0;
+  requests = 0;
 
   readonly #options: ServerConnOptions;
   readonly #socket: Duplex;
@@ -82,7 +83,6 @@ export class H1ServerConn implements ServerConn, ServerStream, BodySink {
   #writeTimer: Timed | undefined;
   #state: State = 'idle';
   #events: ServerStreamEvents | undefined;
-  #requests = 0;
   #waiting: Buffer | undefined;
   #bodyPaused = false;
   #socketPaused = false;
@@ -196,13 +196,13 @@ export class H1ServerConn implements ServerConn, ServerStream, BodySink {
 
   #begin(rest: Buffer | undefined): void {
     this.#state = 'exchange';
-    this.#requests++;
+    this.requests++;
     this.#answerStarted = false;
     this.#answerEnded = false;
     this.#discarded = 0;
     this.#bodyPaused = false;
     this.#closing =
-      this.#head.close || this.#draining || this.#requests >= this.#options.limits.requestsPerConnectionMax;
+      this.#head.close || this.#draining || this.requests >= this.#options.limits.requestsPerConnectionMax;
     this.#continueOwed = this.#head.expectContinue && !this.#body.done;
     const events = this.#options.sink.onRequest(this);
     // It may have been answered already, and the connection may be idle again or about to close.

@@ -117,6 +117,11 @@ export class H2ClientConn implements ClientStreamHost, H2Side<H2ClientStream>, T
     });
   }
 
+  /** That were sent here. */
+  get requests(): number {
+    return this.#requests;
+  }
+
   /** Requests that are under way. */
   get streams(): number {
     return this.#streams;

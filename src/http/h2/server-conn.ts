@@ -81,6 +81,10 @@ export class H2ServerConn implements ServerConn, H2Side<H2ServerStream> {
     if (options.early !== undefined) this.#core.read(options.early);
   }
 
+  get requests(): number {
+    return this.#requests;
+  }
+
   // --- told by the core --------------------------------------------------------------------------------------------
 
   onOpen(): H2ServerStream {

@@ -31,6 +31,11 @@ const node: Node = {
     );
   },
   order: (filter, order) => ({ kind: 'done', answer: { filter, order } }),
+  ask({ topic, body }, asker) {
+    asker.answer({ topic, body }, 0);
+    if (topic === 'brief') asker.end({ kind: 'done' });
+    return () => post({ kind: 'log', level: 'info', message: 'taken back', fields: { topic } });
+  },
   stats: () => ({ version, connections: 0, exchanges: 0, endpoints: {}, failing: [] }),
 };
 

@@ -13,6 +13,7 @@ import type { EndpointCounters } from '../upstream/pool.ts';
 import { namesOf } from './first-addresses.ts';
 import { HealthChecks, type HealthEnv } from './health.ts';
 import { pickWeighted } from './pick.ts';
+import type { LiveUpstreams } from '../upstream/live-upstreams.ts';
 import { RetryBudget } from './retry-budget.ts';
 
 /** What a cluster needs of its worker. */
@@ -23,6 +24,8 @@ export interface ClusterEnv {
   readonly random: HealthEnv['random'];
   connectorFor(key: string, plan: PlanCluster, speech: 'as-planned' | 'clear'): EndpointOptions['connector'];
   countersFor(key: string): ClusterCounters;
+  /** Open connections of all clusters. */
+  readonly live: LiveUpstreams;
 }
 
 export interface ClusterCounters extends EndpointCounters {
@@ -172,6 +175,8 @@ export class Cluster {
   }
 
   #makeEndpoint(address: string, planned: PlanEndpoint): Endpoint {
+    const { live } = this.#env;
+    const speech = planned.clear === true ? 'clear' : 'as-planned';
     return new Endpoint({
       cluster: this.key,
       address,
@@ -180,10 +185,11 @@ export class Cluster {
       resolvedFrom: address === planned.address ? undefined : planned.address,
       protocol: this.#plan.protocol,
       settings: this.#plan.settings,
-      connector: this.#env.connectorFor(this.key, this.#plan, planned.clear === true ? 'clear' : 'as-planned'),
+      connector: this.#env.connectorFor(this.key, this.#plan, speech),
       wheel: this.#env.wheel,
       counters: this.counters,
       log: this.#env.log,
+      onOpened: (socket, conn) => live.add(socket, { conn, cluster: this.key, speech }),
     });
   }
 }

@@ -11,6 +11,7 @@ import { TimerWheel } from '../../base/timers.ts';
 import { HEALTH_SERVICE, healthResponse, NOT_SERVING, readHealthRequest, SERVING } from '../../http/grpc/health.ts';
 import type { PlanHealthCheck, UpstreamProtocol } from '../../ir/plan.ts';
 import { Resolver } from '../../net/dns.ts';
+import { LiveUpstreams } from '../upstream/live-upstreams.ts';
 import { SocketConnector } from '../upstream/connector.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
 import { clusterTo } from '../testing/node-harness.ts';
@@ -36,6 +37,7 @@ class Ward implements Disposable {
     const wheel = new TimerWheel(systemClock);
     this.cluster = new Cluster('c', clusterTo(ports, { health, protocol }), {
       wheel,
+      live: new LiveUpstreams(wheel),
       random: systemRandom(),
       log: { ...silentLog, warn: say, info: say },
       resolver: this.#resolver,

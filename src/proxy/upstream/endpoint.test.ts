@@ -161,6 +161,7 @@ class Bed implements Disposable {
         waiting: (change) => (counts.waiting += change),
       },
       log: { warn: () => undefined },
+      onOpened: () => undefined,
     });
   }
 

@@ -11,7 +11,7 @@ import type { PlanClusterSettings, UpstreamProtocol } from '../../ir/plan.ts';
 import type { Intake } from '../../net/read-buffer.ts';
 import { H1Pool } from './h1-pool.ts';
 import { H2Pool } from './h2-pool.ts';
-import type { ConnectDone, Connector, ConnWaiter, EndpointCounters, Offer, Pool, PoolHost } from './pool.ts';
+import type { ConnectDone, Connector, ConnWaiter, EndpointCounters, Offer, Pool, PoolHost, UsedConn } from './pool.ts';
 
 export interface EndpointOptions {
   /** Key of the cluster, for the log. */
@@ -26,11 +26,15 @@ export interface EndpointOptions {
   readonly wheel: TimerWheel;
   readonly counters: EndpointCounters;
   readonly log: Pick<Log, 'warn'>;
+  /** Told of every connection that was made, whatever becomes of it. */
+  onOpened(socket: Duplex, conn: UsedConn): void;
 }
 
 /** After a connection could not be made, others are preferred for this long, doubling up to the maximum. */
 const AVOID_FIRST_MS = 500;
 const AVOID_MS_MAX = 30_000;
+
+const ONE_STREAM: UsedConn = { requests: 1 };
 
 /** Requests that wait, and the connections that are being made for them. */
 interface Queue {
@@ -164,6 +168,7 @@ export class Endpoint implements PoolHost {
         this.noteReached();
         this.counters.opened();
         this.counters.open(1);
+        this.#options.onOpened(socket, ONE_STREAM);
         done.onOpen(socket, intake, protocol);
       },
       onFailed: (fault) => {
@@ -261,7 +266,7 @@ export class Endpoint implements PoolHost {
     const kind = this.#spokenOn(queue, protocol);
     if (queue === this.#main && this.#options.protocol === 'auto') this.#expected = kind;
     const pool: Pool = kind === 'h2' ? this.#h2! : this.#h1;
-    pool.adopt(socket, intake);
+    this.#options.onOpened(socket, pool.adopt(socket, intake));
     queue.connecting--;
     this.#serve();
   }

@@ -36,7 +36,7 @@ export class H1Pool implements Pool {
     return undefined;
   }
 
-  adopt(socket: Duplex, intake: Intake | undefined): void {
+  adopt(socket: Duplex, intake: Intake | undefined): H1ClientConn {
     const { settings, wheel, counters, keepAliveMs } = this.#host;
     counters.open(1);
     const conn = new H1ClientConn({
@@ -54,6 +54,7 @@ export class H1Pool implements Pool {
     });
     this.#conns.add(conn);
     this.#keep(conn);
+    return conn;
   }
 
   trim(): void {

@@ -47,7 +47,7 @@ export class H2Pool implements Pool {
     return conn === undefined ? undefined : this.#open(conn);
   }
 
-  adopt(socket: Duplex, intake: Intake | undefined): void {
+  adopt(socket: Duplex, intake: Intake | undefined): H2ClientConn {
     const { settings, wheel, counters, keepAliveMs } = this.#host;
     counters.open(1);
     const conn = new H2ClientConn({
@@ -68,6 +68,7 @@ export class H2Pool implements Pool {
     });
     this.#conns.push(conn);
     this.#countIdle(1);
+    return conn;
   }
 
   trim(): void {

@@ -55,6 +55,12 @@ export interface EndpointCounters {
   waiting(change: number): void;
 }
 
+/** A connection, as far as whoever looks into the proxy is told. */
+export interface UsedConn {
+  /** That were sent on it. */
+  readonly requests: number;
+}
+
 /** The open connections of one kind to one endpoint. */
 export interface Pool {
   /** Open connections, and those of them that carry nothing. */
@@ -65,7 +71,7 @@ export interface Pool {
   /** A place on a connection that can carry one more request now. It has to be begun at once. */
   take(): ClientStream | undefined;
   /** A connection was made. The host is not told: it asks. */
-  adopt(socket: Duplex, intake: Intake | undefined): void;
+  adopt(socket: Duplex, intake: Intake | undefined): UsedConn;
   /** Unused connections beyond what may be kept are closed. */
   trim(): void;
   /** Unused connections close now, busy ones when they have become unused; those that are made later stay. */

@@ -128,6 +128,7 @@ export class TestProxy {
         onUnknown: () => undefined,
         onTrust: (bundle) => void this.trust.push(bundle),
         onWish: () => undefined,
+        askTo: () => () => undefined,
       },
       clock: systemClock,
       random: systemRandom(),

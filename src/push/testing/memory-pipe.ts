@@ -28,7 +28,10 @@ export class MemoryNet {
   readonly attempts: { readonly address: string; readonly atMs: number }[] = [];
   /** The proxy takes nothing: what is sent to it stays at the sender. */
   isStalled = false;
+  /** The control plane takes one message more, and then nothing. */
+  isBackStalled = false;
   #stalled: (() => void)[] = [];
+  #onBack: () => void = () => undefined;
   #cut: (() => void) | undefined;
 
   constructor(options: MemoryNetOptions) {
@@ -60,6 +63,17 @@ export class MemoryNet {
     return this.isStalled;
   }
 
+  /** The same in the other direction; only what comes after the message waits. */
+  stallBack(drained: () => void): boolean {
+    if (this.isBackStalled) this.#onBack = drained;
+    return this.isBackStalled;
+  }
+
+  resumeBack(): void {
+    this.isBackStalled = false;
+    this.#onBack();
+  }
+
   resume(): void {
     this.isStalled = false;
     for (const action of this.#stalled.splice(0)) action();
@@ -78,10 +92,10 @@ class Line {
   }
 
   readonly clientPipe = {
-    send: (message: ProxyMessage): 'open' => {
+    send: (message: ProxyMessage): 'open' | 'full' => {
       this.#net.toControl.push(message);
       this.#net.later(() => this.#isOpen && this.#server?.receive(message));
-      return 'open';
+      return this.#net.stallBack(() => this.#isOpen && this.#client.drained()) ? 'full' : 'open';
     },
     end: (fault: Fault): void => this.#end(() => this.#server?.gone(fault)),
   };

@@ -1,5 +1,6 @@
 /** Proxies and control planes over pipes in memory, on a clock moved by hand. */
 import { setImmediate as turn } from 'node:timers/promises';
+import type { AskTo } from '../../base/asking.ts';
 import { type LogFields, silentLog } from '../../base/log.ts';
 import { seededRandom } from '../../base/random.ts';
 import { ManualClock } from '../../base/testing/manual-clock.ts';
@@ -72,6 +73,10 @@ export class TestProxy {
   readonly unknown: string[] = [];
   readonly trust: TrustBundle[] = [];
   readonly wishes: string[] = [];
+  askTo: AskTo = (_, asker) => {
+    asker.end({ kind: 'unsupported', reason: 'A test knows no topics' });
+    return () => undefined;
+  };
   readonly kept: PlanBundle[] = [];
   answer: (change: Change) => Promise<ApplyResult> = ({ bundle }) =>
     Promise.resolve({ kind: 'ack', version: bundle.plan.version, ports: {} });
@@ -91,6 +96,7 @@ export class TestProxy {
         onUnknown: (services) => void this.unknown.push(...services),
         onTrust: (bundle) => void this.trust.push(bundle),
         onWish: ({ name }) => void this.wishes.push(name),
+        askTo: (ask, asker) => this.askTo(ask, asker),
       },
       clock,
       random: seededRandom(1, 2, 3, 4),
