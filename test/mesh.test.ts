@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
-import { DOOR_HOST, Fourways, freePort } from './client/fourways.ts';
+import type { Hop } from '../src/cli/call-tree.ts';
+import { DOOR_HOST, Fourways, freePort, programOf } from './client/fourways.ts';
 import { Load } from './client/load.ts';
 import { Sidecar, tokenFor } from './client/sidecar.ts';
 
@@ -111,6 +112,17 @@ test('a service is called by its name, from a sidecar and through the gateway, a
     new Set(peers),
     new Set(['spiffe://cluster.local/ns/fourways/sa/gateway', 'spiffe://cluster.local/ns/shop/sa/web']),
   );
+  // Of what runs, "explain" knows the instances that have registered themselves.
+  const { stdout } = await run(process.execPath, [
+    ...programOf('source'),
+    ...['explain', '--from', 'web.shop', 'http://orders/a', '--json', '--admin', new URL(program.admin).host],
+  ]);
+  const { onward } = JSON.parse(stdout) as Hop;
+  assert.deepEqual(
+    onward.map(({ transport, endpoints, hop }) => [transport, endpoints[0]!.source, hop?.at]),
+    [['mtls', 'registered', 'server']],
+  );
+
   const { proxies } = JSON.parse(await program.adminText('/proxies')) as {
     proxies: { identity: string; lagMs: number }[];
   };

@@ -40,6 +40,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   cli: [
     'base',
     'schema',
+    'net/workload-check.ts',
     'http',
     'ir',
     'resource',

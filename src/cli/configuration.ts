@@ -8,6 +8,9 @@ import type { Resource } from '../resource/resource.ts';
 import { openSource } from '../source/open-source.ts';
 import { CommandFailure, type Io } from './command.ts';
 
+/** Of a mesh that is not run here: nobody is verified with them, and what is trusted in a plan is not what people look at. */
+const UNKNOWN_ROOTS = ['(the roots of the mesh)'];
+
 const CONTROLLER_NAME = 'fourways.io/gateway-controller';
 
 export interface Configuration {
@@ -32,6 +35,7 @@ export async function readConfiguration(paths: readonly string[], io: Io): Promi
     // No address is bound here, so no Gateway can ask for the same one as `--bind`.
     bindDefault: '*',
     wallMs: () => io.clock.wallMs(),
+    meshRoots: () => UNKNOWN_ROOTS,
   });
   const readProblems = loaded.flatMap((one) => one.problems);
   const compiled = compiler.compile(resources, NOTHING_ISSUED, unreadOf(readProblems));

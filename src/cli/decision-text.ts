@@ -16,6 +16,20 @@ export interface TextOptions {
   readonly losers: 'all' | 'some';
   /** Files below it are named from there. */
   readonly cwd: string;
+  /** What is known besides of the way that a backend is reached; undefined where nothing is. */
+  readonly beyond?: (cluster: string) => Beyond | undefined;
+  /** Lines about routes that are not for this client. */
+  readonly passedOver?: readonly string[];
+  /** Lines about what becomes of the request at filters. */
+  readonly verdicts?: readonly string[];
+}
+
+export interface Beyond {
+  /** `mTLS as spiffe://… to spiffe://…` */
+  readonly transport: string;
+  readonly endpoints: readonly string[];
+  /** The next hop, indented. */
+  readonly below: readonly string[];
 }
 
 export function decisionText(decision: Decision, options: TextOptions): string {
@@ -26,7 +40,8 @@ export function decisionText(decision: Decision, options: TextOptions): string {
     ...listenerLines(decision.listeners, palette),
     ...pathLines(decision),
     ...candidateLines(decision.candidates, options),
-    ...(rule === undefined ? [] : ruleLines(rule, options)),
+    ...(options.passedOver ?? []),
+    ...(rule === undefined ? (options.verdicts ?? []) : ruleLines(rule, options)),
     ...(fault === undefined
       ? []
       : [`${paint(palette, 'red', `answers ${fault.status}`)} ${fault.title} (${fault.code}: ${fault.detail})`]),
@@ -98,6 +113,7 @@ function ruleLines(
   return [
     `rule      ${paint(palette, 'green', rule)} (${placeText(at, cwd)})`,
     ...filterLines(filters, cwd),
+    ...(options.verdicts ?? []),
     ...(requestMs === undefined ? [] : [`  timeout ${requestMs} ms for the whole exchange`]),
     ...(backendRequestMs === undefined ? [] : [`  timeout ${backendRequestMs} ms for one attempt`]),
     ...(idleMs === undefined
@@ -128,17 +144,21 @@ function filterLines(filters: readonly PlanFilter[], cwd: string): string[] {
   });
 }
 
-function backendLines(backend: BackendVerdict, { palette, cwd }: TextOptions): string[] {
+function backendLines(backend: BackendVerdict, { palette, cwd, beyond }: TextOptions): string[] {
   const { cluster = 'invalid backend', share, weight, filters, endpoints, tls, invalid } = backend;
   const total = endpoints.reduce((sum, endpoint) => sum + endpoint.weight, 0);
+  const more = beyond?.(cluster);
+  const how = more?.transport ?? (tls === undefined ? '' : `, TLS as ${tls}`);
   return [
-    `backend   ${cluster} gets ${percentText(share)} (weight ${weight})${tls === undefined ? '' : `, TLS as ${tls}`}`,
+    `backend   ${cluster} gets ${percentText(share)} (weight ${weight})${how}`,
     ...(invalid === undefined ? [] : [paint(palette, 'red', `  answers an error: ${invalid}`)]),
     ...filterLines(filters, cwd),
-    ...endpoints.map(
-      ({ address, port, weight: own }) =>
-        `  endpoint ${portKey(address, port)} gets ${percentText(shareOf(own, total))}`,
-    ),
+    ...(more?.endpoints ??
+      endpoints.map(
+        ({ address, port, weight: own }) =>
+          `  endpoint ${portKey(address, port)} gets ${percentText(shareOf(own, total))}`,
+      )),
     ...(endpoints.length === 0 && invalid === undefined ? [paint(palette, 'red', '  no endpoint: answers 503')] : []),
+    ...(more?.below ?? []),
   ];
 }

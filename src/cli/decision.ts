@@ -13,6 +13,7 @@ import { emptyFacts, parseRequestHead } from '../http/h1/parse-head.ts';
 import { Headers } from '../http/headers.ts';
 import type { RequestHead } from '../http/message.ts';
 import { checkQuery, normalisePath } from '../http/path.ts';
+import { serviceNameOf } from '../http/proxy-target.ts';
 import type { Plan, PlanBackend, PlanEndpoint, PlanFilter, PlanListener, PlanRule } from '../ir/plan.ts';
 import { PortListeners } from '../proxy/listener-table.ts';
 import { type Explained, RouteTables } from '../proxy/route-table.ts';
@@ -31,7 +32,14 @@ export interface Question {
   readonly headers: readonly (readonly [name: string, value: string])[];
   /** Key of a listener, or the start of one: only these are considered. */
   readonly listener: string | undefined;
+  /** What chooses the listener in a sidecar; absent at a gateway, where port and host do. */
+  readonly by?: ChosenBy;
 }
+
+export type ChosenBy =
+  | { readonly kind: 'authority' }
+  /** Of the handshake between two sidecars. */
+  | { readonly kind: 'server-name'; readonly serverName: string };
 
 export interface Decision {
   readonly plan: string;
@@ -107,22 +115,40 @@ export interface Ambiguous {
   readonly ambiguous: readonly string[];
 }
 
+/** A decision with what it was made of, for who goes on from it. */
+export interface Made {
+  readonly decision: Decision;
+  /** As it was routed; absent where no rule took it. */
+  readonly taken?: { readonly request: RequestHead; readonly rule: PlanRule; readonly matchedPath: string | undefined };
+}
+
 export function decide(plan: Plan, question: Question): Decision | Ambiguous {
+  const made = makeDecision(plan, question);
+  return 'ambiguous' in made ? made : made.decision;
+}
+
+export function makeDecision(plan: Plan, question: Question): Made | Ambiguous {
   const read = readHead(question);
-  const listeners = chooseListener(plan, question, 'request' in read ? read.request.host : '');
+  const host = 'request' in read ? read.request.host : '';
+  const { by } = question;
+  const listeners = by === undefined ? chooseListener(plan, question, host) : chooseByName(plan, { question, by });
   if ('ambiguous' in listeners) return listeners;
   const decision = { plan: plan.version, listeners: listeners.verdicts, candidates: [], rule: undefined };
+  const refused = (fault: FaultVerdict): Made => ({ decision: { ...decision, request, fault } });
   const request = requestOf(question, read);
-  if ('fault' in read) return { ...decision, request, fault: read.fault };
-  if (listeners.chosen === undefined) return { ...decision, request, fault: noListener(listeners.verdicts) };
+  if ('fault' in read) return refused(read.fault);
+  if (listeners.chosen === undefined) {
+    return refused(by === undefined ? noListener(listeners.verdicts) : noService(question, by));
+  }
 
   const listener = plan.listeners[listeners.chosen]!;
   const path = normalisePath(read.request.path, listener.settings.path);
-  if (typeof path !== 'string') return { ...decision, request, fault: faultOf('request.path-invalid', path.refused) };
-  const refused = checkQuery(read.request.query);
-  if (refused !== undefined) return { ...decision, request, fault: faultOf('request.path-invalid', refused.refused) };
+  if (typeof path !== 'string') return refused(faultOf('request.path-invalid', path.refused));
+  const flaw = checkQuery(read.request.query);
+  if (flaw !== undefined) return refused(faultOf('request.path-invalid', flaw.refused));
   read.request.path = path;
-  return { ...decision, request: { ...request, path }, ...chooseRule(plan, listeners.chosen, read.request) };
+  const { taken, ...choice } = chooseRule(plan, listeners.chosen, read.request);
+  return { decision: { ...decision, request: { ...request, path }, ...choice }, ...(taken !== undefined && { taken }) };
 }
 
 function requestOf({ method, scheme, port, target }: Question, read: HeadRead): Decision['request'] {
@@ -174,6 +200,11 @@ function noListener(verdicts: readonly ListenerVerdict[]): FaultVerdict {
   return faultOf('route.none', bound ? 'No listener of the port has this hostname' : 'No listener has this port');
 }
 
+function noService({ authority }: Question, by: ChosenBy): FaultVerdict {
+  if (by.kind === 'server-name') return faultOf('route.none', `No listener has the server name ${by.serverName}`);
+  return faultOf('mesh.service-unknown', `No service has the name "${serviceNameOf(authority, HTTP_PORT) ?? ''}"`);
+}
+
 interface ListenerChoice {
   readonly chosen: string | undefined;
   readonly verdicts: readonly ListenerVerdict[];
@@ -196,6 +227,26 @@ function chooseListener(plan: Plan, question: Question, host: string): ListenerC
   });
   return { chosen, verdicts };
 }
+
+/** As sidecars do it: by the authority of a request to the forward proxy, or by the server name of a handshake. */
+function chooseByName(
+  plan: Plan,
+  { question, by }: { readonly question: Question; readonly by: ChosenBy },
+): ListenerChoice {
+  const here = Object.entries(plan.listeners).filter(([, { chosenBy }]) => chosenBy === by.kind);
+  const rows = here.flatMap(([key, { hostname, alsoNamed = [] }]) =>
+    [hostname, ...alsoNamed].map((name) => [name, key] as const),
+  );
+  const name = by.kind === 'authority' ? serviceNameOf(question.authority, HTTP_PORT) : by.serverName;
+  const chosen = name === undefined ? undefined : new PortListeners(rows).find(name);
+  const verdicts = here.map(([key, { hostname, publicPort }]): ListenerVerdict => {
+    return { listener: key, hostname, port: publicPort, outcome: key === chosen ? 'chosen' : 'other-hostname' };
+  });
+  return { chosen, verdicts };
+}
+
+/** RFC 9110 section 4.2.1. */
+const HTTP_PORT = 80;
 
 interface Asked {
   readonly plan: Plan;
@@ -238,13 +289,16 @@ function chooseRule(
   plan: Plan,
   listenerKey: string,
   request: RequestHead,
-): Pick<Decision, 'candidates' | 'rule' | 'fault'> {
+): Pick<Decision, 'candidates' | 'rule' | 'fault'> & Pick<Made, 'taken'> {
   const { tables } = RouteTables.empty<PlanRule>().with({ set: plan.routes, remove: [] }, (rule) => rule);
   const table = tables.listener(listenerKey);
   const rows = table?.explain(request) ?? [];
   const candidates = rows.map((row) => verdictOf(row));
-  const chosen = rows.find(({ outcome }) => outcome.kind === 'chosen')?.candidate.rule;
-  if (chosen !== undefined) return { candidates, rule: ruleVerdict(plan, chosen), fault: undefined };
+  const chosen = rows.find(({ outcome }) => outcome.kind === 'chosen')?.candidate;
+  if (chosen !== undefined) {
+    const { rule, matchedPath } = chosen;
+    return { candidates, rule: ruleVerdict(plan, rule), fault: undefined, taken: { request, rule, matchedPath } };
+  }
   const detail = candidates.length === 0 ? 'The listener has no routes' : 'No rule of the listener takes the request';
   return { candidates, rule: undefined, fault: faultOf('route.none', detail) };
 }

@@ -104,7 +104,7 @@ export function readSidecar(values: Values<typeof SIDECAR_OPTIONS>, cwd: string)
   };
 }
 
-function readService(option: string, text: string): { readonly name: string; readonly namespace: string } {
+export function readService(option: string, text: string): { readonly name: string; readonly namespace: string } {
   const [name = '', namespace = 'default', more] = text.split('.');
   if (more === undefined && LABEL.test(name) && LABEL.test(namespace)) return { name, namespace };
   throw new UsageError(

@@ -50,10 +50,29 @@ export function decideStream(plan: Plan, question: StreamQuestion): StreamDecisi
   if (listener.stream === undefined) {
     return { ...found, routes: [], refused: 'The listener serves HTTP: ask for the URL instead' };
   }
+  return { ...found, ...followed(plan, key, name) };
+}
+
+/**
+ * The same at a listener of a sidecar, which was chosen by a name already.
+ *
+ * @param listener  key of one that reads nothing of what it carries
+ */
+export function decideStreamAt(
+  plan: Plan,
+  listener: string,
+  { protocol, host, port }: Pick<StreamQuestion, 'protocol' | 'host' | 'port'>,
+): StreamDecision {
+  const tls = plan.listeners[listener]?.tls === undefined ? 'none' : 'ends here';
+  const connection = { protocol, host, port };
+  return { plan: plan.version, connection, listener, tls, ...followed(plan, listener, '') };
+}
+
+function followed(plan: Plan, key: string, name: string): Pick<StreamDecision, 'routes' | 'backends' | 'refused'> {
   const routes = routesFor(plan, key, name);
   const stream = routes[0]?.[1];
-  if (stream === undefined) return { ...found, routes: [], refused: 'No route of the listener takes it' };
-  return { ...found, routes: routes.map(([route]) => route), backends: backendsOf(plan, stream), refused: undefined };
+  if (stream === undefined) return { routes: [], backends: [], refused: 'No route of the listener takes it' };
+  return { routes: routes.map(([route]) => route), backends: backendsOf(plan, stream), refused: undefined };
 }
 
 function isMeant(

@@ -23,6 +23,7 @@ import type { Found } from './found.ts';
 import { GatewayPass } from './gateway-pass.ts';
 import { type IssuerView, readIssuer } from './issuer.ts';
 import { diffLists, type ListDelta, Memo } from './memo.ts';
+import { answerCall, type CallAnswer, type CallQuestion } from './mesh-calls.ts';
 import { type CompiledMesh, MeshPass } from './mesh-pass.ts';
 import { type Level, levelOf } from './policies.ts';
 import { policiesOf, type RulePolicies } from './policy-view.ts';
@@ -77,6 +78,12 @@ export interface Compiled {
   certificates(): ServedCertificate[];
   /** The plans of sidecars. */
   readonly mesh: CompiledMesh;
+  /**
+   * Who is on the way of a call through the mesh. Good until the next compile.
+   *
+   * @throws {RangeError} when the roots of the mesh are not known
+   */
+  callsOf(question: CallQuestion): CallAnswer;
   /** Every object with its `.status`. */
   statusOf(runtime: RuntimeState): StatusItem[];
 }
@@ -180,6 +187,7 @@ export class Compiler {
       problems: problemsOf(found, { shadows: this.#shadows.findings(), suggestions: this.#suggestions, unread }),
       made: { routes: this.#routes.made, clusters: this.#clusters.made },
       mesh,
+      callsOf: (question) => answerCall(question, { mesh, inventory }),
       wishes: acme.wishes,
       nextChangeMs: nextChangeMs(found, this.#options.wallMs()),
       certificates: () => servedCertificates(found, this.#options.wallMs()),

@@ -20,11 +20,12 @@ import { describe, keyOf, type Service, type Workload } from '../resource/resour
 import type { BackendTarget, ServicePort } from './backend.ts';
 import { appProtocolOf, type ClusterNeed } from './cluster.ts';
 import { CLUSTER_SETTINGS, LISTENER_SETTINGS } from './defaults.ts';
+import { placeOf } from './finding.ts';
 import { MESH_TLS, meshOf, type MeshPlace, type MeshView, SELF, serverNameOf, settingsAt } from './mesh.ts';
 import { everythingTo } from './mesh-outbound.ts';
 import { appPortOf, type PortKind, speechOf } from './mesh-port.ts';
 import { type AskedFilter, composeFilters } from './policies.ts';
-import { backendLevels, brokenFilter, lowerFilter, refusal, type Treatment } from './rule.ts';
+import { backendLevels, brokenFilter, lowerFilter, type Places, refusal, type Treatment } from './rule.ts';
 import { NONE, settled } from './settled.ts';
 import type { Look } from './tables.ts';
 import { servicesOf } from './workloads.ts';
@@ -59,7 +60,8 @@ const INBOUND_SETTINGS = { ...LISTENER_SETTINGS, trustedHops: { count: 1, cidrs:
 
 const TREATMENT: Treatment = { filters: NONE, certificateOf: undefined };
 
-export function ownParts(workload: MeshWorkload, look: Look): OwnParts {
+/** @param places  whether filters say where they were written, which costs a parse of their documents */
+export function ownParts(workload: MeshWorkload, look: Look, places: Places = 'omit'): OwnParts {
   const mesh = meshOf(look);
   const { address, proxyPort, namespace } = workload;
   const key = portKey(address, proxyPort);
@@ -67,6 +69,7 @@ export function ownParts(workload: MeshWorkload, look: Look): OwnParts {
     workload,
     look,
     mesh,
+    places,
     securePort: key,
     parts: { ports: { [key]: securePort(workload, mesh) }, listeners: {}, routes: {}, streams: {}, clusters: {} },
     needs: new Map(),
@@ -88,6 +91,7 @@ interface InboundWork {
   readonly workload: MeshWorkload;
   readonly look: Look;
   readonly mesh: MeshView;
+  readonly places: Places;
   readonly securePort: string;
   readonly parts: Omit<OwnParts, 'needs' | 'values'>;
   readonly needs: Map<string, ClusterNeed>;
@@ -192,7 +196,13 @@ function ruleOf(key: string, target: BackendTarget, { place, work }: PortWork): 
   const asked = askedFilters(target, { place, work });
   const broken = brokenFilter(asked);
   if (broken !== undefined) return { ...rule, backends: [refusal('route.filter-invalid', broken)] };
-  return { ...rule, filters: settled(asked.map((filter): PlanFilter => lowerFilter(filter, TREATMENT, work))) };
+  return { ...rule, filters: settled(asked.map((filter) => placedFilter(filter, work))) };
+}
+
+function placedFilter(asked: AskedFilter, work: InboundWork): PlanFilter {
+  const lowered = lowerFilter(asked, TREATMENT, work);
+  const owner = asked.policy ?? work.mesh.mesh;
+  return work.places === 'omit' || owner === undefined ? lowered : { ...lowered, at: placeOf(owner, asked.field) };
 }
 
 /** Those of policies on the Service: all where nobody else lets them act, else those that protect it. */

@@ -43,7 +43,7 @@ export function lowerRoute(route: MatchedRoute, look: Look, places: Places = 'om
   const attached = withoutRivals(route, attachRoute(route, look), look('rivals', keyOf(route)));
   const services = attached.outcomes.filter(({ parent }) => parent.isService);
   // Rules are read twice when both gateways and sidecars follow them: what one may refer to the other may not.
-  const mesh = services.length === 0 ? undefined : lowerForSidecars(route, services, look);
+  const mesh = services.length === 0 ? undefined : lowerForSidecars(route, services, { look, places });
   const work = ruleWork(route, look, { places });
   const isForGateways = mesh === undefined || services.length < attached.outcomes.length;
   const parts = isForGateways ? lowerForGateways(attached, work) : [];
@@ -80,9 +80,9 @@ function lowerForGateways({ outcomes }: Attached, work: RuleWork): RouteResult['
 function lowerForSidecars(
   route: MatchedRoute,
   outcomes: readonly ParentOutcome[],
-  look: Look,
+  { look, places }: Pick<RuleWork, 'look' | 'places'>,
 ): { readonly parts: readonly MeshRoute[]; readonly work: RuleWork } {
-  const work = ruleWork(route, look, { readers: 'sidecars' });
+  const work = ruleWork(route, look, { readers: 'sidecars', places });
   const read = route.spec.rules.map((rule, index) => readRule(rule, index, work));
   const treatment: Treatment = { filters: NONE, certificateOf: undefined, ...spokenBy(route) };
   const rules = settled(read.flatMap((rule) => lowerRule(rule, treatment, work) ?? []));

@@ -36,14 +36,15 @@ function madeBy(make: () => Compiled, more: Partial<Loaded> = {}): Loaded {
   return loaded;
 }
 
-const NO_MESH = new Compiler({ controllerName: 'test', bindDefault: '::', wallMs: () => 0 }).compile([]).mesh;
+const NOTHING = new Compiler({ controllerName: 'test', bindDefault: '::', wallMs: () => 0 }).compile([]);
 
 function compiled(bundle: PlanBundle, problems: readonly Problem[] = []): Compiled {
   return {
     bundle,
     problems,
     made: { routes: 0, clusters: 0 },
-    mesh: NO_MESH,
+    mesh: NOTHING.mesh,
+    callsOf: (question) => NOTHING.callsOf(question),
     wishes: [],
     nextChangeMs: undefined,
     certificates: () => [],

@@ -8,6 +8,7 @@ import { Fault } from '../base/fault.ts';
 import type { Log } from '../base/log.ts';
 import { systemRandom } from '../base/random.ts';
 import type { Compiled } from '../compile/compile.ts';
+import type { CallAnswer, CallQuestion } from '../compile/mesh-calls.ts';
 import { MeshFeeds, type ProxyRow } from '../control/mesh-feeds.ts';
 import { MeshJoining } from '../control/mesh-joining.ts';
 import { Registry } from '../control/registry.ts';
@@ -62,6 +63,8 @@ export class MeshControl {
   #told: TrustBundle;
   #denied: readonly string[] = [];
   #turning = false;
+  /** The last one: only of it something can be asked. */
+  #compiled: Compiled | undefined;
   /** What the gateway in this process does with new roots. */
   #onTrust: (bundle: TrustBundle) => void = () => undefined;
 
@@ -151,7 +154,12 @@ export class MeshControl {
   }
 
   publish(compiled: Compiled): void {
+    this.#compiled = compiled;
     this.#parts.feeds.publish(compiled);
+  }
+
+  calls(question: CallQuestion): CallAnswer | undefined {
+    return this.#compiled?.callsOf(question);
   }
 
   proxies(): ProxyRow[] {

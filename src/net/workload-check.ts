@@ -3,7 +3,7 @@
  * now. Asked for each connection, also for one that resumes a session, which may be older than the rules.
  */
 import type { X509Certificate } from 'node:crypto';
-import { spiffeIdOf } from '../base/spiffe.ts';
+import { type SpiffeId, spiffeIdOf } from '../base/spiffe.ts';
 import { namesOf } from './certificate.ts';
 
 /** As in ir/plan.ts. */
@@ -51,7 +51,7 @@ export function refusalOf(shown: X509Certificate | undefined, problem: string): 
 /** Why a certificate that OpenSSL accepts is not one of a workload that may call; undefined when it is. */
 export function workloadProblem(
   certificate: X509Certificate,
-  { trustDomains, denied }: WorkloadRules,
+  rules: WorkloadRules,
   wallMs: number,
 ): Refused | undefined {
   const name = nameOf(certificate);
@@ -61,12 +61,16 @@ export function workloadProblem(
   }
   const id = spiffeIdOf(namesOf(certificate).uri);
   if (id === undefined) return { failure: 'workload-no-spiffe-id', detail: `${name}: not exactly one SPIFFE ID` };
+  return identityProblem(id, rules);
+}
+
+/** Why whoever is that may not call; undefined when it may. */
+export function identityProblem(id: SpiffeId, { trustDomains, denied }: WorkloadRules): Refused | undefined {
   if (!trustDomains.includes(id.trustDomain)) {
     const detail = `${id.id}: the trust domain is none of ${trustDomains.join(', ')}`;
     return { failure: 'workload-wrong-trust-domain', detail };
   }
-  if (denied.includes(id.id)) return { failure: 'workload-denied', detail: id.id };
-  return undefined;
+  return denied.includes(id.id) ? { failure: 'workload-denied', detail: id.id } : undefined;
 }
 
 /** What a certificate calls itself, which nobody has to believe: its URIs, else its subject. Bounded for the log. */

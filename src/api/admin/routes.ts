@@ -1,5 +1,6 @@
 /** Every path of the admin API. Those of GET change nothing. */
 import { cacheReport, purgeCache } from './cache.ts';
+import type { CallQuestion } from '../../compile/mesh-calls.ts';
 import type { AdminView, TokenWish } from './view.ts';
 
 export interface Route {
@@ -104,6 +105,20 @@ export const ROUTES: readonly Route[] = [
     answer: ({ mesh }) => (mesh === undefined ? NO_MESH : ok({ proxies: mesh.proxies() })),
   },
   {
+    path: '/calls',
+    method: 'POST',
+    summary:
+      'Plans of both ends of a call through the mesh: { from?: { namespace, host }, services: ["Service/NS/NAME"] }',
+    types: JSON_TYPES,
+    answer({ mesh }, { body }) {
+      if (mesh === undefined) return NO_MESH;
+      const question = callQuestion(body);
+      if (typeof question === 'string') return { status: 400, detail: question };
+      const answer = mesh.calls(question);
+      return answer === undefined ? { status: 404, detail: 'No plan is applied yet' } : ok(answer);
+    },
+  },
+  {
     path: '/tokens',
     method: 'POST',
     summary: 'Makes a token to join the mesh with: { namespace, account, uses, lastsMs }',
@@ -182,6 +197,19 @@ function tokenWish(body: object): TokenWish | string {
 
 function badRequest(detail: string): Content {
   return { status: 400, detail };
+}
+
+function callQuestion(body: object): CallQuestion | string {
+  const { from, services = [] } = body as Partial<Record<keyof CallQuestion, unknown>>;
+  if (!Array.isArray(services) || !services.every((one) => typeof one === 'string')) {
+    return 'Expected "services" as a list of texts';
+  }
+  if (from === undefined) return { services };
+  const { namespace, host } = { ...(from as Partial<Record<'namespace' | 'host', unknown>>) };
+  if (typeof namespace !== 'string' || typeof host !== 'string') {
+    return 'Expected "from" with "namespace" and "host" as texts';
+  }
+  return { from: { namespace, host }, services };
 }
 
 function ok(json: object): Content {

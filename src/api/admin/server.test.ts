@@ -18,6 +18,7 @@ const log: Log = { ...silentLog, error: (message) => logged.push(message) };
 
 const NO_PROXIES: NonNullable<AdminView['mesh']> = {
   proxies: () => [],
+  calls: () => undefined,
   createToken: () => Promise.resolve('none here'),
   denied: () => [],
   deny: () => Promise.resolve(undefined),
@@ -79,6 +80,7 @@ test('admin: every path that it lists answers', async () => {
       '/endpoints',
       '/certificates',
       '/proxies',
+      '/calls',
       '/tokens',
       '/mesh/denied',
       '/mesh/deny',
@@ -318,6 +320,22 @@ test('/proxies and /tokens: 404 where no mesh is run', async (t) => {
   mesh = undefined;
   assert.equal((await ask('/proxies')).status, 404);
   assert.equal((await postJson('/tokens', {})).status, 404);
+});
+
+test('/calls: what is asked for is checked, and 404 before the first plan', async (t) => {
+  t.after(() => (mesh = NO_PROXIES));
+  const asked: object[] = [];
+  const answer = { trustDomain: 'td', callees: [] };
+  mesh = { ...NO_PROXIES, calls: (question) => (asked.push(question), answer) };
+  const question = { from: { namespace: 'shop', host: 'orders' }, services: ['Service/shop/orders'] };
+  assert.deepEqual(JSON.parse((await postJson('/calls', question)).text), answer);
+  assert.deepEqual(JSON.parse((await postJson('/calls', {})).text), answer);
+  assert.deepEqual(asked, [question, { services: [] }]);
+  for (const wrong of [{ services: 'x' }, { services: [1] }, { from: 'web' }, { from: { namespace: 'shop' } }]) {
+    assert.equal((await postJson('/calls', wrong)).status, 400);
+  }
+  mesh = NO_PROXIES;
+  assert.equal((await postJson('/calls', {})).status, 404);
 });
 
 test('/tokens: what is asked for is checked, and what is refused is said', async (t) => {

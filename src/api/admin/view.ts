@@ -1,6 +1,7 @@
 /** What the admin API may know of the process. Lent by main/. */
 import type { FilterOrder, OrderAnswer } from '../../base/filter-order.ts';
 import type { Problem } from '../../base/problem.ts';
+import type { CallAnswer, CallQuestion } from '../../compile/mesh-calls.ts';
 import type { FleetStats } from '../../control/fleet.ts';
 import type { MemberHealth } from '../../control/member.ts';
 import type { ProxyRow } from '../../control/mesh-feeds.ts';
@@ -28,6 +29,8 @@ export interface AdminView {
 /** What the admin API may know of the mesh, and do. */
 export interface MeshView {
   proxies(): readonly ProxyRow[];
+  /** Who is on the way of a call; undefined before the first plan. */
+  calls(question: CallQuestion): CallAnswer | undefined;
   /** @returns in words why there can be no such token */
   createToken(wish: TokenWish): Promise<{ readonly id: string; readonly token: string } | string>;
   denied(): readonly DeniedIdentity[];
