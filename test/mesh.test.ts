@@ -113,10 +113,8 @@ test('a service is called by its name, from a sidecar and through the gateway, a
     new Set(['spiffe://cluster.local/ns/fourways/sa/gateway', 'spiffe://cluster.local/ns/shop/sa/web']),
   );
   // Of what runs, "explain" knows the instances that have registered themselves.
-  const { stdout } = await run(process.execPath, [
-    ...programOf('source'),
-    ...['explain', '--from', 'web.shop', 'http://orders/a', '--json', '--admin', new URL(program.admin).host],
-  ]);
+  const asked = ['explain', '--from', 'web.shop', 'http://orders/a', '--json', '--admin', new URL(program.admin).host];
+  const { stdout } = await run(process.execPath, [...programOf('source'), ...asked]);
   const { onward } = JSON.parse(stdout) as Hop;
   assert.deepEqual(
     onward.map(({ transport, endpoints, hop }) => [transport, endpoints[0]!.source, hop?.at]),
