@@ -69,6 +69,12 @@ export interface SidecarOptions {
   readonly proxyPort: number;
   readonly forward: { readonly host: string; readonly port: number };
   readonly services: readonly string[];
+  /** Ports of this host that lead to a port of a service; `port` undefined means the only one that it has. */
+  readonly locals: readonly {
+    readonly service: string;
+    readonly port: number | undefined;
+    readonly at: { readonly address: string; readonly port: number };
+  }[];
   readonly zone: string;
   /** 0: the proxy runs in the main thread. */
   readonly workers: number;

@@ -50,6 +50,12 @@ export const SIDECAR_OPTIONS = {
     value: 'NAME.NAMESPACE',
     description: 'Service that is known from the start; others when they are called first',
   },
+  local: {
+    type: 'string',
+    multiple: true,
+    value: 'NAME[:PORT]=[ADDR:]PORT',
+    description: 'Port of this host that leads to a port of a service: db.shop:5432=5432; on 127.0.0.1 if left out',
+  },
   zone: { type: 'string', value: 'NAME', description: 'Zone that this host is in' },
   workers: {
     type: 'string',
@@ -95,6 +101,7 @@ export function readSidecar(values: Values<typeof SIDECAR_OPTIONS>, cwd: string)
       const read = readService('--call', text);
       return `${read.name}.${read.namespace}`;
     }),
+    locals: readLocals(values.local ?? []),
     zone,
     workers: workers === undefined ? 0 : readCount('--workers', workers, { min: 0, max: WORKERS_MAX }),
     dataDir: resolve(cwd, data ?? join('.fourways', `sidecar-${name}.${namespace}`)),
@@ -123,4 +130,33 @@ function readPorts(texts: readonly string[]): Readonly<Record<string, number>> {
     ports[name] = readCount('--app', number, { min: 1, max: 65_535 });
   }
   return ports;
+}
+
+function readLocals(texts: readonly string[]): SidecarOptions['locals'] {
+  const locals = texts.map((text): SidecarOptions['locals'][number] => {
+    const [, name, number, target = ''] = /^([^:=]+)(?::([^=]*))?=(.+)$/.exec(text) ?? [];
+    if (name === undefined) {
+      throw new UsageError(`Option --local is "${text}": must be NAME[:PORT]=[ADDR:]PORT, such as db.shop:5432=5432`);
+    }
+    const service = readService('--local', name);
+    const { host, port } = readHostPort('--local', /^\d+$/.test(target) ? `127.0.0.1:${target}` : target);
+    if (isIP(host) === 0 || port === 0) {
+      throw new UsageError(`Option --local is "${text}": "${target}" must be a port, or an IP address with one`);
+    }
+    return {
+      service: `${service.name}.${service.namespace}`,
+      port: number === undefined ? undefined : readCount('--local', number, { min: 1, max: 65_535 }),
+      at: { address: host, port },
+    };
+  });
+  for (const [i, { service, port, at }] of locals.entries()) {
+    const isTwice = locals.some(
+      (other, j) =>
+        j < i &&
+        ((other.service === service && other.port === port) ||
+          (other.at.address === at.address && other.at.port === at.port)),
+    );
+    if (isTwice) throw new UsageError(`Option --local is "${texts[i]}": its service or its port is given twice`);
+  }
+  return locals;
 }

@@ -15,6 +15,7 @@ const DEFAULTS: SidecarOptions = {
   proxyPort: 15_008,
   forward: { host: '127.0.0.1', port: 15_001 },
   services: [],
+  locals: [],
   zone: '',
   workers: 0,
   dataDir: '/home/user/.fourways/sidecar-orders.shop',
@@ -44,6 +45,16 @@ const GOOD: [rule: string, argv: string[], want: Partial<SidecarOptions>][] = [
     { services: ['web.default', 'pay.bank'] },
   ],
   [
+    'ports of this host for services',
+    [...NEEDED, '--local', 'db.shop:5432=5432', '--local', 'web=127.0.0.2:80'],
+    {
+      locals: [
+        { service: 'db.shop', port: 5_432, at: { address: '127.0.0.1', port: 5_432 } },
+        { service: 'web.default', port: undefined, at: { address: '127.0.0.2', port: 80 } },
+      ],
+    },
+  ],
+  [
     'a trust domain',
     [...NEEDED, '--trust-domain', 'a.test'],
     { id: { trustDomain: 'a.test', namespace: 'shop', account: 'orders' } },
@@ -71,6 +82,14 @@ const BAD: [rule: string, argv: string[], words: RegExp][] = [
   ['an address that is none', [...NEEDED, '--address', 'host'], /--address is "host": must be an IP address/],
   ['a port that is none', [...NEEDED, '--app', 'http=x'], /--app/],
   ['two ports without a name', [...NEEDED, '--app', '1', '--app', '2'], /--app is given twice/],
+  ['a local port without a service', [...NEEDED, '--local', '=80'], /--local is "=80": must be NAME/],
+  ['a local port that is none', [...NEEDED, '--local', 'db.shop=host:1'], /"host:1" must be a port, or an IP address/],
+  ['a local port of too many', [...NEEDED, '--local', 'db.shop:70000=1'], /must be a whole number/],
+  [
+    'a local port twice',
+    [...NEEDED, '--local', 'db.shop=1', '--local', 'web.shop=1'],
+    /"web.shop=1": its service or its port is given twice/,
+  ],
   ['a command', [...NEEDED, 'node'], /"fourways run" starts a program/],
 ];
 

@@ -161,30 +161,8 @@ export function forwardListener({ names, port, kind }: OutboundPort, planPort: s
   return { port: planPort, hostname, alsoNamed, chosenBy: 'authority', publicPort: port, ...carried(kind) };
 }
 
-/** On a port of loopback of its own, where there is nothing else to choose. */
-export function localListener({ port, kind }: OutboundPort, planPort: string): PlanListener {
-  return { port: planPort, hostname: '*', publicPort: port, ...carried(kind) };
-}
-
 function carried(kind: PortKind): Pick<PlanListener, 'settings' | 'stream'> {
   return { ...(kind === 'tcp' && { stream: { kind } }), settings: OUTBOUND_SETTINGS };
-}
-
-/** Key of what belongs to a local port instead of the forward proxy. */
-export function localKey(key: string): string {
-  return `${key}@local`;
-}
-
-/** The parts of some listeners once more, for their local ports. The rules are the same objects. */
-export function localParts<P extends PlanRoute | PlanStream>(
-  parts: Parts<P>,
-  listeners: ReadonlySet<string>,
-): Parts<P> {
-  return parts.flatMap(([key, part]) => {
-    const here = part.attach.filter(({ listener }) => listeners.has(listener));
-    const attach = here.map(({ listener, hosts }) => ({ listener: localKey(listener), hosts }));
-    return attach.length === 0 ? [] : [[localKey(key), { ...part, attach }]];
-  });
 }
 
 /**

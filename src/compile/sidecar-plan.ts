@@ -7,14 +7,7 @@ import { type PlanParts, versionOf } from '../ir/version.ts';
 import type { ClusterResult } from './cluster.ts';
 import { sameItems } from './memo.ts';
 import type { MeshWorkload, OwnParts } from './mesh-inbound.ts';
-import {
-  forwardListener,
-  localKey,
-  localListener,
-  localParts,
-  type OutboundPort,
-  type ServiceView,
-} from './mesh-outbound.ts';
+import { forwardListener, type ServiceView } from './mesh-outbound.ts';
 
 export interface MeshAddress {
   readonly address: string;
@@ -30,8 +23,6 @@ export interface MeshConsumer {
   readonly forward?: MeshAddress;
   /** Keys of the Services that it calls, or of Workloads by their address. Those that do not exist are left out. */
   readonly services: readonly string[];
-  /** Ports of loopback by listener: `Service/shop/orders/80`. Only of the services above. */
-  readonly localPorts?: Readonly<Record<string, MeshAddress>>;
 }
 
 /** What clients of one namespace need of a Service. The same object as before as long as nothing of it changed. */
@@ -53,9 +44,9 @@ const madeOf = new WeakMap<PlanBundle, readonly unknown[]>();
 
 /** @param before  the bundle that the sidecar had: given again when nothing changed */
 export function bundleOf(consumer: MeshConsumer, made: BundleParts, before: PlanBundle | undefined): PlanBundle {
-  const { forward, localPorts } = consumer;
+  const { forward } = consumer;
   const { own, needed, services } = made;
-  const inputs = [own, ...needed, ...services, canonicalJson({ forward, localPorts })];
+  const inputs = [own, ...needed, ...services, canonicalJson({ forward })];
   if (before !== undefined && sameItems(madeOf.get(before) ?? [], inputs)) return before;
   const fresh = assembled(consumer, made);
   const bundle = before?.plan.version === fresh.plan.version ? before : fresh;
@@ -63,7 +54,7 @@ export function bundleOf(consumer: MeshConsumer, made: BundleParts, before: Plan
   return bundle;
 }
 
-function assembled({ forward, localPorts = {} }: MeshConsumer, { own, needed, services }: BundleParts): PlanBundle {
+function assembled({ forward }: MeshConsumer, { own, needed, services }: BundleParts): PlanBundle {
   const parts = {
     ports: { ...own?.ports } as Record<string, PlanPort>,
     listeners: { ...own?.listeners } as Record<string, PlanListener>,
@@ -77,7 +68,7 @@ function assembled({ forward, localPorts = {} }: MeshConsumer, { own, needed, se
     for (const { ref, secret } of named) secrets[ref.secret] = secret;
   }
   const forwardKey = forward === undefined ? undefined : portKey(forward.address, forward.port);
-  if (forward !== undefined) parts.ports[forwardKey!] = loopbackPort(forward, 'proxy');
+  if (forward !== undefined) parts.ports[forwardKey!] = forwardPort(forward);
   for (const service of services) {
     const { view } = service;
     Object.assign(parts.clusters, service.clusters);
@@ -87,7 +78,6 @@ function assembled({ forward, localPorts = {} }: MeshConsumer, { own, needed, se
       for (const [key, route] of view.routes) parts.routes[key] = route;
       for (const [key, stream] of view.streams) parts.streams[key] = stream;
     }
-    addLocal(view, localPorts, parts);
   }
   return { plan: { version: versionOf(parts), ...parts }, secrets };
 }
@@ -108,57 +98,6 @@ function listenersOf(view: ServiceView, planPort: string): Listeners {
   return listeners;
 }
 
-type Followed = Pick<ServiceView, 'routes' | 'streams'>;
-
-const localViews = new WeakMap<ServiceView, Map<string, Followed>>();
-
-/** Sidecars with local ports for the same ports of a Service share what is followed there. */
-function localViewOf(view: ServiceView, ports: readonly OutboundPort[]): Followed {
-  let byPorts = localViews.get(view);
-  if (byPorts === undefined) localViews.set(view, (byPorts = new Map()));
-  const name = ports.map(({ port }) => port).join(' ');
-  let local = byPorts.get(name);
-  if (local === undefined) {
-    const keys = new Set(ports.map(({ key }) => key));
-    local = { routes: localParts(view.routes, keys), streams: localParts(view.streams, keys) };
-    byPorts.set(name, local);
-  }
-  return local;
-}
-
-function addLocal(
-  view: ServiceView,
-  localPorts: NonNullable<MeshConsumer['localPorts']>,
-  {
-    ports,
-    listeners,
-    routes,
-    streams,
-  }: {
-    ports: Record<string, PlanPort>;
-    listeners: Record<string, PlanListener>;
-    routes: Record<string, unknown>;
-    streams: Record<string, unknown>;
-  },
-): void {
-  const asked = view.ports.filter(({ key }) => localPorts[key] !== undefined);
-  if (asked.length === 0) return;
-  for (const port of asked) addLocalPort(port, localPorts[port.key]!, { ports, listeners });
-  const local = localViewOf(view, asked);
-  for (const [key, route] of local.routes) routes[key] = route;
-  for (const [key, stream] of local.streams) streams[key] = stream;
-}
-
-function addLocalPort(
-  port: OutboundPort,
-  address: MeshAddress,
-  { ports, listeners }: { ports: Record<string, PlanPort>; listeners: Record<string, PlanListener> },
-): void {
-  const planPort = portKey(address.address, address.port);
-  ports[planPort] = loopbackPort(address, port.kind);
-  listeners[localKey(port.key)] = localListener(port, planPort);
-}
-
-function loopbackPort({ address, port }: MeshAddress, protocol: PlanPort['protocol']): PlanPort {
-  return { address, port, protocol, limits: CONNECTION_LIMITS, timeouts: CONNECTION_TIMEOUTS };
+function forwardPort({ address, port }: MeshAddress): PlanPort {
+  return { address, port, protocol: 'proxy', limits: CONNECTION_LIMITS, timeouts: CONNECTION_TIMEOUTS };
 }

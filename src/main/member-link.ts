@@ -8,7 +8,6 @@ import { systemClock } from '../base/clock.ts';
 import { Fault } from '../base/fault.ts';
 import type { Log } from '../base/log.ts';
 import { systemRandom } from '../base/random.ts';
-import type { Fleet } from '../control/fleet.ts';
 import { readToken } from '../identity/join-token.ts';
 import { controlId, formatWorkloadId, type WorkloadId } from '../identity/spiffe.ts';
 import type { PlanBundle } from '../ir/plan.ts';
@@ -19,7 +18,7 @@ import type { Self } from '../push/messages.ts';
 import { PlanCopy } from '../push/plan-copy.ts';
 import { certificateFile } from '../sidecar/certificate-file.ts';
 import { credentialsOf, type Member, Membership, type MembershipOptions } from '../sidecar/membership.ts';
-import { OwnPlans } from '../sidecar/own-plans.ts';
+import { type Applier, OwnPlans } from '../sidecar/own-plans.ts';
 import { StartFailure } from './start-failure.ts';
 
 export interface MemberSettings {
@@ -38,7 +37,7 @@ export interface MemberSettings {
 
 export interface MemberParts {
   readonly settings: MemberSettings;
-  readonly fleet: Fleet;
+  readonly applier: Applier;
   readonly cleanup: AsyncDisposableStack;
   readonly self: Self;
   /** Names that are wanted from the start. */
@@ -56,7 +55,7 @@ const CLOCK = systemClock;
  * @throws {StartFailure} when it may not join
  */
 export async function openMember(parts: MemberParts): Promise<{ readonly plans: OwnPlans; readonly link: MemberLink }> {
-  const { settings, fleet, cleanup } = parts;
+  const { settings, applier, cleanup } = parts;
   const membership: Membership | Fault = await Membership.open({
     ...membershipOptions(settings),
     onChange: (member) => link.certified(member),
@@ -65,7 +64,7 @@ export async function openMember(parts: MemberParts): Promise<{ readonly plans: 
     throw new StartFailure(`Cannot join the mesh: ${membership.detail}\n${membership.kind.advice}`);
   }
   cleanup.defer(() => membership.close());
-  const plans = new OwnPlans(fleet, membership.member, settings.log);
+  const plans = new OwnPlans(applier, membership.member, settings.log);
   const link: MemberLink = cleanup.adopt(await MemberLink.open({ ...parts, membership, plans }), (opened) =>
     opened.client.close(),
   );

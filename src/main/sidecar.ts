@@ -15,6 +15,8 @@ import { formatWorkloadId } from '../identity/spiffe.ts';
 import type { Plan } from '../ir/plan.ts';
 import type { Self, WorkloadReport } from '../push/messages.ts';
 import { ApplicationHealth } from '../sidecar/application-health.ts';
+import { LocalPlans } from '../sidecar/local-plans.ts';
+import type { LocalPort } from '../sidecar/local-ports.ts';
 import type { OwnPlans } from '../sidecar/own-plans.ts';
 import { type MemberLink, type MemberSettings, openMember } from './member-link.ts';
 import { Metering } from './metering.ts';
@@ -31,6 +33,8 @@ export interface SidecarSettings extends MemberSettings {
   readonly zone: string;
   /** Services that are wanted before anybody calls them: `orders.shop`. */
   readonly services: readonly string[];
+  /** Ports of this host that lead to a port of a service each. */
+  readonly locals: readonly LocalPort[];
   /** Worker threads; 0 for a proxy in the main thread. */
   readonly workers: number;
   readonly drainMs: number;
@@ -81,12 +85,13 @@ export async function startSidecar(settings: SidecarSettings): Promise<RunningSi
       onFailing: () => undefined,
     },
   );
+  const { locals, log } = settings;
   const { plans, link } = await openMember({
     settings,
-    fleet,
+    applier: new LocalPlans({ applier: fleet, locals, log }),
     cleanup,
     self: helloOf(settings),
-    services: settings.services,
+    services: [...settings.services, ...locals.map(({ service }) => service)],
     onPlan: () => services.settle(),
     onUnknown: (names) => services.unknown(names),
   });

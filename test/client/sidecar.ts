@@ -19,6 +19,8 @@ export interface SidecarOptions {
   /** The application; absent: `fourways sidecar`. */
   readonly command?: readonly string[];
   readonly drain?: string;
+  /** `NAME:PORT=PORT` each, as `--local` takes them. */
+  readonly locals?: readonly string[];
 }
 
 export class Sidecar implements AsyncDisposable {
@@ -51,6 +53,7 @@ export class Sidecar implements AsyncDisposable {
     app = [],
     command,
     drain = '5s',
+    locals = [],
   }: SidecarOptions): Promise<Sidecar> {
     const [port, proxyPort] = [await freePort(DOOR_HOST), await freePort(DOOR_HOST)];
     const tokenFile = join(dir, `token-${port}`);
@@ -74,6 +77,7 @@ export class Sidecar implements AsyncDisposable {
       drain,
       ...(token === undefined ? [] : ['--token-file', tokenFile]),
       ...app.flatMap((one) => ['--app', one]),
+      ...locals.flatMap((one) => ['--local', one]),
       ...(command === undefined ? [] : ['--', ...command]),
     ];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
