@@ -8,6 +8,7 @@ import { systemClock } from '../base/clock.ts';
 import { Fault } from '../base/fault.ts';
 import type { Log } from '../base/log.ts';
 import { systemRandom } from '../base/random.ts';
+import type { Fleet } from '../control/fleet.ts';
 import { readToken } from '../identity/join-token.ts';
 import { controlId, formatWorkloadId, type WorkloadId } from '../identity/spiffe.ts';
 import type { PlanBundle } from '../ir/plan.ts';
@@ -37,7 +38,9 @@ export interface MemberSettings {
 
 export interface MemberParts {
   readonly settings: MemberSettings;
-  readonly applier: Applier;
+  readonly fleet: Fleet;
+  /** What stands between it and its plans, if something does. */
+  readonly applier?: Applier;
   readonly cleanup: AsyncDisposableStack;
   readonly self: Self;
   /** Names that are wanted from the start. */
@@ -55,7 +58,7 @@ const CLOCK = systemClock;
  * @throws {StartFailure} when it may not join
  */
 export async function openMember(parts: MemberParts): Promise<{ readonly plans: OwnPlans; readonly link: MemberLink }> {
-  const { settings, applier, cleanup } = parts;
+  const { settings, fleet, applier = fleet, cleanup } = parts;
   const membership: Membership | Fault = await Membership.open({
     ...membershipOptions(settings),
     onChange: (member) => link.certified(member),

@@ -88,6 +88,7 @@ export async function startSidecar(settings: SidecarSettings): Promise<RunningSi
   const { locals, log } = settings;
   const { plans, link } = await openMember({
     settings,
+    fleet,
     applier: new LocalPlans({ applier: fleet, locals, log }),
     cleanup,
     self: helloOf(settings),
