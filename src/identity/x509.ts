@@ -58,6 +58,8 @@ export interface MadeAuthority {
 
 /** A certificate is good from a little before it was made: clocks of proxies differ. */
 export const BACKDATE_MS = 5 * 60_000;
+/** Of a short life at most this part, so that half of it is still to come when it begins. */
+const BACKDATE = 1 / 4;
 
 /** One request: an RSA key of 8192 bits and a few names take 3 KiB. */
 const REQUEST_BYTES_MAX = 16 * 1_024;
@@ -372,7 +374,7 @@ function timesAndSerial(
   return {
     // 128 bits of chance; a byte before them that is not zero and keeps the number positive.
     serialNumber: `01${randomBytes(16).toString('hex')}`,
-    notBefore: wholeSeconds(nowMs - BACKDATE_MS),
+    notBefore: wholeSeconds(nowMs - Math.min(BACKDATE_MS, lifeMs * BACKDATE)),
     notAfter: wholeSeconds(endMs),
   };
 }

@@ -9,7 +9,7 @@ import { type Agreement, agreeOnProtocol, withoutForbiddenSuites } from './alpn.
 import { nameCovers, namesOf } from './certificate.ts';
 import type { ClientHello } from './client-hello.ts';
 import type { TicketKeySet, TicketKeys } from './ticket-keys.ts';
-import type { WorkloadRules } from './workload-check.ts';
+import { trustedBundles, type WorkloadRules } from './workload-check.ts';
 
 /** A certificate with its key: `PlanSecret` (ir/plan.ts) fits as it is. */
 export interface KeyPair {
@@ -112,7 +112,7 @@ export class TlsContexts {
       ),
     );
     this.#validation = clientValidation;
-    this.#validationId = clientValidation === undefined ? '' : digest(clientValidation.mode, ...clientValidation.cas);
+    this.#validationId = clientValidation === undefined ? '' : validationId(clientValidation);
     // Contexts whose secrets nobody names any more must not keep private keys in memory.
     const policies = new Map(listeners.map((listener) => [this.#policyId(listener), listener]));
     for (const [key, { policyId, secretIds }] of this.#contexts) {
@@ -201,7 +201,7 @@ export class TlsContexts {
         ...contextOptions({ ...policy, ciphers }),
         honorCipherOrder: true,
         // With no bundle Node would load every root of its own, for clients that are not asked for a certificate.
-        ca: this.#validation === undefined ? [] : [...this.#validation.cas],
+        ca: this.#validation === undefined ? [] : [...trustedBundles(this.#validation.cas, this.#validation.workloads)],
         // A bundle is trusted as it is: also an intermediate or the client's own certificate may stand in it.
         allowPartialTrustChain: true,
         ticketKeys: Buffer.from(ticketKeys.bytes),
@@ -219,6 +219,11 @@ export class TlsContexts {
     const { versionMin, versionMax, ciphers, curves } = policy;
     return digest(hostname, versionMin, versionMax, ciphers, curves, this.#validationId);
   }
+}
+
+function validationId({ mode, cas, workloads }: ClientValidation): string {
+  const federated = workloads?.federated?.flatMap((other) => [other.trustDomain, ...other.cas]) ?? [];
+  return digest(mode, ...cas, ...federated);
 }
 
 /** A policy in the words of Node. */

@@ -309,24 +309,27 @@ class Handshake {
   };
 
   #refusal(
-    { mode, workloads }: ClientValidation,
+    { mode, cas, workloads }: ClientValidation,
+    secured: tls.TLSSocket,
     shown: X509Certificate | undefined,
-    problem: string | undefined,
   ): Refused | undefined {
+    const problem = clientProblem(secured, shown);
     if (problem !== undefined) {
       if (mode !== 'required') return undefined;
       if (workloads !== undefined) return refusalOf(shown, problem);
       const failure = shown === undefined ? 'client-certificate-missing' : 'client-certificate-invalid';
       return { failure, detail: problem };
     }
-    return workloads === undefined ? undefined : workloadProblem(shown!, workloads, this.#options.wallMs());
+    if (workloads === undefined) return undefined;
+    const session = secured.isSessionReused() ? 'resumed' : 'full';
+    return workloadProblem({ certificate: shown!, wallMs: this.#options.wallMs(), session }, { cas, workloads });
   }
 
   #onSecure(secured: tls.TLSSocket, validation: ClientValidation | undefined): void {
     if (this.ended) return;
     const shown = validation === undefined ? undefined : secured.getPeerX509Certificate();
     const problem = clientProblem(secured, shown);
-    const refused = validation === undefined ? undefined : this.#refusal(validation, shown, problem);
+    const refused = validation === undefined ? undefined : this.#refusal(validation, secured, shown);
     if (refused !== undefined) return this.fail(refused.failure, refused.detail);
     const certificate = problem === undefined ? shown : undefined;
     this.#detach();

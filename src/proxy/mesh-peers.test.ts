@@ -107,6 +107,57 @@ test('who is no workload of the mesh is refused, logged and counted with the rea
   }
 });
 
+const ours = makeCertificate({ kind: 'ca', subject: 'Our issuer', issuer: root });
+const friend = makeCertificate({ kind: 'ca', subject: 'Friendly root' });
+const theirs = makeCertificate({ kind: 'ca', subject: 'Their issuer', issuer: friend });
+/** Of the friend, with the name and the key id of our issuer. */
+const alike = { ...makeCertificate({ kind: 'ca', subject: 'Our issuer', issuer: friend }) };
+const forged = workload('root', { issuer: alike });
+const friendly = workload('web', { uris: [idOf('web', 'friend.test')], issuer: theirs });
+
+const FEDERATED: [rule: string, certificate: Certified, want: string][] = [
+  ['a workload of ours', workload('web', { issuer: ours }), 'app'],
+  ['one of the friend', friendly, 'app'],
+  ['one of ours by a root of the friend', workload('web', { issuer: theirs }), 'workload-unknown-ca'],
+  ['one of the friend by our root', workload('web', { uris: [idOf('web', 'friend.test')] }), 'workload-unknown-ca'],
+  [
+    'one whose issuer is called like ours, with ours beside it',
+    { ...forged, certificatePem: forged.leafPem + ours.leafPem + alike.leafPem },
+    'workload-unknown-ca',
+  ],
+  [
+    'one that a workload of ours signed',
+    workload('root', { issuer: workload('web', { issuer: ours }) }),
+    'client-certificate-invalid',
+  ],
+  ['of a third trust domain', workload('web', { uris: [idOf('web', 'third.test')] }), 'workload-wrong-trust-domain'],
+];
+
+test('workloads of a federated trust domain are let in by its own roots, and nobody else by them', async () => {
+  await using http = await app();
+  await using b = new Harness();
+  const federated = [{ trustDomain: 'friend.test', cas: [friend.leafPem] }];
+  const parts = inboundParts({ http: http.port, tcp: 1 }, workload('orders'));
+  await b.start(parts, letIn([root], [], federated));
+  const refusals = new Map<string, number>();
+  for (const [rule, certificate, want] of FEDERATED) {
+    const { text } = await meet(b.port, { certificate });
+    if (want === 'app') {
+      assert.match(text, /app any.test/, rule);
+      continue;
+    }
+    assert.equal(text, 'refused', rule);
+    refusals.set(want, (refusals.get(want) ?? 0) + 1);
+    const counted = b.metrics.value('fourways_tls_handshake_failures_total', ['127.0.0.1:0', want]);
+    assert.equal(counted, refusals.get(want), rule);
+  }
+  const { session } = await meet(b.port, { certificate: friendly });
+  const again = await meet(b.port, { certificate: friendly, session });
+  assert.deepEqual([again.resumed, again.text.includes('app any.test')], [true, true]);
+  await b.change({ ports: { '127.0.0.1:0': { ...PORT, ...letIn([root]) } } });
+  assert.equal((await meet(b.port, { certificate: friendly, session })).text, 'refused');
+});
+
 test('clear text on a port of the mesh is refused, logged and counted', async () => {
   await using http = await app();
   await using b = new Harness();

@@ -40,13 +40,14 @@ const inbound = (hostname: string, stream?: PlanListener['stream']): PlanListene
 export function letIn(
   cas: readonly Certified[] = [root],
   denied: readonly string[] = [],
+  federated: readonly { readonly trustDomain: string; readonly cas: readonly string[] }[] = [],
 ): Pick<PlanPort, 'protocol' | 'clientValidation'> {
   return {
     protocol: 'tls',
     clientValidation: {
       cas: cas.map(({ leafPem }) => leafPem),
       mode: 'required',
-      workloads: { trustDomains: [DOMAIN], denied },
+      workloads: { trustDomains: [DOMAIN], ...(federated.length > 0 && { federated }), denied },
     },
   };
 }
