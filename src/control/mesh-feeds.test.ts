@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { Fault } from '../base/fault.ts';
 import { silentLog } from '../base/log.ts';
 import { ManualClock } from '../base/testing/manual-clock.ts';
+import type { Compiled } from '../compile/compile.ts';
 import { pushFault } from '../push/faults.ts';
 import type { Feed, Proxy, ProxyStream } from '../push/feeds.ts';
 import { MeshFeeds } from './mesh-feeds.ts';
@@ -64,6 +65,17 @@ function opened(feed: Feed | Fault): Feed {
   return feed;
 }
 
+function compiledAs(version: string): Compiled {
+  const mesh = {
+    denied: [],
+    planOf: () => ({ plan: { version }, secrets: {} }),
+    serviceOf: () => undefined,
+    dependsOn: () => [],
+    changesSince: () => [],
+  };
+  return { mesh } as unknown as Compiled;
+}
+
 const proxy = (identity = ORDERS, instance = 'i1'): Proxy => ({ identity, hello: { ...HELLO, instance } });
 const GONE = pushFault('push.away', 'gone');
 
@@ -97,12 +109,44 @@ test('feeds: what a proxy tells of itself is registered and listed; of others it
   assert.equal(feed.reported(WORKLOAD), undefined);
   assert.equal(feed.reported({ ...WORKLOAD, service: 'web' })?.code, 'mesh.registration-refused');
   feed.reported({ kind: 'certificate', notAfterMs: 5, serial: 'a', bundle: 'b', issuer: 'i' });
+  assert.deepEqual(said, []);
+  feeds.publish(compiledAs('v1'), 'b');
+  feed.bundleOf(new Set());
+  feed.acked('v1', {});
+  feed.acked('v1', {});
   assert.deepEqual(said, [{ proxy: 'i1', identity: ORDERS, serial: 'a', bundle: 'b' }]);
   const [row] = feeds.list();
   assert.deepEqual([row?.services, row?.certificateEndMs], [['shop/orders'], 5]);
   feed.reported({ ...WORKLOAD, health: 'draining' });
   feed.closed(GONE);
   assert.deepEqual([registry.workloads, left, feeds.list()], [[], ['i1'], []]);
+});
+
+test('feeds: a trust bundle is acknowledged when the plan that a proxy serves has its roots, too', () => {
+  const { feeds, said } = makeFeeds();
+  const feed = opened(feeds.open(proxy(), stream()));
+  const says = (bundle: string): unknown =>
+    feed.reported({ kind: 'certificate', notAfterMs: 5, serial: 'a', bundle, issuer: 'i' });
+  const bundles = (): unknown[] => said.map((one) => (one as { bundle: string }).bundle);
+  feeds.publish(compiledAs('v1'), 'h1');
+  feed.bundleOf(new Set());
+  says('h1');
+  assert.deepEqual(bundles(), []);
+  feed.acked('v1', {});
+  assert.deepEqual(bundles(), ['h1']);
+  // It hears of the new bundle before its plan has the roots.
+  says('h2');
+  feeds.publish(compiledAs('v2'), 'h2');
+  feed.bundleOf(new Set());
+  feed.acked('v1', {});
+  assert.deepEqual(bundles(), ['h1']);
+  feed.acked('v2', {});
+  assert.deepEqual(bundles(), ['h1', 'h2']);
+  // Nothing of its plan depends on the roots: there is nothing to be acknowledged.
+  feeds.publish(compiledAs('v2'), 'h3');
+  feed.bundleOf(new Set());
+  says('h3');
+  assert.deepEqual(bundles(), ['h1', 'h2', 'h3']);
 });
 
 const BUNDLE = { hash: 'h1', trustDomain: 'cluster.local', roots: [], federated: [], issuer: 'i1' };

@@ -10,7 +10,15 @@ import { parseWorkloadId, type WorkloadId } from '../identity/spiffe.ts';
 import type { PlanBundle } from '../ir/plan.ts';
 import { pushFault } from '../push/faults.ts';
 import type { Feed, Feeds, Proxy, ProxyStream, Served } from '../push/feeds.ts';
-import type { Hello, LoadReport, Report, TrustBundle, WorkloadReport } from '../push/messages.ts';
+import type {
+  CertificateReport,
+  Hello,
+  LoadReport,
+  Report,
+  TrustBundle,
+  Wish,
+  WorkloadReport,
+} from '../push/messages.ts';
 import type { Registration, Registry } from './registry.ts';
 
 export interface MeshFeedsOptions {
@@ -41,6 +49,8 @@ export interface ProxyRow {
   readonly connectedMs: number;
   /** End of its certificate, in milliseconds since the epoch. */
   readonly certificateEndMs: number | undefined;
+  /** Its serial number, hex. */
+  readonly certificateSerial: string | undefined;
   readonly load: Omit<LoadReport, 'kind'> | undefined;
 }
 
@@ -54,6 +64,7 @@ export class MeshFeeds implements Feeds {
   readonly #feeds = new Map<string, ProxyFeed>();
   readonly #index = new FeedIndex();
   #compiled: Compiled | undefined;
+  #compiledTrust = '';
   #trust: TrustBundle | undefined;
   /** By the authority, and by the plans. */
   #denials: readonly string[] = NOBODY;
@@ -64,11 +75,14 @@ export class MeshFeeds implements Feeds {
     this.#options = options;
   }
 
-  /** From now on these are the plans. */
-  publish(compiled: Compiled): void {
+  /** From now on these are the plans. @param trusts  hash of the trust bundle whose roots stand in them */
+  publish(compiled: Compiled, trusts: string): void {
     const before = this.#compiled;
     this.#compiled = compiled;
-    for (const feed of this.#touched(before, compiled)) feed.changed();
+    // By what a plan is made counts, also where nothing of it is to be seen there.
+    const changed = trusts === this.#compiledTrust ? this.#touched(before, compiled) : this.#feeds.values();
+    this.#compiledTrust = trusts;
+    for (const feed of changed) feed.changed();
     if (this.#planDenials === compiled.mesh.denied) return;
     this.#planDenials = compiled.mesh.denied;
     this.#cutDenied();
@@ -93,6 +107,15 @@ export class MeshFeeds implements Feeds {
     for (const feed of this.#feeds.values()) feed.trust(bundle);
   }
 
+  /** Would like something of each proxy that is connected here, or of these instances. */
+  wish(wish: Wish, instances?: ReadonlySet<string>): void {
+    for (const [instance, feed] of this.#feeds) if (instances?.has(instance) ?? true) feed.wish(wish);
+  }
+
+  get size(): number {
+    return this.#feeds.size;
+  }
+
   open(proxy: Proxy, stream: ProxyStream): Feed | Fault {
     const id = parseWorkloadId(proxy.identity);
     if ('flaw' in id) return pushFault('push.identity-refused', id.flaw);
@@ -111,6 +134,7 @@ export class MeshFeeds implements Feeds {
       stream,
       compiled: () => this.#compiled,
       index: this.#index,
+      compiledTrust: () => this.#compiledTrust,
       onClosed: () => {
         this.#index.drop(feed);
         // The one that was cut ends later than its successor begins.
@@ -189,6 +213,7 @@ interface ProxyFeedOptions extends MeshFeedsOptions {
   readonly proxy: Proxy;
   readonly stream: ProxyStream;
   readonly compiled: () => Compiled | undefined;
+  readonly compiledTrust: () => string;
   readonly onClosed: () => void;
 }
 
@@ -198,7 +223,12 @@ class ProxyFeed implements Feed {
   #bundle: PlanBundle | undefined;
   #workload: WorkloadReport | undefined;
   #load: LoadReport | undefined;
-  #certificateEndMs: number | undefined;
+  #certificate: CertificateReport | undefined;
+  /** What it said of its certificate and was passed on: only what is new is. */
+  #passedOn = '';
+  /** Hash of the trust bundle whose roots stand in {@link #bundle}, and in the plan that it serves. */
+  #wantedTrust = '';
+  #servedTrust: string | undefined;
   #served: string | undefined;
   #refused: { readonly version: string; readonly reason: string } | undefined;
   /** Since when it does not serve what it should. */
@@ -223,6 +253,10 @@ class ProxyFeed implements Feed {
 
   trust(bundle: TrustBundle): void {
     this.#options.stream.trust(bundle);
+  }
+
+  wish(wish: Wish): void {
+    this.#options.stream.wish(wish);
   }
 
   cut(fault: Fault): void {
@@ -256,9 +290,27 @@ class ProxyFeed implements Feed {
 
   #want(served: Served): Served {
     this.#bundle = served.bundle;
-    if (served.bundle?.plan.version === this.#served) this.#behindMs = undefined;
+    this.#wantedTrust = this.#options.compiledTrust();
+    if (served.bundle?.plan.version === this.#served) this.#upToDate();
     else this.#behindMs ??= this.#options.clock.nowMs();
     return served;
+  }
+
+  /** It serves what it should. */
+  #upToDate(): void {
+    this.#behindMs = undefined;
+    this.#servedTrust = this.#wantedTrust;
+    this.#passOn();
+  }
+
+  /** That it works by a trust bundle counts when its plan does, too: both are told it, on their own ways. */
+  #passOn(): void {
+    const said = this.#certificate;
+    if (said === undefined || said.bundle !== this.#servedTrust) return;
+    const { serial, bundle } = said;
+    if (this.#passedOn === `${serial} ${bundle}`) return;
+    this.#passedOn = `${serial} ${bundle}`;
+    this.#options.onCertificate({ proxy: this.instance, identity: this.identity, serial, bundle });
   }
 
   #consumer(services: readonly string[]): MeshConsumer {
@@ -276,7 +328,7 @@ class ProxyFeed implements Feed {
 
   acked(version: string): void {
     this.#served = version;
-    if (version === this.#bundle?.plan.version) this.#behindMs = undefined;
+    if (version === this.#bundle?.plan.version) this.#upToDate();
     if (this.#refused?.version !== this.#bundle?.plan.version) this.#refused = undefined;
   }
 
@@ -299,13 +351,8 @@ class ProxyFeed implements Feed {
         this.#load = report;
         break;
       case 'certificate':
-        this.#certificateEndMs = report.notAfterMs;
-        this.#options.onCertificate({
-          proxy: this.instance,
-          identity: this.identity,
-          serial: report.serial,
-          bundle: report.bundle,
-        });
+        this.#certificate = report;
+        this.#passOn();
         break;
     }
     return undefined;
@@ -345,7 +392,8 @@ class ProxyFeed implements Feed {
       refused: this.#refused?.version === wanted ? this.#refused?.reason : undefined,
       lagMs: this.#behindMs === undefined ? 0 : clock.nowMs() - this.#behindMs,
       connectedMs: clock.nowMs() - this.#sinceMs,
-      certificateEndMs: this.#certificateEndMs,
+      certificateEndMs: this.#certificate?.notAfterMs,
+      certificateSerial: this.#certificate?.serial,
       load: this.#load,
     };
   }

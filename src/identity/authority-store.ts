@@ -100,6 +100,8 @@ export interface Holders {
 }
 
 export const HOLDERS_NAMED_MAX = 10;
+/** As many proxies as one control plane has. */
+export const LEAVES_LISTED_MAX = 20_000;
 
 /**
  * What became of an issue: `moved`, another issuer issues now; `spent`, the token was used up or ended meanwhile;
@@ -123,6 +125,8 @@ export interface AuthorityStore {
   acknowledge(said: readonly Acknowledgement[]): Promise<void>;
   /** A proxy that ended in good order uses its certificates no more. */
   release(proxy: string, identity: string): Promise<void>;
+  /** The newest certificate of each proxy that has not ended at this time, by identity. Bound: {@link LEAVES_LISTED_MAX}. */
+  leaves(nowMs: number): Promise<readonly (KeptLeaf & { readonly bundle: string })[]>;
   holders(of: { readonly bundle: string; readonly issuer: string; readonly nowMs: number }): Promise<Holders>;
 
   addToken(token: KeptToken): Promise<void>;

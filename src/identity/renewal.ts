@@ -48,6 +48,14 @@ export function alarmOf({ life, failures }: { readonly life: Life; readonly fail
   return failures > 0 && nowMs >= halfLifeMs(life) ? 'late' : 'none';
 }
 
+/**
+ * The same for who sees a certificate and not what became of its renewal: it is renewed around half of its life, give
+ * or take {@link JITTER}, so that later it is late.
+ */
+export function alarmSeen(life: Life, nowMs: number): Alarm {
+  return alarmOf({ life, failures: nowMs > halfLifeMs(life) + lengthMs(life) * JITTER ? 1 : 0 }, nowMs);
+}
+
 function lengthMs({ notBeforeMs, notAfterMs }: Life): number {
   return notAfterMs - notBeforeMs;
 }

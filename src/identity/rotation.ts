@@ -40,6 +40,8 @@ export interface RotationState {
   readonly former: readonly FormerRoot[];
   /** Somebody asked for it; the leader begins. */
   readonly asked?: RotationKind;
+  /** Of what was asked for or runs: proxies are told to renew at once, and not within a part of a life. */
+  readonly pace?: 'at-once';
   readonly rotation?: Rotation;
 }
 
@@ -101,14 +103,23 @@ export function switched(state: RotationState, nowMs: number): RotationState {
 }
 
 export function retired(state: RotationState, nowMs: number): RotationState {
-  const { rotation: _ended, ...rest } = state;
   const rotation = runningIn(state, 'renew');
-  return changesTrust(rotation) ? { ...rest, rotation: { ...rotation, phase: 'withdraw', sinceMs: nowMs } } : rest;
+  if (!changesTrust(rotation)) return ended(state);
+  return { ...state, rotation: { ...rotation, phase: 'withdraw', sinceMs: nowMs } };
 }
 
 export function finished(state: RotationState): RotationState {
   runningIn(state, 'withdraw');
-  const { rotation: _ended, ...rest } = state;
+  return ended(state);
+}
+
+/** Back to what was: only while the new one has issued nothing. */
+export function cancelled(state: RotationState): RotationState {
+  const { to } = runningIn(state, 'spread');
+  return { ...ended(state), former: state.former.filter(({ root }) => root !== state.active.root || to.root === root) };
+}
+
+function ended({ rotation: _ended, pace: _over, ...rest }: RotationState): RotationState {
   return rest;
 }
 
@@ -118,7 +129,7 @@ export function trustedRoots({ active, rotation }: RotationState): readonly stri
   return [rotation.from.root, rotation.to.root];
 }
 
-function changesTrust({ from, to }: Rotation): boolean {
+export function changesTrust({ from, to }: Rotation): boolean {
   return from.root !== to.root;
 }
 

@@ -10,6 +10,7 @@ import { makeIssuerBelow, makePair } from './pair.ts';
 import { type Refusal, refusal } from './refusal.ts';
 import {
   begun,
+  cancelled,
   dueKind,
   finished,
   FORMER_MAX,
@@ -58,15 +59,45 @@ export class Rotor {
     throw new Error('Cannot turn the authority: its state changes faster than it is read');
   }
 
+  /** Where it stands, from any control plane: changes nothing. */
+  async look(): Promise<RotationReport & { readonly state: RotationState }> {
+    await this.#authority.refresh();
+    const { current } = this.#authority;
+    const holders = await this.#holders(current);
+    const move = nextMove(current.kept.state, await this.#facts(current, holders));
+    const waits: RotationReport['move'] = move.does === 'wait' ? move : { does: 'rest' };
+    return { move: waits, holders, state: current.kept.state };
+  }
+
   /** Asks for a rotation, from any control plane; the leader begins it with its next step. */
-  async ask(kind: RotationKind): Promise<Refusal | undefined> {
+  async ask(kind: RotationKind, pace: 'at-once' | 'spread-out' = 'spread-out'): Promise<Refusal | undefined> {
     const { current } = this.#authority;
     const { state } = current.kept;
     if (state.rotation !== undefined) return refusal('rotation.busy', 'A rotation is not over yet');
     if (kind === 'issuer' && isBrought(current, state.active.root)) {
       return refusal('rotation.impossible', 'The root was brought: a new issuer has to be brought too');
     }
-    return this.#change(current, { state: { ...state, asked: kind } });
+    const { pace: _before, ...rest } = state;
+    return this.#change(current, { state: { ...rest, asked: kind, ...(pace === 'at-once' && { pace }) } });
+  }
+
+  /** Takes back what was asked for, or what the new one has issued nothing in yet. */
+  async cancel(): Promise<Refusal | undefined> {
+    const { current } = this.#authority;
+    const { state } = current.kept;
+    const { asked, pace: _pace, ...rest } = state;
+    if (state.rotation === undefined) {
+      if (asked === undefined) return refusal('rotation.impossible', 'No rotation runs');
+      return this.#change(current, { state: rest });
+    }
+    const { phase, from, to } = state.rotation;
+    if (phase !== 'spread') {
+      return refusal('rotation.impossible', 'The new issuer has issued already: the rotation goes on to its end');
+    }
+    const next = cancelled(state);
+    const crosses = state.former.filter((one) => !next.former.includes(one)).map(({ cross }) => cross);
+    const news = from.root === to.root ? [to.issuer] : [to.issuer, to.root];
+    return this.#change(current, { state: next, forget: [...news, ...crosses] });
   }
 
   /** Goes over to an issuer that was brought, with the same overlap as any other. */

@@ -9,6 +9,7 @@ import {
   type Acknowledgement,
   type AuthorityStore,
   HOLDERS_NAMED_MAX,
+  LEAVES_LISTED_MAX,
   type Holders,
   type Issue,
   type Kept,
@@ -174,6 +175,22 @@ export class SqlAuthorityStore implements AuthorityStore {
 
   async release(proxy: string, identity: string): Promise<void> {
     await this.#database.query('delete from mesh_leaf where proxy = $1 and identity = $2', [proxy, identity]);
+  }
+
+  async leaves(nowMs: number): Promise<readonly (KeptLeaf & { readonly bundle: string })[]> {
+    const rows = await this.#database.query(
+      `select distinct on (identity, proxy) serial, proxy, identity, issuer, not_after_ms, bundle
+       from mesh_leaf where not_after_ms > $1 order by identity, proxy, n desc limit ${LEAVES_LISTED_MAX}`,
+      [nowMs],
+    );
+    return rows.map((row) => ({
+      serial: textOf(row, 'serial'),
+      proxy: textOf(row, 'proxy'),
+      identity: textOf(row, 'identity'),
+      issuer: textOf(row, 'issuer'),
+      notAfterMs: numberOf(row, 'not_after_ms'),
+      bundle: textOf(row, 'bundle'),
+    }));
   }
 
   async holders({

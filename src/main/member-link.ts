@@ -16,6 +16,7 @@ import { PushClient } from '../push/client.ts';
 import { GrpcConnector } from '../push/grpc-client.ts';
 import { joinMesh, renewCertificate, type Target } from '../push/join-client.ts';
 import type { Self } from '../push/messages.ts';
+import { RENEW, renewWithinMs } from '../push/renew-wish.ts';
 import { PlanCopy } from '../push/plan-copy.ts';
 import { certificateFile } from '../sidecar/certificate-file.ts';
 import { credentialsOf, type Member, Membership, type MembershipOptions } from '../sidecar/membership.ts';
@@ -109,7 +110,9 @@ export class MemberLink {
       events: {
         onUnknown: parts.onUnknown,
         onTrust: (bundle) => void membership.trust(bundle),
-        onWish: () => undefined,
+        onWish: ({ name, body }) => {
+          if (name === RENEW) membership.renewWithin(renewWithinMs(body));
+        },
         askTo: parts.fleet.askTo,
       },
       clock: CLOCK,
@@ -131,8 +134,8 @@ export class MemberLink {
   /** There is a new certificate, or something else to trust. */
   certified(member: Member): void {
     this.#connector.rotate(credentialsOf(member));
-    void this.#parts.plans.certified(member);
-    this.#report();
+    // Said when it is served: from then on nobody waits for the one before.
+    void this.#parts.plans.certified(member).then(() => this.#report());
   }
 
   async kept(): Promise<void> {

@@ -4,26 +4,25 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../base/clock.ts';
-import { Fault } from '../base/fault.ts';
 import type { Log } from '../base/log.ts';
-import { systemRandom } from '../base/random.ts';
 import type { Compiled } from '../compile/compile.ts';
 import type { CallAnswer, CallQuestion } from '../compile/mesh-calls.ts';
 import { MeshFeeds, type ProxyRow } from '../control/mesh-feeds.ts';
 import { MeshJoining } from '../control/mesh-joining.ts';
 import { Registry } from '../control/registry.ts';
 import { Acknowledgements } from '../control/acknowledgements.ts';
+import type { Outcome } from '../control/pipeline.ts';
+import { TrustTurner } from '../control/trust-turner.ts';
 import { Authority, DEFAULT_LIVES } from '../identity/authority.ts';
-import { makeRequest } from '../identity/request.ts';
-import { Rotor } from '../identity/rotor.ts';
 import { controlId, formatWorkloadId } from '../identity/spiffe.ts';
 import { SqlAuthorityStore } from '../identity/sql-store.ts';
 import { Hub } from '../push/hub.ts';
 import type { TrustBundle } from '../push/messages.ts';
-import type { Credentials } from '../push/peer.ts';
 import { PushServer } from '../push/server.ts';
 import type { Workload } from '../resource/resource.ts';
-import { type Member, Membership } from '../sidecar/membership.ts';
+import { credentialsOf, type Member } from '../sidecar/membership.ts';
+import { instanceName } from './instance-name.ts';
+import { OwnMember } from './own-member.ts';
 import type { OpenState, State } from './state.ts';
 import { StartFailure } from './start-failure.ts';
 
@@ -37,11 +36,8 @@ export interface MeshControlSettings {
   readonly clock: Clock;
   readonly log: Log;
   /** A workload came or went, or the roots are others: compile again. */
-  readonly again: () => void;
+  readonly again: () => Promise<Outcome | undefined>;
 }
-
-/** How often the leader looks whether a rotation is due or goes on, and everybody whether another one changed something. */
-const TURN_MS = 10_000;
 
 /** For the store to open, at the start. */
 const STORE_MS_MAX = 120_000;
@@ -52,21 +48,26 @@ interface Parts {
   readonly authority: Authority;
   readonly registry: Registry;
   readonly feeds: MeshFeeds;
+  readonly hub: Hub;
   readonly server: PushServer;
+  readonly acknowledgements: Acknowledgements;
+  /** The control plane is a member of its own mesh. */
+  readonly self: OwnMember;
+  /** Tells instances of control planes apart. */
+  readonly instance: string;
 }
 
 export class MeshControl {
   readonly #settings: MeshControlSettings;
   readonly #parts: Parts;
-  readonly #stopTurning: () => void;
+  readonly trust: TrustTurner;
   /** What everybody was told last. */
   #told: TrustBundle;
   #denied: readonly string[] = [];
-  #turning = false;
   /** The last one: only of it something can be asked. */
   #compiled: Compiled | undefined;
-  /** What the gateway in this process does with new roots. */
-  #onTrust: (bundle: TrustBundle) => void = () => undefined;
+  /** In this process. */
+  #gateway: OwnMember | undefined;
 
   private constructor(settings: MeshControlSettings, parts: Parts) {
     this.#settings = settings;
@@ -75,14 +76,17 @@ export class MeshControl {
     this.#denied = deniedBy(parts.authority);
     parts.feeds.trust(this.#told);
     parts.feeds.deny(this.#denied);
-    this.#stopTurning = settings.clock.every(TURN_MS, () => void this.#turn());
+    const { authority, feeds, leadership } = parts;
+    const { clock, log } = settings;
+    const leads = (): boolean => leadership.leads;
+    this.trust = new TrustTurner({ authority, feeds, leads, clock, log, tell: () => this.#tell() });
   }
 
   /** @throws {StartFailure} when the store does not open, is of another trust domain, or the port is taken */
   static async start(settings: MeshControlSettings): Promise<MeshControl> {
     const { clock, log, trustDomain, again } = settings;
     await using cleanup = new AsyncDisposableStack();
-    const { store, leadership } = await openState(settings);
+    const { store, leadership, dir } = await openState(settings);
     const authority = await Authority.open({
       store: new SqlAuthorityStore(store, store.seal),
       clock,
@@ -91,7 +95,8 @@ export class MeshControl {
       lives: { ...DEFAULT_LIVES, leafMs: settings.leafMs },
     });
     if ('flaw' in authority) throw new StartFailure(`Cannot run the mesh: ${authority.flaw}`);
-    const registry = cleanup.adopt(new Registry({ clock, log, onChange: again }), (opened) => opened.close());
+    const onChange = (): void => void again();
+    const registry = cleanup.adopt(new Registry({ clock, log, onChange }), (opened) => opened.close());
     const acknowledgements = new Acknowledgements(authority, { clock, log });
     const feeds = new MeshFeeds({
       registry,
@@ -101,10 +106,20 @@ export class MeshControl {
       onFarewell: (instance, identity) => acknowledgements.release(instance, identity),
     });
     const hub = new Hub({ feeds, clock, log, software: settings.version, control: randomUUID() });
-    const server = cleanup.adopt(await listen(settings, { authority, hub }), (opened) => opened.close());
+    const instance = await instanceName(dir);
+    const self = await OwnMember.admit({
+      ...{ authority, acknowledgements, clock, log },
+      identity: controlId(trustDomain),
+      instance: `control ${instance}`,
+      onChange: (member) => server.rotate(credentialsOf(member)),
+    });
+    cleanup.defer(() => self.close());
+    const server = cleanup.adopt(await listen(settings, { authority, hub, self }), (opened) => opened.close());
+    self.worksBy(authority.bundle.hash);
     log.info('Proxies may join', { address: settings.listen.host, port: server.port, trustDomain });
     cleanup.move();
-    return new MeshControl(settings, { leadership, authority, registry, feeds, server });
+    const parts = { leadership, authority, registry, feeds, hub, server, acknowledgements, self, instance };
+    return new MeshControl(settings, parts);
   }
 
   get port(): number {
@@ -130,32 +145,20 @@ export class MeshControl {
   }
 
   /** The certificate of the gateway in this process, from the authority beside it. */
-  async admitGateway(onChange: (member: Member) => void): Promise<Membership> {
-    const { authority } = this.#parts;
+  async admitGateway(onChange: (member: Member) => Promise<void>): Promise<OwnMember> {
+    const { authority, acknowledgements, instance } = this.#parts;
     const { clock, log, trustDomain } = this.#settings;
-    const identity = formatWorkloadId({ trustDomain, namespace: 'fourways', account: 'gateway' });
-    const instance = `gateway ${process.pid}`;
-    const joining = new MeshJoining(authority, log);
-    const renew = (csrDer: Uint8Array): ReturnType<MeshJoining['renew']> =>
-      joining.renew(identity, Buffer.from(csrDer), { instance });
-    const membership = await Membership.open({
-      identity,
-      keep: { load: () => Promise.resolve(undefined), save: () => Promise.resolve() },
-      join: renew,
-      renew: (_, csrDer) => renew(csrDer),
-      clock,
-      random: systemRandom(),
-      log,
-      onChange,
+    this.#gateway = await OwnMember.admit({
+      ...{ authority, acknowledgements, clock, log, onChange },
+      identity: formatWorkloadId({ trustDomain, namespace: 'fourways', account: 'gateway' }),
+      instance: `gateway ${instance}`,
     });
-    if (membership instanceof Fault) throw new StartFailure(`The gateway gets no certificate: ${membership.detail}`);
-    this.#onTrust = (bundle) => void membership.trust(bundle);
-    return membership;
+    return this.#gateway;
   }
 
   publish(compiled: Compiled): void {
     this.#compiled = compiled;
-    this.#parts.feeds.publish(compiled);
+    this.#parts.feeds.publish(compiled, this.#told.hash);
   }
 
   calls(question: CallQuestion): CallAnswer | undefined {
@@ -181,48 +184,41 @@ export class MeshControl {
   }
 
   async close(): Promise<void> {
-    this.#stopTurning();
-    const { server, registry } = this.#parts;
+    this.trust.close();
+    const { server, registry, self } = this.#parts;
     await server.close();
+    self.close();
     registry.close();
-  }
-
-  async #turn(): Promise<void> {
-    if (this.#turning) return;
-    this.#turning = true;
-    const { authority, leadership } = this.#parts;
-    const { log } = this.#settings;
-    try {
-      if (leadership.leads) await new Rotor(authority).step();
-      else await authority.refresh();
-      await this.#tell();
-    } catch (error) {
-      log.warn('The authority could not be looked after; it is tried again', {
-        reason: error instanceof Error ? error.message : String(error),
-      });
-    } finally {
-      this.#turning = false;
-    }
   }
 
   /** Whoever changed it, and whenever it was read: what differs from what was told last is told. */
   async #tell(): Promise<void> {
-    const { authority, feeds, server } = this.#parts;
+    const { authority, feeds } = this.#parts;
     const { bundle } = authority;
     const denied = deniedBy(authority);
     const told = this.#told;
     const isNewTrust = bundle.hash !== told.hash || bundle.issuer !== told.issuer;
     const isNewDenied = denied.join(' ') !== this.#denied.join(' ');
-    if (!isNewTrust && !isNewDenied) return;
-    this.#told = bundle.hash === told.hash ? { ...bundle, roots: told.roots } : bundle;
-    if (isNewDenied) this.#denied = denied;
-    if (isNewDenied) feeds.deny(denied);
-    if (isNewTrust) {
-      feeds.trust(bundle);
-      this.#onTrust(bundle);
-      server.rotate(await ownCredentials(authority));
+    if (isNewTrust || isNewDenied) {
+      this.#told = bundle.hash === told.hash ? { ...bundle, roots: told.roots } : bundle;
+      if (isNewDenied) this.#denied = denied;
+      if (isNewDenied) feeds.deny(denied);
+      if (isNewTrust) await this.#tellTrust(bundle);
+    } else if (this.#gateway === undefined || this.#gateway.works === bundle.hash) {
+      return;
     }
-    this.#settings.again();
+    const { hash } = this.#told;
+    const outcome = await this.#settings.again();
+    if (outcome !== undefined && outcome.kind !== 'refused' && hash === this.#told.hash) this.#gateway?.worksBy(hash);
+  }
+
+  async #tellTrust(bundle: TrustBundle): Promise<void> {
+    const { feeds, self } = this.#parts;
+    // First ourselves: who hears of a new root may show a certificate of it in the next moment.
+    await self.trust(bundle);
+    self.worksBy(bundle.hash);
+    feeds.trust(bundle);
+    await this.#gateway?.trust(bundle);
   }
 }
 
@@ -251,13 +247,13 @@ async function openState({ state, clock }: MeshControlSettings): Promise<OpenSta
 
 async function listen(
   { listen: at, clock, trustDomain, log }: MeshControlSettings,
-  { authority, hub }: { readonly authority: Authority; readonly hub: Hub },
+  { authority, hub, self }: Pick<Parts, 'authority' | 'hub' | 'self'>,
 ): Promise<PushServer> {
   try {
     return await PushServer.listen(at, {
       hub,
       joining: new MeshJoining(authority, log),
-      credentials: await ownCredentials(authority),
+      credentials: credentialsOf(self.member),
       trustDomains: [trustDomain],
       clock,
     });
@@ -265,13 +261,4 @@ async function listen(
     const reason = error instanceof Error ? error.message : String(error);
     throw new StartFailure(`Proxies cannot connect at ${at.host}:${at.port}: ${reason}`);
   }
-}
-
-/** The control plane is a member of its own mesh. */
-async function ownCredentials(authority: Authority): Promise<Credentials> {
-  const identity = controlId(authority.options.trustDomain);
-  const { csr, privateKeyPem } = makeRequest(identity);
-  const issued = await authority.renew({ identity, csr, proxy: `control ${process.pid}` });
-  if ('refused' in issued) throw new Error(`The control plane gets no certificate: ${issued.reason}`);
-  return { chainPem: issued.chainPem, keyPem: privateKeyPem, trustPem: issued.bundle.roots.join('\n') };
 }

@@ -1,14 +1,12 @@
 /** `fourways sidecar` and `fourways run`: a sidecar as a process, alone or with the application that it was started with. */
-import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { TICKET_KEYS_MS } from '../base/limits.ts';
 import type { ExitCode, RunOptions, SidecarOptions } from '../cli/command.ts';
 import { portKey } from '../ir/key.ts';
 import { Application } from '../sidecar/application.ts';
-import { replaceFile } from '../store/replace-file.ts';
 import { type Console, openConsole } from './console.ts';
 import { type RunningSidecar, startSidecar } from './sidecar.ts';
+import { instanceName } from './instance-name.ts';
 import { listenToSignals } from './signals.ts';
 import { allowCollecting, collectSoon } from './spare-memory.ts';
 import { StartFailure } from './start-failure.ts';
@@ -85,22 +83,12 @@ async function start(options: SidecarOptions, console: Console): Promise<Running
     ...rest,
     dataDir,
     forward: { address: forward.host, port: forward.port },
-    instance: await instanceOf(dataDir),
+    instance: await instanceName(dataDir),
     token: await readToken(tokenFile),
     ticketKeysMs: TICKET_KEYS_MS,
     log: console.log,
     writeLines: (text) => console.out.write(text),
   });
-}
-
-/** The same after a restart: others then know that it is the one that was here before. */
-async function instanceOf(dataDir: string): Promise<string> {
-  const path = join(dataDir, 'instance');
-  const kept = await readFile(path, 'utf8').catch(() => '');
-  if (/^[0-9a-f-]{36}$/.test(kept)) return kept;
-  const made = randomUUID();
-  await replaceFile({ path, owner: 'new' }, [made]);
-  return made;
 }
 
 /** @throws {StartFailure} when the file that is named cannot be read */

@@ -3,6 +3,7 @@ import type { Clock } from '../base/clock.ts';
 import { durationOr } from '../base/duration.ts';
 import type { Log } from '../base/log.ts';
 import type { Fleet } from '../control/fleet.ts';
+import type { Outcome } from '../control/pipeline.ts';
 import type { Mesh } from '../resource/resource.ts';
 import { OwnPlans } from '../sidecar/own-plans.ts';
 import type { Loaded } from '../source/source.ts';
@@ -19,7 +20,7 @@ export interface MeshParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly version: string;
-  readonly again: () => void;
+  readonly again: () => Promise<Outcome | undefined>;
 }
 
 export interface StartedMesh {
@@ -41,7 +42,7 @@ export async function startMesh({ loaded, state, ...parts }: MeshParts, fleet: F
     trustDomain: spec?.trustDomain ?? 'cluster.local',
     leafMs: spec === undefined ? DAY_MS : durationOr(spec.leafLifetime, DAY_MS),
   });
-  const membership = await control.admitGateway((member) => void plans.certified(member));
+  const membership = await control.admitGateway((member) => plans.certified(member));
   const plans = new OwnPlans(fleet, membership.member, parts.log);
   return {
     control,

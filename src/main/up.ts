@@ -201,7 +201,7 @@ async function joinMesh(
   { settings: { mesh: listen, log }, loaded, state, fleet, pipeline }: MeshSurroundings,
 ): Promise<void> {
   if (listen === undefined) return;
-  const again = (): void => void pipeline.again();
+  const again = (): Promise<Outcome | undefined> => pipeline.again();
   await mesh.start({ listen, loaded, state, clock: CLOCK, log, version: ownVersion(), again }, fleet);
 }
 

@@ -71,6 +71,10 @@ export class Membership {
   #life: Life;
   #failures = 0;
   #cancel: () => void = () => undefined;
+  #isRenewing = false;
+  #isClosed = false;
+  /** Asked for while a renewal was on its way, which may have come from what is to be renewed. */
+  #soonMs = Infinity;
 
   private constructor(options: MembershipOptions, member: Member) {
     this.#options = options;
@@ -111,16 +115,29 @@ export class Membership {
     }
     if (bundle.issuer === before.issuer) return;
     const { clock, random } = this.#options;
-    this.#cancel();
-    this.#sleepUntil(renewSoonAtMs(this.#life, clock.wallMs(), random));
+    this.#renewAt(renewSoonAtMs(this.#life, clock.wallMs(), random));
+  }
+
+  /** A new certificate within this time, however long the one of now is good: at a moment that is drawn. */
+  renewWithin(withinMs: number): void {
+    const { clock, random } = this.#options;
+    this.#renewAt(clock.wallMs() + withinMs * random.unit());
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#cancel();
+  }
+
+  #renewAt(atMs: number): void {
+    if (this.#isRenewing) this.#soonMs = Math.min(this.#soonMs, atMs);
+    else this.#sleepUntil(atMs);
   }
 
   #sleepUntil(atMs: number): void {
     const { clock } = this.#options;
+    this.#cancel();
+    if (this.#isClosed) return;
     const waitMs = Math.max(0, atMs - clock.wallMs());
     this.#cancel = clock.after(Math.min(waitMs, SLEEP_MS_MAX), () => {
       if (waitMs > SLEEP_MS_MAX) this.#sleepUntil(atMs);
@@ -129,6 +146,15 @@ export class Membership {
   }
 
   async #renew(): Promise<void> {
+    this.#isRenewing = true;
+    const nextMs = await this.#renewNow();
+    this.#isRenewing = false;
+    this.#sleepUntil(Math.min(nextMs, this.#soonMs));
+    this.#soonMs = Infinity;
+  }
+
+  /** @returns when it is done again */
+  async #renewNow(): Promise<number> {
     const { identity, renew, clock, random, log } = this.#options;
     const { csrDer, privateKeyPem: keyPem } = makeRequest(identity);
     const issued = await renew(credentialsOf(this.#member), csrDer);
@@ -136,7 +162,7 @@ export class Membership {
       this.#failures = 0;
       await this.#become({ chainPem: issued.chainPem, keyPem, trust: issued.trust });
       this.#life = lifeOf(this.#member);
-      return this.#sleepUntil(renewAtMs(this.#life, random));
+      return renewAtMs(this.#life, random);
     }
     this.#failures++;
     const nowMs = clock.wallMs();
@@ -145,7 +171,7 @@ export class Membership {
     const say = alarm === 'none' || alarm === 'late' ? 'warn' : 'error';
     const until = new Date(this.#life.notAfterMs).toISOString();
     log[say](`The certificate could not be renewed: ${issued.detail}`, { identity, until, alarm, code: issued.code });
-    this.#sleepUntil(retryAtMs(state, nowMs, random));
+    return retryAtMs(state, nowMs, random);
   }
 
   async #become(member: Member): Promise<void> {
