@@ -108,7 +108,10 @@ export class MeshControl {
     const hub = new Hub({ feeds, clock, log, software: settings.version, control: randomUUID() });
     const instance = await instanceName(dir);
     const self = await OwnMember.admit({
-      ...{ authority, acknowledgements, clock, log },
+      authority,
+      acknowledgements,
+      clock,
+      log,
       identity: controlId(trustDomain),
       instance: `control ${instance}`,
       onChange: (member) => server.rotate(credentialsOf(member)),
@@ -149,7 +152,11 @@ export class MeshControl {
     const { authority, acknowledgements, instance } = this.#parts;
     const { clock, log, trustDomain } = this.#settings;
     this.#gateway = await OwnMember.admit({
-      ...{ authority, acknowledgements, clock, log, onChange },
+      authority,
+      acknowledgements,
+      clock,
+      log,
+      onChange,
       identity: formatWorkloadId({ trustDomain, namespace: 'fourways', account: 'gateway' }),
       instance: `gateway ${instance}`,
     });
