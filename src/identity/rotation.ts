@@ -136,7 +136,7 @@ export function changesTrust({ from, to }: Rotation): boolean {
 /** @throws {RangeError} in another phase: a defect of the caller */
 function runningIn({ rotation }: RotationState, phase: Phase): Rotation {
   if (rotation?.phase !== phase)
-    throw new RangeError(`Cannot go on from "${rotation?.phase ?? 'rest'}" as if it were "${phase}"`);
+    throw new RangeError(`Cannot go on as if it were "${phase}": it is "${rotation?.phase ?? 'rest'}"`);
   return rotation;
 }
 
