@@ -14,6 +14,8 @@ export interface SidecarOptions {
   /** `HOST:PORT` of the control plane. */
   readonly control: string;
   readonly token?: string;
+  /** Of this host, as others reach it; default is the address of the test. */
+  readonly address?: string;
   /** Ports of the application. */
   readonly app?: readonly string[];
   /** The application; absent: `fourways sidecar`. */
@@ -50,12 +52,13 @@ export class Sidecar implements AsyncDisposable {
     dir,
     control,
     token,
+    address = DOOR_HOST,
     app = [],
     command,
     drain = '5s',
     locals = [],
   }: SidecarOptions): Promise<Sidecar> {
-    const [port, proxyPort] = [await freePort(DOOR_HOST), await freePort(DOOR_HOST)];
+    const [port, proxyPort] = [await freePort(address), await freePort(DOOR_HOST)];
     const tokenFile = join(dir, `token-${port}`);
     if (token !== undefined) writeFileSync(tokenFile, token, { mode: 0o600 });
     const args = [
@@ -66,7 +69,7 @@ export class Sidecar implements AsyncDisposable {
       '--control',
       control,
       '--address',
-      DOOR_HOST,
+      address,
       '--port',
       String(port),
       '--proxy',

@@ -4,8 +4,16 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Excluded, NOT_STANDALONE, SUPPORTED, UNLISTED } from './excluded.ts';
 
-/** Every profile of a gateway. Those of a mesh need clients inside of it. */
-export const PROFILES = ['GATEWAY-HTTP', 'GATEWAY-GRPC', 'GATEWAY-TLS', 'GATEWAY-TCP', 'GATEWAY-UDP'] as const;
+/** Every profile of a gateway. */
+export const GATEWAY_PROFILES = ['GATEWAY-HTTP', 'GATEWAY-GRPC', 'GATEWAY-TLS', 'GATEWAY-TCP', 'GATEWAY-UDP'] as const;
+
+/** Those of a mesh have clients inside of it. */
+export const PROFILES = [...GATEWAY_PROFILES, 'MESH-HTTP', 'MESH-GRPC'] as const;
+
+/** Tests of a mesh need one: a control plane, and a sidecar for each workload. */
+export function isOfMesh(set: DataSet, test: string): boolean {
+  return set.profilesOf(test).some((profile) => profile.startsWith('MESH-'));
+}
 
 interface TestRow {
   readonly shortName: string;

@@ -20,4 +20,11 @@ export const UNLISTED: Readonly<Record<string, string>> = {
   HTTPRouteDisallowedKind: 'GATEWAY-HTTP',
   GRPCRouteNamedRule: 'GATEWAY-GRPC',
   GRPCRouteRequestHeaderModifier: 'GATEWAY-GRPC',
+  MeshHTTPRoute303Redirect: 'MESH-HTTP',
+  MeshHTTPRoute307Redirect: 'MESH-HTTP',
+  MeshHTTPRoute308Redirect: 'MESH-HTTP',
+  MeshConsumerRoute: 'MESH-HTTP',
+  MeshFrontend: 'MESH-HTTP',
+  MeshFrontendHostname: 'MESH-HTTP',
+  MeshPorts: 'MESH-HTTP',
 };

@@ -1,5 +1,5 @@
 /** The report that is checked in, and what a run is held against. */
-import { type DataSet, PROFILES } from './cases.ts';
+import { type DataSet, GATEWAY_PROFILES, PROFILES } from './cases.ts';
 import { type Excluded, UNLISTED } from './excluded.ts';
 import type { Mode, Outcome } from './shards.ts';
 
@@ -40,13 +40,17 @@ export function renderReport(results: readonly SetResult[], version: string): st
     'backends: on one data set a fresh process for each test, on the other one process for many tests, each of which is a',
     'change of its configuration. A case counts when it holds three times in a row.',
     '',
-    `Fourways ${version}, every profile of a gateway (core and extended features, standard and experimental channel).`,
+    'Tests of a mesh share one, which is strict: a control plane, and for each workload of the suite an application and its',
+    'sidecar, a process each. Calls enter the sidecar of the client as HTTP_PROXY makes them: on one data set inside of CONNECT,',
+    'on the other with the whole URL in the request line, where the client can do so (gRPC: CONNECT on both).',
+    '',
+    `Fourways ${version}, every profile of a gateway and of a mesh (core and extended features, standard and experimental channel).`,
     '',
     '| data set | cases from | process |',
     '|---|---|---|',
     ...results.map(
       ({ set, mode }) =>
-        `| ${set.name} | ${set.about} | ${mode === 'fresh' ? 'one for each test' : 'one for many tests'} |`,
+        `| ${set.name} | ${set.about} | ${mode === 'fresh' ? 'one for each test of a gateway' : 'one for many tests'} |`,
     ),
     '',
     '| profile | data set | core tests | extended tests | cases |',
@@ -100,7 +104,7 @@ function testLines(results: readonly SetResult[]): string[] {
 
 function profileWord(results: readonly SetResult[], test: string): string {
   const profiles = new Set(results.flatMap(({ set }) => set.profilesOf(test)));
-  return profiles.size === PROFILES.length ? 'all' : [...profiles].join(', ');
+  return profiles.size === GATEWAY_PROFILES.length ? 'all of a gateway' : [...profiles].join(', ');
 }
 
 function cell(outcome: Outcome | undefined): string {

@@ -1,7 +1,7 @@
 /**
  * `npm run conformance [-- --profile P] [--filter RE] [--data NAME] [--shards N] [--update] [--verbose]`
  *
- * Runs the Gateway API conformance cases of every gateway profile, or of one,
+ * Runs the Gateway API conformance cases of every profile, or of one,
  * against the real program, and compares with expected.json. A whole run writes
  * docs/conformance.md. `--update` expects from now on what was seen.
  * The cases live outside of this repository; FOURWAYS_CONFORMANCE says where.

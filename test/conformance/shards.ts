@@ -6,7 +6,10 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { DataSet } from './cases.ts';
+import { fileURLToPath } from 'node:url';
+import { type DataSet, isOfMesh } from './cases.ts';
+import type { Entry, MeshOrder } from './mesh-world.ts';
+import { runnerCommand } from './runner.ts';
 
 export interface Outcome {
   readonly test: string;
@@ -43,24 +46,32 @@ interface CaseResult {
   readonly message: string;
 }
 
-const CONTROLLER = 'fourways.io/gateway-controller';
 const ADMIN = '127.0.0.1:9900';
-/** As upstream demands. */
-const CONSECUTIVE = 3;
-const CASE_MS_MAX = 8_000;
-/** The runner polls until an answer is right, so it need not wait for the start of the program. */
-const SETTLE_MS = 50;
 /** How long the runner may go on after the program ended. */
 const AFTER_END_MS = 4_000;
-/** Tests that one runner is given at a time: its start costs as much as a test. */
+const STRICT = JSON.stringify({
+  apiVersion: 'fourways.io/v1alpha1',
+  kind: 'Mesh',
+  metadata: { name: 'mesh' },
+  spec: { mtls: 'strict' },
+});
+const MESH_WORLD = fileURLToPath(new URL('mesh-world.ts', import.meta.url));
+/** Tests that one runner is given at a time: its start costs as much as a test. Those of a mesh all have the same one. */
 const CHUNK: Readonly<Record<Mode, number>> = { fresh: 6, live: 12 };
 
 export async function runDataSet(set: DataSet, tests: readonly string[], options: ShardOptions): Promise<Outcome[]> {
   const network = ownNetwork();
   if (network === undefined) options.say('No network of its own for each runner here (unshare -n): one at a time');
   const shards = network === undefined ? 1 : options.shards;
-  const size = Math.max(1, Math.min(CHUNK[options.mode], Math.ceil(tests.length / shards)));
-  const queue = Array.from({ length: Math.ceil(tests.length / size) }, (_, i) => tests.slice(i * size, (i + 1) * size));
+  const [mesh = [], gateway = []] = [true, false].map((wanted) =>
+    tests.filter((test) => isOfMesh(set, test) === wanted),
+  );
+  const size = Math.max(1, Math.min(CHUNK[options.mode]!, Math.ceil(gateway.length / shards)));
+  const queue = Array.from({ length: Math.ceil(gateway.length / size) }, (_, i) =>
+    gateway.slice(i * size, (i + 1) * size),
+  );
+  // It takes the longest, so it begins first.
+  if (mesh.length > 0) queue.unshift(mesh);
   const outcomes: Outcome[] = [];
   const work = async (): Promise<void> => {
     for (let chunk = queue.shift(); chunk !== undefined; chunk = queue.shift()) {
@@ -86,16 +97,19 @@ interface ChunkOptions extends ShardOptions {
   readonly network: readonly string[];
 }
 
-/** A test that fails in company is run once more alone: that tells a defect from a slow machine, and whose log it is. */
+/** A test that fails in company is run once more, alone where a program is started for each: that tells a defect from a slow machine, and whose log it is. */
 async function runChunk(set: DataSet, tests: readonly string[], options: ChunkOptions): Promise<Outcome[]> {
   const first = await runTests(set, tests, options);
-  const outcomes: Outcome[] = [];
-  for (const outcome of first) {
-    const alone = outcome.state === 'fail' ? (await runTests(set, [outcome.test], options))[0]! : outcome;
-    outcomes.push(alone);
-    report(set, { first: outcome, last: alone }, options);
-  }
-  return outcomes;
+  const failed = first.flatMap(({ state, test }) => (state === 'fail' ? [test] : []));
+  const again: Outcome[] = [];
+  // A mesh costs more than its tests.
+  if (failed.length > 0 && isOfMesh(set, failed[0]!)) again.push(...(await runTests(set, failed, options)));
+  else for (const test of failed) again.push(...(await runTests(set, [test], options)));
+  return first.map((outcome) => {
+    const last = again.find(({ test }) => test === outcome.test) ?? outcome;
+    report(set, { first: outcome, last }, options);
+    return last;
+  });
 }
 
 function report(set: DataSet, { first, last }: { first: Outcome; last: Outcome }, options: ChunkOptions): void {
@@ -113,7 +127,8 @@ async function runTests(set: DataSet, tests: readonly string[], options: ChunkOp
   // The program starts before the runner writes anything, and a folder without any manifest is a mistake.
   writeFileSync(join(config, 'keep.json'), '{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"keep"}}');
   const results = join(dir, 'results.json');
-  const { program, command } = commandOf(set, tests, { ...options, dir, results });
+  const work = { ...options, dir, results };
+  const { program, command } = isOfMesh(set, tests[0]!) ? meshCommand(set, tests, work) : commandOf(set, tests, work);
   const said = await runToEnd([...options.network, ...command], program.ended);
   const log = existsSync(program.log) ? readFileSync(program.log, 'utf8') : '';
   const cases = existsSync(results)
@@ -130,34 +145,45 @@ async function runTests(set: DataSet, tests: readonly string[], options: ChunkOp
   });
 }
 
+interface Work extends ChunkOptions {
+  readonly dir: string;
+  readonly results: string;
+}
+
+interface Command {
+  readonly program: { readonly log: string; readonly ended: string };
+  readonly command: readonly string[];
+}
+
 /** The runner, which starts the program for each test (`fresh`) or finds it running (`live`). */
-function commandOf(
-  set: DataSet,
-  tests: readonly string[],
-  { dir, results, mode, program }: ChunkOptions & { readonly dir: string; readonly results: string },
-): { readonly program: { readonly log: string; readonly ended: string }; readonly command: readonly string[] } {
-  const [log, ended] = [join(dir, 'program.log'), join(dir, 'ended')];
-  const start = `${program} up ${dir}/config --bind 127.0.0.1 --admin ${ADMIN} --workers 1 --data ${dir}/data --drain 1s`;
-  const flags: Readonly<Record<string, string>> = {
-    cases: set.casesFile,
-    manifests: set.manifestsDir,
-    secrets: `@${set.secretsFile}`,
-    filter: `^(${tests.join('|')})$`,
-    'config-dir': join(dir, 'config'),
-    status: `http://${ADMIN}/status`,
-    'gateway-class': 'fourways',
-    'class-controller': CONTROLLER,
-    controller: CONTROLLER,
-    consecutive: String(CONSECUTIVE),
-    settle: String(SETTLE_MS),
-    'max-wait': String(CASE_MS_MAX),
-    json: results,
-    ...(mode === 'fresh' ? { spawn: `rm -f ${ended}; ${start} >${log} 2>&1; echo $? >${ended}` } : {}),
-  };
-  const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);
-  const runner = [process.execPath, join(set.suiteDir, 'run.mjs'), '--inject-addresses', '--start-echo', ...args];
+function commandOf(set: DataSet, tests: readonly string[], { dir, results, mode, program }: Work): Command {
+  const [log, ended, config] = [join(dir, 'program.log'), join(dir, 'ended'), join(dir, 'config')];
+  const start = `${program} up ${config} --bind 127.0.0.1 --admin ${ADMIN} --workers 1 --data ${dir}/data --drain 1s`;
+  const fresh = { spawn: `rm -f ${ended}; ${start} >${log} 2>&1; echo $? >${ended}` };
+  const more = { status: `http://${ADMIN}/status`, ...(mode === 'fresh' && fresh) };
+  const runner = [...runnerCommand({ set, tests, config, results }, more), '--start-echo'];
   const live = `${start} >${log} 2>&1 & program=$!; "$@"; result=$?; kill $program; wait $program; exit $result`;
   return { program: { log, ended }, command: mode === 'fresh' ? runner : ['sh', '-c', live, 'sh', ...runner] };
+}
+
+/** A mesh that all of the tests go through. Clients of gRPC know no proxy but a tunnel. */
+function meshCommand(set: DataSet, tests: readonly string[], { dir, results, mode }: Work): Command {
+  const [log, file] = [join(dir, 'program.log'), join(dir, 'order.json')];
+  const entryOf = (test: string): Entry =>
+    mode === 'live' && !set.profilesOf(test).includes('MESH-GRPC') ? 'absolute' : 'connect';
+  const order: MeshOrder = {
+    set,
+    tests,
+    config: join(dir, 'config'),
+    results,
+    dir,
+    log,
+    entries: Object.fromEntries(tests.map((test) => [test, entryOf(test)])),
+  };
+  writeFileSync(file, JSON.stringify(order));
+  // The runner leaves it there. Nothing goes past the sidecars, also where EndpointSlices would lead past them.
+  writeFileSync(join(order.config, 'mesh.json'), STRICT);
+  return { program: { log, ended: join(dir, 'ended') }, command: [process.execPath, MESH_WORLD, file] };
 }
 
 /**
