@@ -97,7 +97,7 @@ export function lowerCluster({ target, certificateOf, protocol, stream }: Cluste
     reached.tls === undefined
       ? clusterTls(target, { asked, certificateOf, stream, findings, look })
       : betweenProxies(target, reached.tls, { asked, stream, findings, look });
-  const spoken = protocol ?? protocolOf(target, asked, look);
+  const spoken = protocol ?? (reached.tls === undefined ? ownProtocol(target, asked) : protocolOf(target, asked, look));
   // What clients encrypted is bytes like others to sidecars, and goes inside their own TLS.
   const carried = stream === 'tls' && reached.tls !== undefined ? 'tcp' : stream;
   const cluster: PlanCluster = {

@@ -21,6 +21,7 @@ import {
 } from './gateways.ts';
 import { endsTls, type ListenerBase } from './listener.ts';
 import { Memo } from './memo.ts';
+import { isMember } from './mesh.ts';
 import { type Candidate, listenerPort, type PortsResult, sharePorts, type SharedPort } from './ports.ts';
 import { brokenAt, isGatewayKind, missing, type Reference } from './reference.ts';
 import { type AlpnChallenge, challengeKey, nameAlpnChallenge, nameSecret, type NamedSecret } from './secret.ts';
@@ -85,7 +86,8 @@ export class GatewayPass {
         ...listeners.flatMap((listener) => [...listener.findings, ...certificateFindings(listener, nowMs)]),
       );
     }
-    return { gateways, sets, classes, ports, ...this.#plan([...gateways, ...sets], ports, challenges), findings };
+    const planned = this.#plan([...gateways, ...sets], ports, { challenges, isMember: isMember(look) });
+    return { gateways, sets, classes, ports, ...planned, findings };
   }
 
   #readGateways(
@@ -151,7 +153,7 @@ export class GatewayPass {
   #plan(
     bases: readonly (GatewayBase | SetBase)[],
     { ports, verdicts }: PortsResult,
-    challenges: readonly AcmeChallenge[],
+    { challenges, isMember }: { readonly challenges: readonly AcmeChallenge[]; readonly isMember: boolean },
   ): Pick<GatewayPassResult, 'planPorts' | 'planListeners' | 'secrets'> {
     const planPorts: Record<string, PlanPort> = {};
     for (const [key, shared] of ports) {
@@ -164,6 +166,7 @@ export class GatewayPass {
     const planListeners: Record<string, PlanListener> = {};
     const secrets: Record<string, PlanSecret> = {};
     const alpn = alpnChallenges(challenges);
+    const place = isMember ? EDGE : undefined;
     for (const base of bases) {
       const { addresses } = gatewayOf(base);
       for (const listener of base.listeners) {
@@ -173,9 +176,10 @@ export class GatewayPass {
         for (const [i, address] of addresses.entries()) {
           const key = listenerKey(listener, address, i);
           const port = listenerPort(listener.spec, address);
-          planListeners[key] = this.#listeners.get(key, [listener, port, challenge], () =>
-            planListener(listener, port, challenge),
-          );
+          planListeners[key] = this.#listeners.get(key, [listener, port, challenge, place], () => ({
+            ...planListener(listener, port, challenge),
+            ...(isHttp(listener) && place),
+          }));
         }
         for (const certificate of listener.certificates) {
           const { ref, secret } = nameSecret(certificate);
@@ -259,6 +263,13 @@ function planPort(
     timeouts: settings.timeouts,
     ...(validation !== undefined && { clientValidation: validation }),
   };
+}
+
+/** Whoever calls there is outside: what is said of deadlines and attempts begins here. */
+const EDGE: Pick<PlanListener, 'callTree'> = { callTree: 'begin' };
+
+function isHttp({ spec: { protocol } }: ListenerBase): boolean {
+  return protocol === 'HTTP' || protocol === 'HTTPS';
 }
 
 /** By {@link challengeKey}. */

@@ -115,7 +115,7 @@ function newCompiler(): Compiler {
 /** Feeds ask in this way: names first, then the plan and what it depends on. */
 function ask({ mesh }: Compiled, i: number, before?: PlanBundle): { bundle: PlanBundle; names: Set<string> } {
   const one = CONSUMERS[i]!;
-  const services = new Set(NAMES[i]!.flatMap((name) => mesh.serviceOf(name, one.namespace) ?? []));
+  const services = new Set(NAMES[i]!.flatMap((name) => mesh.keysOf(name, one.namespace)));
   const consumer = { ...one, services: [...services].toSorted() };
   const addresses = NAMES[i]!.filter((name) => name.startsWith('10.')).map(addressName);
   return { bundle: mesh.planOf(consumer, before), names: new Set([...mesh.dependsOn(consumer), ...addresses]) };

@@ -113,7 +113,7 @@ function checkCall(
   resources: readonly Resource[],
 ): void {
   const [name = '', port = '80'] = host.split(':');
-  const service = mesh.serviceOf(name, namespace);
+  const [service] = mesh.keysOf(name, namespace);
   assert.ok(service !== undefined, `${host} is known`);
   const forward = { address: '127.0.0.1', port: 15_001 };
   const bundle = mesh.planOf({ namespace, forward, services: [service] });

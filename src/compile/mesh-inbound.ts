@@ -180,7 +180,7 @@ function addClearPort(
     port: planPort,
     hostname: '*',
     publicPort: number,
-    ...(kind === 'tcp' && { stream: { kind } }),
+    ...(kind === 'tcp' ? { stream: { kind } } : { callTree: 'begin' }),
     settings: LISTENER_SETTINGS,
   };
   return [clear];

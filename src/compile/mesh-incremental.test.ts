@@ -220,21 +220,21 @@ test('an earlier compile is not asked', () => {
   assert.throws(() => mesh.planOf(sidecar('shop')), /there is a later one/);
 });
 
-const HOSTS: [host: string, namespace: string, want: string | undefined][] = [
-  ['s1', 'shop', 'Service/shop/s1'],
-  ['s1', 'desk', undefined],
-  ['S1.Shop', 'desk', 'Service/shop/s1'],
-  ['s1.shop.svc', 'desk', 'Service/shop/s1'],
-  ['s1.shop.svc.cluster.local', 'desk', 'Service/shop/s1'],
-  ['s1.shop.svc.other.local', 'desk', undefined],
-  ['s1.shop.com', 'desk', undefined],
-  ['10.96.0.1', 'desk', 'Service/shop/virtual'],
-  ['[fd00::1]', 'desk', 'Service/shop/virtual6'],
-  ['10.96.0.2', 'desk', undefined],
-  ['10.0.0.3', 'desk', 'Workload/shop/w2'],
-  ['None', 'desk', undefined],
-  ['', 'shop', undefined],
-  ['.shop', 'desk', undefined],
+const HOSTS: [host: string, namespace: string, want: readonly string[]][] = [
+  ['s1', 'shop', ['Service/shop/s1']],
+  ['s1', 'desk', []],
+  ['S1.Shop', 'desk', ['Service/shop/s1']],
+  ['s1.shop.svc', 'desk', ['Service/shop/s1']],
+  ['s1.shop.svc.cluster.local', 'desk', ['Service/shop/s1']],
+  ['s1.shop.svc.other.local', 'desk', []],
+  ['s1.shop.com', 'desk', []],
+  ['10.96.0.1', 'desk', ['Service/shop/virtual']],
+  ['[fd00::1]', 'desk', ['Service/shop/virtual6']],
+  ['10.96.0.2', 'desk', []],
+  ['10.0.0.3', 'desk', ['Workload/shop/w2']],
+  ['None', 'desk', []],
+  ['', 'shop', []],
+  ['.shop', 'desk', []],
 ];
 
 test('which Service or Workload a host stands for', () => {
@@ -248,7 +248,7 @@ test('which Service or Workload a host stands for', () => {
   ];
   const { mesh } = new World().compile(texts);
   for (const [host, namespace, want] of HOSTS)
-    assert.equal(mesh.serviceOf(host, namespace), want, `${host} ${namespace}`);
+    assert.deepEqual(mesh.keysOf(host, namespace), want, `${host} ${namespace}`);
 });
 
 test('an identity that the authority denies is in the plans of all, and is no endpoint', () => {
@@ -265,4 +265,58 @@ test('an identity that the authority denies is in the plans of all, and is no en
   assert.deepEqual(plan.clusters['Service/shop/s7/80']?.endpoints, []);
   world.denied = [];
   assert.equal(world.compile(texts).mesh.planOf(sidecar('desk')).plan.version, before.plan.version);
+});
+
+test('several applications of one host are called by its address, one of them by each port', () => {
+  const at = (name: string, port: number, more = ''): string => `
+apiVersion: fourways.io/v1alpha1
+kind: Workload
+metadata: { name: ${name}, namespace: shop }
+spec: { service: s1, address: 10.9.0.1, ports: { http: ${port} }, proxyPort: 15008${more} }
+`;
+  const world = new World();
+  const { mesh } = world.compile([...FLEET, at('gone', 8081, ', health: draining'), at('a', 8081), at('b', 8082)]);
+  assert.deepEqual(mesh.keysOf('10.9.0.1', 'desk'), ['Workload/shop/a', 'Workload/shop/b']);
+});
+
+test('an instance has the labels that its Service selects, and is found by wider selectors', () => {
+  const service = (name: string, selector: string): string => `
+apiVersion: v1
+kind: Service
+metadata: { name: ${name}, namespace: shop }
+spec: { selector: ${selector}, ports: [{ name: http, port: 80 }] }
+`;
+  const texts = [
+    service('s1', '{ app: a, version: v1 }'),
+    service('all', '{ app: a }'),
+    service('v2', '{ app: a, version: v2 }'),
+    workloadText('w', 1),
+  ];
+  const world = new World();
+  const endpointsOf = ({ mesh }: Compiled, name: string): unknown =>
+    mesh.partsOf(`Service/shop/${name}`, 'shop')?.clusters[`Service/shop/${name}/80`]?.endpoints.length;
+  const compiled = world.compile(texts);
+  assert.deepEqual(
+    ['s1', 'all', 'v2'].map((name) => endpointsOf(compiled, name)),
+    [1, 1, 0],
+  );
+  const changed = world.compile([service('s1', '{ app: a, version: v2 }'), ...texts.slice(1)]);
+  assert.equal(endpointsOf(changed, 'v2'), 1);
+});
+
+test('a port that no instance serves behind its sidecar is spoken to as it is, and policies act at whoever sends', () => {
+  const slice = `
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: { name: s1, namespace: shop, labels: { kubernetes.io/service-name: s1 } }
+addressType: IPv4
+ports: [{ name: http, port: 8080 }, { name: more, port: 8081 }]
+endpoints: [{ addresses: [10.0.0.2] }]
+`;
+  const service = serviceText(1).replace('{ name: tcp, port: 9090 }', '{ name: more, port: 81, appProtocol: http }');
+  const { mesh } = new World().compile([service, workloadText('w', 1), slice]);
+  const clusters = mesh.partsOf('Service/shop/s1', 'shop')!.clusters;
+  const [known, more] = [clusters['Service/shop/s1/80'], clusters['Service/shop/s1/81']];
+  assert.deepEqual([known?.endpoints.length, known?.tls?.state, known?.protocol], [1, 'ok', 'auto']);
+  assert.deepEqual([more?.endpoints.length, more?.tls, more?.protocol], [1, undefined, 'http1']);
 });

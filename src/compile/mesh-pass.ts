@@ -22,6 +22,7 @@ import { onlyTo, type WorkloadView, workloadView } from './mesh-workload.ts';
 import { groupMeshRoutes, type MeshRoutes } from './mesh-route.ts';
 import type { RouteResult } from './route.ts';
 import { bundleOf, type MeshConsumer, type ServiceParts } from './sidecar-plan.ts';
+import { NONE } from './settled.ts';
 import { type Sidecars, sidecarsOf } from './sidecars.ts';
 import type { StreamResult } from './stream-route.ts';
 import { type CompileTables, type Inventory, type Look, lookIn } from './tables.ts';
@@ -34,12 +35,12 @@ export interface CompiledMesh {
   /** Identities that nothing is done for; the same array as long as they are the same. */
   readonly denied: readonly string[];
   /**
-   * Key of the Service that a host stands for, by one of its names or its virtual address; or of the Workload at this
-   * address.
+   * Key of the Service that a host stands for, by one of its names or its virtual address; or those of the Workloads at
+   * this address, of which no two have a port in common. Empty for a host that is unknown.
    *
    * @param namespace  of who calls
    */
-  serviceOf(host: string, namespace: string): string | undefined;
+  keysOf(host: string, namespace: string): readonly string[];
   /** @param key  of a Service or a Workload; undefined when it does not exist */
   partsOf(key: string, namespace: string): ServiceParts | undefined;
   /** @param before  the bundle that the sidecar had: given again when nothing changed */
@@ -179,7 +180,7 @@ export class MeshPass {
       leafMs,
       denied: this.#denied,
       partsOf,
-      serviceOf: (host, namespace) => serviceAt(host, namespace, tables),
+      keysOf: (host, namespace) => keysAt(host, namespace, tables),
       planOf: (consumer, before) => this.#planOf(consumer, before, partsOf),
       number: compile,
       changesSince: (number) => {
@@ -390,13 +391,26 @@ function straightNeeds(resource: Service, { spec }: MeshView): ClusterNeed[] {
   });
 }
 
-function serviceAt(host: string, namespace: string, tables: CompileTables): string | undefined {
+function keysAt(host: string, namespace: string, tables: CompileTables): readonly string[] {
   const key = serviceKeyOf(host, namespace);
-  if (key !== undefined && tables.Service.has(key)) return key;
+  if (key !== undefined && tables.Service.has(key)) return [key];
   const address = host.replace(/^\[(.*)\]$/, '$1');
-  if (isIP(address) === 0) return undefined;
+  if (isIP(address) === 0) return NONE;
   // Nobody has to be asked often for an address: walking all of them is seldom.
-  for (const [own, { spec }] of tables.Service) if (spec.clusterIP === address) return own;
-  for (const [own, { spec }] of tables.Workload) if (spec.address === address) return own;
-  return undefined;
+  for (const [own, { spec }] of tables.Service) if (spec.clusterIP === address) return [own];
+  return workloadsAt([...tables.Workload.values()].filter(({ spec }) => spec.address === address));
+}
+
+/** A host may be home to several applications. Of two with the same port one has left: the one that is ready is there. */
+function workloadsAt(here: readonly Workload[]): readonly string[] {
+  const taken = new Set<number>();
+  const isReady = ({ spec }: Workload): number => (spec.health === 'ready' ? 0 : 1);
+  return here
+    .toSorted((a, b) => isReady(a) - isReady(b))
+    .flatMap((workload) => {
+      const numbers = Object.values(workload.spec.ports);
+      if (numbers.some((number) => taken.has(number))) return [];
+      for (const number of numbers) taken.add(number);
+      return [keyOf(workload)];
+    });
 }

@@ -99,6 +99,11 @@ export function meshOf(look: Look): MeshView {
   return look('meshes', MESH)!;
 }
 
+/** Whether the process that all of this is for has an identity of a mesh. */
+export function isMember(look: Look): boolean {
+  return meshOf(look).roots.length > 0;
+}
+
 export interface MeshPlace {
   readonly namespace: string;
   readonly service: string;

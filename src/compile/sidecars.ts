@@ -1,8 +1,9 @@
 /** Which endpoints of a Service have a sidecar: what decides where its policies act, and how it is reached. */
-import { keyOf, type Service } from '../resource/resource.ts';
+import { keyOf, type Service, type Workload } from '../resource/resource.ts';
 import { meshOf, type MeshPlace, type MeshView, settingsAt } from './mesh.ts';
-import type { Look } from './tables.ts';
+import { appPortOf } from './mesh-port.ts';
 import { addressesOf } from './slice-endpoints.ts';
+import type { Look } from './tables.ts';
 
 /** `all`: every endpoint that is spoken to. `some`: others are reached in clear text. */
 export type Sidecars = 'all' | 'some';
@@ -16,7 +17,10 @@ export function sidecarsOf(service: Service, look: Look): Sidecars | undefined {
   const mesh = meshOf(look);
   if (service.spec.ports.every(({ port }) => isStrict(mesh, { namespace, service: name, port }))) return 'all';
   if (workloads.some(({ spec }) => spec.proxyPort === undefined)) return 'some';
-  const known = new Set(workloads.map(({ spec }) => spec.address));
+  // What a workload does not say it serves, its sidecar does not take in.
+  const isWhole = ({ spec: { ports } }: Workload): boolean =>
+    service.spec.ports.every((port) => port.protocol !== 'TCP' || appPortOf(port, service, ports) !== undefined);
+  const known = new Set(workloads.filter(isWhole).map(({ spec }) => spec.address));
   return addressesOf(look('slices', key) ?? []).every((address) => known.has(address)) ? 'all' : 'some';
 }
 

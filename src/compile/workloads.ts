@@ -45,7 +45,11 @@ export function groupWorkloads(
   return groups;
 }
 
-/** Keys of the Services, each once; the one that it names first. */
+/**
+ * Keys of the Services, each once; the one that it names first. An instance of a Service has the labels that the Service
+ * selects, whether anybody wrote them or not: so one that registered itself is found by wider selectors too, and only by
+ * what operators have said of its own Service.
+ */
 export function servicesOf(
   {
     metadata: { namespace, labels },
@@ -56,7 +60,10 @@ export function servicesOf(
   selecting: SelectingServices,
 ): string[] {
   const own = resourceKey('Service', namespace, service);
-  const others = (selecting.get(namespace) ?? []).filter(({ spec }) => selects(spec.selector ?? {}, labels));
+  const near = selecting.get(namespace) ?? [];
+  const implied = near.find((one) => keyOf(one) === own)?.spec.selector;
+  const known = implied === undefined ? labels : { ...implied, ...labels };
+  const others = near.filter(({ spec }) => selects(spec.selector ?? {}, known));
   return [...new Set([own, ...others.map(keyOf)])];
 }
 

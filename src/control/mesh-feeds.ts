@@ -277,10 +277,10 @@ class ProxyFeed implements Feed {
     const unknown: string[] = [];
     const addresses: string[] = [];
     for (const name of services) {
-      const key = mesh.serviceOf(name, namespace);
-      if (key === undefined) unknown.push(name);
-      else keys.add(key);
-      if (key === undefined || key.startsWith('Workload/')) addresses.push(addressName(name));
+      const found = mesh.keysOf(name, namespace);
+      if (found.length === 0) unknown.push(name);
+      for (const key of found) keys.add(key);
+      if (!found.some((key) => key.startsWith('Service/'))) addresses.push(addressName(name));
     }
     const consumer = this.#consumer([...keys].toSorted());
     const bundle = mesh.planOf(consumer, this.#bundle);
