@@ -95,8 +95,8 @@ function clientOf(
   { namespace, host }: NonNullable<CallQuestion['from']>,
   { mesh, inventory }: CallWork,
 ): NonNullable<CallAnswer['client']> {
-  const service = mesh.serviceOf(host, namespace);
-  const services = service === undefined ? [] : [service];
+  const services = mesh.keysOf(host, namespace);
+  const [service] = services;
   const { plan } = mesh.planOf({ namespace, services, forward: NOWHERE });
   return {
     ...(service !== undefined && { service }),
