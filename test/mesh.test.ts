@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import type { Hop } from '../src/cli/call-tree.ts';
+import type { MeshSummary } from '../src/control/mesh-summary.ts';
 import { DOOR_HOST, Fourways, freePort, programOf } from './client/fourways.ts';
 import { Load } from './client/load.ts';
 import { Sidecar, tokenFor } from './client/sidecar.ts';
@@ -85,6 +86,11 @@ async function curl(...args: string[]): Promise<string> {
   return stdout;
 }
 
+/** Output of one of our own commands. */
+async function cli(...args: string[]): Promise<string> {
+  return (await run(process.execPath, [...programOf('source'), ...args])).stdout;
+}
+
 async function untilReachable(): Promise<void> {
   await program.until(async () => (await fetch(`http://${DOOR_HOST}:${door}/`)).ok, 'the service is reachable');
 }
@@ -113,13 +119,18 @@ test('a service is called by its name, from a sidecar and through the gateway, a
     new Set(['spiffe://cluster.local/ns/fourways/sa/gateway', 'spiffe://cluster.local/ns/shop/sa/web']),
   );
   // Of what runs, "explain" knows the instances that have registered themselves.
-  const asked = ['explain', '--from', 'web.shop', 'http://orders/a', '--json', '--admin', new URL(program.admin).host];
-  const { stdout } = await run(process.execPath, [...programOf('source'), ...asked]);
-  const { onward } = JSON.parse(stdout) as Hop;
+  const asked = ['--from', 'web.shop', 'http://orders/a', '--json', '--admin', new URL(program.admin).host];
+  const { onward } = JSON.parse(await cli('explain', ...asked)) as Hop;
   assert.deepEqual(
     onward.map(({ transport, endpoints, hop }) => [transport, endpoints[0]!.source, hop?.at]),
     [['mtls', 'registered', 'server']],
   );
+
+  const { mesh } = JSON.parse(await cli('status', '--json', '--admin', new URL(program.admin).host)) as {
+    mesh: MeshSummary;
+  };
+  assert.deepEqual([mesh.proxies.connected, mesh.control.leads, mesh.store.state], [2, true, 'open']);
+  assert.deepEqual(mesh.services, [{ service: 'shop/orders', ready: 1, notReady: 0, draining: 0, sidecars: 1 }]);
 
   const { proxies } = JSON.parse(await program.adminText('/proxies')) as {
     proxies: { identity: string; lagMs: number }[];

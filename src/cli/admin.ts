@@ -29,6 +29,21 @@ const READABLE: ReadonlySet<number> = new Set([200, 503]);
  * @throws {CommandFailure} when nobody answers there, or something else does
  */
 export async function readAdmin(io: Io, admin: string, what: string | Posted): Promise<unknown> {
+  return (await ask(io, admin, what)).document;
+}
+
+/** The same, of what not every Fourways has: undefined where it has none. @throws as {@link readAdmin} */
+export async function findAdmin(io: Io, admin: string, path: string): Promise<unknown> {
+  return (await ask(io, admin, path, NOT_THERE)).document;
+}
+
+const NOT_THERE = 404;
+
+interface Found {
+  readonly document: unknown;
+}
+
+async function ask(io: Io, admin: string, what: string | Posted, absent?: number): Promise<Found> {
   const { host, port } = readHostPort('--admin', admin);
   const url = `http://${portKey(host, port)}${typeof what === 'string' ? what : what.path}`;
   const answer = typeof what === 'string' ? io.get(url) : io.post(url, what.body);
@@ -36,8 +51,9 @@ export async function readAdmin(io: Io, admin: string, what: string | Posted): P
     throw new CommandFailure(`Cannot reach ${url}: ${reasonOf(error)}. Is "fourways up" running there?`);
   });
   const document = parsed(body);
-  if (document !== undefined && READABLE.has(status)) return document;
+  if (document !== undefined && READABLE.has(status)) return { document };
   const detail = (document as { detail?: unknown } | undefined)?.detail;
+  if (typeof detail === 'string' && status === absent) return { document: undefined };
   if (typeof detail === 'string') throw new CommandFailure(`Cannot read ${url}: ${detail}`);
   throw new CommandFailure(
     `Cannot read ${url}: it answered with status ${status} and not as the admin API of Fourways does`,

@@ -1,9 +1,10 @@
-/** Conditions of objects as rows: `HTTPRoute default/web | Gateway default/edge | Accepted | True | Accepted`. */
+/** Conditions of objects as rows, what is not true with its message: `HTTPRoute default/web | Gateway default/edge | Accepted | True | Accepted`. */
 
 interface Condition {
   readonly type: string;
   readonly status: string;
   readonly reason?: string;
+  readonly message?: string;
 }
 
 interface ParentRef {
@@ -46,7 +47,10 @@ function rowsOf(
 ): string[][] {
   const { name = '?', namespace } = metadata;
   const owner = `${kind} ${namespace === undefined || namespace === '' ? '' : `${namespace}/`}${name}`;
-  return conditions.map(({ type, status, reason = '-' }) => [owner, subject, type, status, reason]);
+  return conditions.map(({ type, status, reason = '-', message = '' }) => {
+    const why = status === 'True' || message === '' ? reason : `${reason}: ${message}`;
+    return [owner, subject, type, status, why];
+  });
 }
 
 function refText({ kind = 'Gateway', namespace, name = '?', sectionName }: ParentRef = {}): string {

@@ -43,12 +43,17 @@ function answers(changes: Readonly<Record<string, unknown>> = {}, readyStatus = 
     '/certificates': { orders: false, certificates: [] },
     ...changes,
   };
-  return Object.fromEntries(
-    Object.entries(documents).map(([path, document]) => [
-      `http://127.0.0.1:9900${path}`,
-      { status: path === '/readyz' ? readyStatus : 200, body: JSON.stringify(document) },
-    ]),
-  );
+  const absent = { status: 404, body: JSON.stringify({ detail: 'This Fourways runs no mesh' }) };
+  return Object.fromEntries([
+    ['http://127.0.0.1:9900/mesh', absent],
+    ...Object.entries(documents).map(
+      ([path, document]) =>
+        [
+          `http://127.0.0.1:9900${path}`,
+          { status: path === '/readyz' ? readyStatus : 200, body: JSON.stringify(document) },
+        ] as const,
+    ),
+  ]);
 }
 
 test('status: says who runs, whether it is ready, workers and conditions', async () => {
@@ -110,4 +115,53 @@ test('status: a store that is away is said, and is no reason not to serve', asyn
   const io = fakeIo({ answers: answers({ '/certificates': { store, orders: false, certificates: [] } }) });
   assert.equal(await runCommand(['status'], io), 0);
   assert.match(io.outLines.join('\n'), /^The store is away: PostgreSQL at db\.test: connection refused$/m);
+});
+
+const MESH = {
+  trustDomain: 'cluster.local',
+  control: { listen: '10.0.0.1:9901', leads: true },
+  store: { name: 'PostgreSQL at db.test', state: 'open', reason: '' },
+  authority: {
+    root: { id: 'r', until: '2036-01-01T00:00:00.000Z' },
+    issuer: { id: 'i', until: '2027-01-01T00:00:00.000Z' },
+    rotation: { kind: 'root', phase: 'spread', since: '2026-11-29T00:00:00.000Z' },
+    denied: 1,
+  },
+  proxies: { connected: 3, current: 1, behind: 1, refusing: 1 },
+  services: [{ service: 'shop/orders', ready: 0, notReady: 1, draining: 1, sidecars: 1 }],
+};
+const REFUSING = { instance: 'i-1', services: ['shop/web'], refused: 'unknown filter' };
+
+test('status: of a mesh, the summary comes first, and a proxy that refuses its plan ends with 1', async () => {
+  const io = fakeIo({ answers: answers({ '/mesh': MESH, '/proxies': { proxies: [REFUSING] } }) });
+  assert.equal(await runCommand(['status'], io), 1);
+  const text = io.outLines.join('\n');
+  for (const line of [
+    /^Mesh cluster\.local: proxies connect to 10\.0\.0\.1:9901; this control plane leads$/m,
+    /^1 of 3 proxies serve their plan \(1 on their way to it, 1 refuse it\)$/m,
+    /^Authority: root until 2036-\S+, issuer until 2027-\S+; the root is rotated: spread since 2026-11-29/m,
+    /^1 identity is denied$/m,
+    /^Store: PostgreSQL at db\.test$/m,
+    /^shop\/web \(i-1\) refuses its plan: unknown filter$/m,
+    /^shop\/orders +0 +1 +1 +1 of 2$/m,
+  ]) {
+    assert.match(text, line);
+  }
+  assert.ok(text.indexOf('Mesh cluster.local') < text.indexOf('WORKER'));
+  const json = fakeIo({ answers: answers({ '/mesh': MESH, '/proxies': { proxies: [] } }) });
+  assert.equal(await runCommand(['status', '--json'], json), 1);
+  assert.deepEqual((JSON.parse(json.outLines.join('')) as { mesh: unknown }).mesh, MESH);
+});
+
+test('status: what is not true is said with its message', async () => {
+  const item = {
+    kind: 'Gateway',
+    metadata: { name: 'edge', namespace: 'default' },
+    status: {
+      conditions: [{ type: 'Programmed', status: 'False', reason: 'Pending', message: '1 of 3 proxies serve it' }],
+    },
+  };
+  const io = fakeIo({ answers: answers({ '/status': { ...STATUS, items: [item] } }) });
+  await runCommand(['status'], io);
+  assert.match(io.outLines.join('\n'), /Programmed +False +Pending: 1 of 3 proxies serve it$/m);
 });

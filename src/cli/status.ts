@@ -1,8 +1,11 @@
 import type { About, CertificateReport, ProblemReport, Readiness, StatusList } from '../api/admin/view.ts';
 import { formatProblem } from '../base/problem.ts';
+import type { ServiceRow } from '../compile/mesh-calls.ts';
 import type { FleetStats } from '../control/fleet.ts';
+import type { ProxyRow } from '../control/mesh-feeds.ts';
+import type { MeshSummary } from '../control/mesh-summary.ts';
 import { portKey } from '../ir/key.ts';
-import { ADMIN_DEFAULT, ADMIN_OPTION, readAdmin } from './admin.ts';
+import { ADMIN_DEFAULT, ADMIN_OPTION, findAdmin, readAdmin } from './admin.ts';
 import { storeLines } from './certs.ts';
 import { defineCommand, type Io, type Options, UsageError } from './command.ts';
 import { conditionRows } from './conditions.ts';
@@ -15,15 +18,21 @@ export const status = defineCommand({
   name: 'status',
   summary: 'Show how a running Fourways is',
   usage: 'fourways status [--admin HOST:PORT]',
-  details: 'Ends with 0 when it is ready and serves the newest configuration, with 1 otherwise.',
-  json: '`{ about, readiness, problems, endpoints, status, certificates }`: the answers of /version, /readyz, /problems, /endpoints, /status, /certificates.',
+  details: [
+    'The summary first, then problems, then what there is: services of the mesh, workers, objects with their conditions.',
+    'Ends with 0 when it is ready and serves the newest configuration, and no proxy of its mesh refuses its plan; with 1 otherwise.',
+  ].join('\n'),
+  json:
+    '`{ about, readiness, problems, endpoints, status, certificates, mesh?, proxies? }`: the answers of /version, /readyz, /problems, ' +
+    '/endpoints, /status, /certificates, and of /mesh and /proxies where a mesh is run.',
   options: OPTIONS,
 
   async run({ values: { admin = ADMIN_DEFAULT, json }, positionals }, io) {
     if (positionals[0] !== undefined) throw new UsageError(`Unexpected argument "${positionals[0]}"`);
     const report = await readReport(io, admin);
     io.out(json === true ? JSON.stringify(report) : reportText(report, io));
-    return report.readiness.ready && report.problems.refused === undefined ? 0 : 1;
+    const isGood = report.readiness.ready && report.problems.refused === undefined;
+    return isGood && (report.mesh?.proxies.refusing ?? 0) === 0 ? 0 : 1;
   },
 });
 
@@ -34,26 +43,33 @@ interface Report {
   readonly endpoints: FleetStats;
   readonly status: StatusList;
   readonly certificates: CertificateReport;
+  /** Where a mesh is run. */
+  readonly mesh?: MeshSummary;
+  readonly proxies?: readonly ProxyRow[];
 }
 
 async function readReport(io: Io, admin: string): Promise<Report> {
   const read = async <T>(path: string): Promise<T> => (await readAdmin(io, admin, path)) as T;
   const about = await read<About>('/version');
-  const [readiness, problems, endpoints, list, certificates] = await Promise.all([
+  const [readiness, problems, endpoints, list, certificates, mesh] = await Promise.all([
     read<Readiness>('/readyz'),
     read<ProblemReport>('/problems'),
     read<FleetStats>('/endpoints'),
     read<StatusList>('/status'),
     read<CertificateReport>('/certificates'),
+    findAdmin(io, admin, '/mesh') as Promise<MeshSummary | undefined>,
   ]);
-  return { about, readiness, problems, endpoints, status: list, certificates };
+  const report = { about, readiness, problems, endpoints, status: list, certificates };
+  if (mesh === undefined) return report;
+  const { proxies } = await read<{ readonly proxies: readonly ProxyRow[] }>('/proxies');
+  return { ...report, mesh, proxies };
 }
 
 /** A version is a hash: this much tells two apart. */
 const VERSION_SHOWN = 12;
 
 function reportText(report: Report, palette: Palette): string {
-  const { about, readiness, problems, endpoints, status: list, certificates } = report;
+  const { about, readiness, problems, endpoints, status: list, certificates, mesh, proxies = [] } = report;
   const rows = conditionRows(list.items);
   return [
     `Fourways ${about.version} (pid ${about.pid}, Node.js ${about.node}) serves ${about.source} since ${about.startedAt}`,
@@ -61,10 +77,12 @@ function reportText(report: Report, palette: Palette): string {
     ...(problems.refused === undefined
       ? []
       : [paint(palette, 'red', `The newest configuration is not served: ${problems.refused}`)]),
-    ...storeLines(certificates.store, palette),
+    ...(mesh === undefined ? [] : meshLines(mesh, proxies, palette)),
+    ...storeLines(mesh?.store ?? certificates.store, palette),
     ...problems.problems.map((problem) =>
       paint(palette, problem.level === 'error' ? 'red' : 'yellow', formatProblem(problem)),
     ),
+    ...(mesh === undefined ? [] : serviceLines(mesh.services, palette)),
     '',
     formatTable(
       ['WORKER', 'STATE', 'PLAN', 'CONNECTIONS', 'EXCHANGES', 'RESTARTS'],
@@ -75,6 +93,48 @@ function reportText(report: Report, palette: Palette): string {
     ...healthLines(endpoints.endpoints, palette),
     ...(rows.length === 0 ? [] : ['', formatTable(['OBJECT', 'FOR', 'CONDITION', 'STATUS', 'REASON'], rows)]),
   ].join('\n');
+}
+
+function meshLines(
+  { trustDomain, control, authority, proxies: count, store }: MeshSummary,
+  proxies: readonly ProxyRow[],
+  palette: Palette,
+): string[] {
+  const { connected, current, behind, refusing } = count;
+  const { root, issuer, rotation, denied } = authority;
+  const others = [
+    ...(behind > 0 ? [`${behind} on their way to it`] : []),
+    ...(refusing > 0 ? [`${refusing} refuse it`] : []),
+  ];
+  const late = others.length === 0 ? '' : ` (${others.join(', ')})`;
+  const isWhole = current === connected;
+  const turns =
+    rotation === undefined ? '' : `; the ${rotation.kind} is rotated: ${rotation.phase} since ${rotation.since}`;
+  return [
+    `Mesh ${trustDomain}: proxies connect to ${control.listen}; this control plane ${control.leads ? 'leads' : 'follows'}`,
+    paint(palette, isWhole ? 'green' : 'yellow', `${current} of ${connected} proxies serve their plan${late}`),
+    `Authority: root until ${root.until}, issuer until ${issuer.until}${turns}`,
+    ...(denied > 0 ? [`${denied} ${denied === 1 ? 'identity is' : 'identities are'} denied`] : []),
+    ...(store.state === 'open' ? [`Store: ${store.name}`] : []),
+    ...proxies.flatMap(({ instance, services, refused }) =>
+      refused === undefined
+        ? []
+        : [paint(palette, 'red', `${services.join(' ') || 'A proxy'} (${instance}) refuses its plan: ${refused}`)],
+    ),
+  ];
+}
+
+/** One without an instance that is ready answers 503. */
+function serviceLines(services: readonly ServiceRow[], palette: Palette): string[] {
+  if (services.length === 0) return [];
+  const rows = services.map(({ service, ready, notReady, draining, sidecars }) => [
+    service,
+    ready === 0 ? paint(palette, 'red', '0') : String(ready),
+    String(notReady),
+    String(draining),
+    `${sidecars} of ${ready + notReady + draining}`,
+  ]);
+  return ['', formatTable(['SERVICE', 'READY', 'NOT READY', 'DRAINING', 'SIDECARS'], rows)];
 }
 
 /** Endpoints that are asked whether they are well. Those that nobody asks are in `--json`. */

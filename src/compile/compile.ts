@@ -23,7 +23,7 @@ import type { Found } from './found.ts';
 import { GatewayPass } from './gateway-pass.ts';
 import { type IssuerView, readIssuer } from './issuer.ts';
 import { diffLists, type ListDelta, Memo } from './memo.ts';
-import { answerCall, type CallAnswer, type CallQuestion } from './mesh-calls.ts';
+import { answerCall, type CallAnswer, type CallQuestion, type ServiceRow, serviceRows } from './mesh-calls.ts';
 import { type CompiledMesh, MeshPass } from './mesh-pass.ts';
 import { type Level, levelOf } from './policies.ts';
 import { policiesOf, type RulePolicies } from './policy-view.ts';
@@ -84,6 +84,8 @@ export interface Compiled {
    * @throws {RangeError} when the roots of the mesh are not known
    */
   callsOf(question: CallQuestion): CallAnswer;
+  /** Services of the mesh with their instances, counted. */
+  services(): readonly ServiceRow[];
   /** Every object with its `.status`. */
   statusOf(runtime: RuntimeState): StatusItem[];
 }
@@ -188,6 +190,7 @@ export class Compiler {
       made: { routes: this.#routes.made, clusters: this.#clusters.made },
       mesh,
       callsOf: (question) => answerCall(question, { mesh, inventory }),
+      services: () => serviceRows(inventory),
       wishes: acme.wishes,
       nextChangeMs: nextChangeMs(found, this.#options.wallMs()),
       certificates: () => servedCertificates(found, this.#options.wallMs()),

@@ -178,3 +178,31 @@ function instanceOf(workload: Workload, identity: string): Instance {
 function nameOf({ metadata }: Workload): string {
   return `${metadata.namespace}/${metadata.name}`;
 }
+
+/** A Service of the mesh with its instances, counted. */
+export interface ServiceRow {
+  /** `shop/orders` */
+  readonly service: string;
+  readonly ready: number;
+  /** That do not answer, or end: they get nothing new. */
+  readonly notReady: number;
+  readonly draining: number;
+  /** How many of all have a sidecar. */
+  readonly sidecars: number;
+}
+
+/** Those that have Workloads, in the order of their names. */
+export function serviceRows({ tables }: Inventory): ServiceRow[] {
+  const rows = [...tables.workloads].map(([key, workloads]): ServiceRow => {
+    const count = (health: Workload['spec']['health']): number =>
+      workloads.filter(({ spec }) => spec.health === health).length;
+    return {
+      service: key.slice(key.indexOf('/') + 1),
+      ready: count('ready'),
+      notReady: count('not-ready'),
+      draining: count('draining'),
+      sidecars: workloads.filter(({ spec }) => spec.proxyPort !== undefined).length,
+    };
+  });
+  return rows.toSorted((a, b) => (a.service < b.service ? -1 : 1));
+}

@@ -45,6 +45,7 @@ function compiled(bundle: PlanBundle, problems: readonly Problem[] = []): Compil
     made: { routes: 0, clusters: 0 },
     mesh: NOTHING.mesh,
     callsOf: (question) => NOTHING.callsOf(question),
+    services: () => [],
     wishes: [],
     nextChangeMs: undefined,
     certificates: () => [],

@@ -114,6 +114,7 @@ function readinessOf(fleet: Fleet, version: string | undefined): Readiness {
 function meshView(control: MeshControl): MeshView {
   return {
     proxies: () => control.proxies(),
+    summary: () => control.summary(),
     calls: (question) => control.calls(question),
     async createToken({ namespace, account, uses, lastsMs }) {
       const made = await control.authority.createToken({ namespace, account, usesMax: uses, lifeMs: lastsMs });

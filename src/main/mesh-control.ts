@@ -9,11 +9,13 @@ import type { Compiled } from '../compile/compile.ts';
 import type { CallAnswer, CallQuestion } from '../compile/mesh-calls.ts';
 import { MeshFeeds, type ProxyRow } from '../control/mesh-feeds.ts';
 import { MeshJoining } from '../control/mesh-joining.ts';
+import { type MeshSummary, meshSummary } from '../control/mesh-summary.ts';
 import { Registry } from '../control/registry.ts';
 import { Acknowledgements } from '../control/acknowledgements.ts';
 import type { Outcome } from '../control/pipeline.ts';
 import { TrustTurner } from '../control/trust-turner.ts';
 import { Authority, DEFAULT_LIVES } from '../identity/authority.ts';
+import { portKey } from '../ir/key.ts';
 import { controlId, formatWorkloadId } from '../identity/spiffe.ts';
 import { SqlAuthorityStore } from '../identity/sql-store.ts';
 import { Hub } from '../push/hub.ts';
@@ -44,6 +46,7 @@ const STORE_MS_MAX = 120_000;
 const STORE_LOOK_MS = 50;
 
 interface Parts {
+  readonly store: OpenState['store'];
   readonly leadership: OpenState['leadership'];
   readonly authority: Authority;
   readonly registry: Registry;
@@ -121,7 +124,7 @@ export class MeshControl {
     self.worksBy(authority.bundle.hash);
     log.info('Proxies may join', { address: settings.listen.host, port: server.port, trustDomain });
     cleanup.move();
-    const parts = { leadership, authority, registry, feeds, hub, server, acknowledgements, self, instance };
+    const parts = { store, leadership, authority, registry, feeds, hub, server, acknowledgements, self, instance };
     return new MeshControl(settings, parts);
   }
 
@@ -174,6 +177,18 @@ export class MeshControl {
 
   proxies(): ProxyRow[] {
     return this.#parts.feeds.list();
+  }
+
+  summary(): MeshSummary {
+    const { store, leadership, authority, server } = this.#parts;
+    return meshSummary({
+      listen: portKey(this.#settings.listen.host, server.port),
+      leads: leadership.leads,
+      store: store.status,
+      authority,
+      proxies: this.proxies(),
+      services: this.#compiled?.services() ?? [],
+    });
   }
 
   /** @returns in words why it cannot be */

@@ -99,6 +99,12 @@ export const ROUTES: readonly Route[] = [
     answer: (view) => ok(view.certificates()),
   },
   {
+    path: '/mesh',
+    summary: 'How the mesh is: control plane, store, authority, proxies and services',
+    types: JSON_TYPES,
+    answer: ({ mesh }) => (mesh === undefined ? NO_MESH : ok(mesh.summary())),
+  },
+  {
     path: '/proxies',
     summary: 'Proxies of the mesh that are connected',
     types: JSON_TYPES,

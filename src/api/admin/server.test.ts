@@ -7,6 +7,7 @@ import { systemClock } from '../../base/clock.ts';
 import { type Log, silentLog } from '../../base/log.ts';
 import { PARTS } from '../../ir/testing/plans.ts';
 import { type AdminServer, startAdmin } from './server.ts';
+import type { MeshSummary } from '../../control/mesh-summary.ts';
 import type { AdminView, Readiness } from './view.ts';
 
 let readiness: Readiness = { ready: true, reason: '', version: 'v1', workers: [] };
@@ -16,9 +17,19 @@ const orders: object[] = [];
 let orderAnswers: Awaited<ReturnType<AdminView['order']>> = [];
 const log: Log = { ...silentLog, error: (message) => logged.push(message) };
 
+const SUMMARY: MeshSummary = {
+  trustDomain: 'td',
+  control: { listen: '127.0.0.1:1', leads: true },
+  store: { name: 'embedded', state: 'open', reason: '' },
+  authority: { root: { id: 'r', until: '' }, issuer: { id: 'i', until: '' }, denied: 0 },
+  proxies: { connected: 0, current: 0, behind: 0, refusing: 0 },
+  services: [],
+};
+
 const NO_PROXIES: NonNullable<AdminView['mesh']> = {
   proxies: () => [],
   calls: () => undefined,
+  summary: () => SUMMARY,
   createToken: () => Promise.resolve('none here'),
   denied: () => [],
   deny: () => Promise.resolve(undefined),
@@ -79,6 +90,7 @@ test('admin: every path that it lists answers', async () => {
       '/problems',
       '/endpoints',
       '/certificates',
+      '/mesh',
       '/proxies',
       '/calls',
       '/tokens',
@@ -319,6 +331,7 @@ test('/proxies and /tokens: 404 where no mesh is run', async (t) => {
   t.after(() => (mesh = NO_PROXIES));
   mesh = undefined;
   assert.equal((await ask('/proxies')).status, 404);
+  assert.equal((await ask('/mesh')).status, 404);
   assert.equal((await postJson('/tokens', {})).status, 404);
 });
 
@@ -346,6 +359,7 @@ test('/tokens: what is asked for is checked, and what is refused is said', async
     createToken: async (wish) => (wishes.push(wish), wish.uses > 5 ? 'too often' : { id: '1', token: 'fwj_x' }),
   };
   assert.deepEqual(JSON.parse((await ask('/proxies')).text), { proxies: [] });
+  assert.deepEqual(JSON.parse((await ask('/mesh')).text), SUMMARY);
   const wish = { namespace: 'shop', account: 'orders', uses: 1, lastsMs: 1_000 };
   assert.deepEqual(JSON.parse((await postJson('/tokens', wish)).text), { id: '1', token: 'fwj_x' });
   assert.equal((await postJson('/tokens', { ...wish, uses: 6 })).status, 400);

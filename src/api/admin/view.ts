@@ -5,6 +5,7 @@ import type { CallAnswer, CallQuestion } from '../../compile/mesh-calls.ts';
 import type { FleetStats } from '../../control/fleet.ts';
 import type { MemberHealth } from '../../control/member.ts';
 import type { ProxyRow } from '../../control/mesh-feeds.ts';
+import type { MeshSummary } from '../../control/mesh-summary.ts';
 import type { Plan } from '../../ir/plan.ts';
 import type { Exposition } from '../../observe/exposition.ts';
 
@@ -29,6 +30,7 @@ export interface AdminView {
 /** What the admin API may know of the mesh, and do. */
 export interface MeshView {
   proxies(): readonly ProxyRow[];
+  summary(): MeshSummary;
   /** Who is on the way of a call; undefined before the first plan. */
   calls(question: CallQuestion): CallAnswer | undefined;
   /** @returns in words why there can be no such token */
