@@ -6,18 +6,19 @@ import { createServer } from 'node:net';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { sections } from '../examples/start/lines.ts';
+import { type Addresses, SERVICE_NAMES } from '../examples/start/ports.ts';
 import { freePort } from './client/fourways.ts';
 
+const ROOT = fileURLToPath(new URL('../', import.meta.url));
 const START = fileURLToPath(new URL('../examples/start/start.ts', import.meta.url));
 
 let example: ChildProcess;
 let said = '';
-let addresses = { gateway: '', admin: '' };
+let addresses: Addresses;
 
 before(async () => {
   const [port, adminPort] = [await freePort('127.0.0.1'), await freePort('127.0.0.1')];
-  addresses = { gateway: `http://127.0.0.1:${port}`, admin: `http://127.0.0.1:${adminPort}` };
-  const args = ['--port', String(port), '--admin-port', String(adminPort), '--service-port', '0'];
+  const args = ['--port', String(port), '--admin-port', String(adminPort), '--mesh-port', '0', '--service-port', '0'];
   example = spawn(process.execPath, [START, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   const printed = Promise.withResolvers<void>();
   for (const stream of [example.stdout!, example.stderr!]) {
@@ -28,19 +29,30 @@ before(async () => {
   }
   example.once('exit', () => printed.reject(new Error(`the example ended early:\n${said}`)));
   await printed.promise;
+  // Which ports were free for sidecars is not known before.
+  const proxies = [...said.matchAll(/ -x (http:\S+)/g)].map(([, proxy]) => proxy);
+  addresses = {
+    gateway: `http://127.0.0.1:${port}`,
+    admin: `http://127.0.0.1:${adminPort}`,
+    proxies: Object.fromEntries(SERVICE_NAMES.map((name, i) => [name, proxies[i]!])) as Addresses['proxies'],
+  };
 });
 
 after(() => void example.kill('SIGKILL'));
 
 // The addresses are not known while the list is made, so the rows are named with those of the shipped example.
-const NAMED = sections({ gateway: 'GATEWAY', admin: 'ADMIN' });
+const NAMED = sections({
+  gateway: 'GATEWAY',
+  admin: 'ADMIN',
+  proxies: { web: 'WEB', 'web-next': 'NEXT', orders: 'ORDERS' },
+});
 
 for (const [s, { title, lines }] of NAMED.entries()) {
   for (const [l, { shows }] of lines.entries()) {
     test(`npm start: ${title}: ${shows}`, () => {
       const { command, want } = sections(addresses)[s]!.lines[l]!;
       assert.ok(said.includes(`# ${shows}\n  ${command}\n`), 'the line is printed as it is run');
-      const { stdout, stderr } = spawnSync('bash', ['-c', command], { encoding: 'utf8' });
+      const { stdout, stderr } = spawnSync('bash', ['-c', command], { encoding: 'utf8', cwd: ROOT });
       assert.match(stdout, want, stderr);
     });
   }

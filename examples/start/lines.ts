@@ -1,4 +1,5 @@
 /** What to try, and what it shows. The test runs every line and holds it to its claim. */
+import type { Addresses } from './ports.ts';
 
 export interface Line {
   /** Ends a sentence that begins with "shows that". */
@@ -9,24 +10,44 @@ export interface Line {
   readonly want: RegExp;
 }
 
-export interface Addresses {
-  /** `http://127.0.0.1:8080`. */
-  readonly gateway: string;
-  readonly admin: string;
-}
-
 export interface Section {
   readonly title: string;
   readonly lines: readonly Line[];
 }
 
-export function sections({ gateway, admin }: Addresses): Section[] {
+export function sections({ gateway, admin, proxies }: Addresses): Section[] {
   return [
+    { title: 'Between services', lines: meshing(gateway, proxies) },
     { title: 'Routing', lines: routing(gateway) },
     { title: 'Changing requests and answers', lines: changing(gateway) },
     { title: 'Who may call', lines: guarding(gateway) },
     { title: 'When things go wrong', lines: failing(gateway) },
-    { title: 'What runs', lines: looking(admin) },
+    { title: 'What runs', lines: looking(admin, gateway) },
+  ];
+}
+
+function meshing(gateway: string, proxies: Addresses['proxies']): Line[] {
+  return [
+    {
+      shows: '"web" calls "orders" by its name, through the sidecars, with mutual TLS between them',
+      command: `curl -s ${gateway}/shop`,
+      want: /"service":"web","stock":\{"service":"orders".*"host":"orders"/,
+    },
+    {
+      shows: 'so does whoever runs beside "web": this is what HTTP_PROXY is set to there',
+      command: `curl -s -x ${proxies.web} http://orders/stock`,
+      want: /"service":"orders","method":"GET","path":"\/stock"/,
+    },
+    {
+      shows: '"web-next" may not call "orders": the sidecar of "orders" knows it by its certificate',
+      command: `curl -s -x ${proxies['web-next']} http://orders/stock`,
+      want: /"status":403,"code":"authorize\.denied"/,
+    },
+    {
+      shows: 'one call in ten of "web" tries the next version: count what 100 calls from beside "orders" say',
+      command: `curl -s -x ${proxies.orders} 'http://web/canary?[1-100]' | grep -o '"service":"[a-z-]*"' | sort | uniq -c`,
+      want: /\d+ "service":"web"\n *\d+ "service":"web-next"/,
+    },
   ];
 }
 
@@ -166,8 +187,19 @@ function failing(gateway: string): Line[] {
   ];
 }
 
-function looking(admin: string): Line[] {
+function looking(admin: string, gateway: string): Line[] {
+  const at = admin.replace('http://', '');
   return [
+    {
+      shows: 'which rule takes a request, and why not another',
+      command: `bin/fourways explain GET ${gateway}/orders/42 --admin ${at}`,
+      want: /expression/,
+    },
+    {
+      shows: 'who is in the mesh, which plan each serves, and until when its certificate is good',
+      command: `bin/fourways proxies --admin ${at}`,
+      want: /spiffe:\/\/cluster\.local\/ns\/default\/sa\/orders/,
+    },
     { shows: 'every worker serves the plan', command: `curl -s -i ${admin}/readyz`, want: /^HTTP\/1\.1 200/ },
     {
       shows: 'status of all objects, as Kubernetes prints it',

@@ -29,11 +29,13 @@ export function serviceEndpoints(
   }
   const slices = look('slices', keyOf(resource));
   if (slices === undefined) {
-    const message =
-      meshOf(look).mesh === undefined
-        ? `${describe(resource)} has no EndpointSlice, so requests to it answer 503: without Kubernetes use a Backend, or type ExternalName`
-        : `${describe(resource)} has no Workload yet, so requests to it answer 503 until an instance of it joins the mesh`;
-    findings.push(warning('service.no-endpoints', resource, { field: '/spec', message }));
+    const isMesh = meshOf(look).mesh !== undefined;
+    const message = isMesh
+      ? `${describe(resource)} has no Workload yet, so requests to it answer 503 until an instance of it joins the mesh`
+      : `${describe(resource)} has no EndpointSlice, so requests to it answer 503: without Kubernetes use a Backend, or type ExternalName`;
+    findings.push(
+      warning(isMesh ? 'service.no-workload' : 'service.no-endpoints', resource, { field: '/spec', message }),
+    );
     return [];
   }
   const endpoints = new Map<string, PlanEndpoint>();

@@ -58,7 +58,7 @@ export class Pipeline {
 
   constructor(options: PipelineOptions) {
     this.#options = options;
-    this.#problemLog = new ProblemLog(options.log);
+    this.#problemLog = new ProblemLog(options.log, options.clock);
   }
 
   /** What every member serves; undefined before the first plan. */

@@ -67,3 +67,26 @@ test('LineWriter: a pipe that nobody reads neither blocks the process nor keeps 
   child.stdout.destroy();
   assert.deepEqual([code, said], [7, 'alive']);
 });
+
+test('LineWriter: a program that is started does not make a pipe block, in which nobody reads', async () => {
+  const program = `
+    import { spawn } from 'node:child_process';
+    import { LineWriter, sinkOf } from ${JSON.stringify(new URL('./line-writer.ts', import.meta.url).href)};
+    const writer = new LineWriter(sinkOf(1, process.stdout));
+    spawn('true', { stdio: 'inherit' }).once('exit', () => {
+      writer.write('x'.repeat(1 << 20)).catch(() => undefined);
+      setTimeout(() => { process.stderr.write('alive'); process.exit(7); }, 50);
+    });
+  `;
+  const shell = `"$0" --input-type=module -e "$1" | sleep 20; exit "\${PIPESTATUS[0]}"`;
+  const child = spawn('bash', ['-c', shell, process.execPath, program], { stdio: ['ignore', 'ignore', 'pipe'] });
+  let said = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said += text;
+    // Whoever reads nothing need not be waited for.
+    spawn('pkill', ['-P', String(child.pid), 'sleep']);
+  });
+  const [code] = (await once(child, 'exit')) as [number];
+  assert.equal(code, 7);
+  assert.match(said, /^alive/);
+});

@@ -3,8 +3,9 @@
  * what a slow reader leaves behind is bounded, what does not fit is refused, and
  * a reader that has gone or a full disk is an answer, not an end.
  */
-import { fstatSync, write } from 'node:fs';
 import { Buffer } from 'node:buffer';
+import { constants, fstatSync, openSync, write } from 'node:fs';
+import { Socket } from 'node:net';
 
 /** Takes text in order. `done` is called once, with what went wrong if anything did. */
 export type Sink = (text: string, done: (error: Error | undefined) => void) => void;
@@ -60,19 +61,42 @@ export class LineWriter {
  * The sink for an open descriptor. A file is written through the thread pool. A
  * pipe, socket or terminal is written by `stream`, which does not block: a thread
  * that waits in a pipe nobody reads would keep the process from ending.
+ *
+ * A pipe is opened anew for it. Whether writing blocks is said of an open file, which
+ * processes inherit from each other: any of them that starts a program makes it
+ * block for all.
  */
 export function sinkOf(fd: number, stream: NodeJS.WritableStream): Sink {
-  if (isFile(fd)) return fileSink(fd);
+  const kind = kindOf(fd);
+  if (kind === 'file') return fileSink(fd);
+  const own = (kind === 'pipe' ? ownPipe(fd) : undefined) ?? stream;
   // Each write reports its own failure; without a listener the first would end the process.
-  stream.on('error', () => undefined);
-  return (text, done) => void stream.write(text, (error) => done(error ?? undefined));
+  own.on('error', () => undefined);
+  return (text, done) => void own.write(text, (error) => done(error ?? undefined));
 }
 
-function isFile(fd: number): boolean {
+/** What a descriptor is. `socket` also stands for what cannot be looked at. */
+export function kindOf(fd: number): 'file' | 'pipe' | 'terminal' | 'socket' {
   try {
-    return fstatSync(fd).isFile();
+    const stats = fstatSync(fd);
+    if (stats.isFile()) return 'file';
+    if (stats.isFIFO()) return 'pipe';
+    return stats.isCharacterDevice() ? 'terminal' : 'socket';
   } catch {
-    return false;
+    return 'socket';
+  }
+}
+
+/** Linux only; a socket cannot be opened again. */
+function ownPipe(fd: number): NodeJS.WritableStream | undefined {
+  try {
+    const own = openSync(`/proc/self/fd/${fd}`, constants.O_WRONLY | constants.O_NONBLOCK);
+    const socket = new Socket({ fd: own, readable: false, writable: true });
+    // As standard output does: it keeps no process that has ended.
+    socket.unref();
+    return socket;
+  } catch {
+    return undefined;
   }
 }
 

@@ -3,16 +3,20 @@ import { readFile } from 'node:fs/promises';
 import { TICKET_KEYS_MS } from '../base/limits.ts';
 import type { ExitCode, RunOptions, SidecarOptions } from '../cli/command.ts';
 import { portKey } from '../ir/key.ts';
-import { Application } from '../sidecar/application.ts';
+import { Application, type ApplicationOptions } from '../sidecar/application.ts';
 import { type Console, openConsole } from './console.ts';
 import { type RunningSidecar, startSidecar } from './sidecar.ts';
 import { instanceName } from './instance-name.ts';
+import { kindOf } from './line-writer.ts';
 import { listenToSignals } from './signals.ts';
 import { allowCollecting, collectSoon } from './spare-memory.ts';
 import { StartFailure } from './start-failure.ts';
 
 /** How long an application may take to end before it is killed, besides the time for running requests. */
 const END_MS = 5_000;
+
+/** How long its last output may take. */
+const OUTPUT_MS_MAX = 1_000;
 
 /** Does not return: the process ends. */
 export async function sidecarCommand(options: SidecarOptions): Promise<ExitCode> {
@@ -43,7 +47,11 @@ export async function runCommandBeside(options: RunOptions): Promise<ExitCode> {
   return end(console, async () => {
     const sidecar = await start(options, console);
     await sidecar.ready;
-    const application = new Application({ command: options.command, env: environment(options) });
+    const application = new Application({
+      command: options.command,
+      env: environment(options),
+      output: outputOfApplication(),
+    });
     announce(sidecar, options, console);
     // What it does with SIGHUP is its own business; ours has nothing to read again.
     signals.onReload(() => void application.signal('SIGHUP'));
@@ -51,6 +59,7 @@ export async function runCommandBeside(options: RunOptions): Promise<ExitCode> {
     if (typeof first !== 'string') {
       console.log.info(`The application ${first.reason}`);
       await sidecar.drain(options.drainMs);
+      await lastOutput(application);
       return first.code;
     }
     // Nobody calls it any more, and what ran has its answer: now it may end, and may call others until it has.
@@ -61,6 +70,7 @@ export async function runCommandBeside(options: RunOptions): Promise<ExitCode> {
     clearTimeout(late);
     console.log.info(`The application ${reason}`);
     await sidecar.drain(0);
+    await lastOutput(application);
     return code;
   });
 }
@@ -101,12 +111,25 @@ async function readToken(file: string | undefined): Promise<string | undefined> 
   }
 }
 
+/** What it wrote last, in a bounded time: it may have left a program behind that goes on writing. */
+async function lastOutput({ written }: Application): Promise<void> {
+  const late = new Promise<void>((resolve) => setTimeout(resolve, OUTPUT_MS_MAX).unref());
+  await Promise.race([written, late]);
+}
+
+function outputOfApplication(): ApplicationOptions['output'] {
+  const { stdout: out, stderr: err } = process;
+  return [out, err].some(({ fd }) => kindOf(fd) === 'socket') ? { out, err } : 'inherit';
+}
+
 /** Programs read one or the other spelling. What is on this host is reached straight. */
 function environment({ forward }: RunOptions): NodeJS.ProcessEnv {
   const proxy = `http://${portKey(forward.host, forward.port)}`;
   const none = process.env['NO_PROXY'] ?? 'localhost,127.0.0.1,::1';
   const { FOURWAYS_TOKEN: _, ...env } = process.env;
-  return { ...env, HTTP_PROXY: proxy, http_proxy: proxy, NO_PROXY: none, no_proxy: none };
+  // Node.js reads these variables only when it is told to.
+  const node = env['NODE_USE_ENV_PROXY'] ?? '1';
+  return { ...env, HTTP_PROXY: proxy, http_proxy: proxy, NO_PROXY: none, no_proxy: none, NODE_USE_ENV_PROXY: node };
 }
 
 function announce(sidecar: RunningSidecar, options: SidecarOptions, { out, log }: Console): void {

@@ -110,11 +110,15 @@ class WatchedApplication {
   constructor(settings: SidecarSettings, link: MemberLink) {
     this.#settings = settings;
     this.#link = link;
+    let wasWell = false;
     this.#health = new ApplicationHealth({
       clock: CLOCK,
       probe: () => probePorts(Object.values(settings.ports)),
       onChange: (wrong) => {
-        if (wrong !== undefined) settings.log.warn(`The application does not answer: ${wrong}`);
+        // One that starts beside its sidecar is not there at once.
+        if (wrong !== undefined && !wasWell) settings.log.info(`The application does not answer yet: ${wrong}`);
+        else if (wrong !== undefined) settings.log.warn(`The application does not answer: ${wrong}`);
+        wasWell ||= wrong === undefined;
         this.#report(wrong === undefined ? 'healthy' : 'unhealthy');
       },
     });

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { PassThrough } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { Application, type ApplicationOptions } from './application.ts';
 
@@ -14,7 +16,7 @@ const ROWS: [rule: string, command: ApplicationOptions['command'], code: number,
 
 for (const [rule, command, code, reason] of ROWS) {
   test(`application: ${rule}`, async () => {
-    const exit = await new Application({ command, env: process.env }).exit;
+    const exit = await new Application({ command, env: process.env, output: 'inherit' }).exit;
     assert.equal(exit.code, code);
     assert.match(exit.reason, reason);
   });
@@ -35,7 +37,7 @@ test('application: it gets the signals and the environment that it is given', as
       });
     });
     const env = { ...process.env, CODE: '9', READY: `${dir}/ready` };
-    const application = new Application({ command: [node, '-e', ready], env });
+    const application = new Application({ command: [node, '-e', ready], env, output: 'inherit' });
     await started;
     assert.equal(application.signal('SIGTERM'), true);
     assert.equal((await application.exit).code, 9);
@@ -43,4 +45,16 @@ test('application: it gets the signals and the environment that it is given', as
   } finally {
     rmSync(dir, { recursive: true });
   }
+});
+
+test('what it writes can be handed on, to its last word', async () => {
+  const [out, err] = [new PassThrough(), new PassThrough()];
+  const program = 'process.stdout.write("o".repeat(100_000)); process.stderr.write("e"); process.exitCode = 3;';
+  const application = new Application({ command: [node, '-e', program], env: process.env, output: { out, err } });
+  const said = text(out);
+  assert.equal((await application.exit).code, 3);
+  await application.written;
+  for (const stream of [out, err]) stream.end();
+  assert.equal((await said).length, 100_000);
+  assert.equal(await text(err), 'e');
 });

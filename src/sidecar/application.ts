@@ -9,6 +9,11 @@ export interface ApplicationOptions {
   /** The program and its arguments. */
   readonly command: readonly [program: string, ...rest: string[]];
   readonly env: Readonly<Record<string, string | undefined>>;
+  /**
+   * Standard output and error: its own to use, or, where both programs would share whether writing blocks, through pipes
+   * to these. A reader that stalls must stall the application alone, and not the proxy that shares the socket.
+   */
+  readonly output: 'inherit' | { readonly out: NodeJS.WritableStream; readonly err: NodeJS.WritableStream };
 }
 
 /** How shells say that a command was not found, could not be run, or was ended by a signal. */
@@ -26,11 +31,19 @@ export interface Exit {
 export class Application {
   /** Resolves when it has ended, or could not be started. Never rejects. */
   readonly exit: Promise<Exit>;
+  /** Resolves when all that it has written is handed on; later than its end, and never while a program it has left behind writes. */
+  readonly written: Promise<void>;
   readonly #child: ChildProcess;
 
-  /** Starts it, on the terminal of this process. */
-  constructor({ command: [program, ...rest], env }: ApplicationOptions) {
-    this.#child = spawn(program, rest, { env: { ...env }, stdio: 'inherit' });
+  /** Starts it, with the standard input of this process. */
+  constructor({ command: [program, ...rest], env, output }: ApplicationOptions) {
+    const stdio = output === 'inherit' ? 'inherit' : 'pipe';
+    this.#child = spawn(program, rest, { env: { ...env }, stdio: ['inherit', stdio, stdio] });
+    if (output !== 'inherit') {
+      this.#child.stdout?.pipe(output.out, { end: false });
+      this.#child.stderr?.pipe(output.err, { end: false });
+    }
+    this.written = new Promise((resolve) => this.#child.once('close', () => resolve()));
     const { promise, resolve } = Promise.withResolvers<Exit>();
     this.exit = promise;
     this.#child.once('error', (error: NodeJS.ErrnoException) => {

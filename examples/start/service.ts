@@ -1,41 +1,25 @@
-/** Three small HTTP services behind the gateway, with `node:http` only. Each answers with what it saw. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+/**
+ * One of the three services of `npm start`, with `node:http` only: `node service.ts NAME PORT`, on loopback. It answers with
+ * what it saw, and knows nothing of gateways, sidecars and certificates: it calls another service by its name, and the
+ * sidecar beside it does the rest.
+ */
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 
-export const SERVICE_NAMES = ['web', 'web-next', 'orders'] as const;
-export type ServiceName = (typeof SERVICE_NAMES)[number];
+const [name = '', port = ''] = process.argv.slice(2);
+const answer = answersOf(name);
+const server = createServer((request, response) => {
+  answer(request, response).catch(() => response.destroy());
+});
+server.listen(Number(port), '127.0.0.1');
+await once(server, 'listening');
+process.on('SIGTERM', () => {
+  server.close(() => process.exit(0));
+  server.closeIdleConnections();
+});
 
-export interface Service {
-  readonly name: ServiceName;
-  readonly port: number;
-  close(): Promise<void>;
-}
-
-/** Listens on loopback. Port 0 takes a free one. @throws {Error} with code `EADDRINUSE` when the port is taken */
-export async function startService(name: ServiceName, port: number): Promise<Service> {
-  const answer = answersOf(name);
-  const server = createServer((request, response) => void answer(request, response));
-  await listen(server, port);
-  return {
-    name,
-    port: (server.address() as AddressInfo).port,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
-}
-
-function listen(server: Server, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, '127.0.0.1', resolve);
-  });
-}
-
-function answersOf(name: ServiceName): (request: IncomingMessage, response: ServerResponse) => Promise<void> {
+function answersOf(name: string): (request: IncomingMessage, response: ServerResponse) => Promise<void> {
   /** Requests by path, so that /flaky and /count can tell the first from the second. */
   const seen = new Map<string, number>();
 
@@ -46,6 +30,7 @@ function answersOf(name: ServiceName): (request: IncomingMessage, response: Serv
     request.resume();
 
     if (pathname === '/slow') await pause(2_000);
+    if (pathname === '/shop') return json(response, 200, { service: name, stock: await askOrders() });
     // Every other request fails, so that one retry is always enough.
     if (pathname === '/flaky' && times % 2 === 1) return json(response, 503, { service: name, failed: true });
     if (pathname === '/count') return json(response, 200, { service: name, copies: seen.get('/copied') ?? 0 });
@@ -58,6 +43,12 @@ function answersOf(name: ServiceName): (request: IncomingMessage, response: Serv
       headers: interesting(request),
     });
   };
+}
+
+/** By its name. `fourways run` has told this process to send its calls to the sidecar. */
+async function askOrders(): Promise<unknown> {
+  const answered = await fetch('http://orders/stock');
+  return answered.json();
 }
 
 /** What the gateway adds, without what every client sends. */
