@@ -107,11 +107,10 @@ export class Programs {
   async #argumentsFor({ name, app, mtls, proxy }: ServicePorts): Promise<string[]> {
     const token = join(this.#scratch, `${name}.token`);
     writeFileSync(token, await this.#tokenFor(name), { mode: 0o600 });
-    return [
-      ...['run', ...QUIET, '--service', name, '--app', String(app), '--control', `${HOST}:${this.#ports.mesh}`],
-      ...['--token-file', token, '--port', String(mtls), '--proxy', `${HOST}:${proxy}`],
-      ...['--data', join(this.#scratch, name), '--', process.execPath, SERVICE, name, String(app)],
-    ];
+    const { mesh } = this.#ports;
+    const who = ['--service', name, '--app', String(app), '--control', `${HOST}:${mesh}`, '--token-file', token];
+    const where = ['--port', String(mtls), '--proxy', `${HOST}:${proxy}`, '--data', join(this.#scratch, name)];
+    return ['run', ...QUIET, ...who, ...where, '--', process.execPath, SERVICE, name, String(app)];
   }
 
   /** As `fourways token` does it. */
