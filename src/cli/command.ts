@@ -110,6 +110,8 @@ export interface UpOptions {
   readonly redisUrl: string | undefined;
   /** Where proxies of a mesh join and get their plans; undefined for no mesh. */
   readonly mesh: { readonly host: string; readonly port: number } | undefined;
+  /** Zone that this host is in: `eu/a`; empty for none. */
+  readonly zone: string;
   /** Take the ports over from a Fourways that runs on them. */
   readonly takeover: boolean;
   readonly logLevel: LogLevel;

@@ -1,11 +1,10 @@
 /** A decision as a person reads it: a tree, in the order in which the request meets things. */
 import { grpcCodeName } from '../base/grpc-codes.ts';
-import { portKey } from '../ir/key.ts';
 import { explainFilter } from '../compile/policy-view.ts';
 import type { PlanFilter, PlanRetry } from '../ir/plan.ts';
 import type { BackendVerdict, CandidateVerdict, Decision, ListenerVerdict, RuleVerdict } from './decision.ts';
 import { paint, type Palette } from './paint.ts';
-import { percentText, placeText, shareOf } from './plan-text.ts';
+import { endpointName, percentText, placeText, shareOf } from './plan-text.ts';
 
 /** Losers of one kind that are named; the rest is counted. */
 const SHOWN_MAX = 12;
@@ -155,8 +154,7 @@ function backendLines(backend: BackendVerdict, { palette, cwd, beyond }: TextOpt
     ...filterLines(filters, cwd),
     ...(more?.endpoints ??
       endpoints.map(
-        ({ address, port, weight: own }) =>
-          `  endpoint ${portKey(address, port)} gets ${percentText(shareOf(own, total))}`,
+        (endpoint) => `  endpoint ${endpointName(endpoint)} gets ${percentText(shareOf(endpoint.weight, total))}`,
       )),
     ...(endpoints.length === 0 && invalid === undefined ? [paint(palette, 'red', '  no endpoint: answers 503')] : []),
     ...(more?.below ?? []),

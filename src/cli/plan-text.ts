@@ -1,7 +1,8 @@
 /** Pieces of a plan in few words, for tables and trees. */
 import { isAbsolute, relative } from 'node:path';
 import type { Position } from '../base/problem.ts';
-import type { PlanMatch, PlanNamedMatch } from '../ir/plan.ts';
+import { portKey } from '../ir/key.ts';
+import type { PlanEndpoint, PlanMatch, PlanNamedMatch } from '../ir/plan.ts';
 
 /** `GET /cart/* x-version=2 ?lang=de`. Prefixes end in `/*`, expressions start with `~`. */
 export function matchText({ path, method, headers, query }: PlanMatch): string {
@@ -61,4 +62,10 @@ export function placeText(at: Pick<Position, 'file' | 'line'> | undefined, cwd: 
 export function shortPath(file: string, cwd: string): string {
   const short = isAbsolute(file) ? relative(cwd, file) : file;
   return short.startsWith('..') ? file : short;
+}
+
+/** Where it is, and what makes it different from others: `10.0.0.1:80 in eu/a`, `SRV _http._tcp.orders.example`. */
+export function endpointName({ address, port, records, zone, priority }: PlanEndpoint): string {
+  const place = records === 'srv' ? `SRV ${address}` : portKey(address, port);
+  return `${place}${zone === undefined ? '' : ` in ${zone}`}${priority === undefined ? '' : `, priority ${priority}`}`;
 }

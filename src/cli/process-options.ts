@@ -1,7 +1,7 @@
 /** Options of every command that serves until it is told to stop. */
 import { DRAIN_MS } from '../base/limits.ts';
 import type { LogLevel } from '../base/log.ts';
-import type { Options } from './command.ts';
+import { type Options, UsageError } from './command.ts';
 import { readDuration } from './values.ts';
 
 /** One worker thread for each core is enough; more than this is a slip of the finger. */
@@ -15,6 +15,20 @@ export const LOG_LEVEL_OPTION = {
   choices: ['debug', 'info', 'warn', 'error'],
   description: 'Least level that is logged; default info',
 } as const satisfies Options[string];
+
+export const ZONE_OPTION = {
+  type: 'string',
+  value: '[REGION/]ZONE',
+  description: 'Zone that this host is in: endpoints in the same one are preferred, then those of the same region',
+} as const satisfies Options[string];
+
+const ZONE = /^(?=.{1,63}$)[A-Za-z0-9][-A-Za-z0-9_.]*(\/[A-Za-z0-9][-A-Za-z0-9_.]*)?$/;
+
+/** @throws {UsageError} when it is no zone */
+export function readZone(text = ''): string {
+  if (text === '' || ZONE.test(text)) return text;
+  throw new UsageError(`Option --zone is "${text}": must be a zone such as eu/a or eu-west-1a`);
+}
 
 /** @throws {UsageError} when it is no time, or too long */
 export function readDrain(text: string | undefined): number {

@@ -2,7 +2,7 @@
 import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { type Options, type SidecarOptions, UsageError, type Values } from './command.ts';
-import { LOG_LEVEL_OPTION, readDrain, readLogLevel, WORKERS_MAX } from './process-options.ts';
+import { LOG_LEVEL_OPTION, readDrain, readLogLevel, readZone, WORKERS_MAX, ZONE_OPTION } from './process-options.ts';
 import { readCount, readHostPort } from './values.ts';
 
 /** Where sidecars take mTLS, and where HTTP_PROXY leads, unless they are told otherwise. */
@@ -56,7 +56,7 @@ export const SIDECAR_OPTIONS = {
     value: 'NAME[:PORT]=[ADDR:]PORT',
     description: 'Port of this host that leads to a port of a service: db.shop:5432=5432; on 127.0.0.1 if left out',
   },
-  zone: { type: 'string', value: 'NAME', description: 'Zone that this host is in' },
+  zone: ZONE_OPTION,
   workers: {
     type: 'string',
     value: 'N',
@@ -77,7 +77,7 @@ export const SIDECAR_OPTIONS = {
 } as const satisfies Options;
 
 export function readSidecar(values: Values<typeof SIDECAR_OPTIONS>, cwd: string): SidecarOptions {
-  const { service, control = [], zone = '', workers, data, drain, json = false } = values;
+  const { service, control = [], zone, workers, data, drain, json = false } = values;
   if (service === undefined)
     throw new UsageError('Option --service is missing: the name of a Service, such as orders.shop');
   if (control.length === 0) throw new UsageError('Option --control is missing: HOST:PORT of the control plane');
@@ -102,7 +102,7 @@ export function readSidecar(values: Values<typeof SIDECAR_OPTIONS>, cwd: string)
       return `${read.name}.${read.namespace}`;
     }),
     locals: readLocals(values.local ?? []),
-    zone,
+    zone: readZone(zone),
     workers: workers === undefined ? 0 : readCount('--workers', workers, { min: 0, max: WORKERS_MAX }),
     dataDir: resolve(cwd, data ?? join('.fourways', `sidecar-${name}.${namespace}`)),
     drainMs: readDrain(drain),

@@ -1,11 +1,10 @@
 /** What would become of a connection or datagram below HTTP: the same tables as in the proxy, nothing is sent. */
-import { portKey } from '../ir/key.ts';
 import type { Plan, PlanListener, PlanStream } from '../ir/plan.ts';
 import { PortListeners } from '../proxy/listener-table.ts';
 import { HostMap } from '../proxy/host-map.ts';
 import { compareStreams } from '../proxy/stream-table.ts';
 import { type BackendVerdict, clusterVerdict, INVALID, isAsked } from './decision.ts';
-import { percentText, shareOf } from './plan-text.ts';
+import { endpointName, percentText, shareOf } from './plan-text.ts';
 
 export interface StreamQuestion {
   readonly protocol: 'tcp' | 'tls' | 'udp';
@@ -134,7 +133,7 @@ function backendLines({
   return [
     `backend   ${cluster ?? 'invalid backend'} gets ${percentText(share)} (weight ${weight})${extras.join('')}`,
     ...(invalid === undefined ? [] : [`  closed: ${invalid}`]),
-    ...endpoints.map(({ address, port }) => `  endpoint ${portKey(address, port)}`),
+    ...endpoints.map((endpoint) => `  endpoint ${endpointName(endpoint)}`),
     ...(endpoints.length === 0 && invalid === undefined ? ['  no endpoint: closed'] : []),
   ];
 }

@@ -15,6 +15,7 @@ const DEFAULTS: UpOptions = {
   ticketKeysMs: 12 * 3_600_000,
   redisUrl: undefined,
   mesh: undefined,
+  zone: '',
   takeover: false,
   logLevel: 'info',
   announce: 'text',

@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { ADMIN_DEFAULT } from './admin.ts';
 import { type Arguments, defineCommand, type Options, type UpOptions, UsageError } from './command.ts';
 import { TICKET_KEYS_MS, TICKET_KEYS_MS_MAX, TICKET_KEYS_MS_MIN } from '../base/limits.ts';
-import { LOG_LEVEL_OPTION, readDrain, readLogLevel, WORKERS_MAX } from './process-options.ts';
+import { LOG_LEVEL_OPTION, readDrain, readLogLevel, readZone, WORKERS_MAX, ZONE_OPTION } from './process-options.ts';
 import { onePath, readCount, readDuration, readHostPort, readRedisUrl } from './values.ts';
 
 const OPTIONS = {
@@ -43,6 +43,7 @@ const OPTIONS = {
     value: 'HOST:PORT',
     description: 'Be the control plane of a mesh, too: where its proxies join and get their plans',
   },
+  zone: ZONE_OPTION,
   takeover: { type: 'boolean', description: 'Take the ports over from a Fourways that runs; it drains and ends' },
   'log-level': LOG_LEVEL_OPTION,
 } as const satisfies Options;
@@ -66,7 +67,7 @@ export const up = defineCommand({
 });
 
 function readUp({ values, positionals }: Arguments<typeof OPTIONS>, cwd: string): UpOptions {
-  const { bind, admin = ADMIN_DEFAULT, workers, data, drain, mesh, takeover = false, json = false } = values;
+  const { bind, admin = ADMIN_DEFAULT, workers, data, drain, mesh, zone, takeover = false, json = false } = values;
   const { 'ticket-keys': ticketKeys } = values;
   if (bind !== undefined && isIP(bind) === 0) {
     throw new UsageError(`Option --bind is "${bind}": must be an IP address, for example 0.0.0.0 or ::1`);
@@ -81,6 +82,7 @@ function readUp({ values, positionals }: Arguments<typeof OPTIONS>, cwd: string)
     ticketKeysMs: ticketKeys === undefined ? TICKET_KEYS_MS : readTicketKeys(ticketKeys),
     redisUrl: values.redis === undefined ? undefined : readRedisUrl('--redis', values.redis),
     mesh: mesh === undefined ? undefined : readHostPort('--mesh', mesh),
+    zone: readZone(zone),
     takeover,
     logLevel: readLogLevel(values['log-level']),
     announce: json ? 'json' : 'text',

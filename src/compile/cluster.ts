@@ -21,6 +21,7 @@ import {
   type StreamProtocol,
   UPSTREAM_PROTOCOLS,
 } from './backend.ts';
+import { backendEndpoints } from './backend-endpoints.ts';
 import { readUpstreamTls, type TrustView } from './backend-tls.ts';
 import { CLUSTER_SETTINGS, HEALTH_PACE, TLS_POLICY } from './defaults.ts';
 import { type Finding, warning } from './finding.ts';
@@ -92,7 +93,7 @@ export function lowerCluster({ target, certificateOf, protocol, stream }: Cluste
   const reached: Reached =
     target.kind === 'Service'
       ? reachPort(target, { look, findings, transport: stream === 'udp' ? 'UDP' : 'TCP' })
-      : { endpoints: target.resource.spec.endpoints };
+      : { endpoints: backendEndpoints(target.resource) };
   const tls =
     reached.tls === undefined
       ? clusterTls(target, { asked, certificateOf, stream, findings, look })
@@ -314,7 +315,10 @@ function withCertificate(tls: TrustView['tls'], certificate: NamedSecret | undef
 function nameOf(target: BackendTarget): string {
   const { name, namespace } = target.resource.metadata;
   if (target.kind === 'Service') return target.resource.spec.externalName ?? `${name}.${namespace}.svc`;
-  return target.resource.spec.endpoints.find(({ address }) => isIP(address) === 0)?.address ?? name;
+  return (
+    backendEndpoints(target.resource).find(({ address, records }) => isIP(address) === 0 && records !== 'srv')
+      ?.address ?? name
+  );
 }
 
 function clusterSettings(asked: Asked): PlanClusterSettings {
@@ -330,9 +334,19 @@ function clusterSettings(asked: Asked): PlanClusterSettings {
     headerBytesMax: sizeOr(asked.get('headerBytesMax'), defaults.headerBytesMax),
     connectRetries: asked.get('connectRetries') ?? defaults.connectRetries,
     retryBudget: budgetPercent === undefined ? defaults.retryBudget : budgetPercent / 100,
+    ...localityOf(asked.get('locality')),
     http2: http2Settings(asked.get('http2'), defaults.http2),
   };
 }
+
+/** Nothing where it is as the proxy has it anyway, so that plans stay small. */
+function localityOf(asked: BackendPolicy['spec']['locality']): Pick<PlanClusterSettings, 'locality'> {
+  if (asked === undefined) return {};
+  const { prefer = 'zone', healthyPercentMin = HEALTHY_PERCENT_MIN } = asked;
+  return { locality: { prefer, healthyMin: healthyPercentMin / 100 } };
+}
+
+const HEALTHY_PERCENT_MIN = 70;
 
 /** Smaller windows make every frame wait for the one before; larger ones do not exist (RFC 9113 section 6.9.1). */
 const WINDOW_BYTES_MIN = 65_535;

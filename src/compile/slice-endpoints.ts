@@ -39,6 +39,8 @@ export function serviceEndpoints(
     return [];
   }
   const endpoints = new Map<string, PlanEndpoint>();
+  const ending = new Map<string, PlanEndpoint>();
+  const isHinted = slices.every((slice) => slice.endpoints.every(({ hints }) => (hints?.forZones.length ?? 0) > 0));
   const names = new Set<string>();
   let portFound = false;
   for (const slice of slices) {
@@ -47,11 +49,19 @@ export function serviceEndpoints(
     if (slicePort === undefined) continue;
     portFound = true;
     const number = slicePort.port ?? (typeof port.targetPort === 'number' ? port.targetPort : port.port);
-    for (const { addresses, conditions, zone } of slice.endpoints) {
-      // Absent means ready (EndpointSlice API).
-      if (conditions.ready === false) continue;
+    for (const { addresses, conditions, zone, hints } of slice.endpoints) {
       const address = addresses[0]!;
-      endpoints.set(`${address} ${number}`, { address, port: number, weight: 1, ...(zone !== undefined && { zone }) });
+      const endpoint: PlanEndpoint = {
+        address,
+        port: number,
+        weight: 1,
+        ...(zone !== undefined && { zone }),
+        ...(isHinted && { forZones: hints!.forZones.map(({ name }) => name) }),
+      };
+      // Absent means ready (EndpointSlice API).
+      if (conditions.ready !== false) endpoints.set(`${address} ${number}`, endpoint);
+      else if (conditions.serving === true && conditions.terminating === true)
+        ending.set(`${address} ${number}`, endpoint);
     }
   }
   if (!portFound && names.size > 0) {
@@ -61,7 +71,8 @@ export function serviceEndpoints(
       warning('service.no-endpoints', resource, { field: '/spec/ports', message, related: slices.map(keyOf) }),
     );
   }
-  return [...endpoints.values()];
+  // Where nobody is ready, those that still serve while they end are better than nobody (KEP-1669).
+  return [...(endpoints.size > 0 ? endpoints : ending).values()];
 }
 
 /** All addresses, whatever their state. */

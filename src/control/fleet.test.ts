@@ -329,7 +329,7 @@ test('Fleet: figures are summed over the members', async () => {
     workers.map(({ connections }) => connections),
     [3, 3],
   );
-  assert.deepEqual(endpoints, { web: [{ address: '127.0.0.1', port: 8080, connections: 4, idle: 2 }] });
+  assert.deepEqual(endpoints, { web: [{ address: '127.0.0.1', port: 8080, connections: 4, idle: 2, sinceMs: 1 }] });
 });
 
 test('Fleet: an order reaches every member, and who dies over it has no say', async () => {

@@ -477,7 +477,8 @@ function addEndpoint(list: EndpointStats[], endpoint: EndpointStats): void {
     const { connections, idle, health } = endpoint;
     // One worker that finds it unhealthy is enough to say so.
     const worse = health === 'unhealthy' ? { health } : {};
-    list[at] = { ...same, ...worse, connections: same.connections + connections, idle: same.idle + idle };
+    const sinceMs = Math.min(same.sinceMs, endpoint.sinceMs);
+    list[at] = { ...same, ...worse, connections: same.connections + connections, idle: same.idle + idle, sinceMs };
   }
 }
 

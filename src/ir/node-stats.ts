@@ -26,4 +26,11 @@ export interface EndpointStats {
   readonly health?: 'healthy' | 'unhealthy';
   /** The DNS name that gave the address. */
   readonly resolvedFrom?: string;
+  /** Why that name could not be resolved the last time: the address is of the last good answer. */
+  readonly stale?: string;
+  readonly zone?: string;
+  /** Of those that are used one after the other, from 0; absent where all are alike. */
+  readonly level?: number;
+  /** When the proxy first had it, in milliseconds since the epoch. */
+  readonly sinceMs: number;
 }

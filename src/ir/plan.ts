@@ -376,7 +376,17 @@ export interface PlanEndpoint {
   readonly address: string;
   readonly port: number;
   readonly weight: number;
+  /**
+   * Which records of the name count. `srv`: those of a service, which say port, weight and priority of each instance, so
+   * that those here have no meaning but for the priority, which comes first. Absent: both families of addresses.
+   */
+  readonly records?: 'a' | 'aaaa' | 'srv';
+  /** Those with a greater number are used when too few of the others are well. Absent: 0. */
+  readonly priority?: number;
+  /** Zone that it is in: `eu/a`, the region before the slash, or `a`. */
   readonly zone?: string;
+  /** Zones that it is for, instead of its own. */
+  readonly forZones?: readonly string[];
   /** Spoken to in clear text although the cluster has `tls`: a workload without a sidecar. */
   readonly clear?: true;
 }
@@ -412,7 +422,17 @@ export interface PlanClusterSettings {
   readonly connectRetries: number;
   /** Share of requests that may be second attempts, 0 to 1, over ten seconds. */
   readonly retryBudget: number;
+  /** Absent: endpoints in the zone of the proxy are preferred, as long as 0.7 of them are well. */
+  readonly locality?: PlanLocality;
   readonly http2: PlanClusterHttp2;
+}
+
+/** What is preferred of endpoints in several zones. */
+export interface PlanLocality {
+  /** `zone`: those of the same zone, then of the same region, then all others. `none`: all are equal. */
+  readonly prefer: 'zone' | 'region' | 'none';
+  /** Share of nearer endpoints that must be well, 0 to 1. When less are, as much as they lack goes to those farther away. */
+  readonly healthyMin: number;
 }
 
 /** Connections of HTTP/2 to an upstream. */

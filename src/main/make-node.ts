@@ -70,6 +70,7 @@ export function makeNode(
       programs: new OwnPrograms({ clock: systemClock, log }),
     }),
     bind: settings.bind,
+    zone: settings.zone,
     ...(askForService !== undefined && { askForService }),
     drainMs: settings.drainMs,
     reusePort: settings.reusePort,

@@ -11,7 +11,7 @@ import { Workers } from './workers.ts';
 /** What the proxies of this process are started with. */
 export type FleetSettings = Pick<
   UpSettings,
-  'workers' | 'ticketKeysMs' | 'redisUrl' | 'ports' | 'drainMs' | 'log' | 'logLevel' | 'writeLines'
+  'zone' | 'workers' | 'ticketKeysMs' | 'redisUrl' | 'ports' | 'drainMs' | 'log' | 'logLevel' | 'writeLines'
 >;
 
 export interface FleetParts {
@@ -29,11 +29,12 @@ export async function startFleet(
   settings: FleetSettings,
   { bind, metering, cleanup, clock, askForService, onPorts, onFailing }: FleetParts,
 ): Promise<{ readonly fleet: Fleet; readonly share: (ports: UpSettings['ports']) => void }> {
-  const { log, logLevel, drainMs, ticketKeysMs, redisUrl, writeLines } = settings;
+  const { log, logLevel, zone = '', drainMs, ticketKeysMs, redisUrl, writeLines } = settings;
   const workers = cleanup.adopt(
     await Workers.make({
       count: settings.workers,
       bind,
+      zone,
       drainMs,
       ticketKeysMs,
       redisUrl,

@@ -57,7 +57,7 @@ async function run(options: UpOptions, console: Console, signals: Signals): Prom
 }
 
 async function start(options: UpOptions, console: Console): Promise<Running> {
-  const { path, bind, admin, takeover, dataDir, logLevel, drainMs, ticketKeysMs, mesh } = options;
+  const { path, bind, admin, takeover, dataDir, logLevel, drainMs, ticketKeysMs, mesh, zone } = options;
   const old = takeover ? await (await import('./takeover.ts')).findOld(admin.host, admin.port) : undefined;
   const running = await up({
     path,
@@ -69,6 +69,7 @@ async function start(options: UpOptions, console: Console): Promise<Running> {
     dataDir: dataDir ?? defaultDataDir(path),
     state: readState(),
     mesh,
+    zone,
     redisUrl: readRedis(options),
     ports: old === undefined ? 'alone' : 'shared',
     drainMs,

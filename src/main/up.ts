@@ -39,6 +39,8 @@ export interface UpSettings {
   readonly path: string;
   /** Address for Gateways that name none; undefined for every address. */
   readonly bind: string | undefined;
+  /** Zone that this host is in: `eu/a`. */
+  readonly zone?: string;
   /** Where the admin API listens; undefined for none. */
   readonly admin: HostPort | undefined;
   /** Number of worker threads; 0 for a proxy in the main thread. */

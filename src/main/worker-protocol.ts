@@ -16,6 +16,8 @@ export interface WorkerSettings {
   readonly workers: number;
   /** Address for ports of the plan that name none. */
   readonly bind: string;
+  /** Zone that this host is in: `eu/a`; empty where nobody has said. */
+  readonly zone: string;
   /** How long ports that leave the plan may still serve what runs there. */
   readonly drainMs: number;
   /** Other workers, or another process that is taken over, listen on the same ports. */

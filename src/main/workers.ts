@@ -19,6 +19,8 @@ export interface WorkersOptions {
   readonly count: number;
   /** Address for ports of the plan that name none. */
   readonly bind: string;
+  /** Zone that this host is in; empty where nobody has said. */
+  readonly zone: string;
   /** How long keys for TLS session tickets seal new ones; they open old ones for as long again. */
   readonly ticketKeysMs: number;
   /** How long ports that leave the plan may still serve what runs there. */
@@ -82,6 +84,7 @@ export class Workers {
       ticketKeys: this.#ticketKeys,
       cells: this.#cells,
       redisUrl: this.#options.redisUrl,
+      zone: this.#options.zone,
       marks: this.#marks,
       asksForServices: askForService !== undefined,
     };

@@ -81,7 +81,7 @@ test('addresses come in the background: IPv4 before IPv6, sorted', async () => {
   assert.deepEqual(told.list, []);
   assert.equal(await told.times(1), '10.0.0.1 10.0.0.9 2001:db8::1 2001:db8::2');
   assert.deepEqual(world.resolver.state('shop.test'), {
-    addresses: ['10.0.0.1', '10.0.0.9', '2001:db8::1', '2001:db8::2'],
+    found: ['10.0.0.1', '10.0.0.9', '2001:db8::1', '2001:db8::2'],
     resolvedMs: 0,
     failure: undefined,
   });
@@ -142,7 +142,7 @@ for (const [rule, reply, code] of [
     world.server.set('a.test', reply);
     world.clock.advance(11_500);
     await world.lookUps(2);
-    assert.deepEqual(world.resolver.state('a.test'), { addresses: ['10.0.0.1'], resolvedMs: 0, failure: code });
+    assert.deepEqual(world.resolver.state('a.test'), { found: ['10.0.0.1'], resolvedMs: 0, failure: code });
     world.clock.advance(560);
     await world.lookUps(3);
     world.clock.advance(560);
@@ -170,7 +170,7 @@ test('half an answer is no answer: one family that fails does not take the other
   world.clock.advance(11_500);
   await world.lookUps(2);
   assert.equal(world.results[1], 'failed');
-  assert.deepEqual(world.resolver.state('a.test')?.addresses, ['10.0.0.1', '2001:db8::1']);
+  assert.deepEqual(world.resolver.state('a.test')?.found, ['10.0.0.1', '2001:db8::1']);
 });
 
 test('many watchers of a name share one query, and a late one is told what is known', async () => {

@@ -9,6 +9,8 @@ import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { Turnstile } from '../base/turnstile.ts';
 import { HostsFile } from './hosts-file.ts';
+import { querySrv, type SrvAnswer, type SrvRecord } from './srv-query.ts';
+import { type Answer, codeOf, type NameState, WatchedName } from './watched-name.ts';
 
 export interface ResolverOptions {
   readonly clock: Clock;
@@ -27,29 +29,22 @@ export interface ResolverOptions {
 /** Addresses of a name, IPv4 before IPv6, sorted, so that equal answers compare equal. */
 export type OnAddresses = (addresses: readonly string[]) => void;
 
-export interface NameState {
-  readonly addresses: readonly string[];
-  /** Monotonic time of the last good answer; undefined before the first. */
-  readonly resolvedMs: number | undefined;
-  /** Why the last try failed; undefined when it did not. The addresses are those of `resolvedMs`. */
-  readonly failure: string | undefined;
-}
+/** Records of a service, sorted. Empty: its name says that there is none. */
+export type OnRecords = (records: readonly SrvRecord[]) => void;
 
 /** Names watched at one time. Beyond, a name has no addresses and says so in the log. */
 const NAMES_MAX = 10_000;
 
-/** Addresses of one name that are used; an answer of UDP holds fewer. */
+const TIMEOUT_MS = 2_000;
+
+/** Addresses or records of one name that are used; an answer of UDP holds fewer. */
 const ADDRESSES_MAX = 256;
 
-/** A TTL of zero would mean a query for every request of a second; a very long one would outlive a failover. */
-const TTL_MS_MIN = 1_000;
-const TTL_MS_MAX = 300_000;
+/** For names that need not be asked for again. */
+const LONG_TTL_MS = 300_000;
 
 /** Names that come from the hosts file or the platform have no TTL. */
 const LOCAL_TTL_MS = 30_000;
-
-const RETRY_FIRST_MS = 500;
-const RETRY_MS_MAX = 30_000;
 
 /** Lookups that run at one time: a plan with thousands of names must not flood a name server. */
 const LOOKUPS_MAX = 32;
@@ -57,22 +52,18 @@ const LOOKUPS_MAX = 32;
 /** The platform resolves on the few threads that files are read with; a slow one must not take them all. */
 const PLATFORM_LOOKUPS_MAX = 2;
 
-interface Answer {
-  readonly addresses: readonly string[];
-  readonly ttlMs: number;
-}
-
 export class Resolver {
   readonly #options: ResolverOptions;
   readonly #servers: NodeResolver;
   readonly #ownServers: boolean;
   readonly #hosts: HostsFile;
-  readonly #names = new Map<string, WatchedName>();
+  readonly #names = new Map<string, WatchedName<string>>();
+  readonly #services = new Map<string, WatchedName<SrvRecord>>();
   readonly #lookUps = new Turnstile(LOOKUPS_MAX);
   readonly #platformLookUps = new Turnstile(PLATFORM_LOOKUPS_MAX);
 
   constructor(options: ResolverOptions) {
-    const { clock, servers = [], timeoutMs = 2_000, hostsFile = '/etc/hosts' } = options;
+    const { clock, servers = [], timeoutMs = TIMEOUT_MS, hostsFile = '/etc/hosts' } = options;
     this.#options = options;
     this.#servers = new NodeResolver({ timeout: timeoutMs, tries: 2 });
     this.#ownServers = servers.length > 0;
@@ -86,45 +77,86 @@ export class Resolver {
    * @returns ends the watch
    */
   watch(name: string, onAddresses: OnAddresses): () => void {
+    const make = (key: string): WatchedName<string> =>
+      new WatchedName(key, {
+        ...this.#options,
+        resolve: () => this.#lookUps.run(() => this.#resolve(key)),
+        usedMax: ADDRESSES_MAX,
+      });
+    return this.#watchIn(this.#names, name, { make, tell: onAddresses });
+  }
+
+  /**
+   * The same for the SRV records of a service, `_http._tcp.orders.example`. Their targets are names to be watched.
+   *
+   * @returns ends the watch
+   */
+  watchService(name: string, onRecords: OnRecords): () => void {
+    const make = (key: string): WatchedName<SrvRecord> =>
+      new WatchedName(key, {
+        ...this.#options,
+        resolve: () => this.#lookUps.run(() => this.#askForService(key)),
+        usedMax: ADDRESSES_MAX,
+      });
+    return this.#watchIn(this.#services, name, { make, tell: onRecords });
+  }
+
+  #watchIn<T>(
+    names: Map<string, WatchedName<T>>,
+    name: string,
+    { make, tell }: { readonly make: (key: string) => WatchedName<T>; readonly tell: (found: readonly T[]) => void },
+  ): () => void {
     const key = name.toLowerCase();
-    let watched = this.#names.get(key);
+    let watched = names.get(key);
     if (watched === undefined) {
-      if (this.#names.size >= NAMES_MAX) {
+      if (this.#names.size + this.#services.size >= NAMES_MAX) {
         this.#options.log.error('Cannot resolve a name: too many names are watched', { name, max: NAMES_MAX });
         return () => undefined;
       }
-      watched = new WatchedName(key, this.#options, () => this.#lookUps.run(() => this.#resolve(key)));
-      this.#names.set(key, watched);
+      watched = make(key);
+      names.set(key, watched);
       watched.start();
     }
     const owner = watched;
     // Each watch has a function of its own, so that ending one does not end another with the same callback.
-    const watcher: OnAddresses = (addresses) => onAddresses(addresses);
+    const watcher = (found: readonly T[]): void => tell(found);
     owner.add(watcher);
     return () => {
-      if (owner.remove(watcher) > 0 || this.#names.get(key) !== owner) return;
+      if (owner.remove(watcher) > 0 || names.get(key) !== owner) return;
       owner.stop();
-      this.#names.delete(key);
+      names.delete(key);
     };
   }
 
   /** What is known of a watched name. */
-  state(name: string): NameState | undefined {
+  state(name: string): NameState<string> | undefined {
     return this.#names.get(name.toLowerCase())?.state;
   }
 
+  serviceState(name: string): NameState<SrvRecord> | undefined {
+    return this.#services.get(name.toLowerCase())?.state;
+  }
+
   close(): void {
-    for (const watched of this.#names.values()) watched.stop();
+    for (const watched of [...this.#names.values(), ...this.#services.values()]) watched.stop();
     this.#names.clear();
+    this.#services.clear();
     this.#servers.cancel();
   }
 
+  async #askForService(name: string): Promise<Answer<SrvRecord>> {
+    const { clock, random, servers, timeoutMs = TIMEOUT_MS } = this.#options;
+    const asked = this.#ownServers ? servers! : this.#servers.getServers();
+    const answer: SrvAnswer = await querySrv({ name, servers: asked, timeoutMs, clock, random });
+    return { found: answer.records, ttlMs: answer.ttlMs };
+  }
+
   /** @throws {Error} with a `code` of c-ares or the platform when the name has no address */
-  async #resolve(name: string): Promise<Answer> {
+  async #resolve(name: string): Promise<Answer<string>> {
     const local = await this.#hosts.lookUp(name);
-    if (local.length > 0) return { addresses: local, ttlMs: LOCAL_TTL_MS };
+    if (local.length > 0) return { found: local, ttlMs: LOCAL_TTL_MS };
     // RFC 6761 section 6.3: localhost is never asked of a name server.
-    if (name === 'localhost' || name.endsWith('.localhost')) return { addresses: ['127.0.0.1'], ttlMs: TTL_MS_MAX };
+    if (name === 'localhost' || name.endsWith('.localhost')) return { found: ['127.0.0.1'], ttlMs: LONG_TTL_MS };
     // Search domains are the platform's.
     if (!this.#ownServers && !name.includes('.')) return this.#askPlatform(name);
     try {
@@ -137,7 +169,7 @@ export class Resolver {
   }
 
   /** One family that fails for another reason than having no address fails both: half an answer looks like a scale-down. */
-  async #askServers(name: string): Promise<Answer> {
+  async #askServers(name: string): Promise<Answer<string>> {
     const results = await Promise.allSettled([
       this.#servers.resolve4(name, { ttl: true }),
       this.#servers.resolve6(name, { ttl: true }),
@@ -150,13 +182,13 @@ export class Resolver {
     }
     if (records.length === 0 || (reason !== undefined && !NO_ADDRESS.has(codeOf(reason)))) throw reason;
     const ttlMs = Math.min(...records.map(({ ttl }) => ttl)) * 1_000;
-    return { addresses: [...new Set(records.map(({ address }) => address))], ttlMs };
+    return { found: [...new Set(records.map(({ address }) => address))], ttlMs };
   }
 
-  #askPlatform(name: string): Promise<Answer> {
+  #askPlatform(name: string): Promise<Answer<string>> {
     return this.#platformLookUps.run(async () => {
       const found = await dns.lookup(name, { all: true, order: 'ipv4first' });
-      return { addresses: [...new Set(found.map(({ address }) => address))], ttlMs: LOCAL_TTL_MS };
+      return { found: [...new Set(found.map(({ address }) => address))], ttlMs: LOCAL_TTL_MS };
     });
   }
 }
@@ -164,86 +196,6 @@ export class Resolver {
 /** Answers that say: this name has no address of this family. */
 const NO_ADDRESS: ReadonlySet<string> = new Set(['ENODATA', 'ENOTFOUND']);
 
-function codeOf(error: unknown): string {
-  return error instanceof Error ? ((error as NodeJS.ErrnoException).code ?? error.message) : String(error);
-}
-
 function byAddress(a: { readonly address: string }, b: { readonly address: string }): number {
   return a.address < b.address ? -1 : 1;
-}
-
-/** One name and those who wait for it: a single query at a time, however many they are. */
-class WatchedName {
-  state: NameState = { addresses: [], resolvedMs: undefined, failure: undefined };
-  readonly #name: string;
-  readonly #options: ResolverOptions;
-  readonly #resolve: () => Promise<Answer>;
-  readonly #watchers = new Set<OnAddresses>();
-  #failures = 0;
-  #stopped = false;
-  #cancel: (() => void) | undefined;
-
-  constructor(name: string, options: ResolverOptions, resolve: () => Promise<Answer>) {
-    this.#name = name;
-    this.#options = options;
-    this.#resolve = resolve;
-  }
-
-  add(watcher: OnAddresses): void {
-    this.#watchers.add(watcher);
-    if (this.state.resolvedMs === undefined) return;
-    queueMicrotask(() => this.#watchers.has(watcher) && watcher(this.state.addresses));
-  }
-
-  /** @returns how many still watch */
-  remove(watcher: OnAddresses): number {
-    this.#watchers.delete(watcher);
-    return this.#watchers.size;
-  }
-
-  start(): void {
-    if (this.#stopped) return;
-    this.#resolve().then(
-      (answer) => this.#resolved(answer),
-      (error: unknown) => this.#failed(codeOf(error)),
-    );
-  }
-
-  stop(): void {
-    this.#stopped = true;
-    this.#cancel?.();
-  }
-
-  #resolved({ addresses, ttlMs }: Answer): void {
-    if (this.#stopped) return;
-    const { log, clock, onLookUp } = this.#options;
-    onLookUp?.('ok');
-    const before = this.state;
-    if (this.#failures > 0) log.info('A name resolves again', { name: this.#name });
-    this.#failures = 0;
-    const used = addresses.slice(0, ADDRESSES_MAX);
-    this.state = { addresses: used, resolvedMs: clock.nowMs(), failure: undefined };
-    const same = before.resolvedMs !== undefined && before.addresses.join() === used.join();
-    if (!same) for (const watcher of this.#watchers) watcher(used);
-    this.#again(Math.min(TTL_MS_MAX, Math.max(TTL_MS_MIN, ttlMs)));
-  }
-
-  #failed(why: string): void {
-    if (this.#stopped) return;
-    const { log, onLookUp } = this.#options;
-    onLookUp?.('failed');
-    if (this.#failures === 0) {
-      const kept = this.state.addresses.length;
-      log.warn('Cannot resolve a name', { name: this.#name, error: why, addressesKept: kept });
-    }
-    this.state = { ...this.state, failure: why };
-    this.#again(Math.min(RETRY_MS_MAX, RETRY_FIRST_MS * 2 ** Math.min(10, this.#failures)));
-    this.#failures++;
-  }
-
-  /** Up to a tenth early or late, so that names that were first asked together do not stay together. */
-  #again(delayMs: number): void {
-    const jittered = delayMs * (0.9 + this.#options.random.unit() / 5);
-    this.#cancel = this.#options.clock.after(jittered, () => this.start());
-  }
 }

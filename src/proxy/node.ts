@@ -50,6 +50,8 @@ export interface ProxyNodeOptions {
   readonly metrics: TrafficMetrics;
   readonly accessLog: AccessLog;
   readonly resolver: Resolver;
+  /** Zone that it is in: `eu/a`. */
+  readonly zone?: string;
   /** Asked by the first plan that names a filter: their schemas take memory in every worker. */
   readonly filters: () => Promise<readonly FilterDeclaration[]>;
   /** What filters may use of the process. */
@@ -117,6 +119,8 @@ export class ProxyNode implements Node {
     this.#clusterEnv = {
       wheel,
       resolver,
+      zone: options.zone ?? '',
+      wallMs: () => clock.wallMs(),
       log: options.log,
       random,
       connectorFor: (key, plan, speech) =>

@@ -63,6 +63,17 @@ export function namespaceName(said: Said): StringSchema {
   });
 }
 
+/** `eu/a`, the region before the slash, or a name alone. */
+export function zoneName(said: Said): StringSchema {
+  return Type.String({
+    minLength: 1,
+    maxLength: 63,
+    pattern: '^[A-Za-z0-9][-A-Za-z0-9_.]*(?:/[A-Za-z0-9][-A-Za-z0-9_.]*)?$',
+    expected: 'a zone such as "eu/a" or "eu-west-1a"',
+    ...said,
+  });
+}
+
 /** Name of a listener, a rule or a port of a Service. */
 export function sectionName(said: Said): StringSchema {
   return Type.String({

@@ -54,8 +54,10 @@ export function condensePlan({ ports, listeners, routes, streams, clusters }: Pl
       ...cluster,
       ...(tls !== undefined && { tls: condenseClusterTls(tls) }),
       endpoints: endpoints.map(
-        ({ address, port, weight, zone, clear }) =>
-          `${address} port ${port} weight ${weight}${zone === undefined ? '' : ` zone ${zone}`}${clear === true ? ' clear' : ''}`,
+        ({ address, port, weight, zone, clear, records, priority, forZones }) =>
+          `${address} port ${port} weight ${weight}${zone === undefined ? '' : ` zone ${zone}`}${clear === true ? ' clear' : ''}` +
+          `${records === undefined ? '' : ` records ${records}`}${priority === undefined ? '' : ` priority ${priority}`}` +
+          (forZones === undefined ? '' : ` for ${forZones.join(', ')}`),
       ),
       settings: differing(settings, CLUSTER_SETTINGS),
     })),
@@ -166,7 +168,7 @@ function differing(value: object, defaults: object): Json {
     const otherwise = (defaults as Fields)[name];
     if (JSON.stringify(is) === JSON.stringify(otherwise)) return [];
     const isRecord = typeof is === 'object' && is !== null && !Array.isArray(is);
-    return [[name, isRecord ? differing(is as object, otherwise as object) : is]];
+    return [[name, isRecord ? differing(is as object, (otherwise ?? {}) as object) : is]];
   });
   return Object.fromEntries(fields);
 }

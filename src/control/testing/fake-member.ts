@@ -72,7 +72,7 @@ export class FakeMember implements Member {
   };
 
   async stats(): Promise<NodeStats> {
-    const endpoint = { address: '127.0.0.1', port: 8080, connections: 2, idle: 1 };
+    const endpoint = { address: '127.0.0.1', port: 8080, connections: 2, sinceMs: 1, idle: 1 };
     return {
       version: this.version,
       connections: 3,

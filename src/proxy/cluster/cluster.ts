@@ -3,23 +3,25 @@
  * while its key is in the plan; a new plan changes its endpoints in place, and
  * those that remain keep their connections.
  */
-import { isIP } from 'node:net';
 import { Fault } from '../../base/fault.ts';
-import type { Resolver } from '../../net/dns.ts';
-import type { PlanCluster, PlanEndpoint } from '../../ir/plan.ts';
+import type { PlanCluster } from '../../ir/plan.ts';
 import type { EndpointStats } from '../../ir/node-stats.ts';
 import { Endpoint, type EndpointOptions } from '../upstream/endpoint.ts';
 import type { EndpointCounters } from '../upstream/pool.ts';
-import { namesOf } from './first-addresses.ts';
+import { Addresses, type Names, type Placed } from './addresses.ts';
 import { HealthChecks, type HealthEnv } from './health.ts';
-import { pickWeighted } from './pick.ts';
+import { distanceOf, Levels, rankOf } from './levels.ts';
 import type { LiveUpstreams } from '../upstream/live-upstreams.ts';
 import { RetryBudget } from './retry-budget.ts';
 
 /** What a cluster needs of its worker. */
 export interface ClusterEnv {
   readonly wheel: EndpointOptions['wheel'];
-  readonly resolver: Pick<Resolver, 'watch'>;
+  readonly resolver: Names;
+  /** Zone that the proxy is in; empty where nobody has said. */
+  readonly zone: string;
+  /** Milliseconds since the epoch. */
+  readonly wallMs: () => number;
   readonly log: HealthEnv['log'];
   readonly random: HealthEnv['random'];
   connectorFor(key: string, plan: PlanCluster, speech: 'as-planned' | 'clear'): EndpointOptions['connector'];
@@ -45,9 +47,9 @@ export class Cluster {
   #budget: RetryBudget;
   #endpoints: readonly Endpoint[] = [];
   /** By `address:port`, so that an endpoint survives a new plan. */
-  #byName = new Map<string, Endpoint>();
-  #resolved = new Map<string, readonly string[]>();
-  #watches = new Map<string, () => void>();
+  #byName = new Map<string, Known>();
+  readonly #addresses: Addresses;
+  #levels = new Levels(new Map());
   #health: HealthChecks | undefined;
   #closed = false;
 
@@ -58,7 +60,10 @@ export class Cluster {
     this.counters = env.countersFor(key);
     this.#budget = new RetryBudget(plan.settings.retryBudget);
     this.#health = this.#makeHealth();
-    this.#watchNames();
+    this.#addresses = new Addresses(env.resolver, () => {
+      if (!this.#closed) this.#rebuild();
+    });
+    this.#addresses.watch(plan);
     this.#rebuild();
   }
 
@@ -94,21 +99,21 @@ export class Cluster {
     this.#plan = plan;
     const same = ['protocol', 'tls', 'settings'] as const;
     if (same.some((part) => JSON.stringify(before[part]) !== JSON.stringify(plan[part]))) {
-      for (const endpoint of this.#byName.values()) endpoint.retire();
-      this.#byName = new Map();
+      for (const { endpoint } of this.#byName.values()) endpoint.retire();
+      this.#byName = new Map([...this.#byName].map(([name, known]) => [name, { ...known, isOld: true }]));
       this.#budget = new RetryBudget(plan.settings.retryBudget);
     }
     if (JSON.stringify(before.health) !== JSON.stringify(plan.health)) {
       this.#health?.close();
       this.#health = this.#makeHealth();
     }
-    this.#watchNames();
+    this.#addresses.watch(plan);
     this.#rebuild();
   }
 
   /** Our certificate was renewed: new requests go on new connections, those under way end where they are. */
   renewConnections(): void {
-    for (const endpoint of this.#byName.values()) endpoint.renew();
+    for (const { endpoint } of this.#byName.values()) endpoint.renew();
   }
 
   /** @param avoid  an endpoint that just failed; another is taken when there is one */
@@ -116,73 +121,71 @@ export class Cluster {
     if (this.#plan.tls?.state === 'invalid') {
       return new Fault('upstream.tls-failed', `${this.key}: the TLS policy of the backend is not valid`);
     }
-    const endpoint = pickWeighted(this.#endpoints, avoid, this.#env.wheel.nowMs);
+    const endpoint = this.#levels.pick(avoid, this.#env.wheel.nowMs);
     return endpoint ?? new Fault('upstream.no-endpoint', `${this.key}: no endpoint`);
   }
 
   /** Out of the plan: running exchanges may finish, nothing is kept. */
   close(): void {
     this.#closed = true;
-    for (const stop of this.#watches.values()) stop();
-    this.#watches.clear();
+    this.#addresses.close();
     this.#health?.close();
-    for (const endpoint of this.#byName.values()) endpoint.retire();
+    for (const { endpoint } of this.#byName.values()) endpoint.retire();
   }
 
   stats(): EndpointStats[] {
-    return this.#endpoints.map((endpoint) => ({
-      address: endpoint.address,
-      port: endpoint.port,
-      connections: endpoint.connections,
-      idle: endpoint.idleConnections,
-      ...(this.#health !== undefined && { health: endpoint.probed }),
-      ...(endpoint.resolvedFrom === undefined ? {} : { resolvedFrom: endpoint.resolvedFrom }),
-    }));
-  }
-
-  #watchNames(): void {
-    const names = namesOf(this.#plan);
-    for (const [name, stop] of this.#watches) {
-      if (names.has(name)) continue;
-      stop();
-      this.#watches.delete(name);
-      this.#resolved.delete(name);
-    }
-    for (const name of names) {
-      if (this.#watches.has(name)) continue;
-      const stop = this.#env.resolver.watch(name, (addresses) => {
-        this.#resolved.set(name, addresses);
-        if (!this.#closed) this.#rebuild();
-      });
-      this.#watches.set(name, stop);
-    }
+    return [...this.#byName.values()].map(({ endpoint, placed, rank, sinceMs }) => {
+      const { resolvedFrom, planned } = placed;
+      const stale = resolvedFrom === undefined ? undefined : this.#addresses.failureOf(placed);
+      const level = this.#levels.of(rank);
+      return {
+        address: endpoint.address,
+        port: endpoint.port,
+        connections: endpoint.connections,
+        idle: endpoint.idleConnections,
+        sinceMs,
+        ...(this.#health !== undefined && { health: endpoint.probed }),
+        ...(resolvedFrom !== undefined && { resolvedFrom }),
+        ...(stale !== undefined && { stale }),
+        ...(planned.zone !== undefined && { zone: planned.zone }),
+        ...(level !== undefined && { level }),
+      };
+    });
   }
 
   #rebuild(): void {
-    const next = new Map<string, Endpoint>();
-    for (const planned of this.#plan.endpoints) {
-      for (const address of isIP(planned.address) !== 0
-        ? [planned.address]
-        : (this.#resolved.get(planned.address) ?? [])) {
-        const name = `${address} ${planned.port} ${planned.weight}${planned.clear === true ? ' clear' : ''}`;
-        if (!next.has(name)) next.set(name, this.#byName.get(name) ?? this.#makeEndpoint(address, planned));
-      }
+    const { zone, wallMs } = this.#env;
+    const { locality } = this.#plan.settings;
+    const next = new Map<string, Known>();
+    const ranked = new Map<number, Endpoint[]>();
+    for (const placed of this.#addresses.place(this.#plan.endpoints)) {
+      const { address, port, weight, priority, planned } = placed;
+      const name = `${address} ${port}${planned.clear === true ? ' clear' : ''}`;
+      if (next.has(name)) continue;
+      const known = this.#byName.get(name);
+      const endpoint = known === undefined || known.isOld ? this.#makeEndpoint(placed) : known.endpoint;
+      endpoint.weight = weight;
+      const rank = rankOf(priority, distanceOf(planned, zone, locality));
+      next.set(name, { endpoint, placed, rank, sinceMs: known?.sinceMs ?? wallMs(), isOld: false });
+      const level = ranked.get(rank);
+      if (level === undefined) ranked.set(rank, [endpoint]);
+      else level.push(endpoint);
     }
-    for (const [name, endpoint] of this.#byName) if (!next.has(name)) endpoint.retire();
+    for (const [name, { endpoint }] of this.#byName) if (!next.has(name)) endpoint.retire();
     this.#byName = next;
-    this.#endpoints = [...next.values()];
+    this.#endpoints = [...next.values()].map(({ endpoint }) => endpoint);
+    this.#levels = new Levels(ranked, locality);
     this.#health?.watch(this.#endpoints);
   }
 
-  #makeEndpoint(address: string, planned: PlanEndpoint): Endpoint {
+  #makeEndpoint({ address, port, weight, planned }: Placed): Endpoint {
     const { live } = this.#env;
     const speech = planned.clear === true ? 'clear' : 'as-planned';
     return new Endpoint({
       cluster: this.key,
       address,
-      port: planned.port,
-      weight: planned.weight,
-      resolvedFrom: address === planned.address ? undefined : planned.address,
+      port,
+      weight,
       protocol: this.#plan.protocol,
       settings: this.#plan.settings,
       connector: this.#env.connectorFor(this.key, this.#plan, speech),
@@ -192,4 +195,16 @@ export class Cluster {
       onOpened: (socket, conn) => live.add(socket, { conn, cluster: this.key, speech }),
     });
   }
+}
+
+/** An endpoint, and what is known of where it comes from. */
+interface Known {
+  readonly endpoint: Endpoint;
+  readonly placed: Placed;
+  /** See {@link rankOf}. */
+  readonly rank: number;
+  /** When it was first there, in milliseconds since the epoch. */
+  readonly sinceMs: number;
+  /** It was retired, because of other settings, and another one takes its place. */
+  readonly isOld: boolean;
 }

@@ -41,6 +41,8 @@ class Ward implements Disposable {
       random: systemRandom(),
       log: { ...silentLog, warn: say, info: say },
       resolver: this.#resolver,
+      zone: '',
+      wallMs: () => 0,
       connectorFor: () => new SocketConnector({ wheel: wheel, connectMs: 500, secure: undefined, reads: 'codec' }),
       countersFor: () => ({
         opened: nothing,

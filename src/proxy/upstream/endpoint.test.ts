@@ -147,7 +147,6 @@ class Bed implements Disposable {
       address: '127.0.0.1',
       port,
       weight: 1,
-      resolvedFrom: undefined,
       protocol: kind,
       settings: { ...CLUSTER.settings, ...settings },
       connector: new SocketConnector({ wheel: wheel, connectMs: 1_000, secure: undefined, reads: 'codec' }),

@@ -19,7 +19,6 @@ export interface EndpointOptions {
   readonly address: string;
   readonly port: number;
   readonly weight: number;
-  readonly resolvedFrom: string | undefined;
   readonly protocol: UpstreamProtocol;
   readonly settings: PlanClusterSettings;
   readonly connector: Connector;
@@ -46,8 +45,8 @@ interface Queue {
 export class Endpoint implements PoolHost {
   readonly address: string;
   readonly port: number;
-  readonly weight: number;
-  readonly resolvedFrom: string | undefined;
+  /** Set anew by its cluster: a change of weight is nothing that connections have to know. */
+  weight: number;
   readonly name: string;
   /** For the picker: smooth weighted round robin. */
   credit = 0;
@@ -68,6 +67,7 @@ export class Endpoint implements PoolHost {
   #streams = 0;
   #failures = 0;
   #avoidUntilMs = 0;
+  #isOnTrial = false;
   /** Idle time after which the upstream was seen to close, less a margin. */
   #learnedKeepAliveMs: number;
   #serveAsked = false;
@@ -81,7 +81,6 @@ export class Endpoint implements PoolHost {
     this.address = address;
     this.port = port;
     this.weight = options.weight;
-    this.resolvedFrom = options.resolvedFrom;
     this.name = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
     this.#options = options;
     this.#learnedKeepAliveMs = options.settings.keepAliveMs;
@@ -129,9 +128,12 @@ export class Endpoint implements PoolHost {
     // Those who wait for a place that was just given back come first.
     if (!this.#serveAsked) {
       const stream = queue === this.#main ? this.#h2?.take() : this.#takeTunnel(waiter);
-      if (stream !== undefined) return stream;
-      const conn = how === 'any' ? this.#h1.take() : undefined;
-      if (conn !== undefined) return conn;
+      const place = stream ?? (how === 'any' ? this.#h1.take() : undefined);
+      if (place !== undefined) {
+        // It could not be reached once, and is: what is open counts.
+        if (this.#failures > 0) this.noteReached();
+        return place;
+      }
     }
     const { connectionsMax, queueMax } = this.#options.settings;
     if (this.#isFull() && this.#waiting >= queueMax) {
@@ -188,10 +190,25 @@ export class Endpoint implements PoolHost {
     this.counters.open(-1);
   }
 
+  /**
+   * It is picked. When it could not be reached before, this is the trial of whether it can be now: others are preferred until
+   * that is known, so that not all requests wait for an answer that may not come.
+   */
+  notePicked(nowMs: number): void {
+    if (this.#failures === 0 || this.#avoidUntilMs > nowMs) return;
+    this.#isOnTrial = true;
+    this.#avoidUntilMs = nowMs + this.#avoidMs();
+  }
+
+  #avoidMs(): number {
+    return Math.min(AVOID_MS_MAX, AVOID_FIRST_MS * 2 ** Math.min(10, this.#failures - 1));
+  }
+
   /** It answers: no other is preferred any more. */
   noteReached(): void {
     this.#failures = 0;
     this.#avoidUntilMs = 0;
+    this.#isOnTrial = false;
   }
 
   /** It cannot be reached: others are preferred for a while, longer each time. Failures within that while are one time. */
@@ -199,9 +216,10 @@ export class Endpoint implements PoolHost {
     this.counters.failed();
     const nowMs = this.wheel.readMs();
     // All that were under way when it went away fail together, and say no more than the first.
-    if (nowMs < this.#avoidUntilMs) return;
+    if (nowMs < this.#avoidUntilMs && !this.#isOnTrial) return;
+    this.#isOnTrial = false;
     this.#failures++;
-    this.#avoidUntilMs = nowMs + Math.min(AVOID_MS_MAX, AVOID_FIRST_MS * 2 ** Math.min(10, this.#failures - 1));
+    this.#avoidUntilMs = nowMs + this.#avoidMs();
   }
 
   /** Not picked any more: unused connections close now, busy ones after their answers, waiters are served. */

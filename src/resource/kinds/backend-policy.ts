@@ -133,6 +133,27 @@ export const BackendPolicySpec = Type.Object(
         { ...strict, description: 'Connections of HTTP/2.' },
       ),
     ),
+    locality: Type.Optional(
+      Type.Object(
+        {
+          prefer: Type.Optional(
+            Type.Enum(['zone', 'region', 'none'], {
+              description:
+                'zone: endpoints in the zone of the proxy, then of its region, then all others. none: all are alike. Default: zone.',
+            }),
+          ),
+          healthyPercentMin: Type.Optional(
+            Type.Integer({
+              minimum: 1,
+              maximum: 100,
+              description:
+                'Share of the nearer endpoints that must be well. When fewer are, as much as they lack goes farther away. Default: 70.',
+            }),
+          ),
+        },
+        { ...strict, description: 'Which endpoints are preferred, where the proxy and they have zones.' },
+      ),
+    ),
     tls: Type.Optional(UpstreamTLS),
     healthCheck: Type.Optional(HealthCheck),
   },

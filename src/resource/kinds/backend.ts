@@ -7,6 +7,7 @@ import {
   preciseHostname,
   SecretObjectReference,
   SubjectAltName,
+  zoneName,
 } from '../fields.ts';
 import { tlsPolicyFields } from './tls-policy-fields.ts';
 import { type Static, Type } from '../../schema/schema.ts';
@@ -60,6 +61,73 @@ export const upstreamProtocol = Type.Optional(
   }),
 );
 
+/** Endpoints that DNS knows, with their ports or without. */
+const DnsEndpoints = Type.Object(
+  {
+    name: Type.String({
+      minLength: 1,
+      maxLength: 253,
+      expected: 'a DNS name',
+      description: 'Name that is asked for, `_http._tcp.orders.example` with type SRV.',
+    }),
+    type: Type.Optional(
+      Type.Enum(['SRV', 'A', 'AAAA'], {
+        description:
+          'Records that are asked for. SRV: they say port, weight and priority of each instance; those of a greater priority are used when too few of the others are well. Default: A and AAAA.',
+      }),
+    ),
+    port: Type.Optional(portNumber({ description: 'Port of the endpoints; with SRV the records say it.' })),
+    zone: Type.Optional(zoneName({ description: 'Zone that the endpoints are in.' })),
+  },
+  { ...strict, description: 'Where the upstream is, as DNS says: asked for in the background, again and again.' },
+);
+
+/** Instances that a catalog of Consul knows. */
+const ConsulEndpoints = Type.Object(
+  {
+    address: Type.String({
+      minLength: 1,
+      maxLength: 2048,
+      pattern: '^https?://[^/?#]+$',
+      expected: 'http:// or https:// with a host and a port',
+      description: 'An agent of Consul: `http://127.0.0.1:8500`.',
+    }),
+    service: Type.String({ minLength: 1, maxLength: 253, description: 'Name of the service there.' }),
+    datacenter: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 253, description: 'Datacenter. Default: that of the agent.' }),
+    ),
+    namespace: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 253, description: 'Namespace of Consul, where its edition has them.' }),
+    ),
+    tags: Type.Array(Type.String({ minLength: 1, maxLength: 255 }), {
+      maxItems: 16,
+      default: [],
+      description: 'Only instances with all of these tags.',
+    }),
+    tokenRef: Type.Optional(
+      Type.Object(
+        {
+          name: objectName({ description: 'Secret in the namespace of the Backend.' }),
+          key: Type.String({ minLength: 1, maxLength: 253, default: 'token', description: 'Key in the Secret.' }),
+        },
+        { ...strict, description: 'ACL token that the agent is asked with. It needs service:read and node:read.' },
+      ),
+    ),
+    caCertificateRefs: Type.Array(CACertificateReference, {
+      maxItems: 8,
+      default: [],
+      description:
+        'With https: the certificate of the agent must be signed by one of these. Default: the roots of the system.',
+    }),
+  },
+  {
+    ...strict,
+    description:
+      'Where the upstream is, as the catalog of Consul says: instances whose checks pass, with their weights. Asked by the control plane, not by each proxy.',
+  },
+);
+export type ConsulEndpoints = Static<typeof ConsulEndpoints>;
+
 export const BackendSpec = Type.Object(
   {
     endpoints: Type.Array(
@@ -78,14 +146,14 @@ export const BackendSpec = Type.Object(
             default: 1,
             description: 'Share of the requests, relative to the other endpoints.',
           }),
-          zone: Type.Optional(
-            Type.String({ minLength: 1, maxLength: 63, description: 'Zone that the endpoint is in.' }),
-          ),
+          zone: Type.Optional(zoneName({ description: 'Zone that the endpoint is in: `eu/a`, or `a`.' })),
         },
         strict,
       ),
-      { minItems: 1, maxItems: 1000, uniqueBy: ['address', 'port'], description: 'Where the upstream is.' },
+      { default: [], maxItems: 1000, uniqueBy: ['address', 'port'], description: 'Where the upstream is.' },
     ),
+    dns: Type.Optional(DnsEndpoints),
+    consul: Type.Optional(ConsulEndpoints),
     protocol: upstreamProtocol,
     tls: Type.Optional(UpstreamTLS),
   },

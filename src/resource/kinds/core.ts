@@ -54,6 +54,18 @@ export const EndpointSliceFields = {
       hostname: Type.Optional(Type.String({ description: 'Host name of the endpoint.' })),
       nodeName: Type.Optional(Type.String({ description: 'Node that it runs on.' })),
       zone: Type.Optional(Type.String({ description: 'Zone that it runs in.' })),
+      hints: Type.Optional(
+        Type.Object(
+          {
+            forZones: Type.Array(Type.Object({ name: Type.String({ description: 'Name of the zone.' }) }), {
+              maxItems: 8,
+              default: [],
+              description: 'Zones that this endpoint should be used from.',
+            }),
+          },
+          { description: 'Counts instead of `zone` when every endpoint of the slices has them.' },
+        ),
+      ),
     }),
     { default: [], maxItems: 1000, description: 'Endpoints.' },
   ),

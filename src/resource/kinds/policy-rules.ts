@@ -136,14 +136,52 @@ function isZero(text: string | undefined): boolean {
   return text !== undefined && parseDuration(text) === 0;
 }
 
-export function backendRules({ spec }: { readonly spec: BackendSpec }): Finding[] {
-  const { endpoints, tls } = spec;
-  const findings = endpoints.flatMap(({ address }, i) =>
-    isAddress(address)
+/** Labels of an SRV name begin with `_` (RFC 2782), which host names do not. */
+const SERVICE_NAME = /^_[a-z0-9-]{1,62}\._(?:tcp|udp|tls|sctp)\.(.+)$/i;
+
+/** Endpoints come from one source. */
+function sourceFindings({ endpoints, dns, consul }: BackendSpec): Finding[] {
+  const said = [endpoints.length > 0 && 'endpoints', dns && 'dns', consul && 'consul'].filter(Boolean);
+  if (said.length === 0) return [finding('/spec/endpoints', 'Missing field "endpoints": set it, or dns, or consul')];
+  const [first, second] = said;
+  const findings =
+    second === undefined
       ? []
-      : [finding(`/spec/endpoints/${i}/address`, `Expected an IP address or a DNS name, got "${address}"`)],
-  );
+      : [
+          finding(
+            `/spec/${String(second)}`,
+            `Endpoints come from one source: remove "${String(second)}" or "${String(first)}"`,
+          ),
+        ];
+  if (dns === undefined) return findings;
+  const { name, type, port } = dns;
+  const host = type === 'SRV' ? (SERVICE_NAME.exec(name)?.[1] ?? '') : name;
+  if (isIP(host) !== 0 || !isAddress(host)) {
+    const expected = type === 'SRV' ? 'a name such as "_http._tcp.orders.example"' : 'a DNS name';
+    findings.push(finding('/spec/dns/name', `Expected ${expected}, got "${name}"`));
+  }
+  if (type === 'SRV' && port !== undefined) {
+    findings.push(finding('/spec/dns/port', 'Expected no "port" with type SRV: the records say it'));
+  }
+  if (type !== 'SRV' && port === undefined) {
+    findings.push(finding('/spec/dns/port', 'Missing field "port": only SRV records say it'));
+  }
+  return findings;
+}
+
+export function backendRules({ spec }: { readonly spec: BackendSpec }): Finding[] {
+  const { endpoints, dns, consul, tls } = spec;
+  const findings = [
+    ...sourceFindings(spec),
+    ...endpoints.flatMap(({ address }, i) =>
+      isAddress(address)
+        ? []
+        : [finding(`/spec/endpoints/${i}/address`, `Expected an IP address or a DNS name, got "${address}"`)],
+    ),
+  ];
   const names = new Set(endpoints.map(({ address }) => (isIP(address) === 0 ? address.toLowerCase() : '')));
+  if (dns !== undefined) names.add(dns.type === 'SRV' ? '' : dns.name.toLowerCase());
+  if (consul !== undefined) names.add('');
   // One certificate name for all endpoints: their own name will do only where there is exactly one.
   if (tls !== undefined && tls.serverName === undefined && (names.size !== 1 || names.has(''))) {
     const message = 'Missing field "serverName": the endpoints have no single DNS name that a certificate could carry';

@@ -1,6 +1,6 @@
 /** One running instance of a service. Written by hand, or by the control plane for each sidecar that is connected. */
 import { isIP } from 'node:net';
-import { objectName, portNumber, sectionName } from '../fields.ts';
+import { objectName, portNumber, sectionName, zoneName } from '../fields.ts';
 import type { Finding } from '../kind.ts';
 import { finding } from '../rules.ts';
 import { type Static, Type } from '../../schema/schema.ts';
@@ -36,7 +36,9 @@ export const WorkloadSpec = Type.Object(
         description: `Port at which its sidecar takes mTLS, usually ${SIDECAR_PORT}. Absent: it has no sidecar, and its ports are reached as they are.`,
       }),
     ),
-    zone: Type.Optional(Type.String({ minLength: 1, maxLength: 63, description: 'Zone that it runs in.' })),
+    zone: Type.Optional(
+      zoneName({ description: 'Zone that it runs in: `eu/a`, the region before the slash, or `a`.' }),
+    ),
     weight: Type.Integer({
       minimum: 0,
       maximum: 1_000_000,
