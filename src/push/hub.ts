@@ -16,6 +16,14 @@ const STREAMS_MAX = 20_000;
  */
 const STARTING_MAX = 512;
 
+/**
+ * Handshakes that are begun: each is some milliseconds of a core, and a fleet that was cut comes back within seconds.
+ * Beyond: turned away before TLS, which costs next to nothing, to come back spread out.
+ */
+const HANDSHAKES_PER_S = 250;
+/** As many at once, after a quiet time. */
+const HANDSHAKES_MAX = 500;
+
 /** Lines of one code in such a time: whoever knocks at the port must not fill the disk. The rest is counted. */
 const LINES_MAX = 20;
 const LINES_MS = 60_000;
@@ -46,9 +54,28 @@ export class Hub {
   readonly #said = new Map<string, Said>();
   #starting = 0;
   #opened = 0;
+  #handshakesLeft = HANDSHAKES_MAX;
+  #handshakesAtMs: number;
 
   constructor(options: HubOptions) {
     this.#options = options;
+    this.#handshakesAtMs = options.clock.nowMs();
+  }
+
+  /** Streams that have begun and are not settled. */
+  get starting(): number {
+    return this.#starting;
+  }
+
+  /** Whether a connection that has come may begin its handshake now; one that may not is to be closed at once. */
+  admit(): 'admitted' | 'busy' {
+    const nowMs = this.#options.clock.nowMs();
+    const gained = ((nowMs - this.#handshakesAtMs) * HANDSHAKES_PER_S) / 1_000;
+    this.#handshakesLeft = Math.min(HANDSHAKES_MAX, this.#handshakesLeft + gained);
+    this.#handshakesAtMs = nowMs;
+    if (this.#handshakesLeft < 1) return 'busy';
+    this.#handshakesLeft--;
+    return 'admitted';
   }
 
   /** Streams that are open. */

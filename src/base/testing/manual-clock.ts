@@ -2,15 +2,23 @@ import type { Clock } from '../clock.ts';
 
 interface Alarm {
   atMs: number;
+  /** Of two for the same time the one that was set first goes first. */
+  order: number;
   readonly periodMs: number | undefined;
   readonly action: () => void;
+  isSet: boolean;
 }
 
-/** A clock that tests move by hand. Starts at 0 ms; the wall clock runs with it from `epochMs`. */
+/**
+ * A clock that tests move by hand. Starts at 0 ms; the wall clock runs with it from `epochMs`. Alarms stand in a heap:
+ * simulations have tens of thousands.
+ */
 export class ManualClock implements Clock {
-  readonly #alarms = new Set<Alarm>();
+  readonly #heap: Alarm[] = [];
   readonly #epochMs: number;
   #nowMs = 0;
+  #set = 0;
+  #orders = 0;
 
   constructor(epochMs = Date.UTC(2026, 0, 1)) {
     this.#epochMs = epochMs;
@@ -25,24 +33,33 @@ export class ManualClock implements Clock {
   }
 
   after(delayMs: number, action: () => void): () => void {
-    return this.#add({ atMs: this.#nowMs + delayMs, periodMs: undefined, action });
+    return this.#add(this.#nowMs + delayMs, undefined, action);
   }
 
   every(periodMs: number, action: () => void): () => void {
-    return this.#add({ atMs: this.#nowMs + periodMs, periodMs, action });
+    return this.#add(this.#nowMs + periodMs, periodMs, action);
   }
 
   /** Number of alarms that are set. */
   get pending(): number {
-    return this.#alarms.size;
+    return this.#set;
+  }
+
+  /** When the next alarm falls due; undefined when none is set. */
+  get nextMs(): number | undefined {
+    for (let first = this.#heap[0]; first !== undefined; first = this.#heap[0]) {
+      if (first.isSet) return first.atMs;
+      this.#takeFirst();
+    }
+    return undefined;
   }
 
   /** Moves time on, running what falls due in order and at its own time. */
   advance(byMs: number): void {
     const endMs = this.#nowMs + byMs;
-    for (let alarm = this.#first(endMs); alarm !== undefined; alarm = this.#first(endMs)) {
-      this.#nowMs = Math.max(this.#nowMs, alarm.atMs);
-      this.#run(alarm);
+    for (let atMs = this.nextMs; atMs !== undefined && atMs <= endMs; atMs = this.nextMs) {
+      this.#nowMs = Math.max(this.#nowMs, atMs);
+      this.#run(this.#takeFirst());
     }
     this.#nowMs = endMs;
   }
@@ -50,27 +67,68 @@ export class ManualClock implements Clock {
   /** Moves time on in one step, as a blocked event loop does; what fell due runs once, late. */
   jump(byMs: number): void {
     this.#nowMs += byMs;
-    for (const alarm of [...this.#alarms].toSorted((a, b) => a.atMs - b.atMs)) {
-      if (alarm.atMs <= this.#nowMs && this.#alarms.has(alarm)) this.#run(alarm);
+    const due: Alarm[] = [];
+    for (let atMs = this.nextMs; atMs !== undefined && atMs <= this.#nowMs; atMs = this.nextMs) {
+      due.push(this.#takeFirst());
     }
+    for (const alarm of due) if (alarm.isSet) this.#run(alarm);
   }
 
-  #add(alarm: Alarm): () => void {
-    this.#alarms.add(alarm);
-    return () => void this.#alarms.delete(alarm);
+  #add(atMs: number, periodMs: number | undefined, action: () => void): () => void {
+    const alarm: Alarm = { atMs, order: this.#orders++, periodMs, action, isSet: true };
+    this.#put(alarm);
+    this.#set++;
+    return () => {
+      if (alarm.isSet) this.#set--;
+      alarm.isSet = false;
+    };
   }
 
+  /** It is not in the heap. */
   #run(alarm: Alarm): void {
-    if (alarm.periodMs === undefined) this.#alarms.delete(alarm);
-    else alarm.atMs = this.#nowMs + alarm.periodMs;
+    if (alarm.periodMs === undefined) {
+      alarm.isSet = false;
+      this.#set--;
+    } else {
+      alarm.atMs = this.#nowMs + alarm.periodMs;
+      alarm.order = this.#orders++;
+      this.#put(alarm);
+    }
     alarm.action();
   }
 
-  #first(untilMs: number): Alarm | undefined {
-    let first: Alarm | undefined;
-    for (const alarm of this.#alarms) {
-      if (alarm.atMs <= untilMs && (first === undefined || alarm.atMs < first.atMs)) first = alarm;
+  #put(alarm: Alarm): void {
+    const heap = this.#heap;
+    let at = heap.push(alarm) - 1;
+    while (at > 0) {
+      const above = (at - 1) >> 1;
+      if (isBefore(heap[above]!, alarm)) break;
+      heap[at] = heap[above]!;
+      at = above;
     }
+    heap[at] = alarm;
+  }
+
+  /** Takes the first out of the heap, which is not empty. */
+  #takeFirst(): Alarm {
+    const heap = this.#heap;
+    const first = heap[0]!;
+    const last = heap.pop()!;
+    if (heap.length === 0) return first;
+    let at = 0;
+    for (;;) {
+      let below = 2 * at + 1;
+      if (below >= heap.length) break;
+      if (below + 1 < heap.length && isBefore(heap[below + 1]!, heap[below]!)) below++;
+      if (isBefore(last, heap[below]!)) break;
+      heap[at] = heap[below]!;
+      at = below;
+    }
+    heap[at] = last;
     return first;
   }
+}
+
+function isBefore(a: Alarm, b: Alarm): boolean {
+  return a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order);
 }
