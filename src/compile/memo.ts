@@ -19,16 +19,16 @@ interface Entry<V> {
   readonly inputs: readonly unknown[];
   /** Bits of the tables that were looked into. */
   readonly tables: number;
-  /** Table, key and found value of each look-up, flat. */
+  /** Bit and name of the table, key and found value of each look-up, flat. */
   readonly trace: readonly unknown[];
   readonly value: V;
 }
 
-const TRACE_STRIDE = 3;
+const TRACE_STRIDE = 4;
 
 /** Results by key, each with its trace. Keys that a compile did not ask for are forgotten at its end. */
 export class Memo<T extends Tables, V, K = string> {
-  #before: ReadonlyMap<K, Entry<V>> = new Map();
+  #before = new Map<K, Entry<V>>();
   #now = new Map<K, Entry<V>>();
   #tables: T | undefined;
   #bits: ReadonlyMap<string, number> = new Map();
@@ -70,8 +70,9 @@ export class Memo<T extends Tables, V, K = string> {
     let touched = 0;
     const value = make((table, name) => {
       const found = tables[table]?.get(name);
-      trace.push(table, this.#intern(name), found);
-      touched |= this.#bits.get(table) ?? 0;
+      const bit = this.#bits.get(table) ?? 0;
+      trace.push(bit, table, this.#intern(name), found);
+      touched |= bit;
       return found as ValueOf<T[typeof table]> | undefined;
     });
     this.#now.set(key, { inputs, trace: settled(trace), tables: touched, value });
@@ -103,9 +104,12 @@ export class Memo<T extends Tables, V, K = string> {
     if (tables === undefined) throw new RangeError('Cannot keep: no pass has begun');
     const lost: K[] = [];
     for (const [key, entry] of this.#before) {
-      if (isSame(key, entry.inputs) && this.#holds(entry, tables)) this.#now.set(key, entry);
-      else lost.push(key);
+      if (!isSame(key, entry.inputs) || !this.#holds(entry, tables)) lost.push(key);
     }
+    // Of thousands mostly a few are lost: those of the pass before are taken over as they are.
+    for (const key of lost) this.#before.delete(key);
+    for (const [key, entry] of this.#now) this.#before.set(key, entry);
+    this.#now = this.#before;
     return lost;
   }
 
@@ -121,7 +125,16 @@ export class Memo<T extends Tables, V, K = string> {
 
   #holds({ tables: touched, trace }: Entry<V>, tables: T): boolean {
     // Most changes touch one table and most results looked into others: they hold without a look at each look-up.
-    return (touched & this.#changed) === 0 || holds(trace, tables);
+    return (touched & this.#changed) === 0 || this.#holdsTrace(trace, tables);
+  }
+
+  #holdsTrace(trace: readonly unknown[], tables: T): boolean {
+    const changed = this.#changed;
+    for (let i = 0; i < trace.length; i += TRACE_STRIDE) {
+      if (((trace[i] as number) & changed) === 0) continue;
+      if (tables[trace[i + 1] as string]?.get(trace[i + 2] as string) !== trace[i + 3]) return false;
+    }
+    return true;
   }
 
   /** Whether one of these tables is another one than in the pass before. */
@@ -191,13 +204,6 @@ export function groupBy<T>(
 /** Whether two lists hold the same objects in the same order. */
 export function sameItems(a: readonly unknown[], b: readonly unknown[]): boolean {
   return a.length === b.length && a.every((item, i) => item === b[i]);
-}
-
-function holds(trace: readonly unknown[], tables: Tables): boolean {
-  for (let i = 0; i < trace.length; i += TRACE_STRIDE) {
-    if (tables[trace[i] as string]?.get(trace[i + 1] as string) !== trace[i + 2]) return false;
-  }
-  return true;
 }
 
 /** What came and what went between two lists of objects that are never changed. */

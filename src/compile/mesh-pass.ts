@@ -77,7 +77,12 @@ export class MeshPass {
   #denied: readonly string[] = [];
   #tables: CompileTables | undefined;
   #workloads: readonly Workload[] = [];
+  /** Of Services that have Workloads, with the needs by the names of the clusters. */
   #found: ReadonlyMap<string, ClusterResult> = new Map();
+  readonly #foundNeeds = new Map<string, ClusterNeed>();
+  #served: CompileTables['workloads'] = new Map();
+  /** Keys of {@link #parts} by the cluster that they are made of. */
+  readonly #partsByCluster = new Map<string, Set<string>>();
   #meshRoutes: ReadonlyMap<string, readonly MeshRoutes[]> = new Map();
   #parts = new Map<string, ServiceParts>();
   readonly #straight = new WeakMap<Service, Straight>();
@@ -127,19 +132,40 @@ export class MeshPass {
     const view = this.#view!;
     const changes = this.#own.changed(OTHER_TABLES) ? undefined : this.#endpointChanges(tables, byKind.Workload);
     this.#workloads = byKind.Workload;
-    const clusters = new Map<string, ClusterResult>();
-    // In the order of their files: that of the groups tells what came when, which is nothing that the resources say.
-    for (const service of byKind.Service) {
-      if (!tables.workloads.has(keyOf(service))) continue;
-      for (const need of this.#straightNeeds(service, view)) {
-        const known =
-          changes === undefined || changes.has(clusterName(need.key)) ? undefined : this.#found.get(need.key);
-        clusters.set(need.key, known ?? this.#cluster(need));
-      }
-    }
+    const clusters = this.#straightClusters(byKind.Service, tables, changes);
     this.#found = clusters;
     const findings = [...view.findings, ...orphanFindings(byKind.Workload, tables)];
     return { view, clusters, findings, mesh: this.#compiled(tables, changes) };
+  }
+
+  #straightClusters(
+    services: readonly Service[],
+    { workloads }: CompileTables,
+    changes: ReadonlySet<string> | undefined,
+  ): ReadonlyMap<string, ClusterResult> {
+    const served = this.#served;
+    this.#served = workloads;
+    const view = this.#view!;
+    // Which of them have Workloads is as before: only those that changed are looked at.
+    if (changes !== undefined && workloads.size === served.size && workloads.keys().every((key) => served.has(key))) {
+      const clusters = new Map(this.#found);
+      for (const name of changes) {
+        const need = this.#foundNeeds.get(name);
+        if (need !== undefined) clusters.set(need.key, this.#cluster(need));
+      }
+      return clusters;
+    }
+    this.#foundNeeds.clear();
+    const clusters = new Map<string, ClusterResult>();
+    // In the order of their files: that of the groups tells what came when, which is nothing that the resources say.
+    for (const service of services) {
+      if (!workloads.has(keyOf(service))) continue;
+      for (const need of this.#straightNeeds(service, view)) {
+        clusters.set(need.key, this.#cluster(need));
+        this.#foundNeeds.set(clusterName(need.key), need);
+      }
+    }
+    return clusters;
   }
 
   /**
@@ -148,8 +174,11 @@ export class MeshPass {
    */
   #endpointChanges(tables: CompileTables, workloads: readonly Workload[]): ReadonlySet<string> {
     const changes = new Set<string>();
-    const clusters = new Set(this.#clusters.keepHolding());
-    for (const key of clusters) changes.add(clusterName(key));
+    const clusters = this.#clusters.keepHolding();
+    for (const key of clusters) {
+      changes.add(clusterName(key));
+      for (const part of this.#partsByCluster.get(key) ?? []) changes.add(part);
+    }
     for (const key of this.#views.keepHolding()) changes.add(key);
     const isWorkloadSame = (key: string, [workload]: readonly unknown[]): boolean =>
       tables.Workload.get(key) === workload;
@@ -158,10 +187,6 @@ export class MeshPass {
     // Instances come and go for weeks without another change.
     const instancesMax = KEPT_PER_INSTANCE * tables.Workload.size + KEPT_MIN;
     for (const memo of [this.#own, this.#workloadViews]) if (memo.size > instancesMax) memo.forget();
-    for (const [key, { view }] of this.#parts) {
-      const needs = isWorkloadView(view) ? view.ports.map(({ need }) => need) : view.needs;
-      if (needs.some((need) => clusters.has(need.key))) changes.add(key);
-    }
     const { added, removed } = diffLists(this.#workloads, workloads);
     for (const { spec } of [...added, ...removed]) changes.add(addressName(spec.address));
     return changes;
@@ -169,10 +194,7 @@ export class MeshPass {
 
   #compiled(tables: CompileTables, changes: ReadonlySet<string> | undefined): CompiledMesh {
     const compile = this.#compiles;
-    const partsBefore = this.#parts;
-    // What holds is kept; of the rest what it was is there for who asks.
-    const partsNow = new Map(changes === undefined ? [] : partsBefore.entries().filter(([key]) => !changes.has(key)));
-    this.#parts = partsNow;
+    const [partsNow, partsBefore] = this.#takeParts(changes);
     const { spec, leafMs } = this.#view!;
     const partsOf = this.#partsOfIn(tables, { partsNow, partsBefore });
     return {
@@ -191,6 +213,35 @@ export class MeshPass {
     };
   }
 
+  /** What holds stays; of the rest what it was is there for who asks. */
+  #takeParts(
+    changes: ReadonlySet<string> | undefined,
+  ): [now: Map<string, ServiceParts>, before: ReadonlyMap<string, ServiceParts>] {
+    const parts = this.#parts;
+    if (changes === undefined) {
+      this.#parts = new Map();
+      this.#partsByCluster.clear();
+      return [this.#parts, parts];
+    }
+    const before = new Map<string, ServiceParts>();
+    for (const key of changes) {
+      const was = parts.get(key);
+      if (was === undefined) continue;
+      before.set(key, was);
+      parts.delete(key);
+    }
+    return [parts, before];
+  }
+
+  #keepParts(key: string, parts: ServiceParts, needs: readonly ClusterNeed[]): void {
+    this.#parts.set(key, parts);
+    for (const need of needs) {
+      const keys = this.#partsByCluster.get(need.key);
+      if (keys === undefined) this.#partsByCluster.set(need.key, new Set([key]));
+      else keys.add(key);
+    }
+  }
+
   #partsOfIn(
     tables: CompileTables,
     { partsNow, partsBefore }: PartsInTime,
@@ -205,7 +256,7 @@ export class MeshPass {
       const known = partsNow.get(viewKey);
       if (known !== undefined) return known;
       const parts = this.#partsOf(service, viewKey, partsBefore.get(viewKey));
-      partsNow.set(viewKey, parts);
+      this.#keepParts(viewKey, parts, parts.view.needs);
       return parts;
     };
   }
@@ -264,7 +315,8 @@ export class MeshPass {
     const was = before.get(key);
     const isSame = was?.view === view && view.ports.every((port) => was.clusters[port.key] === clusters[port.key]);
     const parts = isSame ? was : { view, clusters, secrets: {} };
-    now.set(key, parts);
+    const needs = view.ports.map(({ need }) => need);
+    this.#keepParts(key, parts, needs);
     return parts;
   }
 
@@ -334,17 +386,13 @@ const KEPT_MIN = 1_000;
 const NO_CHANGES: ReadonlySet<string> = new Set();
 
 interface PartsInTime {
-  readonly partsNow: Map<string, ServiceParts>;
+  readonly partsNow: ReadonlyMap<string, ServiceParts>;
   readonly partsBefore: ReadonlyMap<string, ServiceParts>;
 }
 
 interface Straight {
   readonly protocol: MeshView['spec']['defaultProtocol'];
   readonly needs: readonly ClusterNeed[];
-}
-
-function isWorkloadView(view: ServiceView): view is WorkloadView {
-  return view.needs.length === 0 && view.ports.some((port) => 'need' in port);
 }
 
 /** Of a Service as clients of a namespace see it; of a Workload its key. */

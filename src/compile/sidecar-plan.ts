@@ -48,13 +48,17 @@ export function bundleOf(consumer: MeshConsumer, made: BundleParts, before: Plan
   const { own, needed, services } = made;
   const inputs = [own, ...needed, ...services, canonicalJson({ forward })];
   if (before !== undefined && sameItems(madeOf.get(before) ?? [], inputs)) return before;
-  const fresh = assembled(consumer, made);
+  const fresh = assembled(consumer, made, before);
   const bundle = before?.plan.version === fresh.plan.version ? before : fresh;
   madeOf.set(bundle, inputs);
   return bundle;
 }
 
-function assembled({ forward }: MeshConsumer, { own, needed, services }: BundleParts): PlanBundle {
+function assembled(
+  { forward }: MeshConsumer,
+  { own, needed, services }: BundleParts,
+  before: PlanBundle | undefined,
+): PlanBundle {
   const parts = {
     ports: { ...own?.ports } as Record<string, PlanPort>,
     listeners: { ...own?.listeners } as Record<string, PlanListener>,
@@ -79,7 +83,28 @@ function assembled({ forward }: MeshConsumer, { own, needed, services }: BundleP
       for (const [key, stream] of view.streams) parts.streams[key] = stream;
     }
   }
-  return { plan: { version: versionOf(parts), ...parts }, secrets };
+  const plan = before === undefined ? parts : keepingRecords(parts, before.plan);
+  return { plan: { version: versionOf(plan), ...plan }, secrets };
+}
+
+/** Kinds of which nothing changed are the same records as before: their hash and their difference cost nothing then. */
+function keepingRecords(parts: PlanParts, before: PlanParts): PlanParts {
+  return {
+    ports: sameRecord(before.ports, parts.ports),
+    listeners: sameRecord(before.listeners, parts.listeners),
+    routes: sameRecord(before.routes, parts.routes),
+    streams: sameRecord(before.streams, parts.streams),
+    clusters: sameRecord(before.clusters, parts.clusters),
+  };
+}
+
+function sameRecord<T>(was: Readonly<Record<string, T>>, is: Readonly<Record<string, T>>): Readonly<Record<string, T>> {
+  let size = 0;
+  for (const name in is) {
+    if (was[name] !== is[name]) return is;
+    size++;
+  }
+  return Object.keys(was).length === size ? was : is;
 }
 
 type Listeners = readonly (readonly [key: string, listener: PlanListener])[];

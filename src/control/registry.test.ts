@@ -60,12 +60,23 @@ test('the same said again changes nothing; something else does, at its old place
   clock.advance(10);
   const before = registry.workloads;
   registry.register(WHO, SAID);
-  clock.advance(10);
+  clock.advance(50);
   assert.deepEqual([registry.workloads === before, changes()], [true, 1]);
   registry.register(WHO, { ...SAID, health: 'draining' });
   clock.advance(10);
   assert.deepEqual([registry.workloads.map(({ spec }) => spec.health), changes()], [['draining', 'ready'], 2]);
   assert.equal(registry.workloads[1], before[1]);
+});
+
+test('while changes keep coming they are told at most every 50 ms', () => {
+  const { registry, clock, changes } = makeRegistry();
+  for (let i = 0; i < 100; i++) {
+    registry.register({ ...WHO, instance: `i${i}` }, SAID);
+    clock.advance(5);
+  }
+  clock.advance(50);
+  assert.equal(changes(), 11);
+  assert.equal(registry.workloads.length, 100);
 });
 
 test('one that said farewell goes at once; one that was cut stays for a while, and for good when it comes back', () => {

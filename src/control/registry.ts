@@ -53,6 +53,9 @@ const GRACE_MS = 15_000;
 /** Changes of so many milliseconds are one: a hundred instances that start together cost a few compiles. */
 const GATHER_MS = 10;
 
+/** From one time to the next while changes keep coming: in a large mesh each is 20 ms of a core, and others want it too. */
+const GATHER_BUSY_MS = 50;
+
 /** Instances in one mesh. Beyond: refused. */
 const INSTANCES_MAX = 100_000;
 
@@ -68,6 +71,7 @@ export class Registry {
   readonly #entries = new Map<string, Entry>();
   #resources: readonly Workload[] | undefined;
   #cancelTelling: (() => void) | undefined;
+  #toldMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: RegistryOptions) {
     this.#options = options;
@@ -130,8 +134,11 @@ export class Registry {
 
   #changed(): void {
     this.#resources = undefined;
-    this.#cancelTelling ??= this.#options.clock.after(GATHER_MS, () => {
+    const { clock } = this.#options;
+    const waitMs = Math.max(GATHER_MS, this.#toldMs + GATHER_BUSY_MS - clock.nowMs());
+    this.#cancelTelling ??= clock.after(waitMs, () => {
       this.#cancelTelling = undefined;
+      this.#toldMs = clock.nowMs();
       this.#options.onChange();
     });
   }

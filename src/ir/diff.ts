@@ -73,11 +73,14 @@ interface NamedDiff<T> {
 
 type Named<T> = Readonly<Record<string, T>>;
 
+const NO_DIFFERENCE: NamedDiff<never> = { set: {}, remove: [] };
+
 function diffParts<T extends PlanPart>(before: Named<T> | undefined, after: Named<T>): NamedDiff<T> {
   return diffNamed(before ?? {}, after, hashPart);
 }
 
 function diffNamed<T>(before: Named<T>, after: Named<T>, hash: (part: T) => string): NamedDiff<T> {
+  if (before === after) return NO_DIFFERENCE;
   const set: Record<string, T> = {};
   for (const name of Object.keys(after)) {
     const was = before[name];

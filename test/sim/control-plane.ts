@@ -25,8 +25,6 @@ export interface Work {
   publishMsMax: number;
 }
 
-const NOBODY: readonly string[] = [];
-
 export class ControlPlane {
   readonly registry: Registry;
   readonly feeds: MeshFeeds;
@@ -71,16 +69,11 @@ export class ControlPlane {
 }
 
 export function newCompiler({ clock, roots }: Pick<ControlPlaneOptions, 'clock' | 'roots'>): Compiler {
-  let own = { roots: NOBODY, denied: NOBODY };
   return new Compiler({
     controllerName: 'fourways.io/gateway-controller',
     bindDefault: '::',
     wallMs: () => clock.wallMs(),
-    ownTrust: () => {
-      const now = roots();
-      if (now !== own.roots) own = { roots: now, denied: NOBODY };
-      return own;
-    },
+    meshRoots: roots,
   });
 }
 

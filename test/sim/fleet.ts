@@ -59,7 +59,8 @@ export class Fleet {
     const at = this.#workloads.findIndex(({ spec }) => spec.service === service);
     const [workload] = resourcesIn(WORKLOAD) as Workload[];
     if (how === 'goes' && at !== -1) this.#workloads = this.#workloads.toSpliced(at, 1);
-    else this.#workloads = [...this.#workloads, this.#endpoint(workload!, this.size.endpoints + this.#extra++, service)];
+    else
+      this.#workloads = [...this.#workloads, this.#endpoint(workload!, this.size.endpoints + this.#extra++, service)];
     this.#resources = undefined;
   }
 

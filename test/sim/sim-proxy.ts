@@ -70,7 +70,7 @@ export class SimProxy {
       apply: async ({ bundle, delta }) => {
         const ms = APPLY_MS_LEAST + random.unit() * (APPLY_MS_MOST - APPLY_MS_LEAST);
         await new Promise<void>((resolve) => network.at(clock.nowMs() + ms, resolve));
-        this.#took(bundle, delta);
+        this.#took(delta);
         return { kind: 'ack', version: bundle.plan.version, ports: {} };
       },
       keep: () => undefined,
@@ -114,7 +114,7 @@ export class SimProxy {
     });
   }
 
-  #took(bundle: PlanBundle, { set }: PlanDelta): void {
+  #took({ set }: PlanDelta): void {
     this.applied++;
     this.appliedMs = this.options.clock.nowMs();
     const { address, service, namespace } = this.options.place;

@@ -29,7 +29,11 @@ export class World {
   readonly #random: Random;
   /** What is done outside of this thread: time stands still meanwhile. */
   readonly #outside = new Set<Promise<unknown>>();
-  roots: readonly string[] = ['-----BEGIN CERTIFICATE-----\nthe root of this mesh, as long as a real one is\n-----END CERTIFICATE-----\n'.padEnd(700)];
+  roots: readonly string[] = [
+    '-----BEGIN CERTIFICATE-----\nthe root of this mesh, as long as a real one is\n-----END CERTIFICATE-----\n'.padEnd(
+      700,
+    ),
+  ];
   onCertificate: (said: Acknowledgement) => void = () => undefined;
   onTrust: (proxy: SimProxy, bundle: TrustBundle) => void = () => undefined;
   onApplied: (proxy: SimProxy) => void = () => undefined;
@@ -134,7 +138,9 @@ export class World {
   isSettled(who: readonly SimProxy[] = this.proxies): boolean {
     if (!who.every(({ isLive }) => isLive)) return false;
     const rows = [...this.controls.values()].flatMap(({ feeds }) => feeds.list());
-    const behind = new Set(rows.filter(({ lagMs, wanted }) => lagMs > 0 || wanted === undefined).map(({ instance }) => instance));
+    const behind = new Set(
+      rows.filter(({ lagMs, wanted }) => lagMs > 0 || wanted === undefined).map(({ instance }) => instance),
+    );
     return who.every(({ instance }) => !behind.has(instance));
   }
 
