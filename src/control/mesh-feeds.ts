@@ -63,6 +63,9 @@ export class MeshFeeds implements Feeds {
   /** By instance, in the order in which they connected. */
   readonly #feeds = new Map<string, ProxyFeed>();
   readonly #index = new FeedIndex();
+  /** Those that a change is for and that were not told yet. */
+  readonly #due = new Set<ProxyFeed>();
+  #cancelNext: (() => void) | undefined;
   #compiled: Compiled | undefined;
   #compiledTrust = '';
   #trust: TrustBundle | undefined;
@@ -82,10 +85,26 @@ export class MeshFeeds implements Feeds {
     // By what a plan is made counts, also where nothing of it is to be seen there.
     const changed = trusts === this.#compiledTrust ? this.#touched(before, compiled) : this.#feeds.values();
     this.#compiledTrust = trusts;
-    for (const feed of changed) feed.changed();
+    for (const feed of changed) this.#due.add(feed);
+    // A part of them goes on already.
+    if (this.#cancelNext === undefined) this.#tellSome();
     if (this.#planDenials === compiled.mesh.denied) return;
     this.#planDenials = compiled.mesh.denied;
     this.#cutDenied();
+  }
+
+  /** A plan is made and compared for each: a thousand in one turn would keep all streams waiting. */
+  #tellSome(): void {
+    this.#cancelNext = undefined;
+    let left = TOLD_AT_ONCE_MAX;
+    for (const feed of this.#due) {
+      if (left-- === 0) {
+        this.#cancelNext = this.#options.clock.after(0, () => this.#tellSome());
+        return;
+      }
+      this.#due.delete(feed);
+      feed.changed();
+    }
   }
 
   /** Whose plan may be another one: of thousands of proxies, an endpoint that comes is for the few that call it. */
@@ -137,6 +156,7 @@ export class MeshFeeds implements Feeds {
       compiledTrust: () => this.#compiledTrust,
       onClosed: () => {
         this.#index.drop(feed);
+        this.#due.delete(feed);
         // The one that was cut ends later than its successor begins.
         if (this.#feeds.get(instance) === feed) this.#feeds.delete(instance);
       },
@@ -169,6 +189,9 @@ function isTrusted({ hash, issuer }: TrustBundle, trusts: Hello['trusts']): bool
 function deniedFault(identity: string): Fault {
   return pushFault('push.identity-refused', `"${identity}" is denied`);
 }
+
+/** Proxies that are told of a change in one turn of the event loop: some ten milliseconds. */
+const TOLD_AT_ONCE_MAX = 64;
 
 /** All gateways have one plan. */
 const GATEWAYS = 'gateways';

@@ -57,12 +57,47 @@ function* piecesOf(delta: PlanDelta): Generator<WrittenPiece> {
 
 function* piecesOfPart(kind: Kind, name: string, part: unknown): Generator<WrittenPiece> {
   const hash = Buffer.from(hashOfPart(kind, part), 'hex');
-  const json = Buffer.from(JSON.stringify(part));
+  // Secrets are not kept in memory a second time.
+  const json = kind === 'secrets' ? Buffer.from(JSON.stringify(part)) : TEXTS.of(part as object);
   for (let at = 0; at < json.length; at += CHUNK_BYTES) {
     const end = at + CHUNK_BYTES;
     yield { kind, name, hash, json: json.subarray(at, end), more: end < json.length };
   }
 }
+
+/**
+ * The texts of parts that were sent lately: a part that changed goes to all who use it, and is written out once. What was
+ * not asked for while as much again came is forgotten.
+ */
+class PartTexts {
+  readonly #bytesMax: number;
+  #now = new Map<object, Buffer>();
+  #before = new Map<object, Buffer>();
+  #bytes = 0;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  of(part: object): Buffer {
+    const known = this.#now.get(part);
+    if (known !== undefined) return known;
+    const text = this.#before.get(part) ?? Buffer.from(JSON.stringify(part));
+    this.#now.set(part, text);
+    this.#bytes += text.length;
+    if (this.#bytes > this.#bytesMax) {
+      this.#before = this.#now;
+      this.#now = new Map();
+      this.#bytes = 0;
+    }
+    return text;
+  }
+}
+
+/** Twice as much at most: two thousand services as their clients have them. */
+const TEXTS_BYTES_MAX = 8 * 1024 * 1024;
+
+const TEXTS = new PartTexts(TEXTS_BYTES_MAX);
 
 /** Puts the messages of one delta together, then of the next. */
 export class DeltaAssembler {

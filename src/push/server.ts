@@ -7,7 +7,7 @@
  */
 import { constants, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer, type Server as TcpServer } from 'node:net';
 import { createServer, type SecureContextOptions, type Server as TlsServer, type TLSSocket } from 'node:tls';
 import { type ConnectionInjector, Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-js';
 import type { Clock } from '../base/clock.ts';
@@ -57,6 +57,8 @@ export interface PushServerOptions {
 
 export class PushServer {
   readonly #options: PushServerOptions;
+  /** What comes here is given to {@link #tls}, as much as it can take. */
+  readonly #door: TcpServer;
   readonly #tls: TlsServer;
   readonly #proxies: Server;
   readonly #strangers: Server;
@@ -89,7 +91,11 @@ export class PushServer {
       ALPNProtocols: ['h2'],
       handshakeTimeout: HANDSHAKE_MS,
     });
-    this.#tls.maxConnections = CONNECTIONS_MAX;
+    this.#door = createTcpServer({ noDelay: true }, (socket) => {
+      if (this.#options.hub.admit() === 'admitted') this.#tls.emit('connection', socket);
+      else socket.destroy();
+    });
+    this.#door.maxConnections = CONNECTIONS_MAX;
     this.#tls.on('secureConnection', (socket) => this.#onConnection(socket, { proxies, strangers }));
     this.#tls.on('tlsClientError', (error: Error, socket) => {
       // A client that does not trust us says so by an alert.
@@ -105,13 +111,13 @@ export class PushServer {
     options: PushServerOptions,
   ): Promise<PushServer> {
     const server = new PushServer(options);
-    server.#tls.listen({ host, port });
-    await once(server.#tls, 'listening');
+    server.#door.listen({ host, port });
+    await once(server.#door, 'listening');
     return server;
   }
 
   get port(): number {
-    return (this.#tls.address() as AddressInfo).port;
+    return (this.#door.address() as AddressInfo).port;
   }
 
   /** Connections of proxies that are open. */
@@ -126,7 +132,7 @@ export class PushServer {
 
   /** Ends every stream with a word, then the port. */
   async close(): Promise<void> {
-    const closed = new Promise((resolve) => this.#tls.close(resolve));
+    const closed = new Promise((resolve) => this.#door.close(resolve));
     this.#options.hub.close();
     for (const server of [this.#proxies, this.#strangers]) {
       // oxlint-disable-next-line no-await-in-loop -- two of them

@@ -407,3 +407,14 @@ test('stream: the applier is asked for one change at a time, whatever a control 
   const { state } = pushy.client;
   assert.equal(state.kind === 'away' && state.reason?.code, 'push.protocol');
 });
+
+test('hub: handshakes are begun as fast as they can be made, after a quiet time some at once', () => {
+  const world = new World();
+  const admitted = (count: number): number =>
+    Array.from({ length: count }, () => world.hub.admit()).filter((outcome) => outcome === 'admitted').length;
+  assert.equal(admitted(1_000), 500);
+  world.clock.advance(100);
+  assert.equal(admitted(1_000), 25);
+  world.clock.advance(60_000);
+  assert.equal(admitted(1_000), 500);
+});

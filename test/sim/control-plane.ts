@@ -13,6 +13,8 @@ export interface ControlPlaneOptions {
   readonly name: string;
   readonly resources: () => readonly Resource[];
   readonly roots: () => readonly string[];
+  /** Hash of the trust bundle that has them. */
+  readonly trusts: () => string;
   readonly onCertificate: (said: Acknowledgement) => void;
 }
 
@@ -54,7 +56,7 @@ export class ControlPlane {
     const compileMs = cpuOf(() => {
       compiled = this.#compiler.compile([...this.#options.resources(), ...this.registry.workloads]);
     });
-    const publishMs = cpuOf(() => this.feeds.publish(compiled));
+    const publishMs = cpuOf(() => this.feeds.publish(compiled, this.#options.trusts()));
     work.compiles++;
     work.compileMs += compileMs;
     work.compileMsMax = Math.max(work.compileMsMax, compileMs);

@@ -42,11 +42,12 @@ if (unknown.length > 0) {
 }
 const chosen = SCENARIOS.filter(({ name }) => values.scenario.length === 0 || values.scenario.includes(name));
 const outcomes = new Map<string, Outcome>();
-for (const { name, about, run } of chosen) {
+for (const scenario of chosen) {
+  const { name, about } = scenario;
   if (!values.json) process.stdout.write(`${name}: ${about}\n`);
   const before = process.cpuUsage();
   // oxlint-disable-next-line no-await-in-loop -- one after the other
-  const outcome = await run(size);
+  const outcome = await scenario.run(size);
   const { user, system } = process.cpuUsage(before);
   outcomes.set(name, {
     ...outcome,

@@ -34,6 +34,8 @@ export class World {
       700,
     ),
   ];
+  /** Hash of the trust bundle that has {@link roots}. */
+  trusts = 'first';
   onCertificate: (said: Acknowledgement) => void = () => undefined;
   onTrust: (proxy: SimProxy, bundle: TrustBundle) => void = () => undefined;
   onApplied: (proxy: SimProxy) => void = () => undefined;
@@ -61,6 +63,7 @@ export class World {
       name: address,
       resources: () => this.fleet.resources,
       roots: () => this.roots,
+      trusts: () => this.trusts,
       onCertificate: (said) => this.onCertificate(said),
     });
     control.compile();
@@ -152,7 +155,7 @@ export class World {
     );
     const { mesh } = compiler.compile([...this.fleet.resources, ...workloads.values()]);
     return who.filter(({ held, options: { place } }) => {
-      const keys = place.uses.flatMap((name) => mesh.serviceOf(name, place.namespace) ?? []);
+      const keys = place.uses.flatMap((name) => mesh.keysOf(name, place.namespace));
       return held?.plan.version !== mesh.planOf(consumerOf(place, keys.toSorted())).plan.version;
     });
   }
