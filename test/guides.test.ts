@@ -16,7 +16,7 @@ const ELSEWHERE = new Set(['file.unreadable', 'reference.unknown', 'policy.no-ta
 
 for (const page of readdirSync(GUIDES)) {
   const text = readFileSync(join(GUIDES, page), 'utf8');
-  const blocks = [...text.matchAll(/^```yaml\n([^]*?)^```$/gm)].filter(([, block]) => WHOLE.test(block!));
+  const blocks = [...text.matchAll(/^```yaml(?: \S+)?\n([^]*?)^```$/gm)].filter(([, block]) => WHOLE.test(block!));
   if (blocks.length === 0) continue;
   test(`guide ${page}: what it shows can be read`, () => {
     for (const { 1: block, index } of blocks) {

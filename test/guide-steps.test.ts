@@ -1,0 +1,18 @@
+/** Guides of the mesh, each tried as it is written: every file, every step, and what it claims to show. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { blocksOf, GuideRun } from './client/guide.ts';
+
+const PAGES = ['mesh.md'];
+
+for (const page of PAGES) {
+  test(`guide ${page}: every step shows what it claims`, async () => {
+    const blocks = blocksOf(page);
+    assert.ok(
+      blocks.some(({ kind }) => kind === 'step'),
+      'there is something to try',
+    );
+    await using run = await GuideRun.open();
+    for (const block of blocks) await run.run(block);
+  });
+}
