@@ -32,6 +32,8 @@ export const NEEDS: readonly Need[] = [
     package: 'postgresql',
     why: 'state that several processes share is tried on a PostgreSQL of the tests',
   },
+  { program: 'ip', package: 'iproute2', why: 'hosts of the mesh are network namespaces that the tests make' },
+  { program: 'nft', package: 'nftables', why: 'connections are captured by real rules, in a network namespace' },
   { program: 'pebble', package: 'pebble', why: 'certificates are ordered from an ACME server that is not ours' },
   { program: 'nghttp', package: 'nghttp2-client', why: 'a client of HTTP/2 that is not ours' },
   { program: 'h2load', package: 'nghttp2-client', why: 'many requests of HTTP/2 at a time' },

@@ -36,6 +36,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   ],
   control: ['base', 'ir', 'observe', 'resource', 'compile', 'source', 'identity', 'push'],
   sidecar: ['base', 'ir', 'identity', 'push', 'store/replace-file.ts'],
+  capture: ['base', 'sidecar/asked-services.ts', 'sidecar/local-ports.ts', 'store/replace-file.ts'],
   api: ['base', 'schema', 'http', 'ir', 'observe', 'resource', 'compile', 'control'],
   cli: [
     'base',
@@ -47,6 +48,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'compile',
     'source',
     'proxy',
+    'capture/addresses.ts',
     'filter',
     'filters',
     'control',

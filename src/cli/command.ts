@@ -75,6 +75,12 @@ export interface SidecarOptions {
     readonly port: number | undefined;
     readonly at: { readonly address: string; readonly port: number };
   }[];
+  /** Network for the addresses of services, such as `127.240.0.0/16`; undefined: nothing is captured. */
+  readonly capture: { readonly range: string } | undefined;
+  /** Name or number of the user whose connections are captured, and who `run` starts the command as. */
+  readonly user: string | undefined;
+  /** Say what capture would do, and end. */
+  readonly dryRun: boolean;
   readonly zone: string;
   /** 0: the proxy runs in the main thread. */
   readonly workers: number;

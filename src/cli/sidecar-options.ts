@@ -1,6 +1,7 @@
 /** What `sidecar` and `run` have in common: who the proxy is, where it listens, and who tells it what to do. */
 import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
+import { readRange } from '../capture/addresses.ts';
 import { type Options, type SidecarOptions, UsageError, type Values } from './command.ts';
 import { LOG_LEVEL_OPTION, readDrain, readLogLevel, readZone, WORKERS_MAX, ZONE_OPTION } from './process-options.ts';
 import { readCount, readHostPort } from './values.ts';
@@ -8,6 +9,9 @@ import { readCount, readHostPort } from './values.ts';
 /** Where sidecars take mTLS, and where HTTP_PROXY leads, unless they are told otherwise. */
 const PROXY_PORT = 15_008;
 const FORWARD_DEFAULT = '127.0.0.1:15001';
+
+/** Loopback: it is always routed, never leaves the host, and nothing listens there. */
+const RANGE_DEFAULT = '127.240.0.0/16';
 
 /** Of a DNS label, as names of Kubernetes are. */
 const LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
@@ -56,6 +60,27 @@ export const SIDECAR_OPTIONS = {
     value: 'NAME[:PORT]=[ADDR:]PORT',
     description: 'Port of this host that leads to a port of a service: db.shop:5432=5432; on 127.0.0.1 if left out',
   },
+  capture: {
+    type: 'string',
+    value: 'HOW',
+    choices: ['proxy', 'transparent'],
+    description:
+      'How connections of the application come here: by HTTP_PROXY, or by rules of nftables and DNS, which need root; default proxy',
+  },
+  'capture-range': {
+    type: 'string',
+    value: 'CIDR',
+    description: `Network for the addresses that services have for captured applications; default ${RANGE_DEFAULT}`,
+  },
+  user: {
+    type: 'string',
+    value: 'NAME',
+    description: 'User whose connections are captured; "fourways run" starts the command as this user',
+  },
+  'dry-run': {
+    type: 'boolean',
+    description: 'Print the rules and the names of transparent capture, and change nothing',
+  },
   zone: ZONE_OPTION,
   workers: {
     type: 'string',
@@ -102,6 +127,7 @@ export function readSidecar(values: Values<typeof SIDECAR_OPTIONS>, cwd: string)
       return `${read.name}.${read.namespace}`;
     }),
     locals: readLocals(values.local ?? []),
+    ...readCapture(values),
     zone: readZone(zone),
     workers: workers === undefined ? 0 : readCount('--workers', workers, { min: 0, max: WORKERS_MAX }),
     dataDir: resolve(cwd, data ?? join('.fourways', `sidecar-${name}.${namespace}`)),
@@ -159,4 +185,25 @@ function readLocals(texts: readonly string[]): SidecarOptions['locals'] {
     if (isTwice) throw new UsageError(`Option --local is "${texts[i]}": its service or its port is given twice`);
   }
   return locals;
+}
+
+function readCapture({
+  capture,
+  'capture-range': range,
+  user,
+  'dry-run': dryRun = false,
+}: Values<typeof SIDECAR_OPTIONS>): Pick<SidecarOptions, 'capture' | 'user' | 'dryRun'> {
+  if (capture !== 'transparent') {
+    const [option] = range !== undefined ? ['--capture-range'] : dryRun ? ['--dry-run'] : [];
+    if (option !== undefined)
+      throw new UsageError(`Option ${option} is of transparent capture: add --capture transparent`);
+    return { capture: undefined, user, dryRun };
+  }
+  const cidr = range ?? RANGE_DEFAULT;
+  if (readRange(cidr) === undefined) {
+    throw new UsageError(
+      `Option --capture-range is "${cidr}": must be a network of IPv4 from /8 to /24, such as ${RANGE_DEFAULT}`,
+    );
+  }
+  return { capture: { range: cidr }, user, dryRun };
 }

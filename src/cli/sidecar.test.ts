@@ -16,6 +16,9 @@ const DEFAULTS: SidecarOptions = {
   forward: { host: '127.0.0.1', port: 15_001 },
   services: [],
   locals: [],
+  capture: undefined,
+  user: undefined,
+  dryRun: false,
   zone: '',
   workers: 0,
   dataDir: '/home/user/.fourways/sidecar-orders.shop',
@@ -55,6 +58,16 @@ const GOOD: [rule: string, argv: string[], want: Partial<SidecarOptions>][] = [
     },
   ],
   [
+    'transparent capture',
+    [...NEEDED, '--capture', 'transparent', '--user', 'shop', '--dry-run'],
+    { capture: { range: '127.240.0.0/16' }, user: 'shop', dryRun: true },
+  ],
+  [
+    'addresses of another network',
+    [...NEEDED, '--capture', 'transparent', '--capture-range', '10.96.0.0/12'],
+    { capture: { range: '10.96.0.0/12' } },
+  ],
+  [
     'a trust domain',
     [...NEEDED, '--trust-domain', 'a.test'],
     { id: { trustDomain: 'a.test', namespace: 'shop', account: 'orders' } },
@@ -89,6 +102,19 @@ const BAD: [rule: string, argv: string[], words: RegExp][] = [
     'a local port twice',
     [...NEEDED, '--local', 'db.shop=1', '--local', 'web.shop=1'],
     /"web.shop=1": its service or its port is given twice/,
+  ],
+  ['a way of capture that there is not', [...NEEDED, '--capture', 'magic'], /--capture is "magic"/],
+  [
+    'a range without capture',
+    [...NEEDED, '--capture-range', '10.0.0.0/8'],
+    /--capture-range is of transparent capture/,
+  ],
+  ['a dry run of nothing', [...NEEDED, '--dry-run'], /--dry-run is of transparent capture/],
+  ['a user without capture', [...NEEDED, '--user', 'shop'], /--user is of transparent capture here/],
+  [
+    'a range that is none',
+    [...NEEDED, '--capture', 'transparent', '--capture-range', '10.0.0.1/8'],
+    /"10.0.0.1\/8": must be a network of IPv4/,
   ],
   ['a command', [...NEEDED, 'node'], /"fourways run" starts a program/],
 ];

@@ -16,6 +16,10 @@ export const sidecar = defineCommand({
   options: SIDECAR_OPTIONS,
   async run({ values, positionals: [more] }, io) {
     if (more !== undefined) throw new UsageError(`Unexpected argument "${more}": "fourways run" starts a program`);
-    return io.programs.sidecar(readSidecar(values, io.cwd));
+    const options = readSidecar(values, io.cwd);
+    if (options.user !== undefined && options.capture === undefined) {
+      throw new UsageError('Option --user is of transparent capture here: add --capture transparent');
+    }
+    return io.programs.sidecar(options);
   },
 });

@@ -2,8 +2,10 @@
 import { readFile } from 'node:fs/promises';
 import { TICKET_KEYS_MS } from '../base/limits.ts';
 import type { ExitCode, RunOptions, SidecarOptions } from '../cli/command.ts';
+import type { Account } from '../capture/account.ts';
 import { portKey } from '../ir/key.ts';
 import { Application, type ApplicationOptions } from '../sidecar/application.ts';
+import { accountOf, captureOf, dryRunOf } from './capture.ts';
 import { type Console, openConsole } from './console.ts';
 import { type RunningSidecar, startSidecar } from './sidecar.ts';
 import { instanceName } from './instance-name.ts';
@@ -24,6 +26,7 @@ export async function sidecarCommand(options: SidecarOptions): Promise<ExitCode>
   const console = openConsole(options.logLevel);
   const signals = listenToSignals(() => console.lastWords('Ended at once: running requests are cut'));
   return end(console, async () => {
+    if (options.dryRun) return dryRun(options, console);
     const sidecar = await start(options, console);
     await sidecar.ready;
     announce(sidecar, options, console);
@@ -45,12 +48,15 @@ export async function runCommandBeside(options: RunOptions): Promise<ExitCode> {
   const console = openConsole(options.logLevel);
   const signals = listenToSignals(() => console.lastWords('Ended at once: running requests are cut'));
   return end(console, async () => {
+    if (options.dryRun) return dryRun(options, console);
+    const account = await accountOf(options);
     const sidecar = await start(options, console);
     await sidecar.ready;
     const application = new Application({
       command: options.command,
-      env: environment(options),
+      env: environment(options, account),
       output: outputOfApplication(),
+      ...(account !== undefined && { account }),
     });
     announce(sidecar, options, console);
     // What it does with SIGHUP is its own business; ours has nothing to read again.
@@ -89,9 +95,11 @@ async function end(console: Console, program: () => Promise<number>): Promise<ne
 
 async function start(options: SidecarOptions, console: Console): Promise<RunningSidecar> {
   const { forward, tokenFile, dataDir, ...rest } = options;
+  const capture = captureOf(options, await accountOf(options));
   return startSidecar({
     ...rest,
     dataDir,
+    capture,
     forward: { address: forward.host, port: forward.port },
     instance: await instanceName(dataDir),
     token: await readToken(tokenFile),
@@ -123,13 +131,36 @@ function outputOfApplication(): ApplicationOptions['output'] {
 }
 
 /** Programs read one or the other spelling. What is on this host is reached straight. */
-function environment({ forward }: RunOptions): NodeJS.ProcessEnv {
+function environment({ forward, capture }: RunOptions, account: Account | undefined): NodeJS.ProcessEnv {
+  const { FOURWAYS_TOKEN: _, ...env } = process.env;
+  const { name, home } = account ?? {};
+  const user = { ...(name !== undefined && { USER: name, LOGNAME: name }), ...(home !== undefined && { HOME: home }) };
+  // Who is captured needs no proxy, and would pass its names by.
+  if (capture !== undefined) return { ...env, ...user };
   const proxy = `http://${portKey(forward.host, forward.port)}`;
   const none = process.env['NO_PROXY'] ?? 'localhost,127.0.0.1,::1';
-  const { FOURWAYS_TOKEN: _, ...env } = process.env;
   // Node.js reads these variables only when it is told to.
   const node = env['NODE_USE_ENV_PROXY'] ?? '1';
-  return { ...env, HTTP_PROXY: proxy, http_proxy: proxy, NO_PROXY: none, no_proxy: none, NODE_USE_ENV_PROXY: node };
+  const variables = { HTTP_PROXY: proxy, http_proxy: proxy, NO_PROXY: none, no_proxy: none, NODE_USE_ENV_PROXY: node };
+  return { ...env, ...user, ...variables };
+}
+
+/** Says what capture would do. */
+async function dryRun(options: SidecarOptions, { out }: Console): Promise<number> {
+  const would = await dryRunOf(options);
+  if (would === undefined) return 0;
+  if (options.announce === 'json') {
+    out.line(JSON.stringify(would));
+    return 0;
+  }
+  const { listen, upstreams, names } = would.dns;
+  out.line(`# Rules that "nft -f -" would be given. Local ports are examples: the first free ones are taken.`);
+  out.line(would.rules.trimEnd());
+  out.line(
+    `# DNS at ${listen}: all names but these are asked of ${upstreams.join(', ') || 'nobody: resolv.conf names none'}`,
+  );
+  for (const [name, address] of Object.entries(names)) out.line(`# ${address.padEnd(15)} ${name}`);
+  return 0;
 }
 
 function announce(sidecar: RunningSidecar, options: SidecarOptions, { out, log }: Console): void {

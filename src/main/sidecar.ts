@@ -14,11 +14,13 @@ import type { Fleet } from '../control/fleet.ts';
 import { formatWorkloadId } from '../identity/spiffe.ts';
 import type { Plan } from '../ir/plan.ts';
 import type { Self, WorkloadReport } from '../push/messages.ts';
+import { AskedServices } from '../sidecar/asked-services.ts';
 import { ApplicationHealth } from '../sidecar/application-health.ts';
 import { LocalPlans } from '../sidecar/local-plans.ts';
 import type { LocalPort } from '../sidecar/local-ports.ts';
 import type { OwnPlans } from '../sidecar/own-plans.ts';
 import { type MemberLink, type MemberSettings, openMember } from './member-link.ts';
+import { type CaptureSettings, openCapture } from './capture.ts';
 import { Metering } from './metering.ts';
 import { startFleet } from './start-fleet.ts';
 
@@ -35,6 +37,8 @@ export interface SidecarSettings extends MemberSettings {
   readonly services: readonly string[];
   /** Ports of this host that lead to a port of a service each. */
   readonly locals: readonly LocalPort[];
+  /** Whose connections are captured; undefined for nobody's. */
+  readonly capture: CaptureSettings | undefined;
   /** Worker threads; 0 for a proxy in the main thread. */
   readonly workers: number;
   readonly drainMs: number;
@@ -66,13 +70,16 @@ const FAREWELL_MS = 300;
 
 const PROBE_MS = 1_000;
 
-/** @throws {StartFailure} when it may not join, or its ports are taken */
+/** @throws {StartFailure} when it may not join or capture, or its ports are taken */
 export async function startSidecar(settings: SidecarSettings): Promise<RunningSidecar> {
   await using cleanup = new AsyncDisposableStack();
   const identity = formatWorkloadId(settings.id);
   const versions = { own: ownVersion(), node: process.version };
   const metering = cleanup.adopt(new Metering(CLOCK, versions), (opened) => opened.close());
-  const services = new Services((names) => link.client.subscribe(names));
+  const wanted = new Set([...settings.services, ...settings.locals.map(({ service }) => service)]);
+  // An application that runs already may ask for names before there is a link.
+  let isLive = (): boolean => false;
+  const services = new AskedServices((names) => link.client.subscribe(names));
   const { fleet } = await startFleet(
     { ...settings, ports: 'alone', redisUrl: undefined },
     {
@@ -80,23 +87,29 @@ export async function startSidecar(settings: SidecarSettings): Promise<RunningSi
       metering,
       cleanup,
       clock: CLOCK,
-      askForService: (name) => services.ask(name),
+      askForService: async (name) => void (await services.ask(name)),
       onPorts: (ports) => link.client.portsChanged(ports),
       onFailing: () => undefined,
     },
   );
   const { locals, log } = settings;
+  const captor = await openCapture(settings, {
+    cleanup,
+    ask: async (name) => (isLive() ? services.ask(name) : 'unknown'),
+    drop: (name) => wanted.has(name) || link.client.unsubscribe([name]),
+  });
   const { plans, link } = await openMember({
     settings,
     fleet,
-    applier: new LocalPlans({ applier: fleet, locals, log }),
+    applier: new LocalPlans({ applier: fleet, locals, captor, log }),
     cleanup,
     self: helloOf(settings),
-    services: [...settings.services, ...locals.map(({ service }) => service)],
+    services: [...wanted],
     onPlan: () => services.settle(),
     onUnknown: (names) => services.unknown(names),
   });
   const health = cleanup.adopt(new WatchedApplication(settings, link), (opened) => opened.close());
+  isLive = () => link.client.state.kind === 'live';
   link.client.start();
   return new SidecarProcess({ identity, fleet, plans, link, health, cleanup: cleanup.move() });
 }
@@ -186,39 +199,6 @@ class SidecarProcess implements RunningSidecar {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.#parts.cleanup.disposeAsync();
-  }
-}
-
-/** Names that were called for and are not in the plan. */
-class Services {
-  readonly #subscribe: (names: readonly string[]) => boolean;
-  readonly #open = new Map<string, PromiseWithResolvers<void>>();
-
-  constructor(subscribe: (names: readonly string[]) => boolean) {
-    this.#subscribe = subscribe;
-  }
-
-  /** @param name  `orders.shop:80`. Resolves when it is sure whether a plan has it. */
-  ask(name: string): Promise<void> {
-    const host = name.replace(/:\d+$/, '');
-    const open = this.#open.get(host);
-    if (open !== undefined) return open.promise;
-    const asked = Promise.withResolvers<void>();
-    this.#open.set(host, asked);
-    if (!this.#subscribe([host])) this.unknown([host]);
-    return asked.promise;
-  }
-
-  unknown(hosts: readonly string[]): void {
-    for (const host of hosts) {
-      this.#open.get(host)?.resolve();
-      this.#open.delete(host);
-    }
-  }
-
-  /** A plan was applied: who waits has looked at it. */
-  settle(): void {
-    this.unknown([...this.#open.keys()]);
   }
 }
 

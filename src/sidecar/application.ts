@@ -14,6 +14,8 @@ export interface ApplicationOptions {
    * to these. A reader that stalls must stall the application alone, and not the proxy that shares the socket.
    */
   readonly output: 'inherit' | { readonly out: NodeJS.WritableStream; readonly err: NodeJS.WritableStream };
+  /** Who it runs as, if not as this process; that needs root. It has no other groups. */
+  readonly account?: { readonly uid: number; readonly gid: number };
 }
 
 /** How shells say that a command was not found, could not be run, or was ended by a signal. */
@@ -36,9 +38,13 @@ export class Application {
   readonly #child: ChildProcess;
 
   /** Starts it, with the standard input of this process. */
-  constructor({ command: [program, ...rest], env, output }: ApplicationOptions) {
+  constructor({ command: [program, ...rest], env, output, account }: ApplicationOptions) {
     const stdio = output === 'inherit' ? 'inherit' : 'pipe';
-    this.#child = spawn(program, rest, { env: { ...env }, stdio: ['inherit', stdio, stdio] });
+    this.#child = spawn(program, rest, {
+      env: { ...env },
+      stdio: ['inherit', stdio, stdio],
+      ...(account !== undefined && { uid: account.uid, gid: account.gid }),
+    });
     if (output !== 'inherit') {
       this.#child.stdout?.pipe(output.out, { end: false });
       this.#child.stderr?.pipe(output.err, { end: false });

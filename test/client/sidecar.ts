@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { NetworkHost } from './network.ts';
 import { DOOR_HOST, type Ended, type Fourways, freePort, pause, programOf } from './fourways.ts';
 
 const READY_MS_MAX = 60_000;
@@ -23,6 +24,10 @@ export interface SidecarOptions {
   readonly drain?: string;
   /** `NAME:PORT=PORT` each, as `--local` takes them. */
   readonly locals?: readonly string[];
+  /** What else it is told. */
+  readonly more?: readonly string[];
+  /** Where it runs, if not beside the test. */
+  readonly at?: NetworkHost;
 }
 
 export class Sidecar implements AsyncDisposable {
@@ -57,8 +62,11 @@ export class Sidecar implements AsyncDisposable {
     command,
     drain = '5s',
     locals = [],
+    more = [],
+    at,
   }: SidecarOptions): Promise<Sidecar> {
-    const [port, proxyPort] = [await freePort(address), await freePort(DOOR_HOST)];
+    const port = await freePort(at === undefined ? address : DOOR_HOST);
+    const proxyPort = await freePort(DOOR_HOST);
     const tokenFile = join(dir, `token-${port}`);
     if (token !== undefined) writeFileSync(tokenFile, token, { mode: 0o600 });
     const args = [
@@ -69,7 +77,7 @@ export class Sidecar implements AsyncDisposable {
       '--control',
       control,
       '--address',
-      address,
+      at?.address ?? address,
       '--port',
       String(port),
       '--proxy',
@@ -81,9 +89,11 @@ export class Sidecar implements AsyncDisposable {
       ...(token === undefined ? [] : ['--token-file', tokenFile]),
       ...app.flatMap((one) => ['--app', one]),
       ...locals.flatMap((one) => ['--local', one]),
+      ...more,
       ...(command === undefined ? [] : ['--', ...command]),
     ];
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const [program = '', ...rest] = [...(at?.within ?? []), process.execPath, ...args];
+    const child = spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'] });
     return new Sidecar(child, `http://${DOOR_HOST}:${proxyPort}`);
   }
 
