@@ -21,6 +21,7 @@ import { type BackendLevel, backendLevelOf, type ClusterResult, lowerCluster } f
 import { ConditionMemory } from './condition.ts';
 import type { Found } from './found.ts';
 import { GatewayPass } from './gateway-pass.ts';
+import { type CompiledGateways, GatewayPlans } from './gateway-plan.ts';
 import { type IssuerView, readIssuer } from './issuer.ts';
 import { diffLists, type ListDelta, Memo } from './memo.ts';
 import { answerCall, type CallAnswer, type CallQuestion, type ServiceRow, serviceRows } from './mesh-calls.ts';
@@ -86,6 +87,8 @@ export interface Compiled {
   callsOf(question: CallQuestion): CallAnswer;
   /** Services of the mesh with their instances, counted. */
   services(): readonly ServiceRow[];
+  /** The plans of proxies that serve some of the Gateways. */
+  readonly gateways: CompiledGateways;
   /** Every object with its `.status`. */
   statusOf(runtime: RuntimeState): StatusItem[];
 }
@@ -130,6 +133,7 @@ export class Compiler {
   readonly #routes = new Memo<CompileTables, RouteResult, MatchedRoute>();
   readonly #streams = new Memo<CompileTables, StreamResult, StreamRoute>();
   readonly #clusters = new Memo<CompileTables, ClusterResult>();
+  readonly #gatewayPlans = new GatewayPlans();
   readonly #census = new ClusterCensus();
   readonly #shadows = new Shadows();
   readonly #suggestions = new Suggestions();
@@ -191,6 +195,7 @@ export class Compiler {
       mesh,
       callsOf: (question) => answerCall(question, { mesh, inventory }),
       services: () => serviceRows(inventory),
+      gateways: this.#gatewayPlans.of(found, bundle),
       wishes: acme.wishes,
       nextChangeMs: nextChangeMs(found, this.#options.wallMs()),
       certificates: () => servedCertificates(found, this.#options.wallMs()),

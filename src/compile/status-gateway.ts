@@ -1,14 +1,14 @@
 /** Statuses of Gateways and ListenerSets and of their listeners. */
 import type { PortFailure } from '../ir/port-state.ts';
 import { GATEWAY_GROUP } from '../resource/fields.ts';
-import type { Gateway, ListenerSet } from '../resource/resource.ts';
+import { type Gateway, keyOf, type ListenerSet } from '../resource/resource.ts';
 import type { Found } from './found.ts';
 import { type Draft, fails, holds, holdsUnless } from './condition.ts';
 import { DEFAULT_ADDRESS, type GatewayBase, type SetBase } from './gateways.ts';
 import { listenerPort } from './ports.ts';
 import { certificateConditions, isAwaiting } from './status-certificate.ts';
 import type { ListenerBase, Reason } from './listener.ts';
-import { type StatusWork, subjectOf } from './status-item.ts';
+import { type GatewayProxy, type StatusWork, subjectOf } from './status-item.ts';
 
 type Status = Readonly<Record<string, unknown>>;
 
@@ -49,8 +49,18 @@ function isSetAccepted({ notAccepted, listeners }: SetBase, { gateways: { ports 
   return notAccepted === undefined && listeners.some((listener) => ports.verdicts.get(listener)?.served === true);
 }
 
-/** State of the sockets of one listener: one for each address of its Gateway. */
-type Sockets = { readonly state: 'bound' | 'pending' } | { readonly state: 'failed'; readonly failure: PortFailure };
+interface PendingSockets {
+  readonly state: 'pending';
+  readonly message: string;
+  /** Proxies that are to serve it. */
+  readonly proxies: number;
+}
+
+/** State of the sockets of one listener: one for each address of its Gateway, on each proxy that serves it. */
+type Sockets =
+  | { readonly state: 'bound' }
+  | PendingSockets
+  | { readonly state: 'failed'; readonly failure: PortFailure };
 
 interface EntryParts {
   readonly base: GatewayBase | SetBase;
@@ -120,7 +130,7 @@ class Entry {
           ? fails('Programmed', { ...listener.unresolved!, reason: 'Pending' })
           : holds('Programmed');
       case 'pending':
-        return NOT_APPLIED;
+        return pending(sockets);
       case 'failed':
         return fails('Programmed', { reason: 'Invalid', message: sockets.failure.message });
     }
@@ -134,25 +144,54 @@ class Entry {
   }
 }
 
-const NOT_APPLIED: Draft = fails('Programmed', {
-  reason: 'Pending',
-  message: 'The proxies have not applied this configuration yet',
-});
+/** Drafts that say that a plan is on its way to proxies that serve the one before. */
+const underWay = new WeakSet<Draft>();
+
+function pending({ message, proxies }: PendingSockets): Draft {
+  const draft = fails('Programmed', { reason: 'Pending', message });
+  if (proxies > 0) underWay.add(draft);
+  return draft;
+}
+
+const NOT_APPLIED = 'The proxies have not applied this configuration yet';
 
 function isAddressFault({ error }: PortFailure): boolean {
   return error === 'EADDRNOTAVAIL';
 }
 
+/** Bound is what every proxy has bound; one that failed is said whatever the others have. */
 function socketsOf({ spec }: ListenerBase, { gateway, work }: EntryParts): Sockets {
-  let pending = false;
+  const proxies = proxiesOf(gateway, work);
+  let bound = 0;
   let failure: PortFailure | undefined;
-  for (const address of gateway.addresses) {
-    const state = work.runtime.ports[listenerPort(spec, address)];
-    if (state === undefined) pending = true;
-    else if (state.state === 'failed' && (failure === undefined || isAddressFault(state))) failure = state;
+  for (const { ports, state: progress } of proxies) {
+    let isBound = progress === 'current';
+    for (const address of gateway.addresses) {
+      const state = ports[listenerPort(spec, address)];
+      if (state?.state !== 'bound') isBound = false;
+      if (state?.state === 'failed' && (failure === undefined || isAddressFault(state))) failure = state;
+    }
+    if (isBound) bound++;
   }
-  if (failure !== undefined) return { state: 'failed', failure };
-  return { state: pending || work.runtime.appliedVersion !== work.version ? 'pending' : 'bound' };
+  if (failure !== undefined) {
+    const message =
+      proxies.length < 2 ? failure.message : `${failure.message} (${bound} of ${proxies.length} proxies serve it)`;
+    return { state: 'failed', failure: { ...failure, message } };
+  }
+  if (bound === proxies.length && bound > 0) return { state: 'bound' };
+  if (work.runtime.proxiesOf === undefined) return { state: 'pending', message: NOT_APPLIED, proxies: 1 };
+  const { namespace, name } = gateway.gateway.metadata;
+  const message =
+    proxies.length === 0
+      ? `No proxy serves it: start one with "fourways gateway --name ${namespace}/${name}"`
+      : `${bound} of ${proxies.length} proxies serve it as it is now`;
+  return { state: 'pending', message, proxies: proxies.length };
+}
+
+function proxiesOf({ gateway }: GatewayBase, { runtime, version }: StatusWork): readonly GatewayProxy[] {
+  const { bind, ports, appliedVersion } = runtime;
+  const own = { state: appliedVersion === version ? 'current' : 'behind', ports, bind } as const;
+  return runtime.proxiesOf?.(keyOf(gateway)) ?? [own];
 }
 
 /**
@@ -160,11 +199,11 @@ function socketsOf({ spec }: ListenerBase, { gateway, work }: EntryParts): Socke
  * of the object before goes on being true: nothing of it has been taken away.
  */
 function keepWhilePending(owner: Gateway | ListenerSet, draft: Draft, { memory }: StatusWork, part = ''): Draft {
-  if (draft !== NOT_APPLIED) return draft;
+  if (!underWay.has(draft)) return draft;
   const known = memory.recall(subjectOf(owner, part), draft.type);
-  return known === undefined
-    ? draft
-    : { type: known.type, status: known.status, reason: known.reason, message: known.message };
+  if (known === undefined) return draft;
+  const message = draft.message === NOT_APPLIED ? known.message : draft.message;
+  return { type: known.type, status: known.status, reason: known.reason, message };
 }
 
 /** Gateway API: `ListenersNotValid` with True when some listeners work, with False when none does. */
@@ -194,7 +233,8 @@ function programmedOf(notAccepted: Reason | undefined, entries: readonly Entry[]
   if (worst !== undefined) {
     return fails(type, { reason: isAddressFault(worst) ? 'AddressNotUsable' : 'Invalid', message: worst.message });
   }
-  return valid.some(({ sockets }) => sockets.state === 'pending') ? NOT_APPLIED : holds(type);
+  const waits = valid.find(({ sockets }) => sockets.state === 'pending')?.sockets;
+  return waits?.state === 'pending' ? pending(waits) : holds(type);
 }
 
 /** GEP-91: letting clients in without a valid certificate must be seen. */
@@ -206,16 +246,15 @@ function insecure({ spec }: Gateway): Draft[] {
   return [holds('InsecureFrontendValidationMode', { reason: 'ConfigurationChanged', message })];
 }
 
-/** Addresses on which every port of the Gateway is bound by every worker. */
-function addressesOf(
-  { addresses, notAccepted }: GatewayBase,
-  entries: readonly Entry[],
-  { runtime }: StatusWork,
-): object[] {
-  if (notAccepted !== undefined) return [];
-  const ports = entries.filter((entry) => entry.valid).map(({ listener }) => listener.spec);
-  if (ports.length === 0) return [];
-  return addresses
-    .filter((address) => ports.every((spec) => runtime.ports[listenerPort(spec, address)]?.state === 'bound'))
-    .map((address) => ({ type: 'IPAddress', value: address === DEFAULT_ADDRESS ? runtime.bind : address }));
+/** Addresses on which every port of the Gateway is bound: by every worker of some proxy. */
+function addressesOf(base: GatewayBase, entries: readonly Entry[], work: StatusWork): object[] {
+  if (base.notAccepted !== undefined) return [];
+  const wanted = entries.filter((entry) => entry.valid).map(({ listener }) => listener.spec);
+  if (wanted.length === 0) return [];
+  const values = proxiesOf(base, work).flatMap(({ bind, ports }) =>
+    base.addresses
+      .filter((address) => wanted.every((spec) => ports[listenerPort(spec, address)]?.state === 'bound'))
+      .map((address) => (address === DEFAULT_ADDRESS ? bind : address)),
+  );
+  return [...new Set(values)].filter((value) => value !== '').map((value) => ({ type: 'IPAddress', value }));
 }

@@ -41,6 +41,7 @@ function makeFeeds() {
     clock,
     log: silentLog,
     onCertificate: (one) => said.push(one),
+    onGateways: () => undefined,
     onFarewell: (instance) => left.push(instance),
   });
   return { clock, registry, said, left, feeds };

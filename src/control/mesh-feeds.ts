@@ -8,6 +8,8 @@ import type { MeshConsumer } from '../compile/sidecar-plan.ts';
 import type { Acknowledgement } from '../identity/authority-store.ts';
 import { parseWorkloadId, type WorkloadId } from '../identity/spiffe.ts';
 import type { PlanBundle } from '../ir/plan.ts';
+import type { PortStates } from '../ir/port-state.ts';
+import { resourceKey } from '../resource/resource.ts';
 import { pushFault } from '../push/faults.ts';
 import type { Feed, Feeds, Proxy, ProxyStream, Served } from '../push/feeds.ts';
 import type {
@@ -26,6 +28,8 @@ export interface MeshFeedsOptions {
   readonly clock: Clock;
   readonly log: Log;
   onCertificate(said: Acknowledgement): void;
+  /** A proxy that serves Gateways came or went, or serves something else than before. */
+  onGateways(): void;
   /** An instance ended in good order. */
   readonly onFarewell: (instance: string, identity: string) => void;
 }
@@ -39,6 +43,11 @@ export interface ProxyRow {
   readonly zone: string;
   /** Instances of services behind it: `shop/orders`. */
   readonly services: readonly string[];
+  /** Gateways that it serves: `Gateway/shop/edge`. */
+  readonly gateways: readonly string[];
+  /** Where clients reach it; empty when it has not said. Of gateways only, as are its ports. */
+  readonly address: string;
+  readonly ports: PortStates;
   /** The plan that it serves, and the one that it should; equal when it lags behind in nothing. */
   readonly version: string | undefined;
   readonly wanted: string | undefined;
@@ -108,10 +117,10 @@ export class MeshFeeds implements Feeds {
   }
 
   /** Whose plan may be another one: of thousands of proxies, an endpoint that comes is for the few that call it. */
-  #touched(before: Compiled | undefined, { mesh, bundle }: Compiled): Iterable<ProxyFeed> {
+  #touched(before: Compiled | undefined, { mesh, gateways }: Compiled): Iterable<ProxyFeed> {
     const changes = before === undefined ? 'all' : mesh.changesSince(before.mesh.number);
     if (changes === 'all') return this.#feeds.values();
-    return this.#index.under(before?.bundle === bundle ? changes : [...changes, GATEWAYS]);
+    return this.#index.under(before?.gateways.number === gateways.number ? changes : [...changes, GATEWAYS]);
   }
 
   /** From now on these have no plan, and no stream. */
@@ -159,6 +168,7 @@ export class MeshFeeds implements Feeds {
         this.#due.delete(feed);
         // The one that was cut ends later than its successor begins.
         if (this.#feeds.get(instance) === feed) this.#feeds.delete(instance);
+        if (proxy.hello.role === 'gateway') this.#options.onGateways();
       },
     });
     this.#feeds.delete(instance);
@@ -193,7 +203,7 @@ function deniedFault(identity: string): Fault {
 /** Proxies that are told of a change in one turn of the event loop: some ten milliseconds. */
 const TOLD_AT_ONCE_MAX = 64;
 
-/** All gateways have one plan. */
+/** There are few of them, and each has a part of one plan. */
 const GATEWAYS = 'gateways';
 
 /** Feeds by what their plans are made of. */
@@ -252,6 +262,8 @@ class ProxyFeed implements Feed {
   /** Hash of the trust bundle whose roots stand in {@link #bundle}, and in the plan that it serves. */
   #wantedTrust = '';
   #servedTrust: string | undefined;
+  #gateways: readonly string[] = [];
+  #ports: PortStates = {};
   #served: string | undefined;
   #refused: { readonly version: string; readonly reason: string } | undefined;
   /** Since when it does not serve what it should. */
@@ -292,7 +304,7 @@ class ProxyFeed implements Feed {
     if (now === undefined) return NOTHING;
     if (proxy.hello.role === 'gateway') {
       index.put(this, [GATEWAYS]);
-      return this.#want({ bundle: now.bundle, unknown: [] });
+      return this.#gatewayPlan(now);
     }
     const { mesh } = now;
     const { namespace } = this.#options.id;
@@ -311,11 +323,30 @@ class ProxyFeed implements Feed {
     return this.#want({ bundle, unknown });
   }
 
+  /** What it may not serve is to it as if it were not there. */
+  #gatewayPlan({ gateways }: Compiled): Served {
+    const { id, proxy } = this.#options;
+    const { namespace, account } = id;
+    const { gateways: asked = [] } = proxy.hello;
+    const names = asked.length === 0 ? [`${namespace}/${account}`] : asked;
+    const keys: string[] = [];
+    const unknown: string[] = [];
+    for (const name of new Set(names)) {
+      const [gatewayNamespace = '', gatewayName = ''] = name.split('/');
+      const key = resourceKey('Gateway', gatewayNamespace, gatewayName);
+      if (gateways.mayServe(key, id)) keys.push(key);
+      else unknown.push(name);
+    }
+    this.#gateways = keys.toSorted();
+    return this.#want({ bundle: gateways.planOf(this.#gateways), unknown });
+  }
+
   #want(served: Served): Served {
     this.#bundle = served.bundle;
     this.#wantedTrust = this.#options.compiledTrust();
     if (served.bundle?.plan.version === this.#served) this.#upToDate();
     else this.#behindMs ??= this.#options.clock.nowMs();
+    this.#tellGateways();
     return served;
   }
 
@@ -349,10 +380,16 @@ class ProxyFeed implements Feed {
     };
   }
 
-  acked(version: string): void {
+  acked(version: string, ports: PortStates): void {
     this.#served = version;
     if (version === this.#bundle?.plan.version) this.#upToDate();
+    if (this.#options.proxy.hello.role === 'gateway') this.#ports = ports;
     if (this.#refused?.version !== this.#bundle?.plan.version) this.#refused = undefined;
+    this.#tellGateways();
+  }
+
+  #tellGateways(): void {
+    if (this.#options.proxy.hello.role === 'gateway') this.#options.onGateways();
   }
 
   nacked(version: string, reason: string): void {
@@ -410,6 +447,9 @@ class ProxyFeed implements Feed {
       software: hello.software,
       zone: hello.zone,
       services: this.#workload === undefined ? [] : [`${this.#workload.namespace}/${this.#workload.service}`],
+      gateways: this.#gateways,
+      address: hello.address ?? '',
+      ports: this.#ports,
       version: this.#served,
       wanted,
       refused: this.#refused?.version === wanted ? this.#refused?.reason : undefined,

@@ -46,6 +46,7 @@ function compiled(bundle: PlanBundle, problems: readonly Problem[] = []): Compil
     mesh: NOTHING.mesh,
     callsOf: (question) => NOTHING.callsOf(question),
     services: () => [],
+    gateways: NOTHING.gateways,
     wishes: [],
     nextChangeMs: undefined,
     certificates: () => [],

@@ -22,6 +22,9 @@ export const SERVICES_MAX = 2_048;
 export const NAME_CHARS_MAX = 1_024;
 export const SERVICE_CHARS_MAX = 255;
 
+/** Gateways that one proxy serves. Beyond: refused. */
+export const GATEWAYS_MAX = 64;
+
 /** Ports whose state an acknowledgement carries; failed ones come first. */
 export const PORTS_MAX = 2_000;
 
@@ -62,6 +65,10 @@ export interface Hello {
   readonly zone: string;
   /** Where its forward proxy is to listen; undefined for none. */
   readonly forward?: { readonly address: string; readonly port: number } | undefined;
+  /** Of a gateway: what it is to serve, as `NAMESPACE/NAME`. */
+  readonly gateways?: readonly string[];
+  /** Of a gateway: at which clients reach it; empty when it does not say. */
+  readonly address?: string;
   readonly holds: Holding | undefined;
   /** What it trusts already; undefined for one that has not said so. */
   readonly trusts?: Trusts | undefined;

@@ -18,6 +18,8 @@ const HELLO = {
   services: [8, 'string', 'many'],
   forward: [9, ADDRESS],
   trusts: [10, TRUSTS],
+  gateways: [11, 'string', 'many'],
+  address: [12, 'string'],
 } as const satisfies Shape;
 
 const HELD_PART = { kind: [1, 'string'], name: [2, 'string'], hash: [3, 'bytes'] } as const satisfies Shape;

@@ -8,6 +8,7 @@ import { pushFault } from './faults.ts';
 import { type Inventory, KINDS, PARTS_MAX } from './inventory.ts';
 import {
   type AnswerMessage,
+  GATEWAYS_MAX,
   type Hello,
   PORTS_MAX,
   type ProxyMessage,
@@ -157,7 +158,18 @@ function answerOf({ failure, reason, ...said }: NonNullable<ToControl['answer']>
 
 function helloOf({ role, holds, ...rest }: NonNullable<ToControl['hello']>): ProxyMessage | Fault {
   if (role !== 'gateway' && role !== 'sidecar') return pushFault('push.protocol', 'A hello has an unknown role');
-  const texts = [rest.software, rest.instance, rest.identity, rest.zone, rest.trusts?.bundle, rest.trusts?.issuer];
+  if (rest.gateways.length > GATEWAYS_MAX)
+    return pushFault('push.too-large', `More than ${GATEWAYS_MAX} Gateways are named`);
+  const texts = [
+    ...rest.gateways,
+    rest.address,
+    rest.software,
+    rest.instance,
+    rest.identity,
+    rest.zone,
+    rest.trusts?.bundle,
+    rest.trusts?.issuer,
+  ];
   if (texts.some((text = '') => text.length > TEXT_CHARS_MAX))
     return pushFault('push.too-large', 'A hello is too long');
   const names = namesOf('subscribe', rest.services);

@@ -55,6 +55,8 @@ const HELLO = {
   services: ['orders.shop', 'lager.größe'],
   forward: { address: '127.0.0.1', port: 15_001 },
   trusts: { bundle: 'h', issuer: 'i' },
+  gateways: ['shop/edge'],
+  address: '10.0.0.2',
 } as const;
 
 const BUNDLE = {
