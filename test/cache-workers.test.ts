@@ -11,7 +11,8 @@ import { runCommand } from '../src/cli/main.ts';
 import { fakeIo } from '../src/cli/testing/fake-io.ts';
 import { Relocation } from '../src/main/relocate.ts';
 import { terminalIo } from '../src/main/terminal.ts';
-import { type Running, up } from '../src/main/up.ts';
+import type { Running } from '../src/main/running.ts';
+import { up } from '../src/main/up.ts';
 
 /** Two workers, each of which keeps answers of its own. */
 const folder = mkdtempSync(join(tmpdir(), 'fourways-cache-'));
@@ -76,7 +77,8 @@ async function fill(path: string): Promise<void> {
 }
 
 async function command(...args: string[]): Promise<string> {
-  const terminal = terminalIo({ up: () => assert.fail(), sidecar: () => assert.fail(), run: () => assert.fail() });
+  const fail = (): never => assert.fail();
+  const terminal = terminalIo({ up: fail, control: fail, gateway: fail, sidecar: fail, run: fail });
   const io = {
     ...fakeIo(),
     get: (url: string) => terminal.get(url),

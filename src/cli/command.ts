@@ -51,6 +51,8 @@ export interface HttpAnswer {
 /** What runs until it is told to stop. Lent by main/, the only room that knows how to put the rooms together. */
 export interface Programs {
   up(options: UpOptions): Promise<ExitCode>;
+  control(options: ControlOptions): Promise<ExitCode>;
+  gateway(options: GatewayOptions): Promise<ExitCode>;
   sidecar(options: SidecarOptions): Promise<ExitCode>;
   /** Does not return: the process ends with the exit code of the command. */
   run(options: RunOptions): Promise<ExitCode>;
@@ -94,6 +96,45 @@ export interface SidecarOptions {
 /** The checked arguments of `fourways run`. */
 export interface RunOptions extends SidecarOptions {
   readonly command: readonly [program: string, ...rest: string[]];
+}
+
+/** The checked arguments of `fourways control`. */
+export interface ControlOptions {
+  /** Absolute path of a file or a folder. */
+  readonly path: string;
+  readonly admin: { readonly host: string; readonly port: number };
+  /** Where proxies join and get their plans. */
+  readonly mesh: { readonly host: string; readonly port: number };
+  /** Absolute path; undefined means the default beside `path`. */
+  readonly dataDir: string | undefined;
+  readonly logLevel: LogLevel;
+  readonly announce: 'text' | 'json';
+}
+
+/** The checked arguments of `fourways gateway`. */
+export interface GatewayOptions {
+  readonly id: { readonly trustDomain: string; readonly namespace: string; readonly account: string };
+  /** Gateways to serve, as `NAMESPACE/NAME`. Never empty. */
+  readonly gateways: readonly string[];
+  /** `HOST:PORT` of each control plane. */
+  readonly control: readonly string[];
+  /** Absolute path; undefined means the variable FOURWAYS_TOKEN, or none. */
+  readonly tokenFile: string | undefined;
+  readonly admin: { readonly host: string; readonly port: number };
+  /** IP address for the Gateways that name none; undefined means every address. */
+  readonly bind: string | undefined;
+  /** At which clients reach it, for the status of its Gateways; empty when nobody says. */
+  readonly address: string;
+  readonly zone: string;
+  /** 0: one worker for each core. */
+  readonly workers: number;
+  /** Absolute path. */
+  readonly dataDir: string;
+  readonly drainMs: number;
+  readonly ticketKeysMs: number;
+  readonly redisUrl: string | undefined;
+  readonly logLevel: LogLevel;
+  readonly announce: 'text' | 'json';
 }
 
 /** The checked arguments of `fourways up`. */

@@ -15,6 +15,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./up.ts')).up,
   },
   {
+    name: 'control',
+    summary: 'Run the control plane of a mesh alone, without a gateway',
+    load: async () => (await import('./control.ts')).control,
+  },
+  {
+    name: 'gateway',
+    summary: 'Run a gateway whose configuration comes from a control plane',
+    load: async () => (await import('./gateway.ts')).gateway,
+  },
+  {
     name: 'sidecar',
     summary: 'Run the proxy of a mesh beside an application',
     load: async () => (await import('./sidecar.ts')).sidecar,

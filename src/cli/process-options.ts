@@ -1,5 +1,5 @@
 /** Options of every command that serves until it is told to stop. */
-import { DRAIN_MS } from '../base/limits.ts';
+import { DRAIN_MS, TICKET_KEYS_MS_MAX, TICKET_KEYS_MS_MIN } from '../base/limits.ts';
 import type { LogLevel } from '../base/log.ts';
 import { type Options, UsageError } from './command.ts';
 import { readDuration } from './values.ts';
@@ -33,6 +33,13 @@ export function readZone(text = ''): string {
 /** @throws {UsageError} when it is no time, or too long */
 export function readDrain(text: string | undefined): number {
   return text === undefined ? DRAIN_MS : readDuration('--drain', text, DRAIN_MAX_MS);
+}
+
+/** @throws {UsageError} when it is no time, or too short or too long */
+export function readTicketKeys(text: string): number {
+  const ms = readDuration('--ticket-keys', text, TICKET_KEYS_MS_MAX);
+  if (ms >= TICKET_KEYS_MS_MIN) return ms;
+  throw new UsageError(`Option --ticket-keys is "${text}": must be at least ${TICKET_KEYS_MS_MIN / 1_000}s`);
 }
 
 export function readLogLevel(text: string | undefined): LogLevel {

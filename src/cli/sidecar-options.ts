@@ -102,22 +102,18 @@ export const SIDECAR_OPTIONS = {
 } as const satisfies Options;
 
 export function readSidecar(values: Values<typeof SIDECAR_OPTIONS>, cwd: string): SidecarOptions {
-  const { service, control = [], zone, workers, data, drain, json = false } = values;
+  const { service, zone, workers, data, drain, json = false } = values;
   if (service === undefined)
     throw new UsageError('Option --service is missing: the name of a Service, such as orders.shop');
-  if (control.length === 0) throw new UsageError('Option --control is missing: HOST:PORT of the control plane');
+  const control = readControls(values.control);
   const { name, namespace } = readService('--service', service);
-  const { 'trust-domain': trustDomain = 'cluster.local', address = '127.0.0.1' } = values;
-  if (!TRUST_DOMAIN.test(trustDomain))
-    throw new UsageError(`Option --trust-domain is "${trustDomain}": must be such as cluster.local`);
+  const { address = '127.0.0.1' } = values;
+  const trustDomain = readTrustDomain(values['trust-domain']);
   if (isIP(address) === 0) throw new UsageError(`Option --address is "${address}": must be an IP address`);
   return {
     id: { trustDomain, namespace, account: name },
     ports: readPorts(values.app ?? []),
-    control: control.map((text) => {
-      readHostPort('--control', text);
-      return text;
-    }),
+    control,
     tokenFile: values['token-file'] === undefined ? undefined : resolve(cwd, values['token-file']),
     address,
     proxyPort: values.port === undefined ? PROXY_PORT : readCount('--port', values.port, { min: 1, max: 65_535 }),
@@ -135,6 +131,19 @@ export function readSidecar(values: Values<typeof SIDECAR_OPTIONS>, cwd: string)
     logLevel: readLogLevel(values['log-level']),
     announce: json ? 'json' : 'text',
   };
+}
+
+/** @throws {UsageError} when there is none, or one is no address */
+export function readControls(texts: readonly string[] = []): readonly string[] {
+  if (texts.length === 0) throw new UsageError('Option --control is missing: HOST:PORT of the control plane');
+  for (const text of texts) readHostPort('--control', text);
+  return texts;
+}
+
+/** @throws {UsageError} when it cannot be one */
+export function readTrustDomain(text = 'cluster.local'): string {
+  if (TRUST_DOMAIN.test(text)) return text;
+  throw new UsageError(`Option --trust-domain is "${text}": must be such as cluster.local`);
 }
 
 export function readService(option: string, text: string): { readonly name: string; readonly namespace: string } {

@@ -2,9 +2,17 @@ import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { ADMIN_DEFAULT } from './admin.ts';
 import { type Arguments, defineCommand, type Options, type UpOptions, UsageError } from './command.ts';
-import { TICKET_KEYS_MS, TICKET_KEYS_MS_MAX, TICKET_KEYS_MS_MIN } from '../base/limits.ts';
-import { LOG_LEVEL_OPTION, readDrain, readLogLevel, readZone, WORKERS_MAX, ZONE_OPTION } from './process-options.ts';
-import { onePath, readCount, readDuration, readHostPort, readRedisUrl } from './values.ts';
+import { TICKET_KEYS_MS } from '../base/limits.ts';
+import {
+  LOG_LEVEL_OPTION,
+  readDrain,
+  readLogLevel,
+  readTicketKeys,
+  readZone,
+  WORKERS_MAX,
+  ZONE_OPTION,
+} from './process-options.ts';
+import { onePath, readCount, readHostPort, readRedisUrl } from './values.ts';
 
 const OPTIONS = {
   bind: {
@@ -87,10 +95,4 @@ function readUp({ values, positionals }: Arguments<typeof OPTIONS>, cwd: string)
     logLevel: readLogLevel(values['log-level']),
     announce: json ? 'json' : 'text',
   };
-}
-
-function readTicketKeys(text: string): number {
-  const ms = readDuration('--ticket-keys', text, TICKET_KEYS_MS_MAX);
-  if (ms >= TICKET_KEYS_MS_MIN) return ms;
-  throw new UsageError(`Option --ticket-keys is "${text}": must be at least ${TICKET_KEYS_MS_MIN / 1_000}s`);
 }

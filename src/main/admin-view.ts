@@ -1,14 +1,18 @@
-import type { AdminView, About, MeshView, Readiness, StatusList } from '../api/admin/view.ts';
+import type { AdminView, About, MeshView, StatusList } from '../api/admin/view.ts';
 import type { Clock } from '../base/clock.ts';
-import type { Fleet } from '../control/fleet.ts';
+import type { GatewayProxy } from '../compile/status-item.ts';
+import type { OwnProxies } from '../control/no-proxies.ts';
 import type { Pipeline, Published } from '../control/pipeline.ts';
 import { certificateReport } from './certificate-report.ts';
 import type { Issuing } from './issuing.ts';
 import type { MeshControl } from './mesh-control.ts';
 import type { Metering } from './metering.ts';
+import { readinessOf } from './readiness.ts';
 
 export interface AdminViewParts {
-  readonly fleet: Fleet;
+  readonly fleet: OwnProxies;
+  /** Whether it serves Gateways at all. */
+  readonly serves: 'gateways' | 'nothing';
   readonly pipeline: Pipeline;
   readonly metering: Metering;
   readonly about: About;
@@ -20,7 +24,8 @@ export interface AdminViewParts {
 }
 
 /** What the admin API shows, gathered from the parts that know it. */
-export function adminView({ fleet, pipeline, metering, about, bind, issuing, mesh }: AdminViewParts): AdminView {
+export function adminView(parts: AdminViewParts): AdminView {
+  const { fleet, pipeline, metering, about, issuing, mesh } = parts;
   let shown: { readonly published: Published; readonly list: StatusList } | undefined;
   return {
     readiness: () => readinessOf(fleet, pipeline.published?.compiled.bundle.plan.version),
@@ -32,7 +37,7 @@ export function adminView({ fleet, pipeline, metering, about, bind, issuing, mes
       const { published } = pipeline;
       if (published === undefined) return EMPTY;
       // Made when somebody asks, and once: a list of thousands of objects is read far more rarely than it changes.
-      if (shown?.published !== published) shown = { published, list: statusList(published, { fleet, bind, issuing }) };
+      if (shown?.published !== published) shown = { published, list: statusList(published, parts) };
       return shown.list;
     },
     plan() {
@@ -57,18 +62,17 @@ export function adminView({ fleet, pipeline, metering, about, bind, issuing, mes
 
 const EMPTY: StatusList = { apiVersion: 'v1', kind: 'List', items: [] };
 
-interface StatusBasis {
-  readonly fleet: Pick<Fleet, 'failing'>;
-  readonly bind: string;
-  readonly issuing: Issuing;
-}
+type StatusBasis = Pick<AdminViewParts, 'fleet' | 'serves' | 'bind' | 'issuing' | 'mesh'>;
 
-function statusList({ compiled, ports }: Published, { fleet, bind, issuing }: StatusBasis): StatusList {
+function statusList({ compiled, ports }: Published, { fleet, serves, bind, issuing, mesh }: StatusBasis): StatusList {
+  const control = mesh();
+  const own: GatewayProxy[] = serves === 'gateways' ? [{ state: 'current', ports, bind }] : [];
   const runtime = {
     bind,
     ports,
     appliedVersion: compiled.bundle.plan.version,
     failing: fleet.failing,
+    ...(control !== undefined && { proxiesOf: (key: string) => [...own, ...control.gatewayProxies(key)] }),
     progressOf: (secret: string) => issuing.progressOf(secret),
   };
   return { ...EMPTY, items: compiled.statusOf(runtime) };
@@ -97,18 +101,6 @@ export class ConditionStamper {
     if (this.#newest !== undefined) statusList(this.#newest, this.#basis);
     this.#newest = undefined;
   }
-}
-
-function readinessOf(fleet: Fleet, version: string | undefined): Readiness {
-  const workers = fleet.health();
-  // While a change is on its way some are a plan ahead: they serve, and the fleet brings the others there or these back.
-  const late = workers.filter(({ state }) => state !== 'ready');
-  const reason = fleet.draining
-    ? 'The process is shutting down'
-    : version === undefined
-      ? 'No plan is applied yet'
-      : late.map(({ worker, state }) => `Worker ${worker} is ${state}`).join(', ');
-  return { ready: reason === '', reason, version, workers };
 }
 
 function meshView(control: MeshControl): MeshView {

@@ -1,8 +1,8 @@
 /** What is said once everything serves. */
 import { portKey } from '../ir/key.ts';
-import type { PlanPort } from '../ir/plan.ts';
-import type { PortState } from '../ir/port-state.ts';
-import type { Running } from './up.ts';
+import type { Plan, PlanPort } from '../ir/plan.ts';
+import type { PortState, PortStates } from '../ir/port-state.ts';
+import type { Running } from './running.ts';
 
 export interface Ready {
   readonly event: 'ready';
@@ -21,17 +21,22 @@ export interface Ready {
 export function readyOf(running: Running, workers: number): Ready {
   const plan = running.plan();
   const { admin } = running;
-  const bound = Object.entries(running.ports()).filter(([, { state }]) => state === 'bound');
   return {
     event: 'ready',
     plan: plan?.version.slice(0, 12) ?? '',
-    listening: bound.map(([key, port]) => urlOf(SCHEMES[plan?.ports[key]?.protocol ?? 'http'], port)),
+    listening: urlsOf(plan, running.ports()),
     ...(admin === undefined ? {} : { admin: urlOf('http', admin) }),
     workers,
     routes: Object.keys(plan?.routes ?? {}).length + Object.keys(plan?.streams ?? {}).length,
     problems: running.problems().problems.length,
     pid: process.pid,
   };
+}
+
+/** Of the ports of a plan that are bound. */
+export function urlsOf(plan: Plan | undefined, ports: PortStates): string[] {
+  const bound = Object.entries(ports).filter(([, { state }]) => state === 'bound');
+  return bound.map(([key, port]) => urlOf(SCHEMES[plan?.ports[key]?.protocol ?? 'http'], port));
 }
 
 /** A port with TLS has most often HTTPS on it. */

@@ -18,6 +18,8 @@ async function main(): Promise<number> {
   const [{ runCommand }, { terminalIo }] = await Promise.all([import('../cli/main.ts'), import('./terminal.ts')]);
   const io = terminalIo({
     up: async (options) => (await import('./up-command.ts')).upCommand(options),
+    control: async (options) => (await import('./control-command.ts')).controlCommand(options),
+    gateway: async (options) => (await import('./gateway-command.ts')).gatewayCommand(options),
     sidecar: async (options) => (await import('./sidecar-command.ts')).sidecarCommand(options),
     run: async (options) => (await import('./sidecar-command.ts')).runCommandBeside(options),
   });

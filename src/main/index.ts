@@ -3,14 +3,17 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { DRAIN_MS, TICKET_KEYS_MS } from '../base/limits.ts';
 import { type Log, silentLog } from '../base/log.ts';
-import { up as start, type HostPort, type Running } from './up.ts';
+import type { HostPort } from './host-port.ts';
+import type { Running } from './running.ts';
+import { up as start } from './up.ts';
 
 export type { Log, LogFields } from '../base/log.ts';
 export type { Position, Problem, ProblemLevel } from '../base/problem.ts';
 export type { Outcome } from '../control/pipeline.ts';
 export type { Plan, PlanCluster, PlanListener, PlanPort, PlanRoute, PlanRule } from '../ir/plan.ts';
 export type { PortState, PortStates } from '../ir/port-state.ts';
-export type { HostPort, Running } from './up.ts';
+export type { HostPort } from './host-port.ts';
+export type { Running } from './running.ts';
 
 export interface UpOptions {
   /** File or folder of the configuration, which is watched. */

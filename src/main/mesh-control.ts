@@ -7,6 +7,8 @@ import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Compiled } from '../compile/compile.ts';
 import type { CallAnswer, CallQuestion } from '../compile/mesh-calls.ts';
+import type { GatewayProxy } from '../compile/status-item.ts';
+import type { WorkerMetrics } from '../observe/metrics.ts';
 import { MeshFeeds, type ProxyRow } from '../control/mesh-feeds.ts';
 import { MeshJoining } from '../control/mesh-joining.ts';
 import { type MeshSummary, meshSummary } from '../control/mesh-summary.ts';
@@ -39,7 +41,13 @@ export interface MeshControlSettings {
   readonly log: Log;
   /** A workload came or went, or the roots are others: compile again. */
   readonly again: () => Promise<Outcome | undefined>;
+  /** What is said of Gateways may be otherwise. */
+  readonly restate: () => void;
+  readonly metrics: WorkerMetrics;
 }
+
+/** A hundred proxies that come together cost a few lists. */
+const GATHER_MS = 50;
 
 /** For the store to open, at the start. */
 const STORE_MS_MAX = 120_000;
@@ -106,6 +114,7 @@ export class MeshControl {
       clock,
       log,
       onCertificate: (said) => acknowledgements.add(said),
+      onGateways: onceSoon(clock, settings.restate),
       onFarewell: (instance, identity) => acknowledgements.release(instance, identity),
     });
     const hub = new Hub({ feeds, clock, log, software: settings.version, control: randomUUID() });
@@ -173,6 +182,15 @@ export class MeshControl {
 
   calls(question: CallQuestion): CallAnswer | undefined {
     return this.#compiled?.callsOf(question);
+  }
+
+  /** Proxies elsewhere that serve this Gateway. */
+  gatewayProxies(key: string): GatewayProxy[] {
+    return this.proxies().flatMap(({ gateways, version, wanted, ports, address }) =>
+      gateways.includes(key)
+        ? { state: version !== undefined && version === wanted ? 'current' : 'behind', ports, bind: address }
+        : [],
+    );
   }
 
   proxies(): ProxyRow[] {
@@ -247,6 +265,19 @@ export class MeshControl {
 /** In their order, so that two lists compare. */
 function deniedBy({ denials }: Authority): string[] {
   return denials.map(({ identity }) => identity).toSorted();
+}
+
+/** Changes of one moment are said once. */
+function onceSoon(clock: Clock, action: () => void): () => void {
+  let isDue = false;
+  return () => {
+    if (isDue) return;
+    isDue = true;
+    clock.after(GATHER_MS, () => {
+      isDue = false;
+      action();
+    });
+  };
 }
 
 async function openState({ state, clock }: MeshControlSettings): Promise<OpenState> {

@@ -1,6 +1,6 @@
 /** The mesh that a gateway may be part of: nothing for a gateway alone, and before it is started. Loads none of it then. */
 import type { Compiled } from '../compile/compile.ts';
-import type { Fleet } from '../control/fleet.ts';
+import type { OwnProxies } from '../control/no-proxies.ts';
 import type { ApplyResult } from '../ir/apply-result.ts';
 import type { Change } from '../ir/change.ts';
 import type { Resource } from '../resource/resource.ts';
@@ -13,9 +13,9 @@ const NO_DENIALS: readonly string[] = [];
 export class MeshSeat implements AsyncDisposable {
   #started: StartedMesh | undefined;
 
-  async start(parts: MeshParts, fleet: Fleet): Promise<void> {
+  async start(parts: MeshParts): Promise<void> {
     const { startMesh } = await import('./start-mesh.ts');
-    this.#started = await startMesh(parts, fleet);
+    this.#started = await startMesh(parts);
   }
 
   get control(): MeshControl | undefined {
@@ -43,9 +43,9 @@ export class MeshSeat implements AsyncDisposable {
     return compiled;
   }
 
-  /** To the gateway of this process, with its certificate where it has one. */
-  apply(change: Change, fleet: Fleet): Promise<ApplyResult> {
-    return this.#started?.plans.apply(change.bundle) ?? fleet.apply(change);
+  /** To the proxies of this process, with their certificate where they have one. */
+  apply(change: Change, proxies: OwnProxies): Promise<ApplyResult> {
+    return this.#started?.plans?.apply(change.bundle) ?? proxies.apply(change);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,5 +1,4 @@
 /** `fourways sidecar` and `fourways run`: a sidecar as a process, alone or with the application that it was started with. */
-import { readFile } from 'node:fs/promises';
 import { TICKET_KEYS_MS } from '../base/limits.ts';
 import type { ExitCode, RunOptions, SidecarOptions } from '../cli/command.ts';
 import type { Account } from '../capture/account.ts';
@@ -7,12 +6,12 @@ import { portKey } from '../ir/key.ts';
 import { Application, type ApplicationOptions } from '../sidecar/application.ts';
 import { accountOf, captureOf, dryRunOf } from './capture.ts';
 import { type Console, openConsole } from './console.ts';
+import { endWith, readTokenFile } from './member-start.ts';
 import { type RunningSidecar, startSidecar } from './sidecar.ts';
 import { instanceName } from './instance-name.ts';
 import { kindOf } from './line-writer.ts';
 import { listenToSignals } from './signals.ts';
 import { allowCollecting, collectSoon } from './spare-memory.ts';
-import { StartFailure } from './start-failure.ts';
 
 /** How long an application may take to end before it is killed, besides the time for running requests. */
 const END_MS = 5_000;
@@ -25,7 +24,7 @@ export async function sidecarCommand(options: SidecarOptions): Promise<ExitCode>
   allowCollecting();
   const console = openConsole(options.logLevel);
   const signals = listenToSignals(() => console.lastWords('Ended at once: running requests are cut'));
-  return end(console, async () => {
+  return endWith(console, async () => {
     if (options.dryRun) return dryRun(options, console);
     const sidecar = await start(options, console);
     await sidecar.ready;
@@ -47,7 +46,7 @@ export async function runCommandBeside(options: RunOptions): Promise<ExitCode> {
   allowCollecting();
   const console = openConsole(options.logLevel);
   const signals = listenToSignals(() => console.lastWords('Ended at once: running requests are cut'));
-  return end(console, async () => {
+  return endWith(console, async () => {
     if (options.dryRun) return dryRun(options, console);
     const account = await accountOf(options);
     const sidecar = await start(options, console);
@@ -81,18 +80,6 @@ export async function runCommandBeside(options: RunOptions): Promise<ExitCode> {
   });
 }
 
-async function end(console: Console, program: () => Promise<number>): Promise<never> {
-  let code = 1;
-  try {
-    code = await program();
-  } catch (error) {
-    if (!(error instanceof StartFailure)) throw error;
-    for (const line of error.message.split('\n')) console.log.error(line);
-  }
-  await console.flush();
-  process.exit(code);
-}
-
 async function start(options: SidecarOptions, console: Console): Promise<RunningSidecar> {
   const { forward, tokenFile, dataDir, ...rest } = options;
   const capture = captureOf(options, await accountOf(options));
@@ -102,21 +89,11 @@ async function start(options: SidecarOptions, console: Console): Promise<Running
     capture,
     forward: { address: forward.host, port: forward.port },
     instance: await instanceName(dataDir),
-    token: await readToken(tokenFile),
+    token: await readTokenFile(tokenFile),
     ticketKeysMs: TICKET_KEYS_MS,
     log: console.log,
     writeLines: (text) => console.out.write(text),
   });
-}
-
-/** @throws {StartFailure} when the file that is named cannot be read */
-async function readToken(file: string | undefined): Promise<string | undefined> {
-  if (file === undefined) return process.env['FOURWAYS_TOKEN']?.trim() || undefined;
-  try {
-    return (await readFile(file, 'utf8')).trim();
-  } catch (error) {
-    throw new StartFailure(`Cannot read the token: ${error instanceof Error ? error.message : String(error)}`);
-  }
 }
 
 /** What it wrote last, in a bounded time: it may have left a program behind that goes on writing. */

@@ -1,16 +1,17 @@
-/** The control plane of a mesh beside a gateway that is a member of it. */
+/** The control plane of a mesh, beside a gateway that is a member of it or alone. */
 import type { Clock } from '../base/clock.ts';
 import { durationOr } from '../base/duration.ts';
 import type { Log } from '../base/log.ts';
-import type { Fleet } from '../control/fleet.ts';
 import type { Outcome } from '../control/pipeline.ts';
+import type { WorkerMetrics } from '../observe/metrics.ts';
+import type { OwnProxies } from '../control/no-proxies.ts';
 import type { Mesh } from '../resource/resource.ts';
 import { OwnPlans } from '../sidecar/own-plans.ts';
 import type { Loaded } from '../source/source.ts';
 import { MeshControl } from './mesh-control.ts';
 import type { State } from './state.ts';
 import { StartFailure } from './start-failure.ts';
-import type { HostPort } from './up.ts';
+import type { HostPort } from './host-port.ts';
 
 export interface MeshParts {
   readonly listen: HostPort;
@@ -21,19 +22,23 @@ export interface MeshParts {
   readonly log: Log;
   readonly version: string;
   readonly again: () => Promise<Outcome | undefined>;
+  readonly restate: () => void;
+  readonly metrics: WorkerMetrics;
+  /** Of this process, which become a member; undefined where there are none. */
+  readonly proxies: OwnProxies | undefined;
 }
 
 export interface StartedMesh {
   readonly control: MeshControl;
-  /** Of the gateway of this process. */
-  readonly plans: OwnPlans;
+  /** Of the gateway of this process; undefined where there is none. */
+  readonly plans: OwnPlans | undefined;
   close(): Promise<void>;
 }
 
 const DAY_MS = 86_400_000;
 
 /** @throws {StartFailure} as {@link MeshControl.start} does, and when no state is kept */
-export async function startMesh({ loaded, state, ...parts }: MeshParts, fleet: Fleet): Promise<StartedMesh> {
+export async function startMesh({ loaded, state, proxies, ...parts }: MeshParts): Promise<StartedMesh> {
   if (state === undefined) throw new StartFailure('Cannot run the mesh: this process keeps no state');
   const spec = loaded.resources.find((resource): resource is Mesh => resource.kind === 'Mesh')?.spec;
   const control = await MeshControl.start({
@@ -42,8 +47,9 @@ export async function startMesh({ loaded, state, ...parts }: MeshParts, fleet: F
     trustDomain: spec?.trustDomain ?? 'cluster.local',
     leafMs: spec === undefined ? DAY_MS : durationOr(spec.leafLifetime, DAY_MS),
   });
+  if (proxies === undefined) return { control, plans: undefined, close: () => control.close() };
   const membership = await control.admitGateway((member) => plans.certified(member));
-  const plans = new OwnPlans(fleet, membership.member, parts.log);
+  const plans = new OwnPlans(proxies, membership.member, parts.log);
   return {
     control,
     plans,

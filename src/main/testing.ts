@@ -15,7 +15,8 @@ import { DRAIN_MS, TICKET_KEYS_MS } from '../base/limits.ts';
 import { silentLog } from '../base/log.ts';
 import type { Outcome } from '../control/pipeline.ts';
 import { Relocation } from './relocate.ts';
-import { type Running, up } from './up.ts';
+import type { Running } from './running.ts';
+import { up } from './up.ts';
 
 export { testFilter } from './test-filter.ts';
 export type {

@@ -3,17 +3,17 @@
  * to a gateway is dealt with here: signals, standard output, the exit code.
  */
 import { availableParallelism } from 'node:os';
-import { basename, dirname, join, relative } from 'node:path';
+import { relative } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ExitCode, UpOptions } from '../cli/command.ts';
-import { isRedisUrl, REDIS_URL_FORM } from '../cli/values.ts';
 import { bannerLines, readyOf } from './banner.ts';
 import { type Console, openConsole } from './console.ts';
 import { HAND_OVER, listenToSignals, type Signals } from './signals.ts';
 import { allowCollecting, collectSoon } from './spare-memory.ts';
 import { StartFailure } from './start-failure.ts';
-import type { StateSettings } from './state.ts';
-import { type Running, up } from './up.ts';
+import { defaultDataDir, readRedis, readState } from './environment.ts';
+import type { Running } from './running.ts';
+import { up } from './up.ts';
 
 /** How often the admin address is tried while the process that we take over from still holds it. */
 const ADMIN_RETRY_MS = 50;
@@ -70,7 +70,7 @@ async function start(options: UpOptions, console: Console): Promise<Running> {
     state: readState(),
     mesh,
     zone,
-    redisUrl: readRedis(options),
+    redisUrl: readRedis(options.redisUrl),
     ports: old === undefined ? 'alone' : 'shared',
     drainMs,
     log: console.log,
@@ -82,30 +82,6 @@ async function start(options: UpOptions, console: Console): Promise<Running> {
   console.log.info('Took over: the process before drains and ends', { pid: old });
   await openAdmin(running, options, console);
   return running;
-}
-
-/** An empty variable is one that is not set: that is how compose files leave one out. */
-function readState(): StateSettings {
-  const named = (name: string): string | undefined => process.env[name] || undefined;
-  return {
-    databaseUrl: named('DATABASE_URL'),
-    key: named('FOURWAYS_STATE_KEY'),
-    keyFile: named('FOURWAYS_STATE_KEY_FILE'),
-  };
-}
-
-/** @throws {StartFailure} when the variable holds what is no address of a Redis */
-function readRedis({ redisUrl }: UpOptions): string | undefined {
-  if (redisUrl !== undefined) return redisUrl;
-  const named = process.env['REDIS_URL'] || undefined;
-  // Its value is secret: it is not repeated.
-  if (named !== undefined && !isRedisUrl(named)) throw new StartFailure(`REDIS_URL is not right: ${REDIS_URL_FORM}`);
-  return named;
-}
-
-/** Not inside a folder of manifests: what is kept must be there when that folder is away. */
-function defaultDataDir(path: string): string {
-  return join(dirname(path), '.fourways', basename(path));
 }
 
 /** A gateway that serves is not ended because its admin address is still held: that is said, and that is all. */

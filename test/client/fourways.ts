@@ -19,8 +19,12 @@ const LOOK_MS = { first: 2, last: 100 };
 export type Entry = 'source' | 'built';
 
 export interface FourwaysOptions {
-  /** File or folder of manifests. */
+  /** File or folder of manifests; empty for a command that has none. */
   readonly config: string;
+  /** Default `up`, which has all of the options below; the others have fewer. */
+  readonly command?: 'up' | 'control' | 'gateway';
+  /** Besides those below. */
+  readonly args?: readonly string[];
   readonly entry?: Entry;
   readonly workers?: number;
   readonly bind?: string;
@@ -81,11 +85,13 @@ export class Fourways {
   static async spawn(options: FourwaysOptions): Promise<Fourways> {
     const scratch = await mkdtemp(join(tmpdir(), 'fourways-test-'));
     const adminPort = await freePort(DOOR_HOST);
+    const { command = 'up' } = options;
     const args = [
       ...programOf(options.entry ?? 'source'),
-      'up',
-      options.config,
-      ...flag('--bind', options.bind ?? DOOR_HOST),
+      command,
+      ...(options.config === '' ? [] : [options.config]),
+      ...(options.args ?? []),
+      ...flag('--bind', command === 'control' ? undefined : (options.bind ?? DOOR_HOST)),
       ...flag('--admin', `${DOOR_HOST}:${adminPort}`),
       ...flag('--data', options.data ?? join(scratch, 'data')),
       ...flag('--workers', options.workers?.toString()),
@@ -96,9 +102,9 @@ export class Fourways {
       ...flag('--log-level', options.logLevel),
     ];
     const out = options.outputFile === undefined ? 'pipe' : openSync(options.outputFile, 'w');
-    const [command, ...rest] =
+    const [program, ...rest] =
       options.core === undefined ? [NODE, ...args] : ['taskset', '-c', String(options.core), NODE, ...args];
-    const child = spawn(command!, rest, {
+    const child = spawn(program!, rest, {
       stdio: ['ignore', out, options.outputFile === undefined ? 'pipe' : out],
       env: { ...process.env, ...options.env },
     });

@@ -44,6 +44,7 @@ export class ControlPlane {
       clock,
       log: silentLog,
       onCertificate: options.onCertificate,
+      onGateways: () => undefined,
       onFarewell: () => undefined,
     });
     this.hub = new Hub({ feeds: this.feeds, clock, log: silentLog, software: '1.0.0', control: name });

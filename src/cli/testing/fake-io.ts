@@ -1,12 +1,22 @@
 /** An `Io` of arrays and maps, for tests of commands. */
 import { systemClock } from '../../base/clock.ts';
-import type { HttpAnswer, Io, RunOptions, SidecarOptions, UpOptions } from '../command.ts';
+import type {
+  ControlOptions,
+  GatewayOptions,
+  HttpAnswer,
+  Io,
+  RunOptions,
+  SidecarOptions,
+  UpOptions,
+} from '../command.ts';
 
 export interface FakeIo extends Io {
   readonly outLines: string[];
   readonly errLines: string[];
   readonly ups: UpOptions[];
   readonly sidecars: (SidecarOptions | RunOptions)[];
+  readonly controls: ControlOptions[];
+  readonly gateways: GatewayOptions[];
   readonly posted: { readonly url: string; readonly body: object }[];
 }
 
@@ -37,6 +47,8 @@ export function fakeIo(options: FakeIoOptions = {}): FakeIo {
   const errLines: string[] = [];
   const ups: UpOptions[] = [];
   const sidecars: (SidecarOptions | RunOptions)[] = [];
+  const controls: ControlOptions[] = [];
+  const gateways: GatewayOptions[] = [];
   const posted: { readonly url: string; readonly body: object }[] = [];
   return {
     posted,
@@ -44,6 +56,8 @@ export function fakeIo(options: FakeIoOptions = {}): FakeIo {
     errLines,
     ups,
     sidecars,
+    controls,
+    gateways,
     out: (text) => void outLines.push(text),
     err: (text) => void errLines.push(text),
     readFile: async (path) => files[path] ?? fail('ENOENT'),
@@ -69,6 +83,14 @@ export function fakeIo(options: FakeIoOptions = {}): FakeIo {
     programs: {
       async up(given) {
         ups.push(given);
+        return 0;
+      },
+      async control(given) {
+        controls.push(given);
+        return 0;
+      },
+      async gateway(given) {
+        gateways.push(given);
         return 0;
       },
       async sidecar(given) {

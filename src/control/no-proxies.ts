@@ -1,0 +1,41 @@
+import type { ApplyResult } from '../ir/apply-result.ts';
+import type { Change } from '../ir/change.ts';
+import type { Fleet } from './fleet.ts';
+
+/** What a control plane asks of the proxies of its own process. */
+export type OwnProxies = Pick<
+  Fleet,
+  'apply' | 'ports' | 'failing' | 'draining' | 'health' | 'stats' | 'order' | 'measure' | 'drain'
+>;
+
+/** In place of a fleet where the control plane is alone in its process: all proxies are elsewhere. */
+export class NoProxies implements OwnProxies {
+  readonly ports = {};
+  readonly failing = [];
+  draining = false;
+
+  /** There is nobody who could refuse it: what is compiled is published, and each proxy takes or refuses its own part. */
+  async apply({ bundle }: Change): Promise<ApplyResult> {
+    return { kind: 'ack', version: bundle.plan.version, ports: {} };
+  }
+
+  health(): [] {
+    return [];
+  }
+
+  async stats(): Promise<{ workers: []; endpoints: Record<string, never> }> {
+    return { workers: [], endpoints: {} };
+  }
+
+  async order(): Promise<[]> {
+    return [];
+  }
+
+  async measure(): Promise<void> {
+    // Nobody counts anything.
+  }
+
+  async drain(): Promise<void> {
+    this.draining = true;
+  }
+}

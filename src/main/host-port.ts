@@ -1,0 +1,4 @@
+export interface HostPort {
+  readonly host: string;
+  readonly port: number;
+}
