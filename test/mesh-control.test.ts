@@ -100,7 +100,11 @@ function gatewayOptions({ data, token, args = [] }: GatewayStart): FourwaysOptio
     command: 'gateway',
     config: '',
     args: [
-      ...['--name', 'shop/edge', '--control', meshAt, ...args],
+      '--name',
+      'shop/edge',
+      '--control',
+      meshAt,
+      ...args,
       ...(token === undefined ? [] : ['--token-file', tokenFile]),
     ],
     workers: 1,
