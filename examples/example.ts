@@ -1,7 +1,8 @@
 /**
  * An example: a folder with manifests and a README.md, in which everything stands that this program and the tests
  * need. The line `npm run services -- …` says what runs behind the gateway, the line `bin/fourways up …` how the
- * gateway is started, `examples/services/certificates.sh …` which certificates are made before. Steps are shell lines, each with what it shows above it and
+ * gateway is started, `examples/services/certificates.sh …` which certificates are made before, lines
+ * `bin/fourways sidecar …` which sidecars. Steps are shell lines, each with what it shows above it and
  * what its output must be below it:
  *
  *     # What it shows
@@ -18,6 +19,7 @@ import { basename, delimiter, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type Service, startService } from './services/service.ts';
+import { endSidecars, startSidecars } from './sidecars.ts';
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
 const EXAMPLES = join(ROOT, 'examples');
@@ -27,12 +29,13 @@ export const TOOLS: readonly string[] = ['bin', 'examples/services', 'node_modul
 );
 const HOST = '127.0.0.1';
 const ADMIN_PORT = 9900;
-const READY_MS_MAX = 30_000;
+/** A control plane makes its database first, which takes seconds. */
+const READY_MS_MAX = 60_000;
 /** The longest step waits for a certificate, and before it for a database that is made. */
 const STEP_MS_MAX = 120_000;
 
-/** Ports as examples write them: of gateways, with TLS, of services, of the admin API. */
-const PORT = /\b(?:80[89]\d|844\d|9900)\b/g;
+/** Ports as examples write them: of gateways, with TLS, of services, of the admin API, of sidecars and their control plane. */
+const PORT = /\b(?:80[89]\d|844\d|9900|150\d\d)\b/g;
 
 export interface Step {
   readonly shows: string;
@@ -55,6 +58,8 @@ export interface Example {
   /** `bin/fourways up …`, and what makes certificates if any: as the README has them, for the root of the repository. */
   readonly up: string;
   readonly certificates: string | undefined;
+  /** `bin/fourways sidecar …`, each. */
+  readonly sidecars: readonly string[];
   readonly adminPort: number;
   readonly steps: readonly Step[];
 }
@@ -81,6 +86,7 @@ export function readExample(name: string, folder: string = join(EXAMPLES, name))
     services: services.trim().split(/\s+/),
     up,
     certificates: /^examples\/services\/certificates\.sh .+$/m.exec(text)?.[0],
+    sidecars: text.match(/^bin\/fourways sidecar .+$/gm) ?? [],
     adminPort: ADMIN_PORT,
     steps: blocks.filter((block) => /^#[>~!] /m.test(block)).flatMap(stepsOf),
   };
@@ -173,7 +179,22 @@ export async function startExample(example: Example, options: StartOptions): Pro
   try {
     for (const text of example.services) services.push(await startService(here(text, example)));
     const gateway = await startGateway(example, options);
-    return { gateway, stop: () => stop(gateway, close) };
+    const sidecars = await startSidecars(example.sidecars, {
+      root: ROOT,
+      admin: `${HOST}:${example.adminPort}`,
+      data: `${options.data}-sidecars`,
+      output: options.output,
+    }).catch(async (error: unknown) => {
+      await end(gateway);
+      throw error;
+    });
+    return {
+      gateway,
+      async stop() {
+        await endSidecars(sidecars);
+        return stop(gateway, close);
+      },
+    };
   } catch (error) {
     await close();
     throw error;
