@@ -5,6 +5,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import type { MeshSummary } from '../src/control/mesh-summary.ts';
 
 const READY_MS_MAX = 60_000;
 
@@ -27,6 +28,7 @@ export async function startSidecars(
   const started: ChildProcess[] = [];
   try {
     await Promise.all(lines.map((line) => startOne(line, { surroundings, started })));
+    if (lines.length > 0) await untilAllServe(lines.length, surroundings.admin);
     return started;
   } catch (error) {
     await endSidecars(started);
@@ -43,6 +45,19 @@ export async function endSidecars(sidecars: readonly ChildProcess[]): Promise<vo
       await ended;
     }),
   );
+}
+
+/** A sidecar that is ready tells of the instance beside it, and then the others hear of it. */
+async function untilAllServe(count: number, admin: string): Promise<void> {
+  const endMs = performance.now() + READY_MS_MAX;
+  for (;;) {
+    const answer = await fetch(`http://${admin}/mesh`);
+    const { services, proxies } = (await answer.json()) as MeshSummary;
+    const ready = services.filter((service) => service.ready > 0).length;
+    if (ready >= count && proxies.current === proxies.connected) return;
+    if (performance.now() > endMs) throw new Error(`Cannot start: ${ready} of ${count} services have an instance`);
+    await pause(50);
+  }
 }
 
 async function startOne(

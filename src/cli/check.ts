@@ -33,7 +33,8 @@ export const check = defineCommand({
     const configuration = await readConfiguration(paths, io);
     const { resources } = configuration;
     const found = [
-      ...configuration.problems,
+      // Instances of a mesh tell a control plane of themselves: no file has them.
+      ...configuration.problems.filter(({ code }) => code !== 'service.no-workload'),
       ...(await namedFileProblems(resources)),
       ...(await programProblems(resources, io)),
     ];

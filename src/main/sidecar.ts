@@ -105,24 +105,37 @@ export async function startSidecar(settings: SidecarSettings): Promise<RunningSi
     cleanup,
     self: helloOf(settings),
     services: [...wanted],
-    onPlan: () => services.settle(),
+    onPlan: () => {
+      services.settle();
+      health.planChanged();
+    },
     onUnknown: (names) => services.unknown(names),
   });
-  const health = cleanup.adopt(new WatchedApplication(settings, link), (opened) => opened.close());
+  const isOpen = (): boolean =>
+    Object.values(fleet.ports).some(({ state, port }) => state === 'bound' && port === settings.proxyPort);
+  const health: WatchedApplication = cleanup.adopt(new WatchedApplication(settings, { link, isOpen }), (opened) =>
+    opened.close(),
+  );
   isLive = () => link.client.state.kind === 'live';
   link.client.start();
   return new SidecarProcess({ identity, fleet, plans, link, health, cleanup: cleanup.move() });
 }
 
-/** The application beside the proxy: others are told of it while it is well. */
+/** The application beside the proxy: others are told of it while it is well, and the port is open at which they reach it. */
 class WatchedApplication {
   readonly #settings: SidecarSettings;
   readonly #link: MemberLink;
+  readonly #isOpen: () => boolean;
   readonly #health: ApplicationHealth;
+  #said: WorkloadReport['health'] | undefined;
 
-  constructor(settings: SidecarSettings, link: MemberLink) {
+  constructor(
+    settings: SidecarSettings,
+    { link, isOpen }: { readonly link: MemberLink; readonly isOpen: () => boolean },
+  ) {
     this.#settings = settings;
     this.#link = link;
+    this.#isOpen = isOpen;
     let wasWell = false;
     this.#health = new ApplicationHealth({
       clock: CLOCK,
@@ -132,9 +145,14 @@ class WatchedApplication {
         if (wrong !== undefined && !wasWell) settings.log.info(`The application does not answer yet: ${wrong}`);
         else if (wrong !== undefined) settings.log.warn(`The application does not answer: ${wrong}`);
         wasWell ||= wrong === undefined;
-        this.#report(wrong === undefined ? 'healthy' : 'unhealthy');
+        this.#report(wrong === undefined && this.#isOpen() ? 'healthy' : 'unhealthy');
       },
     });
+  }
+
+  /** The first plan opens the port. */
+  planChanged(): void {
+    if (this.#said === 'unhealthy' && this.#health.isWell && this.#isOpen()) this.#report('healthy');
   }
 
   farewell(): void {
@@ -147,6 +165,7 @@ class WatchedApplication {
   }
 
   #report(health: WorkloadReport['health']): void {
+    this.#said = health;
     if (Object.keys(this.#settings.ports).length === 0) return;
     this.#link.client.report({ kind: 'workload', ...workloadOf(this.#settings), health });
   }
