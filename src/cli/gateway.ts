@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { TICKET_KEYS_MS } from '../base/limits.ts';
 import { type Arguments, defineCommand, type GatewayOptions, type Options, UsageError } from './command.ts';
-import { LOG_LEVEL_OPTION, readDrain, readLogLevel, readTicketKeys, WORKERS_MAX } from './process-options.ts';
+import { LOG_LEVEL_OPTION, readDrain, readLogLevel, readTicketKeys, readZone, WORKERS_MAX } from './process-options.ts';
 import { SIDECAR_OPTIONS, readControls, readTrustDomain } from './sidecar-options.ts';
 import { readCount, readHostPort, readRedisUrl } from './values.ts';
 
@@ -95,7 +95,7 @@ export const gateway = defineCommand({
 });
 
 function readGateway({ values }: Arguments<typeof OPTIONS>, cwd: string): GatewayOptions {
-  const { name: gateways = [], account, bind, workers, data, zone: inZone = '', json = false } = values;
+  const { name: gateways = [], account, bind, workers, data, zone: inZone, json = false } = values;
   const [first] = gateways;
   if (first === undefined) throw new UsageError('Option --name is missing: NAMESPACE/NAME of a Gateway');
   if (gateways.length > NAMES_MAX) throw new UsageError(`Option --name is given more than ${NAMES_MAX} times`);
@@ -119,7 +119,7 @@ function readGateway({ values }: Arguments<typeof OPTIONS>, cwd: string): Gatewa
     admin: readHostPort('--admin', values.admin ?? GATEWAY_ADMIN_DEFAULT),
     bind,
     address,
-    zone: inZone,
+    zone: readZone(inZone),
     workers: workers === undefined ? 0 : readCount('--workers', workers, { min: 1, max: WORKERS_MAX }),
     dataDir: resolve(cwd, data ?? join('.fourways', `gateway-${namespace}.${name}`)),
     drainMs: readDrain(values.drain),

@@ -21,7 +21,7 @@ import {
   type StreamProtocol,
   UPSTREAM_PROTOCOLS,
 } from './backend.ts';
-import { backendEndpoints } from './backend-endpoints.ts';
+import { backendEndpoints, consulFindings } from './backend-endpoints.ts';
 import { readUpstreamTls, type TrustView } from './backend-tls.ts';
 import { CLUSTER_SETTINGS, HEALTH_PACE, TLS_POLICY } from './defaults.ts';
 import { type Finding, warning } from './finding.ts';
@@ -88,7 +88,7 @@ class Asked {
 }
 
 export function lowerCluster({ target, certificateOf, protocol, stream }: ClusterNeed, look: Look): ClusterResult {
-  const findings: Finding[] = [];
+  const findings: Finding[] = target.kind === 'Backend' ? consulFindings(target.resource, look) : [];
   const asked = new Asked(target, look);
   const reached: Reached =
     target.kind === 'Service'

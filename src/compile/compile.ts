@@ -19,6 +19,7 @@ import { nextChangeMs } from './certificate-check.ts';
 import { ClusterCensus } from './census.ts';
 import { type BackendLevel, backendLevelOf, type ClusterResult, lowerCluster } from './cluster.ts';
 import { ConditionMemory } from './condition.ts';
+import { type EndpointPlace, type EndpointSource, endpointSource } from './endpoint-source.ts';
 import type { Found } from './found.ts';
 import { GatewayPass } from './gateway-pass.ts';
 import { type CompiledGateways, GatewayPlans } from './gateway-plan.ts';
@@ -89,6 +90,8 @@ export interface Compiled {
   services(): readonly ServiceRow[];
   /** The plans of proxies that serve some of the Gateways. */
   readonly gateways: CompiledGateways;
+  /** Who said where an endpoint of the plan is. */
+  readonly sourceOf: (place: EndpointPlace) => EndpointSource | undefined;
   /** Every object with its `.status`. */
   statusOf(runtime: RuntimeState): StatusItem[];
 }
@@ -198,6 +201,7 @@ export class Compiler {
       gateways: this.#gatewayPlans.of(found, bundle),
       wishes: acme.wishes,
       nextChangeMs: nextChangeMs(found, this.#options.wallMs()),
+      sourceOf: (place) => endpointSource(place, lookIn(inventory.tables)),
       certificates: () => servedCertificates(found, this.#options.wallMs()),
       withPlaces: (plan) => ({ ...plan, routes: placedRoutes(found) }),
       policiesOf: (key) => {

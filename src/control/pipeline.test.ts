@@ -51,6 +51,7 @@ function compiled(bundle: PlanBundle, problems: readonly Problem[] = []): Compil
     nextChangeMs: undefined,
     certificates: () => [],
     policiesOf: () => undefined,
+    sourceOf: () => undefined,
     withPlaces: (plan) => plan,
     statusOf: () => [],
   };

@@ -31,6 +31,8 @@ export interface EndpointStats {
   readonly zone?: string;
   /** Of those that are used one after the other, from 0; absent where all are alike. */
   readonly level?: number;
+  /** Who said that it is there, in words: `Workload shop/orders-1`. Only where that is known. */
+  readonly source?: string;
   /** When the proxy first had it, in milliseconds since the epoch. */
   readonly sinceMs: number;
 }

@@ -1,7 +1,10 @@
 import type { AdminView, About, MeshView, StatusList } from '../api/admin/view.ts';
 import type { Clock } from '../base/clock.ts';
+import type { Compiled } from '../compile/compile.ts';
 import type { GatewayProxy } from '../compile/status-item.ts';
 import type { OwnProxies } from '../control/no-proxies.ts';
+import type { FleetStats } from '../control/fleet.ts';
+import type { EndpointStats } from '../ir/node-stats.ts';
 import type { Pipeline, Published } from '../control/pipeline.ts';
 import { certificateReport } from './certificate-report.ts';
 import type { Issuing } from './issuing.ts';
@@ -50,7 +53,7 @@ export function adminView(parts: AdminViewParts): AdminView {
       return { version: published?.compiled.bundle.plan.version, ...why, problems };
     },
     about: () => about,
-    stats: () => fleet.stats(),
+    stats: async () => withSources(await fleet.stats(), pipeline.published?.compiled),
     order: (filter, order) => fleet.order(filter, order),
     certificates: () => certificateReport(pipeline.published?.compiled, issuing),
     get mesh() {
@@ -58,6 +61,19 @@ export function adminView(parts: AdminViewParts): AdminView {
       return control === undefined ? undefined : meshView(control);
     },
   };
+}
+
+/** Where each endpoint comes from stands in no plan: the compiler knows it. */
+function withSources({ workers, endpoints }: FleetStats, compiled: Compiled | undefined): FleetStats {
+  if (compiled === undefined) return { workers, endpoints };
+  const sourced = Object.entries(endpoints).map(([cluster, list]): [string, EndpointStats[]] => [
+    cluster,
+    list.map((one) => {
+      const source = compiled.sourceOf({ ...one, cluster });
+      return source === undefined ? one : { ...one, source };
+    }),
+  ]);
+  return { workers, endpoints: Object.fromEntries(sourced) };
 }
 
 const EMPTY: StatusList = { apiVersion: 'v1', kind: 'List', items: [] };

@@ -12,8 +12,10 @@ import type { About, AdminView } from '../api/admin/view.ts';
 import { systemClock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import { formatProblem, unreadOf } from '../base/problem.ts';
+import { systemRandom } from '../base/random.ts';
 import { ownVersion } from '../cli/version.ts';
 import type { Compiled, Compiler } from '../compile/compile.ts';
+import { Discovered } from '../control/discovered.ts';
 import { Expiry } from '../control/expiry.ts';
 import type { OwnProxies } from '../control/no-proxies.ts';
 import { Pipeline } from '../control/pipeline.ts';
@@ -67,6 +69,7 @@ interface Parts {
   readonly door: AdminDoor;
   readonly source: Source;
   readonly mesh: MeshSeat;
+  readonly discovered: Discovered;
   readonly state: State | undefined;
   readonly cleanup: AsyncDisposableStack;
 }
@@ -121,8 +124,12 @@ export class ControlPlane implements AsyncDisposable {
     );
     const basis = { ...surroundings, fleet: proxies, issuing, mesh: () => mesh.control };
     const stamper = new ConditionStamper(CLOCK, basis);
+    const discovered = cleanup.adopt(
+      new Discovered({ clock: CLOCK, random: systemRandom(), log, onChange: () => void pipeline.again() }),
+      (opened) => opened.close(),
+    );
     const pipeline: Pipeline = new Pipeline({
-      compile: compileWith(settings, { compiler, issuing, mesh }),
+      compile: compileWith(settings, { compiler, issuing, mesh, discovered }),
       fleet: { apply: (change) => mesh.apply(change, proxies) },
       clock: CLOCK,
       log,
@@ -136,7 +143,7 @@ export class ControlPlane implements AsyncDisposable {
     const door = cleanup.adopt(new AdminDoor(view, log), (opened) => opened.close());
     if (settings.admin !== undefined) await door.open(settings.admin);
     const source = openSource(sourceOptions(settings));
-    const parts = { pipeline, view, door, source, mesh, state, cleanup: cleanup.move() };
+    const parts = { pipeline, view, door, source, mesh, discovered, state, cleanup: cleanup.move() };
     return new ControlPlane(settings, surroundings, parts);
   }
 
@@ -162,7 +169,7 @@ export class ControlPlane implements AsyncDisposable {
    * @throws {StartFailure} when there is nothing to serve, or nowhere to serve it
    */
   async start(): Promise<void> {
-    const { source, pipeline } = this.#parts;
+    const { source, pipeline, discovered } = this.#parts;
     const loaded = await source.load();
     // Before the first plan: whoever serves it has a certificate of the mesh then.
     await this.#joinMesh(loaded);
@@ -172,6 +179,8 @@ export class ControlPlane implements AsyncDisposable {
         [`Cannot start: nothing could be read from "${this.#settings.path}"`, ...problems].join('\n'),
       );
     }
+    discovered.with(loaded.resources);
+    await discovered.first();
     pipeline.offer(loaded);
     await pipeline.settled();
     if (pipeline.published === undefined) throw new StartFailure(`Cannot start: ${pipeline.refused ?? 'no plan'}`);
@@ -236,16 +245,17 @@ interface CompileParts {
   readonly compiler: Compiler;
   readonly issuing: Issuing;
   readonly mesh: MeshSeat;
+  readonly discovered: Discovered;
 }
 
 function compileWith(
   { relocation }: ControlSettings,
-  { compiler, issuing, mesh }: CompileParts,
+  { compiler, issuing, mesh, discovered }: CompileParts,
 ): (loaded: Loaded) => Promise<Compiled> {
   return async ({ resources, problems }) => {
     const unread = unreadOf(problems);
     const compiled = await issuing.compile((issued) =>
-      mesh.publish(compiler.compile(mesh.with(resources), issued, unread)),
+      mesh.publish(compiler.compile(mesh.with(discovered.with(resources)), issued, unread)),
     );
     return relocation?.move(compiled) ?? compiled;
   };

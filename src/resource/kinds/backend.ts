@@ -88,7 +88,7 @@ const ConsulEndpoints = Type.Object(
     address: Type.String({
       minLength: 1,
       maxLength: 2048,
-      pattern: '^https?://[^/?#]+$',
+      pattern: '^https?://[^/?#@]+$',
       expected: 'http:// or https:// with a host and a port',
       description: 'An agent of Consul: `http://127.0.0.1:8500`.',
     }),
@@ -113,12 +113,21 @@ const ConsulEndpoints = Type.Object(
         { ...strict, description: 'ACL token that the agent is asked with. It needs service:read and node:read.' },
       ),
     ),
-    caCertificateRefs: Type.Array(CACertificateReference, {
-      maxItems: 8,
-      default: [],
-      description:
-        'With https: the certificate of the agent must be signed by one of these. Default: the roots of the system.',
-    }),
+    caCertificateRefs: Type.Array(
+      Type.Object(
+        {
+          kind: Type.Enum(['ConfigMap', 'Secret'], { default: 'ConfigMap', description: 'ConfigMap or Secret.' }),
+          name: objectName({ description: 'Name of the object, in the namespace of the Backend.' }),
+        },
+        strict,
+      ),
+      {
+        maxItems: 8,
+        default: [],
+        description:
+          'With https: ConfigMaps or Secrets with `ca.crt`, one of which must have signed the certificate of the agent. Default: the roots of the system.',
+      },
+    ),
   },
   {
     ...strict,
