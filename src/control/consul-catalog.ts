@@ -189,7 +189,7 @@ function pathOf({ service, datacenter, namespace, tags }: CatalogService, index:
   if (datacenter !== undefined) query.set('dc', datacenter);
   if (namespace !== undefined) query.set('ns', namespace);
   for (const tag of tags) query.append('tag', tag);
-  return `/v1/health/service/${encodeURIComponent(service)}?${query}`;
+  return `/v1/health/service/${encodeURIComponent(service)}?${query.toString()}`;
 }
 
 /** What a refusal says of itself is left out: agents repeat the token in some of them. */

@@ -73,7 +73,7 @@ export class ConsulAgent implements AsyncDisposable {
     const url = new URL(request.url!, 'http://agent');
     this.queries.push(url);
     if (this.token !== undefined && request.headers['x-consul-token'] !== this.token) {
-      return void answer.writeHead(403).end(`Permission denied: token "${request.headers['x-consul-token']}"`);
+      return void answer.writeHead(403).end(`Permission denied: token "${String(request.headers['x-consul-token'])}"`);
     }
     const go = (): void => this.#answer(url, answer);
     if (Number(url.searchParams.get('index')) !== this.index) return go();
