@@ -8,7 +8,7 @@ import { answerFor, FAULT_CODES } from '../src/base/fault.ts';
 import { COMMANDS } from '../src/cli/commands.ts';
 import { optionTerm, optionText } from '../src/cli/help.ts';
 import type { FilterDeclaration } from '../src/filter/declaration.ts';
-import { FILTERS } from '../src/filters/list.ts';
+import { FILTERS, PLANNED_FILTERS } from '../src/filters/list.ts';
 import { METRIC_NAMES, metricDef } from '../src/observe/metric-list.ts';
 import { apiVersionOf, type Kind } from '../src/resource/kind.ts';
 import { KINDS } from '../src/resource/kinds/list.ts';
@@ -53,7 +53,7 @@ function indexPage(pages: readonly Page[]): string {
 }
 
 function faultsPage(): string {
-  const kinds = [...FAULT_CODES.map(answerFor), ...FILTERS.flatMap(({ faults }) => Object.values(faults))];
+  const kinds = [...FAULT_CODES.map(answerFor), ...PLANNED_FILTERS.flatMap(({ faults }) => Object.values(faults))];
   const rows = kinds.flatMap(({ code, blame, status, grpc, retry, title, advice }) => {
     const answer = status === 0 ? 'no answer is possible' : `status ${status}, gRPC ${grpc}`;
     const again = {

@@ -151,6 +151,7 @@ function envOf({ owner }: PlanFilter, { rule, wallMs }: TrialPlace): Env {
     count: () => undefined,
     warn: () => undefined,
     secret: absent,
+    ownIdentity: () => undefined,
     readFile: absent,
     watchFile: absent,
     upstream: absent,

@@ -35,7 +35,10 @@ export const filters = defineCommand({
 function filterNamed(name: string): FilterDeclaration {
   const found = FILTERS_BY_NAME.get(name);
   if (found !== undefined) return found;
-  const near = nearest(name, FILTERS_BY_NAME.keys());
+  const near = nearest(
+    name,
+    FILTERS.map((filter) => filter.name),
+  );
   throw new CommandFailure(
     `There is no filter "${name}"${near === undefined ? ': "fourways filters" lists all' : `: did you mean "${near}"?`}`,
   );

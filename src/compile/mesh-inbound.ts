@@ -23,6 +23,7 @@ import { CLUSTER_SETTINGS, LISTENER_SETTINGS } from './defaults.ts';
 import { placeOf } from './finding.ts';
 import { MESH_TLS, meshOf, type MeshPlace, type MeshView, SELF, serverNameOf, settingsAt } from './mesh.ts';
 import { everythingTo } from './mesh-outbound.ts';
+import { believedUsers } from './mesh-user.ts';
 import { appPortOf, type PortKind, speechOf } from './mesh-port.ts';
 import { type AskedFilter, composeFilters } from './policies.ts';
 import { backendLevels, brokenFilter, lowerFilter, type Places, refusal, type Treatment } from './rule.ts';
@@ -193,7 +194,7 @@ interface PortWork {
 
 function ruleOf(key: string, target: BackendTarget, { place, work }: PortWork): PlanRule {
   const rule = everythingTo(key, key);
-  const asked = askedFilters(target, { place, work });
+  const asked = composeFilters([[believedUsers(work.mesh)], askedFilters(target, { place, work })]);
   const broken = brokenFilter(asked);
   if (broken !== undefined) return { ...rule, backends: [refusal('route.filter-invalid', broken)] };
   return { ...rule, filters: settled(asked.map((filter) => placedFilter(filter, work))) };

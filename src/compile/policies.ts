@@ -10,7 +10,7 @@
 import { canonicalJson } from '../base/canonical.ts';
 import { pointerOf } from '../schema/compile.ts';
 import { type Composition, type FilterPart, type Phase, PHASES } from '../filter/declaration.ts';
-import { FILTERS, FILTERS_BY_NAME } from '../filters/list.ts';
+import { FILTERS_BY_NAME, PLANNED_FILTERS } from '../filters/list.ts';
 import { type BackendPolicy, describe, keyOf, type Policy, type Resource } from '../resource/resource.ts';
 import { type FilterReferences, filterReferences } from './filter-references.ts';
 import { error, type Finding } from './finding.ts';
@@ -52,8 +52,8 @@ function compositionOf(filter: string): Composition {
 }
 
 /** By phase, then by place in the list; parts of a configuration run last in the phase that they name. */
-const RUNNING_ORDER: ReadonlyMap<string, number> = new Map(FILTERS.map(({ name }, i) => [name, i]));
-const PHASE_OF: ReadonlyMap<string, Phase> = new Map(FILTERS.map(({ name, phase }) => [name, phase]));
+const RUNNING_ORDER: ReadonlyMap<string, number> = new Map(PLANNED_FILTERS.map(({ name }, i) => [name, i]));
+const PHASE_OF: ReadonlyMap<string, Phase> = new Map(PLANNED_FILTERS.map(({ name, phase }) => [name, phase]));
 
 /** For the filters of a policy that cannot be obeyed; the reader has said why. */
 const REFUSED: FilterReferences = {

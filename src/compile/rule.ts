@@ -28,6 +28,7 @@ import { error, type Finding, placeOf, warning } from './finding.ts';
 import { grpcMatchFlaw, grpcSettings, lowerGrpcMatches } from './grpc.ts';
 import type { Reason } from './listener.ts';
 import { lowerMatches, type MatchFlaw, matchFlaw } from './match.ts';
+import { signedUsers } from './mesh-user.ts';
 import { type AskedFilter, composeFilters, composeSettings, routeLevels } from './policies.ts';
 import { brokenAt, type Reference, toReference } from './reference.ts';
 import { readFilters } from './rule-filter.ts';
@@ -356,7 +357,11 @@ function lowerBackend({ target, weight, filters }: ReadBackend, treatment: Treat
   return {
     target: { kind: 'cluster', cluster: need(target.target, treatment, work) },
     weight,
-    filters: settled(composed.map((filter) => placedFilter(filter, treatment, work))),
+    // The last, behind all that could write what it says.
+    filters: settled([
+      ...composed.map((filter) => placedFilter(filter, treatment, work)),
+      ...(work.readers === 'gateways' ? signedUsers(target.target, work) : []),
+    ]),
   };
 }
 

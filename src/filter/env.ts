@@ -31,6 +31,8 @@ export interface Env {
   readFile(reference: LoweredFile): Buffer;
   /** Calls when the file may have changed. @returns how to stop */
   watchFile(reference: LoweredFile, onChange: () => void): () => void;
+  /** Who this proxy is in its mesh; undefined outside of one. The same object until its certificate is renewed. */
+  ownIdentity(): OwnIdentity | undefined;
   /** A service that the configuration refers to (`refersTo: 'backend'`), by the pools, TLS and health of the proxy. */
   upstream(reference: LoweredBackend): Upstream;
   /**
@@ -68,6 +70,18 @@ export interface Env {
 export interface WorkerPlace {
   readonly number: number;
   readonly of: number;
+}
+
+/** The key stays where it is. */
+export interface OwnIdentity {
+  /** SPIFFE ID. */
+  readonly id: string;
+  /** Leaf first, each DER in base64 (RFC 7515 section 4.1.6). Without the root. */
+  readonly x5c: readonly string[];
+  /** Epoch time at which the leaf ends. */
+  readonly notAfterMs: number;
+  /** ECDSA over P-256 with SHA-256: both numbers, 32 bytes each (RFC 7518 section 3.4). */
+  sign(bytes: Buffer): Buffer;
 }
 
 /** What the compiler makes of `{ name, key }` with `refersTo: 'secret'`. */

@@ -140,8 +140,11 @@ export interface Filter {
   close?(): void;
 }
 
+/** No credentials, where it is content without. */
+export const NOBODY = Object.freeze({ kind: 'nobody' } as const);
+
 /** `absent`: no credentials of this method. A `Fault`: there are some, and they are not good. */
-export type Authentication = Identity | Fault | Reply | 'absent';
+export type Authentication = Identity | Fault | Reply | typeof NOBODY | 'absent';
 
 /**
  * Changes a body while it streams: takes pieces in, gives pieces out. One per

@@ -21,7 +21,9 @@ import { rateLimit } from './rate-limit/config.ts';
 import { oidc } from './oidc/config.ts';
 import { redirect } from './redirect/config.ts';
 import { rewrite } from './rewrite/config.ts';
+import { signUserContext } from './sign-user-context/config.ts';
 import { transform } from './transform/config.ts';
+import { userContext } from './user-context/config.ts';
 import { validate } from './validate/config.ts';
 
 /** Every filter, in the order in which requests meet them; answers meet them the other way round. */
@@ -67,6 +69,12 @@ export const FILTERS = [
   directResponse,
 ] as const satisfies readonly FilterDeclaration[];
 
+/**
+ * All that plans may name, in the order in which requests meet them. Those that no policy asks for are added by the
+ * compiler in a mesh: who the user is comes before what else is asked.
+ */
+export const PLANNED_FILTERS: readonly FilterDeclaration[] = [userContext, ...FILTERS, signUserContext];
+
 export const FILTERS_BY_NAME: ReadonlyMap<string, FilterDeclaration> = new Map(
-  FILTERS.map((filter: FilterDeclaration) => [filter.name, filter]),
+  PLANNED_FILTERS.map((filter) => [filter.name, filter]),
 );

@@ -4,7 +4,7 @@
  * content, and the first says of each part what it knows (filter/identity.ts).
  */
 import { Fault } from '../base/fault.ts';
-import type { Authentication, Exchange, Filter, Reply } from '../filter/filter.ts';
+import { type Authentication, type Exchange, type Filter, NOBODY, type Reply } from '../filter/filter.ts';
 import { type Consumer, type Identity, identityOf, mergeIdentities } from '../filter/identity.ts';
 import { filterFailed } from './filter-failed.ts';
 
@@ -50,10 +50,10 @@ export class Authenticator implements Filter {
       if (found instanceof Promise) {
         const known = { refused };
         return found.then((late) =>
-          isIdentity(late) ? this.#accept(x, late) : this.#ask(x, i + 1, { refused: known.refused ?? refusalIn(late) }),
+          isContent(late) ? this.#accept(x, late) : this.#ask(x, i + 1, { refused: known.refused ?? refusalIn(late) }),
         );
       }
-      if (isIdentity(found)) return this.#accept(x, found);
+      if (isContent(found)) return this.#accept(x, found);
       refused ??= refusalIn(found);
     }
     // Credentials that are not good are refused, also where none would be fine.
@@ -72,7 +72,8 @@ export class Authenticator implements Filter {
     }
   }
 
-  #accept(x: Exchange, identity: Identity): undefined {
+  #accept(x: Exchange, identity: Identity | typeof NOBODY): undefined {
+    if ('kind' in identity) return undefined;
     const asking = x as unknown as Asking;
     asking.identity = asking.identity === undefined ? identity : mergeIdentities(asking.identity, identity);
     return undefined;
@@ -87,10 +88,10 @@ export class Authenticator implements Filter {
   }
 }
 
-function isIdentity(found: Authentication): found is Identity {
-  return found !== 'absent' && 'methods' in found;
+function isContent(found: Authentication): found is Identity | typeof NOBODY {
+  return found === NOBODY || (found !== 'absent' && 'methods' in found);
 }
 
 function refusalIn(found: Authentication): Fault | Reply | undefined {
-  return found === 'absent' || isIdentity(found) ? undefined : found;
+  return found === 'absent' || isContent(found) ? undefined : found;
 }

@@ -4,9 +4,10 @@ import type { Log } from '../base/log.ts';
 import type { TimerWheel } from '../base/timers.ts';
 import type { Env, Redis, WorkerPlace } from '../filter/env.ts';
 import type { Programs } from '../filter/own-program.ts';
-import type { PlanFilter, PlanSecret } from '../ir/plan.ts';
+import { OWN_IDENTITY, type PlanFilter, type PlanSecret } from '../ir/plan.ts';
 import type { TrafficMetrics } from '../observe/traffic-metrics.ts';
 import type { Cluster } from './cluster/cluster.ts';
+import { ownIdentityOf } from './own-identity.ts';
 import { refetch } from './refetch.ts';
 import { SeldomWarn } from './seldom-warn.ts';
 import { askUpstream } from './upstream-question.ts';
@@ -66,6 +67,7 @@ export function filterEnv(rule: string, { filter, owner, audit }: PlanFilter, ar
     },
     readFile: ({ file }) => loans.readFile(file),
     watchFile: ({ file }, onChange) => loans.watchFile(file, onChange),
+    ownIdentity: () => ownIdentityOf(around.secretOf(OWN_IDENTITY)),
     upstream: ({ cluster: key }) => {
       const cluster = around.cluster(key);
       return { ask: (question) => askUpstream(cluster, question, clock) };

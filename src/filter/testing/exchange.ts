@@ -128,6 +128,7 @@ export function makeEnv(parts: Partial<Env> = {}): TestEnv {
     secret: ({ secret }) => absent(`secret ${secret}`),
     readFile: ({ file }) => absent(`file ${file}`),
     watchFile: () => () => undefined,
+    ownIdentity: () => undefined,
     upstream: ({ cluster }) => absent(`upstream ${cluster}`),
     refetch: () => absent('backend'),
     shared: <T extends object>(make: () => T) => (shared ??= make()) as T,

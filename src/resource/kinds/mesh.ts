@@ -48,6 +48,38 @@ const Federated = Type.Object(
   strict,
 );
 
+const SpiffeId = Type.String({
+  minLength: 1,
+  maxLength: 2048,
+  pattern: '^spiffe://[a-z0-9._-]+/[-A-Za-z0-9._/]+$',
+  expected: 'a SPIFFE ID such as "spiffe://cluster.local/ns/shop/sa/web"',
+});
+
+/** What gateways tell services of the user that they have verified. */
+const UserContext = Type.Object(
+  {
+    from: Type.Optional(
+      Type.Array(SpiffeId, {
+        maxItems: 64,
+        description:
+          'Identities that may say who the user is; an empty list is nobody. Default: that of the gateway, `spiffe://TRUST-DOMAIN/ns/fourways/sa/gateway`.',
+      }),
+    ),
+    claims: Type.Optional(
+      Type.Array(Type.String({ minLength: 1, maxLength: 256 }), {
+        maxItems: 64,
+        uniqueItems: true,
+        description: 'Claims that are passed on. Default: all that say something of the user.',
+      }),
+    ),
+    lifetime: duration({
+      default: '60s',
+      description: 'How long services may use it, 10s to 10m. They get one of which a quarter at least is left.',
+    }),
+  },
+  { ...strict, description: 'What gateways tell services of the user that they have verified.' },
+);
+
 export const MeshSpec = Type.Object(
   {
     trustDomain: trustDomain({
@@ -82,19 +114,12 @@ export const MeshSpec = Type.Object(
       uniqueBy: ['trustDomain'],
       description: 'Other meshes whose workloads may connect.',
     }),
-    denied: Type.Array(
-      Type.String({
-        minLength: 1,
-        maxLength: 2048,
-        pattern: '^spiffe://[a-z0-9._-]+/[-A-Za-z0-9._/]+$',
-        expected: 'a SPIFFE ID such as "spiffe://cluster.local/ns/shop/sa/web"',
-      }),
-      {
-        maxItems: 1024,
-        default: [],
-        description: 'Identities that every workload turns away, however good their certificates are.',
-      },
-    ),
+    denied: Type.Array(SpiffeId, {
+      maxItems: 1024,
+      default: [],
+      description: 'Identities that every workload turns away, however good their certificates are.',
+    }),
+    userContext: Type.Optional(UserContext),
   },
   strict,
 );
@@ -110,6 +135,7 @@ export function meshRules({ spec }: { readonly spec: MeshSpec }): Finding[] {
   if (leafMs < LEAF_MS_MIN || leafMs > LEAF_MS_MAX) {
     findings.push(finding('/spec/leafLifetime', `Expected from 10m to 2160h, got "${spec.leafLifetime}"`));
   }
+  findings.push(...userRules(spec));
   const places = new Map<string, number>();
   spec.overrides.forEach(({ namespace, service, port, ...rest }, i) => {
     const at = `/spec/overrides/${i}`;
@@ -128,6 +154,28 @@ export function meshRules({ spec }: { readonly spec: MeshSpec }): Finding[] {
     if (domain !== spec.trustDomain) return;
     const message = `Expected another trust domain than that of the mesh, got "${domain}"`;
     findings.push(finding(`/spec/federation/${i}/trustDomain`, message));
+  });
+  return findings;
+}
+
+/** Below, no request of some length is done in time; above, one that leaked is of use for too long. */
+const USER_MS_MIN = 10_000;
+const USER_MS_MAX = 600_000;
+
+function userRules({ userContext, trustDomain: own, federation }: MeshSpec): Finding[] {
+  if (userContext === undefined) return [];
+  const findings: Finding[] = [];
+  const { from = [], lifetime } = userContext;
+  const ms = parseDuration(lifetime) ?? 0;
+  if (ms < USER_MS_MIN || ms > USER_MS_MAX) {
+    findings.push(finding('/spec/userContext/lifetime', `Expected from 10s to 10m, got "${lifetime}"`));
+  }
+  const domains = new Set([own, ...federation.map(({ trustDomain: domain }) => domain)]);
+  from.forEach((id, i) => {
+    const domain = id.split('/')[2] ?? '';
+    if (domains.has(domain)) return;
+    const message = `Trust domain "${domain}" is neither that of the mesh nor federated: nothing vouches for it`;
+    findings.push(finding(`/spec/userContext/from/${i}`, message));
   });
   return findings;
 }

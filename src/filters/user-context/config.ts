@@ -1,0 +1,59 @@
+import { faultKinds } from '../../base/fault.ts';
+import { declareFilter } from '../../filter/declaration.ts';
+import { type Static, Type } from '../../schema/schema.ts';
+
+/** Made by the compiler, from the Mesh. */
+export const UserContextConfig = Type.Object(
+  {
+    /** Trust domain of whoever reads it. */
+    audience: Type.String(),
+    /** SPIFFE IDs that may say who a user is. */
+    signers: Type.Array(Type.String(), { maxItems: 64 }),
+    /** Roots by trust domain, each PEM. */
+    trust: Type.Record(Type.String(), Type.Array(Type.String())),
+  },
+  { additionalProperties: false },
+);
+export type UserContextConfig = Static<typeof UserContextConfig>;
+
+export const USER_CONTEXT_FAULTS = faultKinds({
+  'user-context.invalid': {
+    blame: 'client',
+    retry: 'never',
+    status: 401,
+    grpc: 16,
+    title: 'What is said of the user is not to be believed',
+    advice:
+      'The field x-fourways-user was changed or made up on its way, or is signed by somebody who may not: applications hand it on as it came. Who may sign stands in `userContext.from` of the Mesh; the log says what is wrong and which workload sent it.',
+  },
+  'user-context.expired': {
+    blame: 'client',
+    retry: 'never',
+    status: 401,
+    grpc: 16,
+    title: 'What is said of the user is too old',
+    advice:
+      'An application kept the field x-fourways-user of a request for a later call. It is good for as long as `userContext.lifetime` of the Mesh says; or the clocks of two hosts differ.',
+  },
+});
+
+/** Who the user behind a call is, as a gateway has verified. Nobody asks for it: every sidecar of a mesh has it. */
+export const userContext = declareFilter({
+  name: 'userContext',
+  phase: 'authenticate',
+  config: UserContextConfig,
+  composition: 'closest',
+  decides: 'no',
+  faults: USER_CONTEXT_FAULTS,
+  events: {
+    accepted: 'User contexts that were verified: each once, however many requests carry it.',
+    refused: 'Requests with a user context that is forged, tampered with, expired, or for another mesh.',
+    stripped: 'Requests in clear text whose user context was taken out: nobody knows who sent them.',
+  },
+  explain: ({ signers }) => [
+    signers.length === 0
+      ? 'refuses every user context'
+      : `believes ${signers.join(', ')} who the user is; nobody else, and nobody in clear text`,
+  ],
+  load: async () => (await import('./filter.ts')).code,
+});
