@@ -152,8 +152,11 @@ function kindPage(kind: Kind): string {
   ].join('\n');
 }
 
+/** Those that no policy asks for have no fields; one page says what both ends of a user context do. */
 function filterPages(): Page[] {
-  return FILTERS.map((declaration) => {
+  const asked = new Set<string>(FILTERS.map(({ name }) => name));
+  const all = PLANNED_FILTERS.filter(({ name }) => name !== 'signUserContext');
+  return all.map((declaration) => {
     const { name, config } = declaration;
     const folder = name.replaceAll(/[A-Z]/g, (capital) => `-${capital.toLowerCase()}`);
     const doc = join(ROOT, 'src/filters', folder, 'doc.md');
@@ -166,9 +169,7 @@ function filterPages(): Page[] {
         '',
         ...declared(declaration),
         '',
-        '## Fields',
-        '',
-        fieldTable(config as JsonSchema),
+        ...(asked.has(name) ? ['## Fields', '', fieldTable(config as JsonSchema)] : []),
       ].join('\n'),
     ];
   });

@@ -63,6 +63,9 @@ const RUN: ReadonlySet<string> = new Set(['authorize', 'cors', 'directResponse',
 
 const AUTHENTICATE: ReadonlySet<string> = new Set(['apiKey', 'basic', 'jwt', 'mtls', 'oidc']);
 
+/** What gateways tell sidecars of the user. */
+const USER_CONTEXT: ReadonlySet<string> = new Set(['userContext', 'signUserContext']);
+
 /** Why others are not run. */
 const NOT_RUN: Readonly<Record<string, string>> = {
   ipAccess: 'decides by the address of the client',
@@ -70,6 +73,11 @@ const NOT_RUN: Readonly<Record<string, string>> = {
   extAuth: 'asks another service',
   rateLimit: 'counts',
   concurrency: 'counts',
+};
+
+const WHO_ASKS: Readonly<Record<string, string>> = {
+  userContext: 'believes the gateway who asks (--claim), where applications have handed it on',
+  signUserContext: 'tells services who asks (--claim)',
 };
 
 /** @param filters  in running order. `request` is changed: pass a copy */
@@ -82,6 +90,8 @@ export async function tryFilters(
   const verdicts: FilterVerdict[] = [];
   let isSure = true;
   for (const planned of filters) {
+    // Without a user they do nothing.
+    if (USER_CONTEXT.has(planned.filter) && place.asking.claims === undefined) continue;
     const verdict = RUN.has(planned.filter)
       ? // oxlint-disable-next-line no-await-in-loop -- one sees what the one before has changed
         await run(planned, { exchange, place, isSure })
@@ -101,6 +111,7 @@ function common({ filter, owner, at, audit }: PlanFilter): Pick<FilterVerdict, '
 function notRun(planned: PlanFilter, { claims }: Asking): FilterVerdict {
   const { filter } = planned;
   const base = { ...common(planned), status: undefined, certain: true };
+  if (USER_CONTEXT.has(filter)) return { ...base, outcome: 'assumed', why: WHO_ASKS[filter]! };
   if (!AUTHENTICATE.has(filter)) return { ...base, outcome: 'not-run', why: NOT_RUN[filter] ?? 'changes what passes' };
   if (claims !== undefined)
     return { ...base, outcome: 'assumed', why: 'is content with who was said to ask (--claim)' };

@@ -1,7 +1,6 @@
 /** Who the user is, from the gateway on: what gateways sign, and what sidecars believe. */
 import { durationOr } from '../base/duration.ts';
-import type { SignUserContextConfig } from '../filters/sign-user-context/config.ts';
-import type { UserContextConfig } from '../filters/user-context/config.ts';
+import type { SignUserContextConfig, UserContextConfig } from '../filters/user-context/config.ts';
 import type { PlanFilter } from '../ir/plan.ts';
 import { describe, keyOf } from '../resource/resource.ts';
 import type { BackendTarget } from './backend.ts';

@@ -21,9 +21,8 @@ import { rateLimit } from './rate-limit/config.ts';
 import { oidc } from './oidc/config.ts';
 import { redirect } from './redirect/config.ts';
 import { rewrite } from './rewrite/config.ts';
-import { signUserContext } from './sign-user-context/config.ts';
 import { transform } from './transform/config.ts';
-import { userContext } from './user-context/config.ts';
+import { signUserContext, userContext } from './user-context/config.ts';
 import { validate } from './validate/config.ts';
 
 /** Every filter, in the order in which requests meet them; answers meet them the other way round. */
