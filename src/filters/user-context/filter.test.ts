@@ -43,7 +43,7 @@ function secretOf({ certificatePem, privateKeyPem }: Certified): PlanSecret {
 function signer(
   by: Certified = gateway,
   more: object = {},
-): { readonly filter: Filter; readonly env: TestEnv; swap(next: Certified): void } {
+): { readonly filter: Filter; readonly env: TestEnv; readonly swap: (next: Certified) => void } {
   let secret = secretOf(by);
   const env = makeEnv({ ownIdentity: () => ownIdentityOf(secret) });
   const filter = signing.make({ audience: ['cluster.local'], lifetimeMs: 60_000, ...more }, env);
