@@ -89,6 +89,8 @@ export interface SidecarOptions {
   /** Absolute path. */
   readonly dataDir: string;
   readonly drainMs: number;
+  /** Take over from the sidecar that serves from the same folder. */
+  readonly takeover: boolean;
   readonly logLevel: LogLevel;
   readonly announce: 'text' | 'json';
 }

@@ -128,6 +128,7 @@ export function readSidecar(values: Values<typeof SIDECAR_OPTIONS>, cwd: string)
     workers: workers === undefined ? 0 : readCount('--workers', workers, { min: 0, max: WORKERS_MAX }),
     dataDir: resolve(cwd, data ?? join('.fourways', `sidecar-${name}.${namespace}`)),
     drainMs: readDrain(drain),
+    takeover: false,
     logLevel: readLogLevel(values['log-level']),
     announce: json ? 'json' : 'text',
   };

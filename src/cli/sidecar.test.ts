@@ -23,12 +23,14 @@ const DEFAULTS: SidecarOptions = {
   workers: 0,
   dataDir: '/home/user/.fourways/sidecar-orders.shop',
   drainMs: 30_000,
+  takeover: false,
   logLevel: 'info',
   announce: 'text',
 };
 
 const GOOD: [rule: string, argv: string[], want: Partial<SidecarOptions>][] = [
   ['what is needed is enough', NEEDED, {}],
+  ['a take-over', [...NEEDED, '--takeover'], { takeover: true }],
   ['one port of the application', [...NEEDED, '--app', '8080'], { ports: { app: 8_080 } }],
   [
     'several, by name',

@@ -138,6 +138,12 @@ export class MemberLink {
     void this.#parts.plans.certified(member).then(() => this.#report());
   }
 
+  /** No plan comes any more, and no certificate is renewed. */
+  close(): void {
+    this.client.close();
+    this.#parts.membership.close();
+  }
+
   async kept(): Promise<void> {
     await this.#copy.settled();
   }

@@ -1,4 +1,5 @@
 /** `fourways sidecar` and `fourways run`: a sidecar as a process, alone or with the application that it was started with. */
+import { constants } from 'node:os';
 import { TICKET_KEYS_MS } from '../base/limits.ts';
 import type { ExitCode, RunOptions, SidecarOptions } from '../cli/command.ts';
 import type { Account } from '../capture/account.ts';
@@ -8,9 +9,10 @@ import { accountOf, captureOf, dryRunOf } from './capture.ts';
 import { type Console, openConsole } from './console.ts';
 import { endWith, readTokenFile } from './member-start.ts';
 import { type RunningSidecar, startSidecar } from './sidecar.ts';
+import { findOldSidecar, forgetOwnProcess, handOver, tellOwnProcess } from './sidecar-takeover.ts';
 import { instanceName } from './instance-name.ts';
 import { kindOf } from './line-writer.ts';
-import { listenToSignals } from './signals.ts';
+import { HAND_OVER, listenToSignals, passOn, type Signals } from './signals.ts';
 import { allowCollecting, collectSoon } from './spare-memory.ts';
 
 /** How long an application may take to end before it is killed, besides the time for running requests. */
@@ -19,24 +21,42 @@ const END_MS = 5_000;
 /** How long its last output may take. */
 const OUTPUT_MS_MAX = 1_000;
 
+/** As a shell says it of a program that a signal has ended. */
+const BY_SIGNAL = 128;
+
+/** What an application may want to hear and no proxy has a use for. */
+const PASSED_ON = ['SIGUSR1', 'SIGUSR2', 'SIGQUIT', 'SIGWINCH'] as const;
+
+const CUT = 'Ended at once: running requests are cut';
+
 /** Does not return: the process ends. */
 export async function sidecarCommand(options: SidecarOptions): Promise<ExitCode> {
   allowCollecting();
   const console = openConsole(options.logLevel);
-  const signals = listenToSignals(() => console.lastWords('Ended at once: running requests are cut'));
+  const signals = listenToSignals(() => console.lastWords(CUT));
+  process.on(HAND_OVER, () => signals.ask(HAND_OVER));
   return endWith(console, async () => {
     if (options.dryRun) return dryRun(options, console);
-    const sidecar = await start(options, console);
-    await sidecar.ready;
+    const old = options.takeover ? await findOldSidecar(options.dataDir, options.forward.port) : undefined;
+    const sidecar = await unlessStopped(start(options, console, old === undefined ? 'alone' : 'shared'), signals);
+    if (typeof sidecar === 'string') return 0;
+    if (old !== undefined) {
+      // The plan of the disk is served, on the same ports: from here on both take in what comes.
+      handOver(old);
+      console.log.info('Took over: the process before drains and ends', { pid: old });
+    }
+    sidecar.connect();
+    if ((await unlessStopped(sidecar.ready, signals)) !== undefined) return 0;
+    await tellOwnProcess(options.dataDir);
     announce(sidecar, options, console);
     collectSoon(() => false);
     const why = await signals.stop;
-    console.log.info('Draining: others are told, running requests may finish', {
-      signal: why,
-      deadlineMs: options.drainMs,
-    });
-    await sidecar.farewell(options.drainMs);
+    console.log.info('Draining: running requests may finish', { signal: why, deadlineMs: options.drainMs });
+    // Where another process goes on, nobody has to be told: the instance is where it was.
+    if (why === HAND_OVER) await sidecar.letGo();
+    else await sidecar.farewell(options.drainMs);
     await sidecar.drain(options.drainMs);
+    await forgetOwnProcess(options.dataDir);
     return 0;
   });
 }
@@ -45,48 +65,70 @@ export async function sidecarCommand(options: SidecarOptions): Promise<ExitCode>
 export async function runCommandBeside(options: RunOptions): Promise<ExitCode> {
   allowCollecting();
   const console = openConsole(options.logLevel);
-  const signals = listenToSignals(() => console.lastWords('Ended at once: running requests are cut'));
+  let application: Application | undefined;
+  const signals = listenToSignals(() => {
+    console.lastWords(CUT);
+    // It would outlive us, and hold its port.
+    application?.signal('SIGKILL');
+  });
   return endWith(console, async () => {
     if (options.dryRun) return dryRun(options, console);
     const account = await accountOf(options);
-    const sidecar = await start(options, console);
-    await sidecar.ready;
-    const application = new Application({
+    const sidecar = await unlessStopped(start(options, console, 'alone'), signals);
+    if (typeof sidecar === 'string') return BY_SIGNAL + constants.signals[sidecar];
+    sidecar.connect();
+    const early = await unlessStopped(sidecar.ready, signals);
+    if (early !== undefined) return BY_SIGNAL + constants.signals[early];
+    application = new Application({
       command: options.command,
       env: environment(options, account),
       output: outputOfApplication(),
       ...(account !== undefined && { account }),
     });
+    const running = application;
     announce(sidecar, options, console);
     // What it does with SIGHUP is its own business; ours has nothing to read again.
-    signals.onReload(() => void application.signal('SIGHUP'));
-    const first = await Promise.race([signals.stop, application.exit]);
-    if (typeof first !== 'string') {
-      console.log.info(`The application ${first.reason}`);
-      await sidecar.drain(options.drainMs);
-      await lastOutput(application);
-      return first.code;
-    }
-    // Nobody calls it any more, and what ran has its answer: now it may end, and may call others until it has.
-    await sidecar.farewell(options.drainMs);
-    application.signal(first);
-    const late = setTimeout(() => application.signal('SIGKILL'), options.drainMs + END_MS);
-    const { code, reason } = await application.exit;
-    clearTimeout(late);
+    signals.onReload(() => void running.signal('SIGHUP'));
+    passOn(PASSED_ON, (signal) => void running.signal(signal));
+    const first = await Promise.race([signals.stop, running.exit]);
+    if (typeof first === 'string') await endPolitely(running, sidecar, { why: first, drainMs: options.drainMs });
+    const { code, reason } = await running.exit;
     console.log.info(`The application ${reason}`);
-    await sidecar.drain(0);
-    await lastOutput(application);
+    // Of one that has ended by itself nobody knows yet: they would try it until its proxy is given up.
+    if (typeof first !== 'string') await sidecar.farewell(options.drainMs);
+    await sidecar.drain(typeof first === 'string' ? 0 : options.drainMs);
+    await lastOutput(running);
     return code;
   });
 }
 
-async function start(options: SidecarOptions, console: Console): Promise<RunningSidecar> {
+/** Nobody calls it any more, and what ran has its answer: now it may end, and may call others until it has. */
+async function endPolitely(
+  application: Application,
+  sidecar: RunningSidecar,
+  { why, drainMs }: { readonly why: NodeJS.Signals; readonly drainMs: number },
+): Promise<void> {
+  await sidecar.farewell(drainMs);
+  // What is typed at a terminal goes to all programs there: it has it already, and twice means at once to many.
+  if (why !== 'SIGINT' || process.stdin.isTTY !== true) application.signal(why);
+  const late = setTimeout(() => application.signal('SIGKILL'), drainMs + END_MS);
+  await application.exit;
+  clearTimeout(late);
+}
+
+/** A control plane that is away is waited for, but not longer than anybody wants. @returns the signal that came before */
+function unlessStopped<T>(step: Promise<T>, { stop }: Signals): Promise<T | NodeJS.Signals> {
+  return Promise.race([step, stop]);
+}
+
+async function start(options: SidecarOptions, console: Console, sockets: 'alone' | 'shared'): Promise<RunningSidecar> {
   const { forward, tokenFile, dataDir, ...rest } = options;
   const capture = captureOf(options, await accountOf(options));
   return startSidecar({
     ...rest,
     dataDir,
     capture,
+    sockets,
     forward: { address: forward.host, port: forward.port },
     instance: await instanceName(dataDir),
     token: await readTokenFile(tokenFile),

@@ -46,6 +46,8 @@ export interface SidecarSettings extends MemberSettings {
   readonly logLevel: LogLevel;
   /** Writes lines of the access log; rejects when they are lost. */
   readonly writeLines: (text: string) => Promise<void>;
+  /** `shared`: bind beside another process that is taken over. */
+  readonly sockets: 'alone' | 'shared';
 }
 
 export interface RunningSidecar extends AsyncDisposable {
@@ -54,11 +56,15 @@ export interface RunningSidecar extends AsyncDisposable {
   plan(): Plan | undefined;
   /** Resolves when it serves a plan: from the control plane, or of its disk. */
   readonly ready: Promise<void>;
+  /** Begins to talk to the control plane. Once. */
+  connect(): void;
   /**
    * Tells everybody that this instance goes, and waits until no request runs, for at most `deadlineMs`. It goes on serving:
    * what still runs may have to call others.
    */
   farewell(deadlineMs: number): Promise<void>;
+  /** Another process goes on as this instance: this one tells the control plane nothing more. */
+  letGo(): Promise<void>;
   /** Stops accepting, lets running requests finish for at most `deadlineMs`, ends. */
   drain(deadlineMs: number): Promise<void>;
 }
@@ -80,8 +86,8 @@ export async function startSidecar(settings: SidecarSettings): Promise<RunningSi
   // An application that runs already may ask for names before there is a link.
   let isLive = (): boolean => false;
   const services = new AskedServices((names) => link.client.subscribe(names));
-  const { fleet } = await startFleet(
-    { ...settings, ports: 'alone', redisUrl: undefined },
+  const { fleet, share } = await startFleet(
+    { ...settings, ports: settings.sockets, redisUrl: undefined },
     {
       bind: '127.0.0.1',
       metering,
@@ -117,8 +123,7 @@ export async function startSidecar(settings: SidecarSettings): Promise<RunningSi
     opened.close(),
   );
   isLive = () => link.client.state.kind === 'live';
-  link.client.start();
-  return new SidecarProcess({ identity, fleet, plans, link, health, cleanup: cleanup.move() });
+  return new SidecarProcess({ identity, fleet, share, plans, link, health, cleanup: cleanup.move() });
 }
 
 /** The application beside the proxy: others are told of it while it is well, and the port is open at which they reach it. */
@@ -174,6 +179,7 @@ class WatchedApplication {
 interface SidecarParts {
   readonly identity: string;
   readonly fleet: Fleet;
+  readonly share: (ports: 'alone' | 'shared') => void;
   readonly plans: OwnPlans;
   readonly link: MemberLink;
   readonly health: WatchedApplication;
@@ -197,6 +203,19 @@ class SidecarProcess implements RunningSidecar {
 
   plan(): Plan | undefined {
     return this.#parts.plans.plan;
+  }
+
+  connect(): void {
+    const { link, share } = this.#parts;
+    share('alone');
+    link.client.start();
+  }
+
+  async letGo(): Promise<void> {
+    const { health, link } = this.#parts;
+    health.close();
+    link.close();
+    await link.kept();
   }
 
   async farewell(deadlineMs: number): Promise<void> {

@@ -7,12 +7,14 @@ export const HAND_OVER = 'SIGUSR2';
 export interface Signals {
   /** Resolves with the signal that asks for a polite end. */
   readonly stop: Promise<NodeJS.Signals>;
+  /** Asks for it as a signal would. */
+  ask(signal: NodeJS.Signals): void;
   /** Calls `action` at every SIGHUP from now on. */
   onReload(action: () => void): void;
 }
 
 /**
- * SIGTERM, SIGINT and the hand-over ask for an end; SIGTERM or SIGINT once more is a demand.
+ * SIGTERM and SIGINT ask for an end; one of them once more is a demand. A hand-over is another one's to listen to.
  *
  * @param cut  called at the demand; the process ends right after it
  */
@@ -29,13 +31,17 @@ export function listenToSignals(cut: () => void): Signals {
       resolve(signal);
     });
   }
-  process.on(HAND_OVER, resolve);
   process.on('SIGHUP', (signal) => {
     // Also what is sent when a terminal is closed: a gateway that was started there ends with it, as people expect.
     if (process.stderr.isTTY && !terminalIsThere()) resolve(signal);
     else reload?.();
   });
-  return { stop, onReload: (action) => (reload = action) };
+  return { stop, ask: resolve, onReload: (action) => (reload = action) };
+}
+
+/** To a program that this process stands for. */
+export function passOn(signals: readonly NodeJS.Signals[], to: (signal: NodeJS.Signals) => void): void {
+  for (const signal of signals) process.on(signal, to);
 }
 
 function terminalIsThere(): boolean {

@@ -28,6 +28,7 @@ export async function upCommand(options: UpOptions): Promise<ExitCode> {
     process.exit(1);
   });
   const signals = listenToSignals(() => console.lastWords('Ended at once: running requests are cut'));
+  process.on(HAND_OVER, () => signals.ask(HAND_OVER));
   const code = await run(options, console, signals);
   await console.flush();
   // Whatever is still open, a slow reader of standard output for example, must not keep the process.

@@ -28,6 +28,8 @@ export interface SidecarOptions {
   readonly more?: readonly string[];
   /** Where it runs, if not beside the test. */
   readonly at?: NetworkHost;
+  /** What starts it, as first words of its command line. */
+  readonly within?: readonly string[];
 }
 
 export class Sidecar implements AsyncDisposable {
@@ -35,11 +37,15 @@ export class Sidecar implements AsyncDisposable {
   /** `http://HOST:PORT` of its forward proxy. */
   readonly proxy: string;
   readonly ended: Promise<Ended>;
+  readonly #words: readonly string[];
   #out = '';
   #err = '';
   #over = false;
 
-  private constructor(child: ChildProcess, proxy: string) {
+  private constructor(words: readonly string[], proxy: string) {
+    const [program, ...args] = words;
+    const child = spawn(program!, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#words = words;
     this.child = child;
     this.proxy = proxy;
     child.stdout!.setEncoding('utf8').on('data', (text: string) => (this.#out += text));
@@ -64,12 +70,16 @@ export class Sidecar implements AsyncDisposable {
     locals = [],
     more = [],
     at,
+    within = [],
   }: SidecarOptions): Promise<Sidecar> {
     const port = await freePort(at === undefined ? address : DOOR_HOST);
     const proxyPort = await freePort(DOOR_HOST);
     const tokenFile = join(dir, `token-${port}`);
     if (token !== undefined) writeFileSync(tokenFile, token, { mode: 0o600 });
-    const args = [
+    const words = [
+      ...within,
+      ...(at?.within ?? []),
+      process.execPath,
       ...programOf('source'),
       ...(command === undefined ? ['sidecar'] : ['run']),
       '--service',
@@ -92,9 +102,14 @@ export class Sidecar implements AsyncDisposable {
       ...more,
       ...(command === undefined ? [] : ['--', ...command]),
     ];
-    const [program = '', ...rest] = [...(at?.within ?? []), process.execPath, ...args];
-    const child = spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'] });
-    return new Sidecar(child, `http://${DOOR_HOST}:${proxyPort}`);
+    return new Sidecar(words, `http://${DOOR_HOST}:${proxyPort}`);
+  }
+
+  /** A new process in the place of this one, which goes on until it has nothing left to do. */
+  async successor(): Promise<Sidecar> {
+    const next = new Sidecar([...this.#words, '--takeover'], this.proxy);
+    await next.said(/"message":"Ready"/);
+    return next;
   }
 
   /** Spawns, and waits until it serves. */
@@ -102,6 +117,13 @@ export class Sidecar implements AsyncDisposable {
     const sidecar = await Sidecar.spawn(options);
     await sidecar.said(/"message":"Ready"/);
     return sidecar;
+  }
+
+  /** The same on another one's port, where it has no right to be. */
+  successorAt(proxy: string): Sidecar {
+    const { host } = new URL(this.proxy);
+    const words = this.#words.map((word) => (word === host ? new URL(proxy).host : word));
+    return new Sidecar([...words, '--takeover'], proxy);
   }
 
   get out(): string {
@@ -117,6 +139,18 @@ export class Sidecar implements AsyncDisposable {
     while (!words.test(this.#err)) {
       if (this.#over) throw new Error(`The sidecar ended before it said ${words}:\n${this.#err}`);
       if (performance.now() > endMs) throw new Error(`The sidecar did not say ${words}:\n${this.#err}`);
+      await pause(20);
+    }
+  }
+
+  /** What the application said on standard output. */
+  async heard(words: RegExp): Promise<RegExpExecArray> {
+    const endMs = performance.now() + READY_MS_MAX;
+    for (;;) {
+      const found = words.exec(this.#out);
+      if (found !== null) return found;
+      if (this.#over) throw new Error(`It ended before its application said ${words}:\n${this.#out}\n${this.#err}`);
+      if (performance.now() > endMs) throw new Error(`The application did not say ${words}:\n${this.#out}`);
       await pause(20);
     }
   }
