@@ -4,14 +4,17 @@
  */
 import { existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { answerFor, FAULT_CODES } from '../src/base/fault.ts';
+import { answerFor, FAULT_CODES, type FaultKind } from '../src/base/fault.ts';
 import { COMMANDS } from '../src/cli/commands.ts';
 import { optionTerm, optionText } from '../src/cli/help.ts';
+import { REGISTRY_FAULTS } from '../src/control/registry.ts';
 import type { FilterDeclaration } from '../src/filter/declaration.ts';
 import { FILTERS, PLANNED_FILTERS } from '../src/filters/list.ts';
 import { METRIC_NAMES, metricDef } from '../src/observe/metric-list.ts';
+import { PUSH_FAULTS } from '../src/push/faults.ts';
 import { apiVersionOf, type Kind } from '../src/resource/kind.ts';
 import { KINDS } from '../src/resource/kinds/list.ts';
+import { MEMBER_FAULTS } from '../src/sidecar/membership.ts';
 import type { JsonSchema } from '../src/schema/json-schema.ts';
 import { defaultsPage } from './defaults-page.ts';
 import { fieldRows } from './schema-rows.ts';
@@ -53,7 +56,8 @@ function indexPage(pages: readonly Page[]): string {
 }
 
 function faultsPage(): string {
-  const kinds = [...FAULT_CODES.map(answerFor), ...PLANNED_FILTERS.flatMap(({ faults }) => Object.values(faults))];
+  const tables = [PUSH_FAULTS, REGISTRY_FAULTS, MEMBER_FAULTS, ...PLANNED_FILTERS.map(({ faults }) => faults)];
+  const kinds = [...FAULT_CODES.map(answerFor), ...tables.flatMap((table) => Object.values<FaultKind>(table))];
   const rows = kinds.flatMap(({ code, blame, status, grpc, retry, title, advice }) => {
     const answer = status === 0 ? 'no answer is possible' : `status ${status}, gRPC ${grpc}`;
     const again = {
@@ -81,7 +85,8 @@ function faultsPage(): string {
     'access log and in the metric `fourways_faults_total`. Codes are a contract; titles may change.',
     '',
     'To blame is `client`, `policy` (one of yours refused), `gateway` (this configuration or Fourways), `dependency`',
-    '(a store or service that a filter needs) or `upstream`.',
+    '(a store or service that a filter needs) or `upstream`. Those that begin with `push.` and some with `mesh.` are of the',
+    'streams between proxies and control plane: they stand in logs and in `fourways_push_streams_ended_total`.',
     '',
     ...rows,
   ].join('\n');

@@ -29,3 +29,15 @@ export const systemClock: Clock = {
 export function sleep(clock: Clock, delayMs: number): Promise<void> {
   return new Promise((resolve) => clock.after(delayMs, resolve));
 }
+
+/** The same for a command that has nothing else to do meanwhile: the process stays. */
+export async function sleepAwake(clock: Clock, delayMs: number): Promise<void> {
+  const hold = setInterval(() => undefined, AWAKE_MS);
+  try {
+    await sleep(clock, delayMs);
+  } finally {
+    clearInterval(hold);
+  }
+}
+
+const AWAKE_MS = 60_000;

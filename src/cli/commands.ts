@@ -71,7 +71,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'certs',
-    summary: 'List every certificate that is served, until when, and from where',
+    summary: 'List every certificate, until when, and from where; rotate those of a mesh',
     load: async () => (await import('./certs.ts')).certs,
   },
   {

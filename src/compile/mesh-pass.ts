@@ -13,7 +13,7 @@ import { type ClusterNeed, type ClusterResult, lowerCluster } from './cluster.ts
 import { type Finding, warning } from './finding.ts';
 import type { ParentView } from './gateways.ts';
 import { diffLists, Memo, sameItems } from './memo.ts';
-import { MESH, type MeshView, type OwnTrust, readMesh } from './mesh.ts';
+import { type Federated, MESH, type MeshView, type OwnTrust, readMesh } from './mesh.ts';
 import { addressName, clusterName, type MeshChanges, ownName } from './mesh-changes.ts';
 import { type MeshWorkload, ownParts, type OwnParts } from './mesh-inbound.ts';
 import { serviceKeyOf, type ServiceView, viewNamespace, viewOf } from './mesh-outbound.ts';
@@ -34,6 +34,8 @@ export interface CompiledMesh {
   readonly leafMs: number;
   /** Identities that nothing is done for; the same array as long as they are the same. */
   readonly denied: readonly string[];
+  /** Other meshes whose workloads may connect. */
+  readonly federation: readonly Federated[];
   /**
    * Key of the Service that a host stands for, by one of its names or its virtual address; or those of the Workloads at
    * this address, of which no two have a port in common. Empty for a host that is unknown.
@@ -195,10 +197,11 @@ export class MeshPass {
   #compiled(tables: CompileTables, changes: ReadonlySet<string> | undefined): CompiledMesh {
     const compile = this.#compiles;
     const [partsNow, partsBefore] = this.#takeParts(changes);
-    const { spec, leafMs } = this.#view!;
+    const { spec, leafMs, federation } = this.#view!;
     const partsOf = this.#partsOfIn(tables, { partsNow, partsBefore });
     return {
       trustDomain: spec.trustDomain,
+      federation,
       leafMs,
       denied: this.#denied,
       partsOf,

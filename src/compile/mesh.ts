@@ -4,7 +4,7 @@ import { OWN_IDENTITY, type PlanSecretRef, type TlsPolicy } from '../ir/plan.ts'
 import type { MeshSpec } from '../resource/kinds/mesh.ts';
 import { describe, keyOf, type Mesh, type Workload } from '../resource/resource.ts';
 import { readCaBundle } from './certificate.ts';
-import { error, type Finding } from './finding.ts';
+import { error, type Finding, warning } from './finding.ts';
 import type { Reason } from './listener.ts';
 import { byAge, type Look } from './tables.ts';
 
@@ -57,6 +57,7 @@ const IMPLIED: MeshSpec = {
 };
 
 const LEAF_MS = 24 * 3_600_000;
+const LEAF_MS_LEAST = 10 * 60_000;
 
 /** Between proxies nobody has to be compatible with older clients. */
 export const MESH_TLS: TlsPolicy = { versionMin: 'TLSv1.3', versionMax: 'TLSv1.3', ciphers: '', curves: '' };
@@ -73,6 +74,11 @@ export function readMesh(meshes: readonly Mesh[], { roots, denied }: OwnTrust): 
     findings.push(error('mesh.conflict', other, { field: '/metadata/name', message, related: [keyOf(mesh!)] }));
     return { mesh: other, reason: { reason: 'Conflicted', message } };
   });
+  const leafMs = durationOr(spec.leafLifetime, LEAF_MS);
+  if (mesh !== undefined && leafMs < LEAF_MS_LEAST) {
+    const message = `Certificates of "${spec.leafLifetime}" end while the control plane is away for half as long: from 10m on there is time for it to come back`;
+    findings.push(warning('mesh.leaf-lifetime', mesh, { field: '/spec/leafLifetime', message }));
+  }
   let unresolved: Reason | undefined;
   const federation = spec.federation.flatMap(({ trustDomain, caCertificates }, i): Federated[] => {
     const bundle = readCaBundle(caCertificates);
@@ -85,7 +91,7 @@ export function readMesh(meshes: readonly Mesh[], { roots, denied }: OwnTrust): 
   return {
     mesh,
     spec,
-    leafMs: durationOr(spec.leafLifetime, LEAF_MS),
+    leafMs,
     federation,
     roots,
     denied: new Set([...spec.denied, ...denied]),

@@ -9,7 +9,7 @@ import type { Log } from '../base/log.ts';
 import type { Position } from '../base/problem.ts';
 import type { Origin, Workload } from '../resource/resource.ts';
 
-const FAULTS = faultKinds({
+export const REGISTRY_FAULTS = faultKinds({
   'mesh.registration-refused': {
     blame: 'client',
     retry: 'never',
@@ -86,7 +86,10 @@ export class Registry {
   register(who: Registrant, said: Registration): Fault | undefined {
     if (said.namespace !== who.namespace || said.service !== who.account) {
       const what = `an instance of service "${said.namespace}/${said.service}"`;
-      return new Fault(FAULTS['mesh.registration-refused'], `"${who.namespace}/${who.account}" told of ${what}`);
+      return new Fault(
+        REGISTRY_FAULTS['mesh.registration-refused'],
+        `"${who.namespace}/${who.account}" told of ${what}`,
+      );
     }
     const text = JSON.stringify(said);
     const before = this.#entries.get(who.instance);
@@ -95,7 +98,7 @@ export class Registry {
       return undefined;
     }
     if (before === undefined && this.#entries.size >= INSTANCES_MAX) {
-      return new Fault(FAULTS['mesh.registration-refused'], `There are ${INSTANCES_MAX} instances already`);
+      return new Fault(REGISTRY_FAULTS['mesh.registration-refused'], `There are ${INSTANCES_MAX} instances already`);
     }
     before?.cancelEnd?.();
     this.#entries.set(who.instance, { resource: workloadOf(who, said), text, cancelEnd: undefined });

@@ -90,19 +90,25 @@ export class TrustTurner {
     };
   }
 
-  /** Begins a rotation, or has it go on at another pace. @returns why it cannot be */
-  async ask(kind: RotationKind, pace: Pace): Promise<Refusal | undefined> {
-    const { authority } = this.#options;
-    await authority.refresh();
-    const refused = await new Rotor(authority).ask(kind, pace);
-    await this.turn();
-    return refused;
+  /** Begins a rotation. @returns why it cannot be */
+  ask(kind: RotationKind, pace: Pace): Promise<Refusal | undefined> {
+    return this.#order((rotor) => rotor.ask(kind, pace));
   }
 
-  async cancel(): Promise<Refusal | undefined> {
+  /** The one that runs goes on at once. */
+  hurry(): Promise<Refusal | undefined> {
+    return this.#order((rotor) => rotor.hurry());
+  }
+
+  /** Takes it back. @returns why it cannot be */
+  cancel(): Promise<Refusal | undefined> {
+    return this.#order((rotor) => rotor.cancel());
+  }
+
+  async #order(act: (rotor: Rotor) => Promise<Refusal | undefined>): Promise<Refusal | undefined> {
     const { authority } = this.#options;
     await authority.refresh();
-    const refused = await new Rotor(authority).cancel();
+    const refused = await act(new Rotor(authority));
     await this.turn();
     return refused;
   }

@@ -17,6 +17,20 @@ const HURRY = 1 / 24;
 /** When this much of its life or less is left and it was not renewed, somebody must come. */
 const URGENT = 0.1;
 
+/** A certificate is good from a little before it was made: clocks of proxies differ. */
+export const BACKDATE_MS = 5 * 60_000;
+/** Of a short life at most this part, so that half of it is still to come when it begins. */
+const BACKDATE = 1 / 4;
+
+export function backdateMs(lifeMs: number): number {
+  return Math.min(BACKDATE_MS, lifeMs * BACKDATE);
+}
+
+/** Of a certificate whose end is known, and how long such are issued for now. */
+export function leafLife(notAfterMs: number, lifeMs: number): Life {
+  return { notBeforeMs: notAfterMs - lifeMs - backdateMs(lifeMs), notAfterMs };
+}
+
 /** Half of its life, give or take a twentieth. */
 export function renewAtMs(life: Life, random: Random): number {
   return halfLifeMs(life) + lengthMs(life) * JITTER * (random.unit() - 0.5);

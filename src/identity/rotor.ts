@@ -8,6 +8,7 @@ import type { BroughtIssuer } from './brought.ts';
 import { authorityIn, type Current } from './current.ts';
 import { makeIssuerBelow, makePair } from './pair.ts';
 import { type Refusal, refusal } from './refusal.ts';
+import { BACKDATE_MS } from './renewal.ts';
 import {
   begun,
   cancelled,
@@ -22,7 +23,7 @@ import {
   type RotationState,
   switched,
 } from './rotation.ts';
-import { BACKDATE_MS, makeCross, openSigner, type Signer } from './x509.ts';
+import { makeCross, openSigner, type Signer } from './x509.ts';
 
 /** More moves than a whole rotation has are those of somebody else, who acts too. */
 const MOVES_MAX = 8;
@@ -79,6 +80,16 @@ export class Rotor {
     }
     const { pace: _before, ...rest } = state;
     return this.#change(current, { state: { ...rest, asked: kind, ...(pace === 'at-once' && { pace }) } });
+  }
+
+  /** What was asked for or runs goes on at once. */
+  async hurry(): Promise<Refusal | undefined> {
+    const { current } = this.#authority;
+    const { state } = current.kept;
+    if (state.asked === undefined && state.rotation === undefined) {
+      return refusal('rotation.impossible', 'No rotation runs');
+    }
+    return state.pace === undefined ? this.#change(current, { state: { ...state, pace: 'at-once' } }) : undefined;
   }
 
   /** Takes back what was asked for, or what the new one has issued nothing in yet. */

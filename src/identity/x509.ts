@@ -24,6 +24,7 @@ import {
 } from '@peculiar/x509';
 import { createHash, createPrivateKey, createPublicKey, type KeyObject, randomBytes, webcrypto } from 'node:crypto';
 import { sequence, tagged, uriName } from './der.ts';
+import { backdateMs } from './renewal.ts';
 import { type Flaw, parseSpiffeId, type SpiffeId } from './spiffe.ts';
 
 /** A certificate, in what of it is asked. Times have whole seconds. */
@@ -55,11 +56,6 @@ export interface MadeAuthority {
   /** PKCS #8. */
   readonly privateKeyPem: string;
 }
-
-/** A certificate is good from a little before it was made: clocks of proxies differ. */
-export const BACKDATE_MS = 5 * 60_000;
-/** Of a short life at most this part, so that half of it is still to come when it begins. */
-const BACKDATE = 1 / 4;
 
 /** One request: an RSA key of 8192 bits and a few names take 3 KiB. */
 const REQUEST_BYTES_MAX = 16 * 1_024;
@@ -374,7 +370,7 @@ function timesAndSerial(
   return {
     // 128 bits of chance; a byte before them that is not zero and keeps the number positive.
     serialNumber: `01${randomBytes(16).toString('hex')}`,
-    notBefore: wholeSeconds(nowMs - Math.min(BACKDATE_MS, lifeMs * BACKDATE)),
+    notBefore: wholeSeconds(nowMs - backdateMs(lifeMs)),
     notAfter: wholeSeconds(endMs),
   };
 }

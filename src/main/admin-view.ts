@@ -34,6 +34,7 @@ export function adminView(parts: AdminViewParts): AdminView {
     readiness: () => readinessOf(fleet, pipeline.published?.compiled.bundle.plan.version),
     async metrics(accept) {
       await fleet.measure();
+      mesh()?.measure(metering.metrics);
       return metering.expose(fleet.health(), accept);
     },
     status() {
@@ -55,7 +56,11 @@ export function adminView(parts: AdminViewParts): AdminView {
     about: () => about,
     stats: async () => withSources(await fleet.stats(), pipeline.published?.compiled),
     order: (filter, order) => fleet.order(filter, order),
-    certificates: () => certificateReport(pipeline.published?.compiled, issuing),
+    async certificates() {
+      const report = certificateReport(pipeline.published?.compiled, issuing);
+      const control = mesh();
+      return control === undefined ? report : { ...report, mesh: await control.desk.certificates() };
+    },
     get mesh() {
       const control = mesh();
       return control === undefined ? undefined : meshView(control);
@@ -121,6 +126,7 @@ export class ConditionStamper {
 
 function meshView(control: MeshControl): MeshView {
   return {
+    trust: control.desk,
     proxies: () => control.proxies(),
     summary: () => control.summary(),
     calls: (question) => control.calls(question),

@@ -20,15 +20,18 @@ import { Authority, DEFAULT_LIVES } from '../identity/authority.ts';
 import { portKey } from '../ir/key.ts';
 import { controlId, formatWorkloadId } from '../identity/spiffe.ts';
 import { SqlAuthorityStore } from '../identity/sql-store.ts';
+import type { WorkerMetrics } from '../observe/metrics.ts';
 import { Hub } from '../push/hub.ts';
 import type { TrustBundle } from '../push/messages.ts';
 import { PushServer } from '../push/server.ts';
 import type { Workload } from '../resource/resource.ts';
 import { credentialsOf, type Member } from '../sidecar/membership.ts';
 import { instanceName } from './instance-name.ts';
+import { measureMesh } from './mesh-figures.ts';
 import { OwnMember } from './own-member.ts';
 import type { OpenState, State } from './state.ts';
 import { StartFailure } from './start-failure.ts';
+import { TrustDesk } from './trust-desk.ts';
 
 export interface MeshControlSettings {
   /** Where proxies connect. */
@@ -72,6 +75,7 @@ export class MeshControl {
   readonly #settings: MeshControlSettings;
   readonly #parts: Parts;
   readonly trust: TrustTurner;
+  readonly desk: TrustDesk;
   /** What everybody was told last. */
   #told: TrustBundle;
   #denied: readonly string[] = [];
@@ -91,6 +95,8 @@ export class MeshControl {
     const { clock, log } = settings;
     const leads = (): boolean => leadership.leads;
     this.trust = new TrustTurner({ authority, feeds, leads, clock, log, tell: () => this.#tell() });
+    const federation = (): Compiled['mesh']['federation'] => this.#compiled?.mesh.federation ?? [];
+    this.desk = new TrustDesk({ authority, turner: this.trust, clock, log, federation });
   }
 
   /** @throws {StartFailure} when the store does not open, is of another trust domain, or the port is taken */
@@ -206,6 +212,20 @@ export class MeshControl {
       authority,
       proxies: this.proxies(),
       services: this.#compiled?.services() ?? [],
+    });
+  }
+
+  /** Brings the figures up to date. */
+  measure(metrics: WorkerMetrics): void {
+    const { hub, authority, registry, feeds } = this.#parts;
+    measureMesh(metrics, {
+      hub,
+      rotation: authority.current.kept.state,
+      workloads: registry.workloads.length,
+      proxies: feeds.list(),
+      authorities: this.desk.authorities(),
+      leafMs: authority.options.lives.leafMs,
+      wallMs: this.#settings.clock.wallMs(),
     });
   }
 

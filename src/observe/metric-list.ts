@@ -234,6 +234,58 @@ const CLIENT_METRICS = {
   },
 } as const satisfies Record<string, MetricDef>;
 
+/** What a control plane knows of its mesh. */
+const MESH_METRICS = {
+  fourways_push_streams: {
+    type: 'gauge',
+    unit: '',
+    labels: [],
+    help: 'Streams on which proxies get their plans that are open.',
+  },
+  fourways_push_streams_opened_total: {
+    type: 'counter',
+    unit: '',
+    labels: [],
+    help: 'Streams that proxies have opened and that were let in.',
+  },
+  fourways_push_streams_ended_total: {
+    type: 'counter',
+    unit: '',
+    labels: ['code'],
+    help: 'Streams that have ended, and connections, joins and renewals that were refused, by fault code.',
+  },
+  fourways_mesh_proxies: {
+    type: 'gauge',
+    unit: '',
+    labels: ['state'],
+    help: 'Proxies that are connected: "current", "behind" what they should serve, or having "refused" it.',
+  },
+  fourways_mesh_workloads: {
+    type: 'gauge',
+    unit: '',
+    labels: [],
+    help: 'Workloads that have registered themselves.',
+  },
+  fourways_mesh_rotation_phase: {
+    type: 'gauge',
+    unit: '',
+    labels: ['phase'],
+    help: '1 for the phase in which the rotation of root or issuer is, 0 for all others.',
+  },
+  fourways_mesh_certificates: {
+    type: 'gauge',
+    unit: '',
+    labels: ['alarm'],
+    help: 'Certificates of the authority and of connected proxies: "late" when half of their life is over and they are not renewed.',
+  },
+  fourways_mesh_certificate_expiry_timestamp_seconds: {
+    type: 'gauge',
+    unit: 'seconds',
+    labels: ['what'],
+    help: 'When the first certificate of a kind ends, in seconds since the Unix epoch; 0 where there is none.',
+  },
+} as const satisfies Record<string, MetricDef>;
+
 /** What an operator asks about the process itself. */
 const PROCESS_METRICS = {
   fourways_build_info: { type: 'info', unit: '', labels: ['version', 'node'], help: 'What is running.' },
@@ -358,7 +410,7 @@ const PROCESS_METRICS = {
   },
 } as const satisfies Record<string, MetricDef>;
 
-export const METRICS = { ...SERVER_METRICS, ...STREAM_METRICS, ...CLIENT_METRICS, ...PROCESS_METRICS };
+export const METRICS = { ...SERVER_METRICS, ...STREAM_METRICS, ...CLIENT_METRICS, ...MESH_METRICS, ...PROCESS_METRICS };
 
 type Metrics = typeof METRICS;
 

@@ -1,7 +1,7 @@
 /** How a stream, a join or the copy on disk fails. `grpc` is the status that the other end is told. */
 import { Fault, type FaultKind, faultKinds } from '../base/fault.ts';
 
-const KINDS = faultKinds({
+export const PUSH_FAULTS = faultKinds({
   'push.unauthenticated': {
     blame: 'client',
     retry: 'never',
@@ -104,16 +104,16 @@ const KINDS = faultKinds({
   },
 });
 
-export type PushFaultCode = keyof typeof KINDS;
+export type PushFaultCode = keyof typeof PUSH_FAULTS;
 
 export function pushFault(code: PushFaultCode, detail: string): Fault {
-  return new Fault(KINDS[code], detail);
+  return new Fault(PUSH_FAULTS[code], detail);
 }
 
 /** The fault that the other end ended the stream with, read from what it wrote; else that it is away. */
 export function faultOfPeer(words: string): Fault {
   const [, code, detail] = /^(push\.[a-z-]+): (.*)$/s.exec(words) ?? [];
-  const kind: FaultKind | undefined = code === undefined ? undefined : KINDS[code as PushFaultCode];
+  const kind: FaultKind | undefined = code === undefined ? undefined : PUSH_FAULTS[code as PushFaultCode];
   return kind === undefined ? pushFault('push.away', words) : new Fault(kind, detail!);
 }
 

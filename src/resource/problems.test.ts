@@ -140,13 +140,13 @@ const MESHES: readonly Row[] = [
   ],
   [
     'a certificate that is good for too short',
-    `${MESH}spec: {leafLifetime: 1m}\n`,
-    'a.yaml:4:8: error: Expected from 10m to 2160h, got "1m" (Mesh m, /spec/leafLifetime)',
+    `${MESH}spec: {leafLifetime: 9s}\n`,
+    'a.yaml:4:8: error: Expected from 10s to 2160h, got "9s" (Mesh m, /spec/leafLifetime)',
   ],
   [
     'a certificate that is good for too long',
     `${MESH}spec: {leafLifetime: 2161h}\n`,
-    'a.yaml:4:8: error: Expected from 10m to 2160h, got "2161h" (Mesh m, /spec/leafLifetime)',
+    'a.yaml:4:8: error: Expected from 10s to 2160h, got "2161h" (Mesh m, /spec/leafLifetime)',
   ],
   [
     'an override of a port of nothing',

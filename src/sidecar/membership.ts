@@ -14,7 +14,7 @@ import type { Issued } from '../push/joining.ts';
 import type { TrustBundle } from '../push/messages.ts';
 import type { Credentials } from '../push/peer.ts';
 
-const FAULTS = faultKinds({
+export const MEMBER_FAULTS = faultKinds({
   'mesh.no-certificate': {
     blame: 'client',
     retry: 'never',
@@ -188,7 +188,10 @@ export class Membership {
 
 async function firstCertificate({ identity, join, clock, log }: MembershipOptions): Promise<Member | Fault> {
   if (join === undefined) {
-    return new Fault(FAULTS['mesh.no-certificate'], `"${identity}" has no certificate that is good, and no token`);
+    return new Fault(
+      MEMBER_FAULTS['mesh.no-certificate'],
+      `"${identity}" has no certificate that is good, and no token`,
+    );
   }
   let waitMs = JOIN_AGAIN_MS;
   for (;;) {

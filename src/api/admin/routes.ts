@@ -1,6 +1,7 @@
 /** Every path of the admin API. Those of GET change nothing. */
 import { cacheReport, purgeCache } from './cache.ts';
 import type { CallQuestion } from '../../compile/mesh-calls.ts';
+import { TRUST_ROUTES } from './trust-routes.ts';
 import type { AdminView, TokenWish } from './view.ts';
 
 export interface Route {
@@ -96,7 +97,7 @@ export const ROUTES: readonly Route[] = [
     path: '/certificates',
     summary: 'Every certificate that is served or awaited, and where what is ordered is kept',
     types: JSON_TYPES,
-    answer: (view) => ok(view.certificates()),
+    answer: async (view) => ok(await view.certificates()),
   },
   {
     path: '/mesh',
@@ -169,6 +170,7 @@ export const ROUTES: readonly Route[] = [
       return (await mesh.allow(identity)) ? ok({ denied: mesh.denied() }) : badRequest(`"${identity}" is not denied`);
     },
   },
+  ...TRUST_ROUTES,
   {
     path: '/cache',
     summary: 'What caches hold, by policy',

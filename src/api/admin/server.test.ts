@@ -8,6 +8,7 @@ import { type Log, silentLog } from '../../base/log.ts';
 import { PARTS } from '../../ir/testing/plans.ts';
 import { type AdminServer, startAdmin } from './server.ts';
 import type { MeshSummary } from '../../control/mesh-summary.ts';
+import type { RotationReport, TrustView } from './trust-view.ts';
 import type { AdminView, Readiness } from './view.ts';
 
 let readiness: Readiness = { ready: true, reason: '', version: 'v1', workers: [] };
@@ -26,7 +27,26 @@ const SUMMARY: MeshSummary = {
   services: [],
 };
 
+const REST: RotationReport = {
+  phase: 'rest',
+  kind: undefined,
+  pace: 'spread-out',
+  sinceMs: undefined,
+  waits: undefined,
+  root: 'r',
+  issuer: 'i',
+  isBrought: false,
+};
+const NO_TRUST: TrustView = {
+  certificates: async () => [],
+  rotation: async () => REST,
+  rotate: async () => undefined,
+  cancel: async () => undefined,
+  drill: () => undefined,
+  abortDrill: () => undefined,
+};
 const NO_PROXIES: NonNullable<AdminView['mesh']> = {
+  trust: NO_TRUST,
   proxies: () => [],
   calls: () => undefined,
   summary: () => SUMMARY,
@@ -44,7 +64,7 @@ const view: AdminView = {
   plan: () => plan,
   problems: () => ({ version: 'v1', problems: [] }),
   about: () => ({ version: '0.1.0', node: 'v26.0.0', pid: 1, source: '/etc', startedAt: '2026-01-01T00:00:00Z' }),
-  certificates: () => ({ orders: false, certificates: [] }),
+  certificates: async () => ({ orders: false, certificates: [] }),
   order: async (filter, order) => (orders.push({ filter, order }), orderAnswers),
   stats: () => Promise.reject(new Error('a defect')),
   get mesh() {
@@ -97,6 +117,11 @@ test('admin: every path that it lists answers', async () => {
       '/mesh/denied',
       '/mesh/deny',
       '/mesh/allow',
+      '/mesh/rotation',
+      '/mesh/rotate',
+      '/mesh/rotate/cancel',
+      '/mesh/drill',
+      '/mesh/drill/abort',
       '/cache',
       '/cache/purge',
       '/version',
@@ -390,4 +415,41 @@ test('/mesh/deny, /mesh/allow and /mesh/denied: an identity is denied, listed an
   }
   assert.deepEqual(JSON.parse((await postJson('/mesh/allow', { identity })).text), { denied: [] });
   assert.equal((await postJson('/mesh/allow', { identity })).status, 400);
+});
+
+const ASKED: [path: string, body: object, status: number, calls: string[]][] = [
+  ['/mesh/rotate', { kind: 'issuer' }, 200, ['rotate issuer spread-out']],
+  ['/mesh/rotate', { kind: 'root', pace: 'at-once' }, 200, ['rotate root at-once']],
+  ['/mesh/rotate', { kind: 'leaf' }, 400, []],
+  ['/mesh/rotate', { kind: 'root', pace: 'soon' }, 400, []],
+  ['/mesh/rotate/cancel', {}, 200, ['cancel']],
+  ['/mesh/drill', {}, 200, ['drill undefined']],
+  ['/mesh/drill', { phaseMs: 5_000 }, 200, ['drill 5000']],
+  ['/mesh/drill', { phaseMs: 0 }, 400, []],
+  ['/mesh/drill', { phaseMs: 'long' }, 400, []],
+];
+
+for (const [path, body, status, calls] of ASKED) {
+  test(`${path} ${JSON.stringify(body)}: ${status === 200 ? 'is done, and answered with where it stands' : 'is refused'}`, async (t) => {
+    t.after(() => (mesh = NO_PROXIES));
+    const made: string[] = [];
+    const trust: TrustView = {
+      ...NO_TRUST,
+      rotate: async (kind, pace) => void made.push(`rotate ${kind} ${pace}`),
+      cancel: async () => void made.push('cancel'),
+      drill: (phaseMs) => void made.push(`drill ${phaseMs}`),
+    };
+    mesh = { ...NO_PROXIES, trust };
+    const answer = await postJson(path, body);
+    assert.deepEqual([answer.status, made], [status, calls]);
+    if (status === 200) assert.equal((JSON.parse(answer.text) as RotationReport).phase, 'rest');
+  });
+}
+
+test('/mesh/rotate: why it cannot be is said', async (t) => {
+  t.after(() => (mesh = NO_PROXIES));
+  mesh = { ...NO_PROXIES, trust: { ...NO_TRUST, rotate: async () => 'A rotation is not over yet' } };
+  const { status, text } = await postJson('/mesh/rotate', { kind: 'root' });
+  assert.equal(status, 400);
+  assert.match(text, /A rotation is not over yet/);
 });

@@ -8,6 +8,7 @@ import type { ProxyRow } from '../../control/mesh-feeds.ts';
 import type { MeshSummary } from '../../control/mesh-summary.ts';
 import type { Plan } from '../../ir/plan.ts';
 import type { Exposition } from '../../observe/exposition.ts';
+import type { MeshCertificate, TrustView } from './trust-view.ts';
 
 export interface AdminView {
   readiness(): Readiness;
@@ -20,7 +21,7 @@ export interface AdminView {
   problems(): ProblemReport;
   about(): About;
   stats(): Promise<FleetStats>;
-  certificates(): CertificateReport;
+  certificates(): Promise<CertificateReport>;
   /** Undefined where no mesh is run. */
   readonly mesh: MeshView | undefined;
   /** Of every worker that lives: what its filters of this kind make of it. */
@@ -29,6 +30,7 @@ export interface AdminView {
 
 /** What the admin API may know of the mesh, and do. */
 export interface MeshView {
+  readonly trust: TrustView;
   proxies(): readonly ProxyRow[];
   summary(): MeshSummary;
   /** Who is on the way of a call; undefined before the first plan. */
@@ -99,6 +101,8 @@ export interface CertificateReport {
   /** Whether this process orders, or another one that shares the store. */
   readonly orders: boolean;
   readonly certificates: readonly CertificateRow[];
+  /** Those of the mesh: authorities first. Absent where none is run. */
+  readonly mesh?: readonly MeshCertificate[];
 }
 
 /** One certificate on one listener. Times are RFC 3339. */

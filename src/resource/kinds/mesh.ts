@@ -125,15 +125,15 @@ export const MeshSpec = Type.Object(
 );
 export type MeshSpec = Static<typeof MeshSpec>;
 
-/** Below, half a life is too short for a control plane to come back in; above, a stolen key is good for too long. */
-const LEAF_MS_MIN = 10 * 60_000;
+/** Below, renewing is all that a proxy does; above, a stolen key is good for too long. Short ones get a warning (compile/mesh.ts). */
+const LEAF_MS_MIN = 10_000;
 const LEAF_MS_MAX = 90 * 24 * 3_600_000;
 
 export function meshRules({ spec }: { readonly spec: MeshSpec }): Finding[] {
   const findings: Finding[] = [];
   const leafMs = parseDuration(spec.leafLifetime) ?? 0;
   if (leafMs < LEAF_MS_MIN || leafMs > LEAF_MS_MAX) {
-    findings.push(finding('/spec/leafLifetime', `Expected from 10m to 2160h, got "${spec.leafLifetime}"`));
+    findings.push(finding('/spec/leafLifetime', `Expected from 10s to 2160h, got "${spec.leafLifetime}"`));
   }
   findings.push(...userRules(spec));
   const places = new Map<string, number>();
