@@ -128,7 +128,7 @@ function viewOf({ fleet, plans, metering, about }: ViewParts): AdminView {
     about: () => about,
     stats: () => fleet.stats(),
     order: (filter, order) => fleet.order(filter, order),
-    certificates: () => ({ orders: false, certificates: [] }),
+    certificates: () => Promise.resolve({ orders: false, certificates: [] }),
     mesh: undefined,
   };
 }

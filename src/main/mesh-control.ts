@@ -8,7 +8,6 @@ import type { Log } from '../base/log.ts';
 import type { Compiled } from '../compile/compile.ts';
 import type { CallAnswer, CallQuestion } from '../compile/mesh-calls.ts';
 import type { GatewayProxy } from '../compile/status-item.ts';
-import type { WorkerMetrics } from '../observe/metrics.ts';
 import { MeshFeeds, type ProxyRow } from '../control/mesh-feeds.ts';
 import { MeshJoining } from '../control/mesh-joining.ts';
 import { type MeshSummary, meshSummary } from '../control/mesh-summary.ts';

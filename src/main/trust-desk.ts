@@ -120,7 +120,8 @@ export class TrustDesk implements TrustView {
     return leaves.map(({ serial, proxy, identity, issuer, notAfterMs }) => {
       const life = leafLife(notAfterMs, lives.leafMs);
       return {
-        what: identity === control ? 'control plane' : proxy.startsWith('gateway ') ? 'gateway' : 'proxy',
+        what:
+          identity === control ? 'control plane' : identity.endsWith('/ns/fourways/sa/gateway') ? 'gateway' : 'proxy',
         owner: identity,
         where: proxy,
         serial,
