@@ -1,9 +1,11 @@
 /**
  * What goes along with a call over several hops of a mesh of real programs: gateway → a → b → c, each with its sidecar.
- * a passes on the fields of its request, b nothing but `traceparent`.
+ * a passes on the fields of its request, b nothing but `traceparent` and the user.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createPrivateKey, generateKeyPairSync, type KeyObject, sign, X509Certificate } from 'node:crypto';
+import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -17,6 +19,8 @@ type Name = (typeof NAMES)[number];
 let door: number;
 let program: Fourways;
 const sidecars = new Map<Name, Sidecar>();
+
+const users = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 
 const DEADLINE_MS = 2_000;
 
@@ -33,6 +37,7 @@ const APPLICATION = `
     answer.on('close', () => say({ url, closedMs: performance.now() - began }));
     if (next === '') {
       if (url.startsWith('/fail')) answer.writeHead(503).end();
+      if (url.startsWith('/user')) answer.end(headers['x-fourways-user']);
       return;
     }
     const names = Object.keys(headers).filter((name) => new RegExp(passed).test(name));
@@ -48,7 +53,7 @@ const APPLICATION = `
 
 const NEXT: Readonly<Record<Name, readonly [next: Name | '', passed: string]>> = {
   a: ['b', '^(traceparent|x-fourways-)'],
-  b: ['c', '^traceparent$'],
+  b: ['c', '^(traceparent|x-fourways-user)$'],
   c: ['', '^$'],
 };
 
@@ -98,7 +103,7 @@ metadata: { name: to-${name}, namespace: shop }
 spec:
   parentRefs: [{ group: "", kind: Service, name: ${name} }]
   rules: [{ backendRefs: [{ name: ${name}, port: 80 }], retry: ${retry} }]
----`,
+---${policy(name)}`,
   );
   return `
 apiVersion: fourways.io/v1alpha1
@@ -119,9 +124,43 @@ spec:
     - matches: [{ path: { value: /slow } }]
       backendRefs: [{ name: a, port: 80 }]
       timeouts: { request: ${DEADLINE_MS}ms }
+    - name: user
+      matches: [{ path: { value: /user } }]
+      backendRefs: [{ name: a, port: 80 }]
     - backendRefs: [{ name: a, port: 80 }]
       retry: ${retry}
+---
+apiVersion: fourways.io/v1alpha1
+kind: Policy
+metadata: { name: users, namespace: shop }
+spec:
+  targetRefs: [{ group: gateway.networking.k8s.io, kind: HTTPRoute, name: all, sectionName: user }]
+  authentication: { anonymous: { consumer: nobody } }
+  filters:
+    jwt:
+      issuers:
+        - issuer: https://id.test
+          audiences: [shop]
+          jwks: { inline: { keys: [${JSON.stringify({ ...users.publicKey.export({ format: 'jwk' }), alg: 'ES256' })}] } }
 `;
+}
+
+/** a asks who calls, b who the user is, c for both. */
+const WHO: Readonly<Record<Name, string>> = {
+  a: "workloads: ['spiffe://cluster.local/ns/fourways/sa/gateway']",
+  b: 'claims: { role: [admin] }',
+  c: "workloads: ['spiffe://cluster.local/ns/shop/sa/b'], when: \"identity.subject == 'ann' && 'userContext' in identity.methods\"",
+};
+
+function policy(name: Name): string {
+  return `
+apiVersion: fourways.io/v1alpha1
+kind: Policy
+metadata: { name: ${name}, namespace: shop }
+spec:
+  targetRefs: [{ kind: Service, name: ${name} }]
+  filters: { authorize: { rules: [{ paths: [/slow, /fail] }, { paths: [/user], ${WHO[name]} }] } }
+---`;
 }
 
 function url(path: string): string {
@@ -191,3 +230,100 @@ async function retries(): Promise<number> {
   const counts = [...text.matchAll(/^fourways_upstream_retries_total\{[^}]*\} (\d+)$/gm)];
   return counts.reduce((sum, [, count]) => sum + Number(count), 0);
 }
+
+function signed(header: object, payload: object, key: KeyObject): string {
+  const text = [header, payload].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
+  return `${text}.${sign('sha256', Buffer.from(text), { key, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`;
+}
+
+/** Of a user, as the issuer signs it. */
+function tokenOf(subject: string, role: string): string {
+  const exp = Math.floor(Date.now() / 1_000) + 600;
+  return signed({ alg: 'ES256' }, { iss: 'https://id.test', aud: 'shop', sub: subject, role, exp }, users.privateKey);
+}
+
+interface Answer {
+  readonly status: number;
+  readonly body: string;
+}
+
+async function askEdge(headers: Record<string, string>): Promise<Answer> {
+  const answer = await fetch(url('/user'), { headers });
+  return { status: answer.status, body: await answer.text() };
+}
+
+/** As the application a, through its sidecar. */
+async function askAsA(user: string): Promise<Answer> {
+  const { hostname: host, port } = new URL(sidecars.get('a')!.proxy);
+  const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+  const headers = { 'x-fourways-user': user };
+  get({ host, port, path: 'http://b.shop/user', headers, agent: false }, (answer) => {
+    let body = '';
+    answer.setEncoding('utf8').on('data', (text: string) => (body += text));
+    answer.on('end', () => resolve({ status: answer.statusCode!, body }));
+  }).on('error', reject);
+  return promise;
+}
+
+const EDGE: [rule: string, headers: () => Record<string, string>, want: number][] = [
+  ['the user that the gateway has verified', () => ({ authorization: `Bearer ${tokenOf('ann', 'admin')}` }), 200],
+  ['another role, at b', () => ({ authorization: `Bearer ${tokenOf('ann', 'guest')}` }), 403],
+  ['another user, at c', () => ({ authorization: `Bearer ${tokenOf('bob', 'admin')}` }), 403],
+  ['nobody', () => ({}), 403],
+  ['nobody, with a context that the client made up', () => ({ 'x-fourways-user': 'forged' }), 403],
+];
+
+test('policies of services decide by who calls, by who the user is, and by both, as the gateway has verified', async () => {
+  for (const [rule, headers, want] of EDGE) {
+    const { status, body } = await askEdge(headers());
+    assert.equal(status, want, `${rule}: ${body}`);
+  }
+});
+
+/** A workload's own certificate and key, from its disk. */
+function kept(name: Name): { readonly x5c: readonly string[]; readonly keyPem: string } {
+  for (const file of globSync(join(dir, 'sidecar-*/certificate.json'))) {
+    const { chainPem, keyPem } = JSON.parse(readFileSync(file, 'utf8')) as { chainPem: string; keyPem: string };
+    if (new X509Certificate(chainPem).subjectAltName?.endsWith(`/sa/${name}`) !== true) continue;
+    const chain = chainPem.match(/-----BEGIN[^-]+-----[^-]+-----END[^-]+-----/g) ?? [];
+    return { keyPem, x5c: chain.map((pem) => new X509Certificate(pem).raw.toString('base64')) };
+  }
+  throw new Error(`${name} has no certificate`);
+}
+
+const FORGED: [rule: string, make: (good: string) => string, words: RegExp][] = [
+  ['made up', () => 'ann', /is no signed text/],
+  [
+    'changed on its way',
+    (good) => {
+      const [header, body = '', signature] = good.split('.');
+      const said = JSON.parse(Buffer.from(body, 'base64url').toString()) as object;
+      return [header, Buffer.from(JSON.stringify({ ...said, sub: 'root' })).toString('base64url'), signature].join('.');
+    },
+    /does not fit its signature/,
+  ],
+  [
+    'signed by a workload of the mesh that is no gateway',
+    (good) => {
+      const { x5c, keyPem } = kept('a');
+      const [header, body] = good.split('.', 2).map((part) => JSON.parse(Buffer.from(part, 'base64url').toString()));
+      return signed({ ...header, x5c }, body, createPrivateKey(keyPem));
+    },
+    /signed by spiffe:\/\/cluster\.local\/ns\/shop\/sa\/a, which may not say who a user is/,
+  ],
+];
+
+test('a user context is handed on as it is, and refused and logged when it is forged', async () => {
+  const { body: good } = await askEdge({ authorization: `Bearer ${tokenOf('ann', 'admin')}` });
+  assert.deepEqual(await askAsA(good), { status: 200, body: good });
+  for (const [rule, make, words] of FORGED) {
+    const { status, body } = await askAsA(make(good));
+    assert.deepEqual([status, (JSON.parse(body) as { code: string }).code], [401, 'user-context.invalid'], rule);
+    // In the access log each time; as a warning not more often than people can read.
+    const isLogged = (line: string): boolean => line.includes('"fault":"user-context.invalid"') && words.test(line);
+    await program.until(() => sidecars.get('b')!.out.split('\n').some(isLogged), `the log says why: ${rule}`);
+  }
+  const { err, out } = sidecars.get('b')!;
+  assert.match(err, /A user context was refused: .*"sender":"spiffe:\/\/cluster\.local\/ns\/shop\/sa\/a"/);
+  assert.ok(!err.includes(good) && !out.replaceAll(/^\{"said".*$/gm, '').includes(good), 'no log holds one');
+});
