@@ -61,7 +61,7 @@ export function makeNode(
       onDropped: (lines) => dropped.add(lines),
     }),
     resolver: new Resolver({ clock: systemClock, random, log, onLookUp: (result) => lookUps[result].add(1) }),
-    filters: async () => (await import('../filters/list.ts')).PLANNED_FILTERS,
+    filters: async (names) => (await import('../filters/named.ts')).filtersNamed(names),
     loans: filterLoans({
       cells: settings.cells,
       marks: settings.marks,

@@ -53,7 +53,7 @@ export interface ProxyNodeOptions {
   /** Zone that it is in: `eu/a`. */
   readonly zone?: string;
   /** Asked by the first plan that names a filter: their schemas take memory in every worker. */
-  readonly filters: () => Promise<readonly FilterDeclaration[]>;
+  readonly filters: (names: ReadonlySet<string>) => Promise<readonly Pick<FilterDeclaration, 'name' | 'load'>[]>;
   /** What filters may use of the process. */
   readonly loans: FilterLoans;
   /** Address for ports of the plan that name none (`*`). */
@@ -167,7 +167,7 @@ export class ProxyNode implements Node {
     );
     if (named.length === 0) return;
     const names = new Set(named.map(({ planned }) => planned.filter));
-    for (const declaration of await this.#options.filters()) {
+    for (const declaration of await this.#options.filters(names)) {
       const { name } = declaration;
       if (names.has(name) && !this.#codes.has(name)) this.#codes.set(name, await declaration.load());
     }

@@ -1,6 +1,6 @@
-import { faultKinds } from '../../base/fault.ts';
 import { declareFilter } from '../../filter/declaration.ts';
 import { type Static, Type } from '../../schema/schema.ts';
+import { SIGN_USER_CONTEXT_FAULTS, USER_CONTEXT_FAULTS } from './faults.ts';
 
 /** Made by the compiler, from the Mesh. */
 export const UserContextConfig = Type.Object(
@@ -15,27 +15,6 @@ export const UserContextConfig = Type.Object(
   { additionalProperties: false },
 );
 export type UserContextConfig = Static<typeof UserContextConfig>;
-
-export const USER_CONTEXT_FAULTS = faultKinds({
-  'user-context.invalid': {
-    blame: 'client',
-    retry: 'never',
-    status: 401,
-    grpc: 16,
-    title: 'What is said of the user is not to be believed',
-    advice:
-      'The field x-fourways-user was changed or made up on its way, or is signed by somebody who may not: applications hand it on as it came. Who may sign stands in `userContext.from` of the Mesh; the log says what is wrong and which workload sent it.',
-  },
-  'user-context.expired': {
-    blame: 'client',
-    retry: 'never',
-    status: 401,
-    grpc: 16,
-    title: 'What is said of the user is too old',
-    advice:
-      'An application kept the field x-fourways-user of a request for a later call. It is good for as long as `userContext.lifetime` of the Mesh says; or the clocks of two hosts differ.',
-  },
-});
 
 /** Who the user behind a call is, as a gateway has verified. Nobody asks for it: every sidecar of a mesh has it. */
 export const userContext = declareFilter({
@@ -69,18 +48,6 @@ export const SignUserContextConfig = Type.Object(
   { additionalProperties: false },
 );
 export type SignUserContextConfig = Static<typeof SignUserContextConfig>;
-
-export const SIGN_USER_CONTEXT_FAULTS = faultKinds({
-  'user-context.too-large': {
-    blame: 'gateway',
-    retry: 'never',
-    status: 500,
-    grpc: 13,
-    title: 'The gateway cannot pass on who is asking',
-    advice:
-      'What is known of the user would be longer than 8 KiB with the certificates of the gateway: name the claims that services need in `userContext.claims` of the Mesh.',
-  },
-});
 
 /** Tells services of the mesh who is asking. Nobody asks for it: the compiler adds it where a gateway leads to them. */
 export const signUserContext = declareFilter({

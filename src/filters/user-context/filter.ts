@@ -4,7 +4,8 @@ import { type Authentication, type Exchange, type Filter, type FilterCode, NOBOD
 import { type Identity, identityOf } from '../../filter/identity.ts';
 import { USER_CONTEXT_FIELD } from '../../filter/user-context.ts';
 import { workloadOf } from '../../http/client-identity.ts';
-import { USER_CONTEXT_FAULTS, type UserContextConfig } from './config.ts';
+import type { UserContextConfig } from './config.ts';
+import { USER_CONTEXT_FAULTS } from './faults.ts';
 import { SignerChains } from './signer-chains.ts';
 import { type Refused, type Said, verifyContext } from './verify.ts';
 
@@ -38,7 +39,7 @@ class Believer implements Filter {
 
   authenticate({ request, client }: Exchange): Authentication {
     const text = request.headers.get(USER_CONTEXT_FIELD);
-    if (text === undefined || client.clientCertificate === undefined) return NOBODY;
+    if (saysNothing(text) || client.clientCertificate === undefined) return NOBODY;
     const known = this.#known.get(text);
     if (known !== undefined && this.#env.wallMs() < known.untilMs) return known.identity;
     const said = verifyContext(text, { chains: this.#chains, audience: this.#audience, wallMs: this.#env.wallMs() });
@@ -55,7 +56,7 @@ class Believer implements Filter {
   onRequest({ request: { headers }, client }: Exchange): undefined {
     const text = headers.get(USER_CONTEXT_FIELD);
     headers.deleteAlike(USER_CONTEXT_FIELD);
-    if (text === undefined) return undefined;
+    if (saysNothing(text)) return undefined;
     if (client.clientCertificate === undefined) this.#env.count('stripped');
     else headers.add(USER_CONTEXT_FIELD, text);
     return undefined;
@@ -66,6 +67,11 @@ class Believer implements Filter {
     this.#env.warn(`A user context was refused: ${why}`, { sender, code: kind });
     return new Fault(USER_CONTEXT_FAULTS[kind], `The user context that ${sender} sent ${why}`);
   }
+}
+
+/** Applications that hand on what they have not got write an empty line. */
+function saysNothing(text: string | undefined): text is '' | undefined {
+  return text === undefined || text === '';
 }
 
 /** Without a workload: the one that calls is that of the connection, whatever the one in front of the gateway was. */

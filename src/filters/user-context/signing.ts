@@ -10,7 +10,8 @@ import {
   type UserContext,
   type UserContextTimes,
 } from '../../filter/user-context.ts';
-import { SIGN_USER_CONTEXT_FAULTS, type SignUserContextConfig } from './config.ts';
+import type { SignUserContextConfig } from './config.ts';
+import { SIGN_USER_CONTEXT_FAULTS } from './faults.ts';
 
 /** Users whose context is remembered; the oldest goes first. 2,000 of 3 KB are 6 MB. */
 const USERS_MAX = 2_000;

@@ -6,7 +6,6 @@ import {
   type UserContext,
   type UserContextTimes,
 } from '../../filter/user-context.ts';
-import { check, type Static, Type } from '../../schema/schema.ts';
 import type { SignerChains } from './signer-chains.ts';
 
 export interface Said {
@@ -34,19 +33,7 @@ const SKEW_MS = 5_000;
 /** A text that lasts longer was not made by any gateway of ours. */
 const LIFETIME_S_MAX = 600;
 
-const Payload = Type.Object({
-  iss: Type.String(),
-  aud: Type.Array(Type.String()),
-  sub: Type.String(),
-  sub_iss: Type.Optional(Type.String()),
-  methods: Type.Array(Type.String()),
-  consumer: Type.Optional(Type.String()),
-  groups: Type.Optional(Type.Array(Type.String())),
-  scopes: Type.Optional(Type.Array(Type.String())),
-  claims: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
-  iat: Type.Integer(),
-  exp: Type.Integer(),
-});
+type Payload = UserContext & UserContextTimes;
 
 /** RFC 7515 section 5.2, for the one form that gateways write. The signature is looked at before anything that it covers. */
 export function verifyContext(text: string, { chains, audience, wallMs }: Verifying): Said | Refused {
@@ -86,17 +73,43 @@ function isSigned(text: string, signature: string, key: KeyObject): boolean {
   return bytes.length === 64 && verify('sha256', Buffer.from(text), { key, dsaEncoding: 'ieee-p1363' }, bytes);
 }
 
-function payloadIn(text: string): Static<typeof Payload> | undefined {
+function payloadIn(text: string): Payload | undefined {
   const found = objectIn(text);
-  return found === undefined ? undefined : check(Payload, found).value;
+  return found !== undefined && isPayload(found) ? found : undefined;
 }
 
-function objectIn(text: string): Readonly<Record<string, unknown>> | undefined {
+type Unchecked = Readonly<Record<string, unknown>>;
+
+/** By hand: sidecars that check and do nothing else load no schemas. */
+function isPayload(found: Unchecked): found is Unchecked & Payload {
+  const { iss, aud, sub, sub_iss, methods, consumer, groups, scopes, claims, iat, exp } = found;
+  return (
+    [iss, sub].every(isText) &&
+    [aud, methods].every(isTexts) &&
+    [sub_iss, consumer].every((one) => one === undefined || isText(one)) &&
+    [groups, scopes].every((one) => one === undefined || isTexts(one)) &&
+    (claims === undefined || isObject(claims)) &&
+    Number.isSafeInteger(iat) &&
+    Number.isSafeInteger(exp)
+  );
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every(isText);
+}
+
+function isObject(value: unknown): value is Unchecked {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function objectIn(text: string): Unchecked | undefined {
   try {
-    const found = JSON.parse(Buffer.from(text, 'base64url').toString('utf8')) as unknown;
-    return typeof found === 'object' && found !== null && !Array.isArray(found)
-      ? (found as Record<string, unknown>)
-      : undefined;
+    const found: unknown = JSON.parse(Buffer.from(text, 'base64url').toString('utf8'));
+    return isObject(found) ? found : undefined;
   } catch {
     return undefined;
   }
