@@ -7,13 +7,7 @@ import { type PlanParts, versionOf } from '../ir/version.ts';
 import { keyOf } from '../resource/resource.ts';
 import type { Found } from './found.ts';
 import { listenerKey } from './gateway-pass.ts';
-import { type GatewayBase, gatewayOf } from './gateways.ts';
-
-/**
- * Annotation of a Gateway: who else may serve it besides the account of its own name and namespace, as
- * `NAMESPACE/ACCOUNT`, several with commas.
- */
-const SERVED_BY = 'fourways.io/served-by';
+import { gatewayOf, serversOf } from './gateways.ts';
 
 /** Good until the next compile. */
 export interface CompiledGateways {
@@ -44,7 +38,7 @@ export class GatewayPlans {
     this.#before = now;
     let cutter: PlanCutter | undefined;
     const gateways = new Map(found.gateways.gateways.map((base) => [keyOf(base.gateway), base]));
-    const grants = found.gateways.gateways.map((base) => `${keyOf(base.gateway)} ${grantsOf(base)}`).join('\n');
+    const grants = JSON.stringify(found.gateways.gateways.map(({ gateway }) => [keyOf(gateway), serversOf(gateway)]));
     if (bundle !== this.#bundle || grants !== this.#grants) this.#number++;
     this.#bundle = bundle;
     this.#grants = grants;
@@ -53,12 +47,7 @@ export class GatewayPlans {
       mayServe(key, { namespace, account }) {
         const base = gateways.get(key);
         if (base === undefined) return false;
-        const { metadata } = base.gateway;
-        if (metadata.namespace === namespace && metadata.name === account) return true;
-        const others = grantsOf(base)
-          .split(',')
-          .map((one) => one.trim());
-        return others.includes(`${namespace}/${account}`);
+        return serversOf(base.gateway).some((one) => one.namespace === namespace && one.account === account);
       },
       planOf(keys) {
         const name = keys.join(' ');
@@ -74,10 +63,6 @@ export class GatewayPlans {
       },
     };
   }
-}
-
-function grantsOf({ gateway }: GatewayBase): string {
-  return gateway.metadata.annotations[SERVED_BY] ?? '';
 }
 
 class PlanCutter {

@@ -204,3 +204,20 @@ export function classOf(
     finding: error('gateway.class', gateway, { field: '/spec/gatewayClassName', message, absent }),
   };
 }
+
+/**
+ * Annotation of a Gateway: who else may serve it besides the account of its own name and namespace, as
+ * `NAMESPACE/ACCOUNT`, several with commas.
+ */
+const SERVED_BY = 'fourways.io/served-by';
+
+/** Who may serve a Gateway, its namesake first. */
+export function serversOf({
+  metadata: { namespace, name, annotations },
+}: Gateway): { readonly namespace: string; readonly account: string }[] {
+  const others = (annotations[SERVED_BY] ?? '').split(',').flatMap((text) => {
+    const [space, account, ...more] = text.trim().split('/');
+    return space !== undefined && account !== undefined && more.length === 0 ? [{ namespace: space, account }] : [];
+  });
+  return [{ namespace, account: name }, ...others];
+}

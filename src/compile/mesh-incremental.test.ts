@@ -320,3 +320,26 @@ endpoints: [{ addresses: [10.0.0.2] }]
   assert.deepEqual([known?.endpoints.length, known?.tls?.state, known?.protocol], [1, 'ok', 'auto']);
   assert.deepEqual([more?.endpoints.length, more?.tls, more?.protocol], [1, undefined, 'http1']);
 });
+
+test('whoever serves a Gateway may say who the user is, unless the mesh names others or denies it', () => {
+  const gateway = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: edge, namespace: shop, annotations: { fourways.io/served-by: 'ops/door, nonsense' } }
+spec: { gatewayClassName: fourways, listeners: [{ name: http, port: 80, protocol: HTTP }] }
+`;
+  const id = (path: string): string => `spiffe://cluster.local/ns/${path}`;
+  const all = [id('fourways/sa/gateway'), id('ops/sa/door'), id('shop/sa/edge')];
+  const rows: [more: string, want: string[]][] = [
+    ['', all],
+    [`, denied: ['${id('ops/sa/door')}']`, [all[0]!, all[2]!]],
+    [`, userContext: { from: ['${id('ops/sa/door')}'] }`, [all[1]!]],
+    [', userContext: { from: [] }', []],
+  ];
+  for (const [more, want] of rows) {
+    const { mesh } = new World().compile([meshText(more), gateway, ...FLEET]);
+    const [filter] = mesh.planOf(sidecar('shop')).plan.routes['Inbound/shop/s0/80']!.rules[0]!.filters;
+    assert.equal(filter?.filter, 'userContext');
+    assert.deepEqual((filter.config as { signers: string[] }).signers, want);
+  }
+});

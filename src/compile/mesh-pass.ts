@@ -6,12 +6,20 @@
 import { isIP } from 'node:net';
 import { canonicalJson } from '../base/canonical.ts';
 import type { PlanBundle, PlanCluster, PlanSecret } from '../ir/plan.ts';
-import { describe, describeKey, keyOf, resourceKey, type Service, type Workload } from '../resource/resource.ts';
+import {
+  describe,
+  describeKey,
+  type Gateway,
+  keyOf,
+  resourceKey,
+  type Service,
+  type Workload,
+} from '../resource/resource.ts';
 import type { BackendTarget } from './backend.ts';
 import { clusterKey } from './backend.ts';
 import { type ClusterNeed, type ClusterResult, lowerCluster } from './cluster.ts';
 import { type Finding, warning } from './finding.ts';
-import type { ParentView } from './gateways.ts';
+import { type ParentView, serversOf } from './gateways.ts';
 import { diffLists, Memo, sameItems } from './memo.ts';
 import { type Federated, MESH, type MeshView, type OwnTrust, readMesh } from './mesh.ts';
 import { addressName, clusterName, type MeshChanges, ownName } from './mesh-changes.ts';
@@ -97,9 +105,10 @@ export class MeshPass {
   /** Fills `tables.meshes`, `tables.sidecars` and `tables.serviceParents`. */
   begin({ tables, byKind }: Inventory): void {
     const own = this.#ownTrust();
-    const inputs = [...byKind.Mesh, own.roots, own.denied];
+    const gateways = gatewayIdentities(byKind.Gateway);
+    const inputs = [...byKind.Mesh, own.roots, own.denied, gateways.join(' ')];
     if (this.#view === undefined || !sameItems(this.#meshInputs, inputs)) {
-      this.#view = readMesh(byKind.Mesh, own);
+      this.#view = readMesh(byKind.Mesh, own, gateways);
       this.#denied = [...this.#view.denied];
     }
     this.#meshInputs = inputs;
@@ -401,6 +410,11 @@ interface Straight {
 /** Of a Service as clients of a namespace see it; of a Workload its key. */
 function viewKeyOf(key: string, namespace: string, look: Look): string {
   return key.startsWith('Service/') ? `${key}@${viewNamespace(key, namespace, look)}` : key;
+}
+
+function gatewayIdentities(gateways: readonly Gateway[]): string[] {
+  const all = gateways.flatMap(serversOf).map(({ namespace, account }) => `ns/${namespace}/sa/${account}`);
+  return [...new Set(all)].toSorted();
 }
 
 /** Keys of the Services that routes name as parents. */

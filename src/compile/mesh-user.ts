@@ -52,7 +52,15 @@ function ownerOf({ mesh }: MeshView): string {
   return mesh === undefined ? OWNER : describe(mesh);
 }
 
-function signersOf({ spec: { trustDomain, userContext }, denied }: MeshView): string[] {
-  const from = userContext?.from ?? [`spiffe://${trustDomain}/ns/fourways/sa/gateway`];
+/**
+ * Who may say who the user is: whom the Mesh names, else whoever serves a Gateway, in the process of the control plane or
+ * on its own. Whoever writes Gateways and their policies decides who users are in any case.
+ */
+function signersOf({ spec: { trustDomain, userContext }, gateways, denied }: MeshView): string[] {
+  const idOf = (path: string): string => `spiffe://${trustDomain}/${path}`;
+  const from = userContext?.from ?? [CONTROL_PLANE_GATEWAY, ...gateways].map(idOf);
   return from.filter((id) => !denied.has(id));
 }
+
+/** Of the gateway that `fourways up` is. */
+const CONTROL_PLANE_GATEWAY = 'ns/fourways/sa/gateway';

@@ -22,6 +22,8 @@ export interface MeshView {
   /** How long certificates of workloads are good for. */
   readonly leafMs: number;
   readonly federation: readonly Federated[];
+  /** Whoever may serve a Gateway: `ns/shop/sa/edge`. Sorted, each once. */
+  readonly gateways: readonly string[];
   /** PEM bundles of our own trust domain; empty in a process that has no identity. */
   readonly roots: readonly string[];
   /** Identities that nothing is done for: by the Mesh, and by the authority. */
@@ -65,7 +67,8 @@ export const MESH_TLS: TlsPolicy = { versionMin: 'TLSv1.3', versionMax: 'TLSv1.3
 /** The key pair that a proxy has of its own: it never comes with a plan. */
 export const SELF: PlanSecretRef = { secret: OWN_IDENTITY, hash: '' };
 
-export function readMesh(meshes: readonly Mesh[], { roots, denied }: OwnTrust): MeshView {
+/** @param gateways  as {@link MeshView.gateways} */
+export function readMesh(meshes: readonly Mesh[], { roots, denied }: OwnTrust, gateways: readonly string[]): MeshView {
   const [mesh, ...others] = meshes.length < 2 ? meshes : meshes.toSorted(byAge);
   const spec = mesh?.spec ?? IMPLIED;
   const findings: Finding[] = [];
@@ -93,6 +96,7 @@ export function readMesh(meshes: readonly Mesh[], { roots, denied }: OwnTrust): 
     spec,
     leafMs,
     federation,
+    gateways,
     roots,
     denied: new Set([...spec.denied, ...denied]),
     losers,

@@ -8,7 +8,7 @@ export const UserContextConfig = Type.Object(
     /** Trust domain of whoever reads it. */
     audience: Type.String(),
     /** SPIFFE IDs that may say who a user is. */
-    signers: Type.Array(Type.String(), { maxItems: 64 }),
+    signers: Type.Array(Type.String()),
     /** Roots by trust domain, each PEM. */
     trust: Type.Record(Type.String(), Type.Array(Type.String())),
   },

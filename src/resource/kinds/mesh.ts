@@ -62,14 +62,15 @@ const UserContext = Type.Object(
       Type.Array(SpiffeId, {
         maxItems: 64,
         description:
-          'Identities that may say who the user is; an empty list is nobody. Default: that of the gateway, `spiffe://TRUST-DOMAIN/ns/fourways/sa/gateway`.',
+          'Identities that may say who the user is; an empty list is nobody. Default: all that serve a Gateway: `spiffe://TRUST-DOMAIN/ns/fourways/sa/gateway`, and for each Gateway the account of its name and those that it names.',
       }),
     ),
     claims: Type.Optional(
       Type.Array(Type.String({ minLength: 1, maxLength: 256 }), {
         maxItems: 64,
         uniqueItems: true,
-        description: 'Claims that are passed on. Default: all that say something of the user.',
+        description:
+          'Claims that are passed on; rules of `authorize` at Services see no others. Default: all that say something of the user.',
       }),
     ),
     lifetime: duration({
