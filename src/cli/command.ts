@@ -83,6 +83,8 @@ export interface SidecarOptions {
   readonly user: string | undefined;
   /** Say what capture would do, and end. */
   readonly dryRun: boolean;
+  /** Where the admin API listens; undefined for none. */
+  readonly admin: { readonly host: string; readonly port: number } | undefined;
   readonly zone: string;
   /** 0: the proxy runs in the main thread. */
   readonly workers: number;
@@ -100,6 +102,12 @@ export interface RunOptions extends SidecarOptions {
   readonly command: readonly [program: string, ...rest: string[]];
 }
 
+/** An issuer for the mesh that is brought: absolute paths of its chain, up to its root, and of its key. */
+export interface IssuerFiles {
+  readonly chain: string;
+  readonly key: string;
+}
+
 /** The checked arguments of `fourways control`. */
 export interface ControlOptions {
   /** Absolute path of a file or a folder. */
@@ -107,6 +115,7 @@ export interface ControlOptions {
   readonly admin: { readonly host: string; readonly port: number };
   /** Where proxies join and get their plans. */
   readonly mesh: { readonly host: string; readonly port: number };
+  readonly meshIssuer: IssuerFiles | undefined;
   /** Absolute path; undefined means the default beside `path`. */
   readonly dataDir: string | undefined;
   readonly logLevel: LogLevel;
@@ -159,6 +168,7 @@ export interface UpOptions {
   readonly redisUrl: string | undefined;
   /** Where proxies of a mesh join and get their plans; undefined for no mesh. */
   readonly mesh: { readonly host: string; readonly port: number } | undefined;
+  readonly meshIssuer: IssuerFiles | undefined;
   /** Zone that this host is in: `eu/a`; empty for none. */
   readonly zone: string;
   /** Take the ports over from a Fourways that runs on them. */

@@ -7,6 +7,7 @@ import { fakeIo } from './testing/fake-io.ts';
 const CONTROL: ControlOptions = {
   path: '/home/user/conf',
   mesh: { host: '0.0.0.0', port: 15_010 },
+  meshIssuer: undefined,
   admin: { host: '127.0.0.1', port: 9_900 },
   dataDir: undefined,
   logLevel: 'info',

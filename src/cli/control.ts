@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { ADMIN_DEFAULT } from './admin.ts';
 import { type Arguments, type ControlOptions, defineCommand, type Options } from './command.ts';
-import { LOG_LEVEL_OPTION, readLogLevel } from './process-options.ts';
+import { LOG_LEVEL_OPTION, readLogLevel, MESH_ISSUER_OPTIONS, readMeshIssuer } from './process-options.ts';
 import { onePath, readHostPort } from './values.ts';
 
 /** Every address: proxies are elsewhere. */
@@ -13,6 +13,7 @@ const OPTIONS = {
     value: 'HOST:PORT',
     description: `Where proxies join and get their plans; default ${MESH_DEFAULT}`,
   },
+  ...MESH_ISSUER_OPTIONS,
   admin: {
     type: 'string',
     value: 'HOST:PORT',
@@ -48,6 +49,7 @@ function readControl({ values, positionals }: Arguments<typeof OPTIONS>, cwd: st
   return {
     path: resolve(cwd, onePath(positionals)),
     mesh: readHostPort('--mesh', mesh),
+    meshIssuer: readMeshIssuer(values, cwd),
     admin: readHostPort('--admin', admin),
     dataDir: data === undefined ? undefined : resolve(cwd, data),
     logLevel: readLogLevel(values['log-level']),

@@ -1,7 +1,8 @@
 /** Options of every command that serves until it is told to stop. */
+import { resolve } from 'node:path';
 import { DRAIN_MS, TICKET_KEYS_MS_MAX, TICKET_KEYS_MS_MIN } from '../base/limits.ts';
 import type { LogLevel } from '../base/log.ts';
-import { type Options, UsageError } from './command.ts';
+import { type IssuerFiles, type Options, UsageError } from './command.ts';
 import { readDuration } from './values.ts';
 
 /** One worker thread for each core is enough; more than this is a slip of the finger. */
@@ -21,6 +22,27 @@ export const ZONE_OPTION = {
   value: '[REGION/]ZONE',
   description: 'Zone that this host is in: endpoints in the same one are preferred, then those of the same region',
 } as const satisfies Options[string];
+
+export const MESH_ISSUER_OPTIONS = {
+  'mesh-issuer': {
+    type: 'string',
+    value: 'FILE',
+    description: 'Issuer of the mesh that is brought, as PEM: its certificate, then all up to its root',
+  },
+  'mesh-issuer-key': { type: 'string', value: 'FILE', description: 'Private key of that issuer, as PEM' },
+} as const satisfies Options;
+
+/** @throws {UsageError} when one of the two is missing */
+export function readMeshIssuer(
+  { 'mesh-issuer': chain, 'mesh-issuer-key': key }: Partial<Record<keyof typeof MESH_ISSUER_OPTIONS, string>>,
+  cwd: string,
+): IssuerFiles | undefined {
+  if (chain === undefined && key === undefined) return undefined;
+  if (chain === undefined || key === undefined) {
+    throw new UsageError('Options --mesh-issuer and --mesh-issuer-key stand together');
+  }
+  return { chain: resolve(cwd, chain), key: resolve(cwd, key) };
+}
 
 const ZONE = /^(?=.{1,63}$)[A-Za-z0-9][-A-Za-z0-9_.]*(\/[A-Za-z0-9][-A-Za-z0-9_.]*)?$/;
 

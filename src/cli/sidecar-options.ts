@@ -81,6 +81,11 @@ export const SIDECAR_OPTIONS = {
     type: 'boolean',
     description: 'Print the rules and the names of transparent capture, and change nothing',
   },
+  admin: {
+    type: 'string',
+    value: 'HOST:PORT',
+    description: 'Where metrics, readiness and the plan are served over HTTP; default nowhere',
+  },
   zone: ZONE_OPTION,
   workers: {
     type: 'string',
@@ -124,6 +129,7 @@ export function readSidecar(values: Values<typeof SIDECAR_OPTIONS>, cwd: string)
     }),
     locals: readLocals(values.local ?? []),
     ...readCapture(values),
+    admin: values.admin === undefined ? undefined : readHostPort('--admin', values.admin),
     zone: readZone(zone),
     workers: workers === undefined ? 0 : readCount('--workers', workers, { min: 0, max: WORKERS_MAX }),
     dataDir: resolve(cwd, data ?? join('.fourways', `sidecar-${name}.${namespace}`)),

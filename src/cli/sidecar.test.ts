@@ -19,6 +19,7 @@ const DEFAULTS: SidecarOptions = {
   capture: undefined,
   user: undefined,
   dryRun: false,
+  admin: undefined,
   zone: '',
   workers: 0,
   dataDir: '/home/user/.fourways/sidecar-orders.shop',

@@ -15,6 +15,7 @@ const DEFAULTS: UpOptions = {
   ticketKeysMs: 12 * 3_600_000,
   redisUrl: undefined,
   mesh: undefined,
+  meshIssuer: undefined,
   zone: '',
   takeover: false,
   logLevel: 'info',
@@ -24,6 +25,11 @@ const DEFAULTS: UpOptions = {
 const GOOD: [rule: string, argv: string[], want: Partial<UpOptions>][] = [
   ['a path is enough', [], {}],
   ['an IPv4 address to bind', ['--bind', '0.0.0.0'], { bind: '0.0.0.0' }],
+  [
+    'an issuer for it',
+    ['--mesh-issuer', 'chain.pem', '--mesh-issuer-key', '/k.pem'],
+    { meshIssuer: { chain: '/home/user/chain.pem', key: '/k.pem' } },
+  ],
   ['a mesh', ['--mesh', '10.0.0.1:15010'], { mesh: { host: '10.0.0.1', port: 15_010 } }],
   ['an IPv6 address to bind', ['--bind', '::1'], { bind: '::1' }],
   ['an admin address', ['--admin', 'localhost:0'], { admin: { host: 'localhost', port: 0 } }],

@@ -11,6 +11,8 @@ import {
   readZone,
   WORKERS_MAX,
   ZONE_OPTION,
+  MESH_ISSUER_OPTIONS,
+  readMeshIssuer,
 } from './process-options.ts';
 import { onePath, readCount, readHostPort, readRedisUrl } from './values.ts';
 
@@ -51,6 +53,7 @@ const OPTIONS = {
     value: 'HOST:PORT',
     description: 'Be the control plane of a mesh, too: where its proxies join and get their plans',
   },
+  ...MESH_ISSUER_OPTIONS,
   zone: ZONE_OPTION,
   takeover: { type: 'boolean', description: 'Take the ports over from a Fourways that runs; it drains and ends' },
   'log-level': LOG_LEVEL_OPTION,
@@ -90,6 +93,7 @@ function readUp({ values, positionals }: Arguments<typeof OPTIONS>, cwd: string)
     ticketKeysMs: ticketKeys === undefined ? TICKET_KEYS_MS : readTicketKeys(ticketKeys),
     redisUrl: values.redis === undefined ? undefined : readRedisUrl('--redis', values.redis),
     mesh: mesh === undefined ? undefined : readHostPort('--mesh', mesh),
+    meshIssuer: readMeshIssuer(values, cwd),
     zone: readZone(zone),
     takeover,
     logLevel: readLogLevel(values['log-level']),

@@ -15,11 +15,12 @@ export async function controlCommand(options: ControlOptions): Promise<ExitCode>
   const console = openConsole(options.logLevel);
   const signals = listenToSignals(() => console.lastWords('Ended at once'));
   return endWith(console, async () => {
-    const { path, admin, mesh, dataDir } = options;
+    const { path, admin, mesh, meshIssuer, dataDir } = options;
     const running = await startControl({
       path,
       admin,
       mesh,
+      meshIssuer,
       dataDir: dataDir ?? defaultDataDir(path),
       state: readState(),
       log: console.log,

@@ -27,6 +27,7 @@ import { AdminDoor } from './admin-door.ts';
 import { adminView, ConditionStamper } from './admin-view.ts';
 import type { HostPort } from './host-port.ts';
 import { Issuing } from './issuing.ts';
+import type { IssuerFiles } from './brought-files.ts';
 import { MeshSeat } from './mesh-seat.ts';
 import type { Metering } from './metering.ts';
 import { State, type StateSettings } from './state.ts';
@@ -43,6 +44,8 @@ export interface ControlSettings {
   readonly state?: StateSettings;
   /** Where proxies of a mesh join and get their plans; undefined for a gateway alone. Needs `state`. */
   readonly mesh?: HostPort | undefined;
+  /** What its certificates are issued by; undefined: a root and an issuer of its own. */
+  readonly meshIssuer?: IssuerFiles | undefined;
   /** Serves on other ports than those that are configured. */
   readonly relocation?: { readonly move: (compiled: Compiled) => Compiled };
   readonly log: Log;
@@ -222,12 +225,13 @@ export class ControlPlane implements AsyncDisposable {
   }
 
   async #joinMesh(loaded: Loaded): Promise<void> {
-    const { mesh: listen, log } = this.#settings;
+    const { mesh: listen, meshIssuer, log } = this.#settings;
     if (listen === undefined) return;
     const { mesh, state, pipeline } = this.#parts;
     const { proxies, serves, metering } = this.#surroundings;
     await mesh.start({
       listen,
+      issuer: meshIssuer,
       loaded,
       state,
       clock: CLOCK,

@@ -2,9 +2,7 @@
  * Puts a gateway together whose plan comes from a control plane elsewhere: proxies of this process, and a member of the
  * mesh that gets a plan for them.
  */
-import type { About, AdminView } from '../api/admin/view.ts';
 import { systemClock } from '../base/clock.ts';
-import { ownVersion } from '../cli/version.ts';
 import type { Fleet } from '../control/fleet.ts';
 import { formatWorkloadId } from '../identity/spiffe.ts';
 import type { Plan } from '../ir/plan.ts';
@@ -14,7 +12,7 @@ import { everyAddress } from './bind-address.ts';
 import type { HostPort } from './host-port.ts';
 import { type MemberLink, type MemberSettings, openMember } from './member-link.ts';
 import { Metering } from './metering.ts';
-import { readinessOf } from './readiness.ts';
+import { aboutProxy, proxyView } from './proxy-view.ts';
 import { type FleetSettings, startFleet } from './start-fleet.ts';
 
 export interface GatewaySettings extends MemberSettings, FleetSettings {
@@ -49,7 +47,7 @@ export async function startGateway(settings: GatewaySettings): Promise<RunningGa
   await using cleanup = new AsyncDisposableStack();
   const { log, zone, address, gateways } = settings;
   const bind = settings.bind ?? (await everyAddress());
-  const about = aboutOf(settings);
+  const about = aboutProxy(settings);
   const metering = cleanup.adopt(new Metering(CLOCK, { own: about.version, node: about.node }), (opened) =>
     opened.close(),
   );
@@ -72,7 +70,7 @@ export async function startGateway(settings: GatewaySettings): Promise<RunningGa
     onUnknown: (names) =>
       log.warn('A Gateway does not exist, or is not for this proxy: it serves none of it', { gateways: names }),
   });
-  const view = viewOf({ fleet, plans, metering, about });
+  const view = proxyView({ fleet, plans, metering, about });
   const door = cleanup.adopt(new AdminDoor(view, log), (opened) => opened.close());
   if (settings.admin !== undefined) await door.open(settings.admin);
   link.client.start();
@@ -100,35 +98,5 @@ function running({ identity, fleet, plans, link, door }: Parts, cleanup: AsyncDi
       await cleanup.disposeAsync();
     },
     [Symbol.asyncDispose]: () => cleanup.disposeAsync(),
-  };
-}
-
-function aboutOf({ control }: GatewaySettings): About {
-  const startedAt = new Date(CLOCK.wallMs()).toISOString();
-  const { version: node, pid } = process;
-  return { version: ownVersion(), node, pid, source: control.join(', '), startedAt };
-}
-
-interface ViewParts extends Pick<Parts, 'fleet' | 'plans'> {
-  readonly metering: Metering;
-  readonly about: About;
-}
-
-/** What a proxy knows of itself; what its configuration says of objects is known to the control plane. */
-function viewOf({ fleet, plans, metering, about }: ViewParts): AdminView {
-  return {
-    readiness: () => readinessOf(fleet, plans.plan?.version),
-    async metrics(accept) {
-      await fleet.measure();
-      return metering.expose(fleet.health(), accept);
-    },
-    status: () => ({ apiVersion: 'v1', kind: 'List', items: [] }),
-    plan: () => plans.plan,
-    problems: () => ({ version: plans.plan?.version, problems: [] }),
-    about: () => about,
-    stats: () => fleet.stats(),
-    order: (filter, order) => fleet.order(filter, order),
-    certificates: () => Promise.resolve({ orders: false, certificates: [] }),
-    mesh: undefined,
   };
 }

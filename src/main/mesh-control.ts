@@ -17,6 +17,8 @@ import type { Outcome } from '../control/pipeline.ts';
 import { TrustTurner } from '../control/trust-turner.ts';
 import { Authority, DEFAULT_LIVES } from '../identity/authority.ts';
 import { portKey } from '../ir/key.ts';
+import type { BroughtIssuer } from '../identity/brought.ts';
+import { Rotor } from '../identity/rotor.ts';
 import { controlId, formatWorkloadId } from '../identity/spiffe.ts';
 import { SqlAuthorityStore } from '../identity/sql-store.ts';
 import type { WorkerMetrics } from '../observe/metrics.ts';
@@ -38,6 +40,8 @@ export interface MeshControlSettings {
   readonly state: State;
   readonly trustDomain: string;
   readonly leafMs: number;
+  /** To issue by; undefined: what is in the store, or a root of our own. */
+  readonly brought: BroughtIssuer | undefined;
   readonly version: string;
   readonly clock: Clock;
   readonly log: Log;
@@ -109,8 +113,10 @@ export class MeshControl {
       log,
       trustDomain,
       lives: { ...DEFAULT_LIVES, leafMs: settings.leafMs },
+      brought: settings.brought,
     });
     if ('flaw' in authority) throw new StartFailure(`Cannot run the mesh: ${authority.flaw}`);
+    await adopt(authority, settings);
     const onChange = (): void => void again();
     const registry = cleanup.adopt(new Registry({ clock, log, onChange }), (opened) => opened.close());
     const acknowledgements = new Acknowledgements(authority, { clock, log });
@@ -279,6 +285,16 @@ export class MeshControl {
     feeds.trust(bundle);
     await this.#gateway?.trust(bundle);
   }
+}
+
+/** Goes over to an issuer that was brought, with the overlap of any rotation. */
+async function adopt(authority: Authority, { brought, log }: MeshControlSettings): Promise<void> {
+  const { active, rotation } = authority.current.kept.state;
+  const id = brought?.issuer.id;
+  if (brought === undefined || id === active.issuer || id === rotation?.to.issuer) return;
+  const refused = await new Rotor(authority).adopt(brought);
+  if (refused === undefined) log.info('The mesh goes over to the issuer that was brought', { issuer: id });
+  else log.error(`The issuer that was brought is not used: ${refused.reason}. Start again when the rotation is over`);
 }
 
 /** In their order, so that two lists compare. */

@@ -19,6 +19,7 @@ import { ApplicationHealth } from '../sidecar/application-health.ts';
 import { LocalPlans } from '../sidecar/local-plans.ts';
 import type { LocalPort } from '../sidecar/local-ports.ts';
 import type { OwnPlans } from '../sidecar/own-plans.ts';
+import type { HostPort } from './host-port.ts';
 import { type MemberLink, type MemberSettings, openMember } from './member-link.ts';
 import { type CaptureSettings, openCapture } from './capture.ts';
 import { Metering } from './metering.ts';
@@ -33,6 +34,8 @@ export interface SidecarSettings extends MemberSettings {
   /** Where HTTP_PROXY leads. */
   readonly forward: { readonly address: string; readonly port: number };
   readonly zone: string;
+  /** Where the admin API listens, with metrics; undefined for none. */
+  readonly admin: HostPort | undefined;
   /** Services that are wanted before anybody calls them: `orders.shop`. */
   readonly services: readonly string[];
   /** Ports of this host that lead to a port of a service each. */
@@ -123,7 +126,35 @@ export async function startSidecar(settings: SidecarSettings): Promise<RunningSi
     opened.close(),
   );
   isLive = () => link.client.state.kind === 'live';
+  await openAdmin(settings, { fleet, plans, metering, cleanup });
   return new SidecarProcess({ identity, fleet, share, plans, link, health, cleanup: cleanup.move() });
+}
+
+interface AdminParts {
+  readonly fleet: Fleet;
+  readonly plans: OwnPlans;
+  readonly metering: Metering;
+  readonly cleanup: AsyncDisposableStack;
+}
+
+const ADMIN_AGAIN_MS = 1_000;
+
+/** Loaded where it is asked for only: most sidecars are looked into from the control plane. */
+async function openAdmin(settings: SidecarSettings, { cleanup, ...parts }: AdminParts): Promise<void> {
+  const { admin, sockets, log } = settings;
+  if (admin === undefined) return;
+  const [{ AdminDoor }, { aboutProxy, proxyView }] = await Promise.all([
+    import('./admin-door.ts'),
+    import('./proxy-view.ts'),
+  ]);
+  const view = proxyView({ ...parts, about: aboutProxy(settings) });
+  const door = cleanup.adopt(new AdminDoor(view, log), (opened) => opened.close());
+  if (sockets === 'alone') return door.open(admin);
+  // The process that is taken over holds the address until it has drained.
+  let cancel = (): void => undefined;
+  cleanup.defer(() => cancel());
+  const attempt = (): void => void door.open(admin).catch(() => (cancel = CLOCK.after(ADMIN_AGAIN_MS, attempt)));
+  attempt();
 }
 
 /** The application beside the proxy: others are told of it while it is well, and the port is open at which they reach it. */

@@ -8,6 +8,7 @@ import type { OwnProxies } from '../control/no-proxies.ts';
 import type { Mesh } from '../resource/resource.ts';
 import { OwnPlans } from '../sidecar/own-plans.ts';
 import type { Loaded } from '../source/source.ts';
+import { type IssuerFiles, readIssuerFiles } from './brought-files.ts';
 import { MeshControl } from './mesh-control.ts';
 import type { State } from './state.ts';
 import { StartFailure } from './start-failure.ts';
@@ -15,6 +16,8 @@ import type { HostPort } from './host-port.ts';
 
 export interface MeshParts {
   readonly listen: HostPort;
+  /** What is brought. */
+  readonly issuer: IssuerFiles | undefined;
   /** What was read first: its Mesh says who everybody is, and that does not change while it runs. */
   readonly loaded: Loaded;
   readonly state: State | undefined;
@@ -38,13 +41,16 @@ export interface StartedMesh {
 const DAY_MS = 86_400_000;
 
 /** @throws {StartFailure} as {@link MeshControl.start} does, and when no state is kept */
-export async function startMesh({ loaded, state, proxies, ...parts }: MeshParts): Promise<StartedMesh> {
+export async function startMesh({ loaded, issuer, state, proxies, ...parts }: MeshParts): Promise<StartedMesh> {
   if (state === undefined) throw new StartFailure('Cannot run the mesh: this process keeps no state');
   const spec = loaded.resources.find((resource): resource is Mesh => resource.kind === 'Mesh')?.spec;
+  const trustDomain = spec?.trustDomain ?? 'cluster.local';
+  const about = { trustDomain, nowMs: parts.clock.wallMs() };
   const control = await MeshControl.start({
     ...parts,
     state,
-    trustDomain: spec?.trustDomain ?? 'cluster.local',
+    trustDomain,
+    brought: issuer === undefined ? undefined : await readIssuerFiles(issuer, about),
     leafMs: spec === undefined ? DAY_MS : durationOr(spec.leafLifetime, DAY_MS),
   });
   if (proxies === undefined) return { control, plans: undefined, close: () => control.close() };

@@ -58,7 +58,7 @@ async function run(options: UpOptions, console: Console, signals: Signals): Prom
 }
 
 async function start(options: UpOptions, console: Console): Promise<Running> {
-  const { path, bind, admin, takeover, dataDir, logLevel, drainMs, ticketKeysMs, mesh, zone } = options;
+  const { path, bind, admin, takeover, dataDir, logLevel, drainMs, ticketKeysMs, mesh, meshIssuer, zone } = options;
   const old = takeover ? await (await import('./takeover.ts')).findOld(admin.host, admin.port) : undefined;
   const running = await up({
     path,
@@ -70,6 +70,7 @@ async function start(options: UpOptions, console: Console): Promise<Running> {
     dataDir: dataDir ?? defaultDataDir(path),
     state: readState(),
     mesh,
+    meshIssuer,
     zone,
     redisUrl: readRedis(options.redisUrl),
     ports: old === undefined ? 'alone' : 'shared',

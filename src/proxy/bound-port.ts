@@ -418,7 +418,7 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
 
   /** A line about a client, now and then: whoever misbehaves must not write our log. */
   #say(what: string, facts: { readonly client: string; readonly reason: string; readonly detail: string }): void {
-    this.#warn.warn(what, { port: this.view.key, ...facts });
+    this.#warn.warn(what, { port: this.view.key, ...facts }, facts.reason);
   }
 
   #onClosed(conn: ServerConn): void {

@@ -126,6 +126,11 @@ export class Sidecar implements AsyncDisposable {
     return new Sidecar([...words, '--takeover'], proxy);
   }
 
+  /** At which it takes mTLS of others. */
+  get port(): number {
+    return Number(this.#words[this.#words.indexOf('--port') + 1]);
+  }
+
   get out(): string {
     return this.#out;
   }

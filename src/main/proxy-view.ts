@@ -1,0 +1,41 @@
+/** What the admin API of a proxy shows whose plan comes from elsewhere. */
+import type { About, AdminView } from '../api/admin/view.ts';
+import { systemClock } from '../base/clock.ts';
+import { ownVersion } from '../cli/version.ts';
+import type { Fleet } from '../control/fleet.ts';
+import type { OwnPlans } from '../sidecar/own-plans.ts';
+import type { Metering } from './metering.ts';
+import { readinessOf } from './readiness.ts';
+
+export interface ProxyViewParts {
+  readonly fleet: Fleet;
+  readonly plans: OwnPlans;
+  readonly metering: Metering;
+  readonly about: About;
+}
+
+/** @param settings  with addresses of the control planes */
+export function aboutProxy({ control }: { readonly control: readonly string[] }): About {
+  const startedAt = new Date(systemClock.wallMs()).toISOString();
+  const { version: node, pid } = process;
+  return { version: ownVersion(), node, pid, source: control.join(', '), startedAt };
+}
+
+/** What a proxy knows of itself; what its configuration says of objects is known to the control plane. */
+export function proxyView({ fleet, plans, metering, about }: ProxyViewParts): AdminView {
+  return {
+    readiness: () => readinessOf(fleet, plans.plan?.version),
+    async metrics(accept) {
+      await fleet.measure();
+      return metering.expose(fleet.health(), accept);
+    },
+    status: () => ({ apiVersion: 'v1', kind: 'List', items: [] }),
+    plan: () => plans.plan,
+    problems: () => ({ version: plans.plan?.version, problems: [] }),
+    about: () => about,
+    stats: () => fleet.stats(),
+    order: (filter, order) => fleet.order(filter, order),
+    certificates: () => Promise.resolve({ orders: false, certificates: [] }),
+    mesh: undefined,
+  };
+}
