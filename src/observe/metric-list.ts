@@ -220,6 +220,12 @@ const CLIENT_METRICS = {
     labels: ['cluster'],
     help: 'Second and later attempts that the retry policy of a route or cluster asked for.',
   },
+  fourways_upstream_retries_withheld_total: {
+    type: 'counter',
+    unit: '',
+    labels: ['cluster'],
+    help: 'Attempts that a retry policy asked for and that were not made: the budget of the cluster was used up, or the request was itself caused by a retry of another proxy.',
+  },
   fourways_upstream_replays_total: {
     type: 'counter',
     unit: '',

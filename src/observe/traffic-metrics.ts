@@ -179,6 +179,7 @@ const CLUSTER_COUNTERS = [
   'fourways_upstream_retries_total',
   'fourways_upstream_replays_total',
   'fourways_mirrors_total',
+  'fourways_upstream_retries_withheld_total',
 ] as const;
 
 const STATUS_CLASSES = ['none', '1xx', '2xx', '3xx', '4xx', '5xx'] as const;
@@ -240,6 +241,10 @@ export class ClusterMetrics {
 
   get mirrors(): Counter {
     return this.#counters[5] ?? this.#counter(5);
+  }
+
+  get retriesWithheld(): Counter {
+    return this.#counters[6] ?? this.#counter(6);
   }
 
   /** An attempt ended. @param status  of the upstream's answer; 0 when there was none */

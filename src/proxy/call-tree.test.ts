@@ -3,6 +3,7 @@ import http from 'node:http';
 import test from 'node:test';
 import { Headers } from '../http/headers.ts';
 import type { PlanListener, PlanRule } from '../ir/plan.ts';
+import type { MetricName } from '../observe/metric-list.ts';
 import { CallTree, Traces, type TreePlace } from './call-tree.ts';
 import { clusterTo, Harness, LISTENER, PORT, request, routeOf, ruleTo, Upstream } from './testing/node-harness.ts';
 import { Pair } from './testing/mesh.ts';
@@ -123,6 +124,10 @@ test('a retry is marked, and what is marked is not tried again', async () => {
       want,
       rule,
     );
+    const counted = ['retries', 'retries_withheld'].map((what) =>
+      harness.metrics.value(`fourways_upstream_${what}_total` as MetricName, ['c']),
+    );
+    assert.deepEqual(counted, want.length === 1 ? [0, 1] : [2, 0], rule);
   }
 });
 

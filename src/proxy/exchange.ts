@@ -339,9 +339,9 @@ export class Exchange
   }
 
   #circumstances(): Circumstances {
-    const { method } = this.request;
-    const retry = this.#tree?.isSecond === true ? undefined : this.#rule!.plan.retry;
-    return { method, body: this.#body, cluster: this.#backend!.cluster!, retry, nowMs: this.#port.runtime.wheel.nowMs };
+    const isSecond = this.#tree?.isSecond === true;
+    const facts = { method: this.request.method, body: this.#body, cluster: this.#backend!.cluster! };
+    return { ...facts, retry: this.#rule!.plan.retry, isSecond, nowMs: this.#port.runtime.wheel.nowMs };
   }
 
   #retryLater(): void {

@@ -456,6 +456,7 @@ function countersFor(key: string, metrics: TrafficMetrics): ClusterCounters {
     idle: (change) => cluster.connectionsIdle.add(change),
     waiting: (change) => cluster.queueWaiting.add(change),
     retried: () => cluster.retries.add(1),
+    withheld: () => cluster.retriesWithheld.add(1),
     replayed: () => cluster.replays.add(1),
     mirrored: () => cluster.mirrors.add(1),
     attempt: (status, durationMs) => cluster.attemptEnded(status, durationMs),

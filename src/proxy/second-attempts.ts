@@ -14,6 +14,8 @@ export interface Circumstances {
   readonly body: RequestBody;
   readonly cluster: Cluster;
   readonly retry: PlanRetry | undefined;
+  /** It was caused by the retry of somebody before, who counts on it that nobody behind tries again. */
+  readonly isSecond: boolean;
   readonly nowMs: number;
 }
 
@@ -42,7 +44,7 @@ export class SecondAttempts {
     const { counters, budget, plan } = x.cluster;
     const replay =
       connection === 'reused' && bytesReceived === 0 && fault.mayRetry('reused') && fault.code === 'upstream.closed';
-    if (replay && x.body.replayable && isIdempotent(x.method) && this.#countReplay(x.retry)) {
+    if (replay && x.body.replayable && isIdempotent(x.method) && this.#countReplay(x.isSecond ? undefined : x.retry)) {
       counters.replayed();
       return 'fresh';
     }
@@ -62,9 +64,12 @@ export class SecondAttempts {
   }
 
   /** Whether the retry policy of the route allows one more attempt; if so it is counted. */
-  take({ retry, body, cluster, nowMs }: Circumstances): boolean {
+  take({ retry, isSecond, body, cluster, nowMs }: Circumstances): boolean {
     if (retry === undefined || this.#retries >= retry.attempts || !body.replayable) return false;
-    if (!cluster.budget.take(nowMs)) return false;
+    if (isSecond || !cluster.budget.take(nowMs)) {
+      cluster.counters.withheld();
+      return false;
+    }
     this.#retries++;
     cluster.counters.retried();
     return true;

@@ -32,6 +32,7 @@ export interface ClusterEnv {
 
 export interface ClusterCounters extends EndpointCounters {
   retried(): void;
+  withheld(): void;
   replayed(): void;
   mirrored(): void;
   attempt(statusClass: number, durationMs: number): void;

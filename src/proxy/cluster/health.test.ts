@@ -52,6 +52,7 @@ class Ward implements Disposable {
         idle: nothing,
         waiting: nothing,
         retried: nothing,
+        withheld: nothing,
         replayed: nothing,
         mirrored: nothing,
         attempt: nothing,

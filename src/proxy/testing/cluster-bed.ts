@@ -98,6 +98,7 @@ export class ClusterBed implements Disposable {
           idle: nothing,
           waiting: nothing,
           retried: nothing,
+          withheld: nothing,
           replayed: nothing,
           mirrored: nothing,
           attempt: nothing,
