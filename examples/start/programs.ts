@@ -1,6 +1,6 @@
 /** The programs of `npm start`: `fourways up` with a mesh, and `fourways run` for each service. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -45,21 +45,17 @@ export class Programs {
     return this.#stopping !== undefined;
   }
 
+  /** File with the access log of a program: one JSON object for each request. */
+  logOf(name: string): string {
+    return join(this.#scratch, `${name}.log`);
+  }
+
   /** Resolves when it serves, or is to stop. */
   async startGateway(manifests: string): Promise<void> {
     const { admin, mesh } = this.#ports;
     const data = join(this.#scratch, 'state');
-    const gateway = launch([
-      'up',
-      manifests,
-      ...QUIET,
-      '--admin',
-      `${HOST}:${admin}`,
-      '--mesh',
-      `${HOST}:${mesh}`,
-      '--data',
-      data,
-    ]);
+    const where = ['--admin', `${HOST}:${admin}`, '--mesh', `${HOST}:${mesh}`, '--data', data];
+    const gateway = this.#launch('gateway', ['up', manifests, ...QUIET, ...where]);
     this.#gateway = gateway;
     void gateway.ended.then(async (code) => {
       this.stop('SIGTERM');
@@ -73,7 +69,7 @@ export class Programs {
   async startServices(): Promise<void> {
     for (const service of this.#ports.services) {
       if (this.stopping) return;
-      const program = launch(await this.#argumentsFor(service));
+      const program = this.#launch(service.name, await this.#argumentsFor(service));
       this.#services.push(program);
       // Without one of them the lines to try do not show what they say.
       void program.ended.then(() => this.stop('SIGTERM'));
@@ -130,13 +126,15 @@ export class Programs {
     }
     this.stop('SIGTERM');
   }
-}
 
-/** In a process group of its own: otherwise a terminal and service managers would signal it as well as we do. */
-function launch(args: readonly string[]): Program {
-  const child = spawn(process.execPath, [PROGRAM, ...args], {
-    stdio: ['ignore', 'inherit', 'inherit'],
-    detached: true,
-  });
-  return { child, ended: new Promise((resolve) => child.once('exit', (code) => resolve(code ?? 1))) };
+  /**
+   * In a process group of its own: otherwise a terminal and service managers would signal it as well as we do. Warnings are
+   * for whoever sits before the terminal; its access log is not, where each request passes through several programs.
+   */
+  #launch(name: string, args: readonly string[]): Program {
+    const log = openSync(this.logOf(name), 'a');
+    const child = spawn(process.execPath, [PROGRAM, ...args], { stdio: ['ignore', log, 'inherit'], detached: true });
+    closeSync(log);
+    return { child, ended: new Promise((resolve) => child.once('exit', (code) => resolve(code ?? 1))) };
+  }
 }

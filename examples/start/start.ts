@@ -25,7 +25,7 @@ async function main(): Promise<number> {
     console.log('Starting a gateway, and three services with a sidecar each …');
     await programs.startGateway(isDefault(ports) ? MANIFESTS : adapted(ports, join(scratch, 'gateway')));
     await programs.startServices();
-    if (!programs.stopping) print(ports);
+    if (!programs.stopping) print(ports, programs.logOf('gateway'));
     const code = await programs.ended;
     console.log('Stopped');
     return code;
@@ -45,7 +45,7 @@ function adapted({ gateway }: Ports, folder: string): string {
   return folder;
 }
 
-function print(ports: Ports): void {
+function print(ports: Ports, log: string): void {
   const addresses = addressesOf(ports);
   console.log(`
 Fourways serves examples/start/gateway at ${addresses.gateway}, its admin API is ${addresses.admin}.
@@ -58,6 +58,7 @@ Change a file in that folder while it runs. Try, in another terminal:`);
   console.log(`
 gRPC, WebSocket, TCP, UDP, TLS, ACME … have an example each: npm run example -- NAME, see examples/README.md
 
+Each request is a line of ${log}, and of the file of each service beside it.
 Ctrl-C stops it.
 `);
 }
