@@ -1,13 +1,13 @@
 /**
  * The instances of one service in a catalog of Consul, watched by blocking queries: a question is answered when something
- * has changed, or after its wait. When no agent answers, what was said last stays.
+ * has changed, or after its wait. When no agent answers, what was said last stays; also when it answers with nothing because the
+ * ACL token may see nothing, which comes with status 200.
  *
  * @see https://developer.hashicorp.com/consul/api-docs/health and /api-docs/features/blocking
  */
 import http from 'node:http';
 import https from 'node:https';
 import type { Clock } from '../base/clock.ts';
-import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 
 export interface CatalogService {
@@ -34,15 +34,14 @@ export interface CatalogInstance {
 export interface CatalogState {
   /** Sorted; the same list as before when nothing changed. Undefined before the first answer. */
   readonly instances: readonly CatalogInstance[] | undefined;
-  /** Why the last question was not answered; undefined when it was. */
+  /** Why the last question was not answered, or not in full, and what to do; undefined when it was. */
   readonly failure: string | undefined;
 }
 
 export interface CatalogOptions {
   readonly clock: Clock;
   readonly random: Random;
-  readonly log: Log;
-  /** Called when the instances are others than before. */
+  /** Called when the instances are others than before, or the failure is. */
   readonly onChange: () => void;
 }
 
@@ -64,6 +63,19 @@ const INSTANCES_MAX = 1_000;
 interface Answer {
   readonly index: number;
   readonly instances: readonly CatalogInstance[];
+  /** The ACL token may not see all that there is. */
+  readonly isFiltered: boolean;
+}
+
+/** A question without an answer that could be used. */
+class Unanswered extends Error {
+  /** What the ACL token lacks, rather than the agent. */
+  readonly isDenied: boolean;
+
+  constructor(message: string, { isDenied = false }: { readonly isDenied?: boolean } = {}) {
+    super(message);
+    this.isDenied = isDenied;
+  }
 }
 
 export class CatalogWatch {
@@ -97,7 +109,7 @@ export class CatalogWatch {
     this.#stop = asked.cancel;
     asked.answer.then(
       (answer) => this.#onAnswer(answer),
-      (error: unknown) => this.#onFailure(error instanceof Error ? error.message : String(error)),
+      (error: unknown) => this.#onFailure(error instanceof Error ? error : new Error(String(error))),
     );
   }
 
@@ -107,44 +119,46 @@ export class CatalogWatch {
     this.#answered.resolve();
   }
 
-  #onAnswer({ index, instances }: Answer): void {
+  #onAnswer({ index, instances, isFiltered }: Answer): void {
     if (this.#isStopped) return;
-    const { log, onChange } = this.#options;
-    if (this.#failures > 0) log.info('Consul answers again', this.#fields());
-    this.#failures = 0;
     // An index that goes backwards, or is none, would wait for something that has been.
     this.#index = index < this.#index || index < 1 ? 0 : index;
     const before = this.#state.instances;
     const isSame = before !== undefined && JSON.stringify(before) === JSON.stringify(instances);
-    this.#state = { instances: isSame ? before : instances, failure: undefined };
-    this.#answered.resolve();
-    if (!isSame) onChange();
+    const failure = isFiltered ? `it hides some instances from the ACL token: ${this.#remedy()}` : undefined;
+    this.#failures = 0;
+    this.#set({ instances: isSame ? before : instances, failure });
     // Without an index nothing waits: then the question is asked as often as a slow one would be.
     this.#again(this.#index === 0 ? RETRY_MS_MAX : PAUSE_MS);
   }
 
-  #onFailure(why: string): void {
+  #onFailure(error: Error): void {
     if (this.#isStopped) return;
-    const kept = this.#state.instances?.length ?? 0;
-    if (this.#failures === 0) {
-      this.#options.log.warn('Consul does not answer', { ...this.#fields(), error: why, instancesKept: kept });
-    }
-    this.#state = { ...this.#state, failure: why };
+    const isDenied = error instanceof Unanswered && error.isDenied;
     this.#index = 0;
-    this.#answered.resolve();
-    this.#again(Math.min(RETRY_MS_MAX, RETRY_FIRST_MS * 2 ** Math.min(10, this.#failures)));
+    const delayMs = Math.min(RETRY_MS_MAX, RETRY_FIRST_MS * 2 ** Math.min(10, this.#failures));
     this.#failures++;
+    this.#set({ ...this.#state, failure: isDenied ? `${error.message}: ${this.#remedy()}` : error.message });
+    this.#again(delayMs);
+  }
+
+  #set(state: CatalogState): void {
+    const { instances, failure } = this.#state;
+    this.#state = state;
+    this.#answered.resolve();
+    if (instances !== state.instances || failure !== state.failure) this.#options.onChange();
+  }
+
+  #remedy(): string {
+    const { service, token } = this.#service;
+    const rules = `service:read of "${service}" and node:read of its nodes`;
+    return token === undefined ? `name one that has ${rules} in tokenRef` : `give it ${rules}`;
   }
 
   /** Up to a tenth early or late, so that many watches do not fall into step. */
   #again(delayMs: number): void {
     const { clock, random } = this.#options;
     this.#stop = clock.after(delayMs * (0.9 + random.unit() / 5), () => this.start());
-  }
-
-  #fields(): { readonly address: string; readonly service: string } {
-    const { address, service } = this.#service;
-    return { address, service };
   }
 }
 
@@ -162,7 +176,7 @@ function ask(
       ? https.get(url, { headers, agent: false, ...(cas.length > 0 && { ca: [...cas] }) })
       : http.get(url, { headers, agent: false });
   const cancelTimer = clock.after(ANSWER_MS_MAX, () =>
-    request.destroy(new Error(`No answer in ${ANSWER_MS_MAX / 1_000} s`)),
+    request.destroy(new Unanswered(`it does not answer in ${ANSWER_MS_MAX / 1_000} s`)),
   );
   request.on('error', reject);
   request.on('response', (response) => {
@@ -170,7 +184,8 @@ function ask(
     let bytes = 0;
     response.on('data', (piece: Buffer) => {
       bytes += piece.length;
-      if (bytes > ANSWER_BYTES_MAX) request.destroy(new Error(`The answer is longer than ${ANSWER_BYTES_MAX} bytes`));
+      if (bytes > ANSWER_BYTES_MAX)
+        request.destroy(new Unanswered(`its answer is longer than ${ANSWER_BYTES_MAX} bytes`));
       else pieces.push(piece);
     });
     response.on('error', reject);
@@ -193,20 +208,28 @@ function pathOf({ service, datacenter, namespace, tags }: CatalogService, index:
 }
 
 /** What a refusal says of itself is left out: agents repeat the token in some of them. */
-function readAnswer({ statusCode, headers }: http.IncomingMessage, text: string): Answer | Error {
-  if (statusCode === 403) return new Error('Status 403: the ACL token does not allow it');
-  if (statusCode !== 200) return new Error(`Status ${statusCode}`);
+function readAnswer({ statusCode, headers }: http.IncomingMessage, text: string): Answer | Unanswered {
+  if (statusCode === 403) return new Unanswered('it does not answer the ACL token (403)', { isDenied: true });
+  if (statusCode !== 200) return new Unanswered(`it answers with status ${statusCode}`);
   let entries: unknown;
   try {
     entries = JSON.parse(text);
   } catch {
-    return new Error('The answer is not JSON');
+    return new Unanswered('its answer is not JSON');
   }
-  if (!Array.isArray(entries)) return new Error('The answer is no list');
+  if (!Array.isArray(entries)) return new Unanswered('its answer is no list');
+  const isFiltered = headers['x-consul-results-filtered-by-acls'] === 'true';
+  if (isFiltered && entries.length === 0) {
+    return new Unanswered('it hides all instances from the ACL token', { isDenied: true });
+  }
   const instances = entries.flatMap((entry) => readInstance(entry)).toSorted(byPlace);
   const unique = instances.filter((one, i) => i === 0 || byPlace(one, instances[i - 1]!) !== 0);
   const index = Number(headers['x-consul-index']);
-  return { index: Number.isSafeInteger(index) ? index : 0, instances: unique.slice(0, INSTANCES_MAX) };
+  return {
+    index: Number.isSafeInteger(index) ? index : 0,
+    instances: unique.slice(0, INSTANCES_MAX),
+    isFiltered,
+  };
 }
 
 function readInstance(entry: unknown): CatalogInstance[] {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { systemClock } from '../base/clock.ts';
-import { type LogFields, silentLog } from '../base/log.ts';
+import { formatProblem } from '../base/problem.ts';
 import { seededRandom } from '../base/random.ts';
 import { makeCertificate } from '../net/testing/certificates.ts';
 import { readManifests } from '../resource/read.ts';
@@ -37,20 +37,14 @@ stringData: { token: "s3cret-token" }
 `;
 
 class World implements Disposable {
-  readonly lines: string[] = [];
   readonly discovered: Discovered;
   #changes = 0;
   #wake: () => void = () => undefined;
 
   constructor() {
-    const write = (text: string, fields?: LogFields): void => {
-      this.lines.push(`${text} ${JSON.stringify(fields)}`);
-      this.#wake();
-    };
     this.discovered = new Discovered({
       clock: systemClock,
       random: seededRandom(1, 2, 3, 4),
-      log: { ...silentLog, warn: write, info: write },
       onChange: () => {
         this.#changes++;
         this.#wake();
@@ -66,8 +60,17 @@ class World implements Disposable {
     while (this.#changes < count) await new Promise<void>((resolve) => (this.#wake = resolve));
   }
 
+  get problems(): string[] {
+    return this.discovered.problems().map((problem) => formatProblem(problem));
+  }
+
   async says(words: RegExp): Promise<void> {
-    while (!this.lines.some((line) => words.test(line))) await new Promise<void>((resolve) => (this.#wake = resolve));
+    while (!this.problems.some((line) => words.test(line)))
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+  }
+
+  async isContent(): Promise<void> {
+    while (this.problems.length > 0) await new Promise<void>((resolve) => (this.#wake = resolve));
   }
 
   [Symbol.dispose](): void {
@@ -132,13 +135,14 @@ test(
     const before = world.endpoints(resources);
     assert.equal(before.length, 1);
     await agent.goAway();
-    await world.says(/Consul does not answer .*"instancesKept":1/);
+    await world.says(
+      /warning: Instances of "orders" are not known from Consul .*; 1 are used, those that it named last/,
+    );
     assert.equal(world.endpoints(resources), before);
     agent.index = 2;
     agent.set('orders', { port: 8080 }, { port: 8081 });
     await agent.comeBack();
-    await world.says(/Consul answers again/);
-    await world.changes(2);
+    await world.isContent();
     assert.deepEqual(
       world.endpoints(resources).map(({ port }) => port),
       [8080, 8081],
@@ -157,15 +161,55 @@ test(
     const address = `http://127.0.0.1:${agent.port}`;
     const resources = manifests(address, ', tokenRef: { name: consul }', TOKEN);
     world.discovered.with(resources);
-    await world.says(/Status 403: the ACL token does not allow it/);
+    await world.says(
+      /^test.yaml:5:.* error: .* does not answer the ACL token \(403\): give it service:read of "orders" and node:read/,
+    );
+    const said = world.problems;
     agent.token = 's3cret-token';
-    await world.changes(1);
+    await world.isContent();
     assert.equal(world.endpoints(resources).length, 1);
-    assert.ok(!world.lines.some((line) => line.includes('s3cret')), world.lines.join('\n'));
+    assert.ok(!said.some((line) => line.includes('s3cret')), said.join('\n'));
     assert.ok(!agent.queries.some((url) => url.href.includes('s3cret')));
 
     // Without the Secret nobody is asked, and what is known is of no use.
     assert.deepEqual(world.endpoints(manifests(address, ', tokenRef: { name: consul }')), []);
+  },
+);
+
+test(
+  'an ACL token that may see nothing gets an empty list: what was known stays, and it is said what the token lacks',
+  LIMIT,
+  async () => {
+    await using agent = await ConsulAgent.start();
+    using world = new World();
+    agent.set('orders', { port: 8080 }, { port: 8081 });
+    const resources = manifests(`http://127.0.0.1:${agent.port}`);
+    world.discovered.with(resources);
+    await world.discovered.first();
+    const before = world.endpoints(resources);
+    assert.equal(before.length, 2);
+
+    agent.hidden = 'all';
+    agent.set('orders', { port: 8080 }, { port: 8081 });
+    const lacking = 'name one that has service:read of "orders" and node:read of its nodes in tokenRef';
+    await world.says(
+      new RegExp(`^test.yaml:5:.* warning: .* hides all instances from the ACL token: ${lacking}; 2 are`),
+    );
+    assert.equal(world.endpoints(resources), before);
+
+    // Some that it may not see: the others are as they are.
+    agent.hidden = 8081;
+    await world.says(/hides some instances from the ACL token/);
+    assert.deepEqual(
+      world.endpoints(resources).map(({ port }) => port),
+      [8080],
+    );
+
+    // It may see all, and there are none.
+    agent.hidden = undefined;
+    agent.set('orders');
+    await world.isContent();
+    assert.deepEqual(world.endpoints(resources), []);
   },
 );
 
@@ -177,12 +221,12 @@ test('over TLS the agent must be who it is said to be', LIMIT, async () => {
   agent.set('orders', { port: 8080 });
   const address = `https://localhost:${agent.port}`;
   world.discovered.with(manifests(address));
-  await world.says(/Consul does not answer/);
+  await world.says(/are not known from Consul/);
   assert.deepEqual(agent.queries, []);
   const pem = ca.certificatePem.trimEnd().replaceAll('\n', '\n    ');
   const bundle = `---\napiVersion: v1\nkind: ConfigMap\nmetadata: { name: agents, namespace: shop }\ndata:\n  ca.crt: |\n    ${pem}\n`;
   const resources = manifests(address, ', caCertificateRefs: [{ name: agents }]', bundle);
   world.discovered.with(resources);
-  await world.changes(1);
+  await world.isContent();
   assert.equal(world.endpoints(resources).length, 1);
 });

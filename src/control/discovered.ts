@@ -3,17 +3,17 @@
  * in it, as if they had been written there, so that nothing behind has to know where they came from.
  */
 import type { Clock } from '../base/clock.ts';
-import type { Log } from '../base/log.ts';
+import type { Problem } from '../base/problem.ts';
 import type { Random } from '../base/random.ts';
 import { readCaBundle } from '../compile/certificate.ts';
+import { error, problemOf, warning } from '../compile/finding.ts';
 import { type Backend, keyOf, type Resource, resourceKey } from '../resource/resource.ts';
 import { type CatalogInstance, type CatalogService, CatalogWatch } from './consul-catalog.ts';
 
 export interface DiscoveredOptions {
   readonly clock: Clock;
   readonly random: Random;
-  readonly log: Log;
-  /** Instances came or went: once for all changes of one moment. */
+  /** Instances came or went, or there is another problem: once for all changes of one moment. */
   readonly onChange: () => void;
 }
 
@@ -25,6 +25,8 @@ const FIRST_MS_MAX = 1_000;
 interface Entry {
   /** What is asked, with the token: never shown. */
   readonly text: string;
+  /** As it was given last. */
+  backend: Backend;
   readonly watch: CatalogWatch;
   /** The resource that was given on last, and what it was made of. */
   made?: { readonly backend: Backend; readonly instances: readonly CatalogInstance[]; readonly resource: Backend };
@@ -45,6 +47,19 @@ export class Discovered {
     if (wanted.length === 0 && this.#entries.size === 0) return resources;
     this.#watch(wanted, resources);
     return resources.map((one) => (one.kind === 'Backend' && one.spec.consul !== undefined ? this.#filled(one) : one));
+  }
+
+  /** Of those whose catalog does not say all that was asked. */
+  problems(): Problem[] {
+    return [...this.#entries.values()].flatMap(({ backend, watch }) => {
+      const { failure, instances } = watch.state;
+      if (failure === undefined) return [];
+      const { address, service } = backend.spec.consul!;
+      const level = instances === undefined ? error : warning;
+      const kept = instances === undefined ? 'none is known' : `${instances.length} are used, those that it named last`;
+      const message = `Instances of "${service}" are not known from Consul at ${address}: ${failure}; ${kept}`;
+      return problemOf(level('backend.consul', backend, { field: '/spec/consul', message }), () => undefined);
+    });
   }
 
   /** Resolves when every watch was answered or refused once, for at most a second. */
@@ -75,12 +90,15 @@ export class Discovered {
         continue;
       }
       const text = JSON.stringify(service);
-      if (before?.text === text) continue;
+      if (before?.text === text) {
+        before.backend = backend;
+        continue;
+      }
       before?.watch.stop();
       // Of another token, not of another service: then what is known stays until there is an answer.
       const kept = before !== undefined && isSameService(before.text, service) ? before.watch.state : undefined;
       const watch = new CatalogWatch(service, { ...this.#options, onChange: () => this.#changed() }, kept);
-      this.#entries.set(key, { text, watch });
+      this.#entries.set(key, { text, backend, watch });
       watch.start();
     }
     for (const key of gone) {

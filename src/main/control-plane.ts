@@ -128,7 +128,7 @@ export class ControlPlane implements AsyncDisposable {
     const basis = { ...surroundings, fleet: proxies, issuing, mesh: () => mesh.control };
     const stamper = new ConditionStamper(CLOCK, basis);
     const discovered = cleanup.adopt(
-      new Discovered({ clock: CLOCK, random: systemRandom(), log, onChange: () => void pipeline.again() }),
+      new Discovered({ clock: CLOCK, random: systemRandom(), onChange: () => void pipeline.again() }),
       (opened) => opened.close(),
     );
     const pipeline: Pipeline = new Pipeline({
@@ -261,7 +261,9 @@ function compileWith(
     const compiled = await issuing.compile((issued) =>
       mesh.publish(compiler.compile(mesh.with(discovered.with(resources)), issued, unread)),
     );
-    return relocation?.move(compiled) ?? compiled;
+    const placed = relocation?.move(compiled) ?? compiled;
+    const more = discovered.problems();
+    return more.length === 0 ? placed : { ...placed, problems: [...placed.problems, ...more] };
   };
 }
 

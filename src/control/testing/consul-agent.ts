@@ -22,6 +22,8 @@ export class ConsulAgent implements AsyncDisposable {
   readonly queries: URL[] = [];
   /** When it is set, questions need it. */
   token: string | undefined;
+  /** What the token may not see: all instances, or those at this port. */
+  hidden: 'all' | number | undefined;
   index = 10;
   readonly #server: http.Server;
   readonly #services = new Map<string, readonly Registered[]>();
@@ -86,21 +88,26 @@ export class ConsulAgent implements AsyncDisposable {
     const tags = url.searchParams.getAll('tag');
     const entries = (this.#services.get(name) ?? [])
       .filter((one) => one.passing !== false || !url.searchParams.has('passing'))
-      .filter((one) => tags.every((tag) => one.tags?.includes(tag)))
-      .map((one) => ({
-        Node: { Node: 'n', Address: one.node ?? '127.0.0.1', Datacenter: url.searchParams.get('dc') ?? 'dc1' },
-        Service: {
-          Service: name,
-          Address: one.address ?? '',
-          Port: one.port,
-          Tags: one.tags ?? [],
-          Weights: { Passing: one.weight ?? 1, Warning: 1 },
-          ...(one.locality !== undefined && { Locality: one.locality }),
-        },
-        Checks: [{ Status: one.passing === false ? 'critical' : 'passing' }],
-      }));
-    answer.writeHead(200, { 'content-type': 'application/json', 'x-consul-index': String(this.index) });
-    answer.end(JSON.stringify(entries));
+      .filter((one) => tags.every((tag) => one.tags?.includes(tag)));
+    const seen = entries.filter(({ port }) => this.hidden !== 'all' && this.hidden !== port);
+    const body = seen.map((one) => ({
+      Node: { Node: 'n', Address: one.node ?? '127.0.0.1', Datacenter: url.searchParams.get('dc') ?? 'dc1' },
+      Service: {
+        Service: name,
+        Address: one.address ?? '',
+        Port: one.port,
+        Tags: one.tags ?? [],
+        Weights: { Passing: one.weight ?? 1, Warning: 1 },
+        ...(one.locality !== undefined && { Locality: one.locality }),
+      },
+      Checks: [{ Status: one.passing === false ? 'critical' : 'passing' }],
+    }));
+    answer.writeHead(200, {
+      'content-type': 'application/json',
+      'x-consul-index': String(this.index),
+      'x-consul-results-filtered-by-acls': String(seen.length < entries.length),
+    });
+    answer.end(JSON.stringify(body));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
