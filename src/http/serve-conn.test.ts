@@ -5,7 +5,8 @@ import { CONNECTION_LIMITS, CONNECTION_TIMEOUTS } from '../base/limits.ts';
 import { ManualClock } from '../base/testing/manual-clock.ts';
 import { TimerWheel } from '../base/timers.ts';
 import type { Intake } from '../net/read-buffer.ts';
-import { PREFACE } from './h2/frame.ts';
+import { FLAG, FRAME, PREFACE } from './h2/frame.ts';
+import { block, frame, settings } from './h2/testing/frames.ts';
 import { type ClientWire, serveConn } from './serve-conn.ts';
 import { EchoSink } from './testing/echo-sink.ts';
 
@@ -19,7 +20,7 @@ const FACTS = {
 } as const;
 
 /** A connection of a client that has said nothing yet. */
-function open(wire: ClientWire, headMs = CONNECTION_TIMEOUTS.headMs) {
+function open(wire: ClientWire, { headMs = CONNECTION_TIMEOUTS.headMs, draining = false } = {}) {
   const clock = new ManualClock();
   const intake: Intake = { take: () => undefined };
   const written: Buffer[] = [];
@@ -34,6 +35,7 @@ function open(wire: ClientWire, headMs = CONNECTION_TIMEOUTS.headMs) {
   const conn = serveConn(wire, {
     socket,
     intake,
+    draining,
     sink: new EchoSink(),
     wheel: new TimerWheel(clock),
     limits: CONNECTION_LIMITS,
@@ -48,12 +50,34 @@ function open(wire: ClientWire, headMs = CONNECTION_TIMEOUTS.headMs) {
     ended,
     socket,
     text: () => Buffer.concat(written).toString(),
+    frames: () => frameTypes(Buffer.concat(written)),
     take: (b: Buffer) => intake.take(b),
   };
 }
 
+function frameTypes(bytes: Buffer): number[] {
+  const types: number[] = [];
+  for (let at = 0; at < bytes.length; at += 9 + bytes.readUIntBE(at, 3)) types.push(bytes[at + 3]!);
+  return types;
+}
+
+const GET_IN_H2 = Buffer.concat([
+  settings(),
+  frame(
+    FRAME.HEADERS,
+    FLAG.END_HEADERS | FLAG.END_STREAM,
+    1,
+    block([
+      [':method', 'GET'],
+      [':scheme', 'http'],
+      [':authority', 'x'],
+      [':path', '/'],
+    ]),
+  ),
+]);
+
 test('serve-conn: a preface that drips in has the time of a head, not that time for each of its bytes', () => {
-  const { clock, ended, socket, take } = open('look', 1_000);
+  const { clock, ended, socket, take } = open('look', { headMs: 1_000 });
   for (let at = 0; at < 3; at++) {
     assert.deepEqual(ended, [], `after ${at} bytes`);
     take(PREFACE.subarray(at, at + 1));
@@ -61,6 +85,32 @@ test('serve-conn: a preface that drips in has the time of a head, not that time 
   }
   assert.deepEqual(ended, ['closed']);
   assert.equal(socket.destroyed, true);
+});
+
+for (const said of [0, 10, PREFACE.length - 1]) {
+  test(`serve-conn: a drain before the preface of HTTP/2, of which ${said} bytes have come, is none into HTTP/1.1`, async () => {
+    const { clock, conn, ended, take, frames } = open('look');
+    if (said > 0) take(PREFACE.subarray(0, said));
+    clock.advance(200);
+    conn.drain();
+    clock.advance(200);
+    assert.deepEqual(frames(), [], 'nothing is said before it is known which of the two to speak');
+    take(Buffer.concat([PREFACE.subarray(said), GET_IN_H2]));
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(
+      frames().filter((type) => type !== FRAME.WINDOW_UPDATE),
+      [FRAME.SETTINGS, FRAME.GOAWAY, FRAME.PING, FRAME.SETTINGS, FRAME.HEADERS],
+    );
+    assert.deepEqual(ended, [], 'the client has time to hear that it ends');
+  });
+}
+
+test('serve-conn: what begins in a drain serves the request that came with it, and ends', () => {
+  for (const wire of ['http/1.1', 'look'] as const) {
+    const { take, text } = open(wire, { draining: true });
+    take(Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n'));
+    assert.match(text(), /^HTTP\/1\.1 200 OK\r\n[^]*connection: close/, wire);
+  }
 });
 
 for (const wire of ['http/1.1', 'look'] as const) {

@@ -1,6 +1,6 @@
 /** Serves a connection of a client with the codec of what it speaks. */
 import { Timed } from '../base/timers.ts';
-import { H1ServerConn } from './h1/server-conn.ts';
+import { DRAIN_GRACE_MS, H1ServerConn } from './h1/server-conn.ts';
 import { PREFACE } from './h2/frame.ts';
 import { H2ServerConn, type H2ServerConnOptions } from './h2/server-conn.ts';
 import type { ServerConn } from './stream.ts';
@@ -27,10 +27,11 @@ class FirstBytes implements ServerConn {
   #matched = 0;
   #conn: ServerConn | undefined;
   #over = false;
-  #draining = false;
+  #draining: boolean;
 
   constructor(options: H2ServerConnOptions) {
     this.#options = options;
+    this.#draining = options.draining === true;
     const { socket, intake, wheel, timeouts } = options;
     this.#timer = new Timed(() => this.destroy());
     if (intake === undefined) socket.on('data', this.#onData);
@@ -38,7 +39,8 @@ class FirstBytes implements ServerConn {
     socket.on('end', this.#onEnd);
     socket.on('error', this.#onGone);
     socket.on('close', this.#onGone);
-    if (timeouts.keepAliveMs > 0) wheel.arm(this.#timer, timeouts.keepAliveMs);
+    if (this.#draining) wheel.arm(this.#timer, DRAIN_GRACE_MS);
+    else if (timeouts.keepAliveMs > 0) wheel.arm(this.#timer, timeouts.keepAliveMs);
     if (options.early !== undefined) this.#look(options.early);
   }
 
@@ -47,10 +49,11 @@ class FirstBytes implements ServerConn {
   }
 
   drain(): void {
+    if (this.#conn !== undefined) return this.#conn.drain();
+    if (this.#draining) return;
     this.#draining = true;
-    if (this.#conn !== undefined) this.#conn.drain();
-    // A request may be on its way: HTTP/1.1 knows how to wait for it.
-    else this.#become('http/1.1', this.#matched === 0 ? undefined : PREFACE.subarray(0, this.#matched));
+    // Bytes may be on their way. Which of the two they speak is not known before: nothing can be said yet.
+    if (this.#matched === 0) this.#options.wheel.arm(this.#timer, DRAIN_GRACE_MS);
   }
 
   destroy(): void {
@@ -77,7 +80,7 @@ class FirstBytes implements ServerConn {
     this.#become(whole ? 'h2' : 'http/1.1', early);
   }
 
-  #become(wire: 'http/1.1' | 'h2', early: Buffer | undefined): void {
+  #become(wire: 'http/1.1' | 'h2', early: Buffer): void {
     const options = this.#options;
     const { socket, wheel } = options;
     wheel.disarm(this.#timer);
@@ -85,8 +88,7 @@ class FirstBytes implements ServerConn {
     socket.off('end', this.#onEnd);
     socket.off('error', this.#onGone);
     socket.off('close', this.#onGone);
-    this.#conn = serveConn(wire, { ...options, early, onClosed: () => this.#gone() });
-    if (this.#draining) this.#conn.drain();
+    this.#conn = serveConn(wire, { ...options, draining: this.#draining, early, onClosed: () => this.#gone() });
   }
 
   #gone(): void {

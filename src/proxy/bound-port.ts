@@ -391,6 +391,7 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
       socket,
       intake,
       early,
+      draining: this.draining,
       facts,
       sink: sink ?? this.#forward ?? this,
       role: sink === undefined && this.#forward !== undefined ? 'forward-proxy' : undefined,
@@ -401,7 +402,6 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
       onClosed: (closed) => this.#onClosed(closed),
     });
     this.#conns.set(conn, this.#note(socket, facts));
-    if (this.#drainEndMs !== undefined) conn.drain();
   }
 
   /** Who is turned away for what it is, where only workloads may come, is named. */

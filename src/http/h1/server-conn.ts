@@ -48,6 +48,8 @@ export interface ServerConnOptions {
   readonly role?: 'forward-proxy' | undefined;
   /** Bytes that were read from the socket before. */
   readonly early?: Buffer | undefined;
+  /** It begins in a drain. */
+  readonly draining?: boolean | undefined;
   onClosed(conn: ServerConn): void;
 }
 
@@ -60,7 +62,7 @@ const PIPELINE_BYTES_MAX = 64 * 1024;
 const DISCARD_BYTES_MAX = 256 * 1024;
 
 /** How long a connection that was just opened, or just in use, may still bring a request during a drain. */
-const DRAIN_GRACE_MS = 1_000;
+export const DRAIN_GRACE_MS = 1_000;
 
 /** A FIN this soon after the request is a client that half-closes; later, it is one that went away. */
 const HALF_CLOSE_MS = 3;
@@ -111,6 +113,7 @@ export class H1ServerConn implements ServerConn, ServerStream, BodySink {
     this.request = emptyRequest(options.facts.scheme);
     this.#timer = new Timed(() => this.#onTimeout());
     this.#listen();
+    if (options.draining === true) this.drain();
     if (options.early !== undefined) this.#onData(options.early);
   }
 

@@ -78,6 +78,7 @@ export class H2ServerConn implements ServerConn, H2Side<H2ServerStream> {
       target: new TargetReader(),
     };
     this.#armIdle();
+    if (options.draining === true) this.drain();
     if (options.early !== undefined) this.#core.read(options.early);
   }
 
