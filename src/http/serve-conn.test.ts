@@ -88,7 +88,7 @@ test('serve-conn: a preface that drips in has the time of a head, not that time 
 });
 
 for (const said of [0, 10, PREFACE.length - 1]) {
-  test(`serve-conn: a drain before the preface of HTTP/2, of which ${said} bytes have come, is none into HTTP/1.1`, async () => {
+  test(`serve-conn: a drain before the preface of HTTP/2, of which ${said} bytes have come, waits for it`, async () => {
     const { clock, conn, ended, take, frames } = open('look');
     if (said > 0) take(PREFACE.subarray(0, said));
     clock.advance(200);
