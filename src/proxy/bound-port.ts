@@ -38,6 +38,10 @@ export interface BoundPortOptions extends ListeningPortOptions {
 /** Connections that the kernel keeps until they are accepted. */
 const BACKLOG = 4_096;
 
+/** A drain looks for queued connections until a turn of the loop this short brings none, for so long at the most. */
+const SHORT_TURN_MS = 1;
+const QUEUE_MS_MAX = 1_000;
+
 /** A connection, for whoever looks into the proxy. */
 export interface LiveClient {
   readonly socket: Duplex;
@@ -70,6 +74,7 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
   /** As many as connections and their streams allow. */
   readonly #tunnels = new Set<RunningTunnel>();
   #exchanges = 0;
+  #accepted = 0;
   /** When the drain is over; undefined before it has begun. */
   #drainEndMs: number | undefined;
   #listens = true;
@@ -166,7 +171,24 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
     for (const tunnel of this.#tunnels) tunnel.drain(graceMs);
     for (const conn of this.#conns.keys()) conn.drain();
     // Behind the accepts of this turn of the loop.
-    setImmediate(() => this.#stopListening());
+    setImmediate(() => this.#takeQueued(this.runtime.wheel.readMs() + QUEUE_MS_MAX));
+  }
+
+  /**
+   * The loop takes one connection of the queue in a turn. Whoever comes between its look and the end of the socket is reset: hence
+   * a turn that is short, in which hardly anybody can.
+   */
+  #takeQueued(untilMs: number): void {
+    const { wheel } = this.runtime;
+    const beforeMs = wheel.readMs();
+    const before = this.#accepted;
+    setImmediate(() => {
+      if (!this.#listens) return;
+      const nowMs = wheel.readMs();
+      const isEmpty = this.#accepted === before && nowMs - beforeMs < SHORT_TURN_MS;
+      if (isEmpty || nowMs > untilMs) this.#stopListening();
+      else this.#takeQueued(untilMs);
+    });
   }
 
   #stopListening(): void {
@@ -233,6 +255,7 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
   }
 
   #accept(socket: net.Socket): void {
+    this.#accepted++;
     const { connectionsMax } = this.view.plan.limits;
     if (this.#conns.size + this.#handshakes.size >= connectionsMax) {
       this.metrics.connectionsRefused.add(1);

@@ -342,3 +342,21 @@ test('port-intake: a drain takes what the kernel has queued, waits for handshake
   secured.end();
   await drained;
 });
+
+test('port-intake: a drain takes all that the kernel has queued', async () => {
+  const asked = 40;
+  await using web = await listen(say('web'));
+  await using proxy = await mixed({ sealed: web.port, plain: web.port });
+  const sockets = Array.from({ length: asked }, () => connect(proxy.port));
+  await Promise.all(sockets.map((socket) => once(socket, 'connect')));
+  const drained = proxy.node.drain(5_000);
+  const answers = sockets.map(async (socket) => {
+    const secured = tls.connect({ socket, servername: 'web.test', ca: root.certificatePem });
+    await once(secured, 'secureConnect');
+    secured.end('GET / HTTP/1.1\r\nHost: web.test\r\n\r\n');
+    const [bytes] = (await once(secured, 'data')) as [Buffer];
+    return bytes.toString('latin1', 0, 15);
+  });
+  assert.deepEqual(await Promise.all(answers), Array(asked).fill('HTTP/1.1 200 OK'));
+  await drained;
+});
