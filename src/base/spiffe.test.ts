@@ -1,38 +1,68 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { parseSpiffeId, spiffeIdOf } from './spiffe.ts';
+import { parseSpiffeId, readSpiffeId, spiffeIdOf } from './spiffe.ts';
 
-test('an identity is read in its one spelling', () => {
-  const rows: [rule: string, text: string, want: readonly (string | undefined)[] | undefined][] = [
-    ['a workload', 'spiffe://cluster.local/ns/shop/sa/orders', ['cluster.local', 'shop', 'orders']],
-    ['another path', 'spiffe://example.org/orders', ['example.org', undefined, undefined]],
-    ['a trust domain alone', 'spiffe://example.org', ['example.org', undefined, undefined]],
-    ['more behind a workload', 'spiffe://a.test/ns/shop/sa/orders/x', ['a.test', undefined, undefined]],
-    ['capitals in the trust domain', 'spiffe://Example.org/a', undefined],
-    ['another scheme', 'https://example.org/a', undefined],
-    ['capitals in the scheme', 'SPIFFE://example.org/a', undefined],
-    ['no trust domain', 'spiffe:///ns/shop/sa/orders', undefined],
-    ['a port', 'spiffe://example.org:80/a', undefined],
-    ['a user', 'spiffe://me@example.org/a', undefined],
-    ['a query', 'spiffe://example.org/a?b', undefined],
-    ['an escape', 'spiffe://example.org/%61', undefined],
-    ['an empty segment', 'spiffe://example.org//a', undefined],
-    ['a slash at the end', 'spiffe://example.org/a/', undefined],
-    ['dots', 'spiffe://example.org/ns/../sa', undefined],
-    ['one dot', 'spiffe://example.org/.', undefined],
-    ['a line break behind it', 'spiffe://example.org/a\n', undefined],
-    ['too long', `spiffe://example.org/${'a'.repeat(2_048)}`, undefined],
+const ROWS: [rule: string, text: string, want: string | RegExp][] = [
+  ['a trust domain alone', 'spiffe://example.org', 'example.org '],
+  ['a path', 'spiffe://example.org/ns/shop/sa/orders', 'example.org /ns/shop/sa/orders'],
+  ['letters of a path keep their case', 'spiffe://td/A/b_-.9', 'td /A/b_-.9'],
+  ['dots that are more than two are a name', 'spiffe://td/...', 'td /...'],
+  ['underscores in a trust domain', 'spiffe://my_td-1.x', 'my_td-1.x '],
+  ['the longest trust domain', `spiffe://${'a'.repeat(255)}`, `${'a'.repeat(255)} `],
+  ['the longest ID', `spiffe://td/${'a'.repeat(2_036)}`, `td /${'a'.repeat(2_036)}`],
+  ['another scheme is refused', 'https://example.org/a', /starts with/],
+  ['a scheme in capitals is refused', 'SPIFFE://example.org', /starts with/],
+  ['nothing is refused', '', /starts with/],
+  ['no trust domain is refused', 'spiffe:///a', /trust domain/],
+  ['a trust domain in capitals is refused', 'spiffe://Example.org', /lower-case/],
+  ['a port is refused', 'spiffe://example.org:80/a', /trust domain/],
+  ['a user is refused', 'spiffe://me@example.org/a', /trust domain/],
+  ['a trust domain of other letters is refused', 'spiffe://exämple.org', /trust domain/],
+  ['a trust domain that is encoded is refused', 'spiffe://ex%61mple.org', /trust domain/],
+  ['a trust domain that is too long is refused', `spiffe://${'a'.repeat(256)}`, /255 bytes/],
+  ['an ID that is too long is refused', `spiffe://td/${'a'.repeat(2_037)}`, /2048 bytes/],
+  ['a slash at the end is refused', 'spiffe://td/', /part of the path/],
+  ['a slash at the end of a path is refused', 'spiffe://td/a/', /part of the path/],
+  ['an empty segment is refused', 'spiffe://td/a//b', /part of the path/],
+  ['a dot segment is refused', 'spiffe://td/a/./b', /part of the path/],
+  ['a segment of two dots is refused', 'spiffe://td/a/../b', /part of the path/],
+  ['an encoded slash is refused', 'spiffe://td/a%2Fb', /part of the path/],
+  ['a query is refused', 'spiffe://td/a?b', /part of the path/],
+  ['a query behind the trust domain is refused', 'spiffe://td?b', /trust domain/],
+  ['a fragment is refused', 'spiffe://td/a#b', /part of the path/],
+  ['a line feed at the end is refused', 'spiffe://td\n', /trust domain/],
+  ['a line feed at the end of a path is refused', 'spiffe://td/a\n', /part of the path/],
+];
+
+for (const [rule, text, want] of ROWS) {
+  test(`readSpiffeId: ${rule}`, () => {
+    const read = readSpiffeId(text);
+    if (typeof want === 'string') {
+      assert.ok(!('flaw' in read), 'flaw' in read ? read.flaw : '');
+      assert.equal(`${read.trustDomain} ${read.path}`, want);
+    } else {
+      assert.match('flaw' in read ? read.flaw : 'none', want);
+    }
+  });
+}
+
+test('namespace and account are of a workload of the mesh', () => {
+  const rows: [id: string, want: readonly (string | undefined)[] | undefined][] = [
+    ['spiffe://cluster.local/ns/shop/sa/orders', ['shop', 'orders']],
+    ['spiffe://a.test/ns/shop/sa/orders/x', [undefined, undefined]],
+    ['spiffe://example.org/orders', [undefined, undefined]],
+    ['spiffe://example.org//a', undefined],
   ];
-  for (const [rule, text, want] of rows) {
-    const id = parseSpiffeId(text);
-    assert.deepEqual(id && [id.trustDomain, id.namespace, id.account], want, rule);
-    if (id !== undefined) assert.equal(id.id, text);
+  for (const [id, want] of rows) {
+    const read = parseSpiffeId(id);
+    assert.deepEqual(read && [read.namespace, read.account], want, id);
   }
 });
 
-test('a certificate with two URIs has no identity', () => {
+test('a certificate with two URIs has no identity, nor has one of the trust domain itself', () => {
   const a = 'spiffe://a.test/a';
   assert.equal(spiffeIdOf([a])?.id, a);
   assert.equal(spiffeIdOf([a, a]), undefined);
   assert.equal(spiffeIdOf([]), undefined);
+  assert.equal(spiffeIdOf(['spiffe://a.test']), undefined);
 });

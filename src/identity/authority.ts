@@ -10,7 +10,8 @@ import { type Current, currentOf, type TrustBundle } from './current.ts';
 import { isSameHash, makeToken, readToken } from './join-token.ts';
 import { type Lives, makePair } from './pair.ts';
 import { type Refusal, refusal } from './refusal.ts';
-import { controlId, type Flaw, isSegment, parseWorkloadId, type WorkloadId } from './spiffe.ts';
+import { type Flaw, isSegment } from '../base/spiffe.ts';
+import { controlId, parseWorkloadId, type WorkloadId } from './spiffe.ts';
 import {
   makeFence,
   makeLeaf,

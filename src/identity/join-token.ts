@@ -9,7 +9,7 @@
  */
 import { createHash, randomBytes, timingSafeEqual, X509Certificate } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import type { Flaw } from './spiffe.ts';
+import type { Flaw } from '../base/spiffe.ts';
 
 const PREFIX = 'fwj_';
 const ID_BYTES = 16;

@@ -25,7 +25,7 @@ import {
 import { createHash, createPrivateKey, createPublicKey, type KeyObject, randomBytes, webcrypto } from 'node:crypto';
 import { sequence, tagged, uriName } from './der.ts';
 import { backdateMs } from './renewal.ts';
-import { type Flaw, parseSpiffeId, type SpiffeId } from './spiffe.ts';
+import { type Flaw, readSpiffeId, type SpiffeId } from '../base/spiffe.ts';
 
 /** A certificate, in what of it is asked. Times have whole seconds. */
 export interface Certificate {
@@ -251,7 +251,7 @@ export function readSvid(der: Uint8Array | string): Svid | Flaw {
     return { flaw: 'The certificate cannot be read' };
   }
   if (uris.length !== 1) return { flaw: `The certificate has ${uris.length} URIs: it should have exactly one` };
-  const id = parseSpiffeId(uris[0]!);
+  const id = readSpiffeId(uris[0]!);
   if ('flaw' in id) return id;
   if (id.path === '') return { flaw: 'The certificate is of a trust domain, not of a workload' };
   const usage = parsed.getExtension(KeyUsagesExtension)?.usages ?? 0;

@@ -75,7 +75,9 @@ export const PUSH_FAULTS = faultKinds({
     status: 0,
     grpc: 14,
     title: 'The stream was ended on purpose',
-    advice: 'The control plane shuts down, or another stream of the same instance has taken over.',
+    advice:
+      'The control plane shuts down, another stream of the same instance has taken over, or the certificate that began the ' +
+      'stream is over: the proxy comes back with the one that it has now.',
   },
   'push.join-refused': {
     blame: 'client',

@@ -161,7 +161,7 @@ test('grpc: a certificate that ends while its stream runs ends the stream', asyn
   await one.serves(planOf('a.test'));
   one.connector.rotate(credentials(proxy()));
   await one.until(() => one.client.state.kind === 'away');
-  assert.equal(control.hub.ended.get('push.unauthenticated'), 1);
+  assert.equal(control.hub.ended.get('push.closed'), 1);
   await one.until(() => one.client.state.kind === 'live');
 });
 

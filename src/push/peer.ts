@@ -2,7 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import type { Fault } from '../base/fault.ts';
-import { parseSpiffeId } from '../identity/spiffe.ts';
+import { spiffeIdOf } from '../base/spiffe.ts';
 import { namesOf } from '../net/certificate.ts';
 import { pushFault } from './faults.ts';
 
@@ -17,14 +17,12 @@ export interface Credentials {
 
 /** X.509-SVID, section 2: exactly one URI, and it is the SPIFFE ID. */
 export function identityOf(certificate: X509Certificate, trustDomains: readonly string[]): string | Fault {
-  const { uri } = namesOf(certificate);
-  const [id = ''] = uri;
-  const read = parseSpiffeId(id);
-  // The trust domain itself is nobody's identity (X.509-SVID, section 2).
-  if (uri.length !== 1 || 'flaw' in read || read.path === '') {
+  const read = spiffeIdOf(namesOf(certificate).uri);
+  if (read === undefined) {
     return pushFault('push.unauthenticated', 'The certificate does not carry exactly one SPIFFE ID');
   }
-  if (trustDomains.includes(read.trustDomain)) return id;
+  const { id, trustDomain } = read;
+  if (trustDomains.includes(trustDomain)) return id;
   return pushFault('push.unauthenticated', `"${id}" is not of the trust domain "${trustDomains.join('" or "')}"`);
 }
 

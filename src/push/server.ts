@@ -230,7 +230,7 @@ export class PushServer {
     // Whose certificate is over has had the time to show a newer one.
     const checkExpiry = (): void => {
       const leftMs = notAfterMs - clock.wallMs();
-      if (leftMs <= 0) session.end(pushFault('push.unauthenticated', 'The certificate has expired'));
+      if (leftMs <= 0) session.end(pushFault('push.closed', 'The certificate that began it is over'));
       else cancelExpiry = clock.after(Math.min(leftMs, EXPIRY_CHECK_MS_MAX), checkExpiry);
     };
     checkExpiry();
