@@ -382,6 +382,15 @@ const FAULTS = {
     title: 'No route takes the connection',
     advice: 'No TLSRoute, TCPRoute or UDPRoute is attached to the listener for this server name: "fourways explain".',
   },
+  'stream.denied': {
+    blame: 'policy',
+    retry: 'never',
+    status: 0,
+    grpc: 7,
+    title: 'The connection is not allowed',
+    advice:
+      'A rule of an authorize filter on the Service denies the workload that connects, or none allows it; the log says which.',
+  },
   'proxy-protocol.refused': {
     blame: 'client',
     retry: 'never',

@@ -7,6 +7,7 @@ import type { CallAnswer, CallQuestion, Callee, Instance, PassedOver } from '../
 import type { RequestHead } from '../http/message.ts';
 import type { Plan, PlanCluster, PlanEndpoint, PlanRule } from '../ir/plan.ts';
 import { identityProblem } from '../net/workload-check.ts';
+import { decideAccess } from '../proxy/stream-access.ts';
 import { type Ambiguous, type ChosenBy, type Decision, makeDecision, type Question } from './decision.ts';
 import { type Asking, copyRequest, type FilterVerdict, tryFilters } from './filter-trial.ts';
 import { shareOf } from './plan-text.ts';
@@ -201,7 +202,11 @@ class Tree {
       port: plan.listeners[listener]!.publicPort,
     });
     const { at, proxy, workload } = standing;
-    const refused = refusedPeer(plan, listener, standing.peer) ?? why ?? decision.backends.find(isClosed)?.invalid;
+    const refused =
+      refusedPeer(plan, listener, standing.peer) ??
+      why ??
+      decideAccess(plan.streams[decision.routes[0] ?? '']?.access ?? [], standing.peer).refused ??
+      decision.backends.find(isClosed)?.invalid;
     const parts = { ...decision, kind: 'stream', at, proxy, ...(workload !== undefined && { workload }) } as const;
     if (refused !== undefined) return { ...parts, verdicts: [], onward: [], refused };
     const onward: Onward[] = [];

@@ -4,6 +4,7 @@
  * Policies on the Service act here, where nobody can go around them.
  */
 import { CONNECTION_LIMITS, CONNECTION_TIMEOUTS } from '../base/limits.ts';
+import { type AuthorizeConfig, defaultOf, ruleName } from '../filters/authorize/config.ts';
 import { FILTERS_BY_NAME } from '../filters/list.ts';
 import { portKey } from '../ir/key.ts';
 import type {
@@ -14,6 +15,7 @@ import type {
   PlanRoute,
   PlanRule,
   PlanStream,
+  PlanStreamAccess,
   PlanValue,
 } from '../ir/plan.ts';
 import { describe, keyOf, type Service, type Workload } from '../resource/resource.ts';
@@ -148,15 +150,13 @@ function addPort(resource: Service, port: ServicePort, work: InboundWork): void 
     work.parts.routes[key] = { createdMs: 0, attach, rules: [ruleOf(key, target, { place, work })] };
     return;
   }
-  const isDenied = settingsAt(work.mesh, place).authorization === 'deny';
-  // Nothing is read of what passes, so there is no filter that could allow it.
-  const why =
-    'The mesh denies what no policy allows, and there is none for what is not read: allow this port in overrides of the Mesh';
+  const access = accessOf(askedFilters(target, { place, work }));
   work.parts.streams[key] = {
     name: key,
     createdMs: 0,
     attach,
-    backends: [isDenied ? { weight: 1, why } : { weight: 1, cluster: key }],
+    backends: [{ weight: 1, cluster: key }],
+    ...(access.length > 0 && { access }),
   };
 }
 
@@ -214,10 +214,33 @@ function askedFilters(target: BackendTarget, { place, work }: PortWork): readonl
     isActingHere ? level : level.filter(({ filter }) => isProtecting(filter)),
   );
   const filters = composeFilters(levels);
-  // A policy that is only tried out allows nothing yet.
-  const isSpokenOf = filters.some(({ filter, policy }) => filter === 'authorize' && policy?.spec.mode !== 'audit');
-  if (isSpokenOf || settingsAt(mesh, place).authorization === 'allow' || mesh.mesh === undefined) return filters;
-  return composeFilters([...levels, [{ ...DENY_ALL, owner: describe(mesh.mesh) }]]);
+  const { authorization } = settingsAt(mesh, place);
+  if (authorization === 'allow' || mesh.mesh === undefined) return filters;
+  // A policy that is only tried out allows nothing yet, but where both are.
+  const isTriedOut = authorization === 'audit';
+  const isSpokenOf = filters.some(
+    ({ filter, policy }) => filter === 'authorize' && (isTriedOut || policy?.spec.mode !== 'audit'),
+  );
+  if (isSpokenOf) return filters;
+  return composeFilters([...levels, [{ ...DENY_ALL, ...(isTriedOut && AUDITED), owner: describe(mesh.mesh) }]]);
+}
+
+/**
+ * What `authorize` comes to where nothing is read of what passes: a rule that asks for more than who connects is not met
+ * there. One that cannot be obeyed lets nobody in.
+ */
+function accessOf(filters: readonly AskedFilter[]): readonly PlanStreamAccess[] {
+  return filters.flatMap(({ filter, config, owner, policy, mode, references }): PlanStreamAccess[] => {
+    if (filter !== 'authorize') return [];
+    if ((references?.broken.length ?? 0) > 0) return [{ owner, rules: [], default: 'deny' }];
+    const said = config as AuthorizeConfig;
+    const rules = said.rules.flatMap((rule, i) => {
+      const { name: _, effect, workloads, ...more } = rule;
+      return Object.keys(more).length > 0 ? [] : [{ name: ruleName(rule, i), effect, ...(workloads && { workloads }) }];
+    });
+    const isAudited = (mode ?? policy?.spec.mode) === 'audit';
+    return [{ owner, ...(isAudited && { audit: true as const }), rules, default: defaultOf(said) }];
+  });
 }
 
 function isProtecting(filter: string): boolean {
@@ -230,3 +253,5 @@ const DENY_ALL: Omit<AskedFilter, 'owner'> = {
   config: { rules: [], default: 'deny', reveal: false },
   field: '/spec/authorization',
 };
+
+const AUDITED: Pick<AskedFilter, 'mode'> = { mode: 'audit' };

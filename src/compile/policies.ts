@@ -25,6 +25,8 @@ export interface AskedFilter {
   /** `HTTPRoute shop/web` or `Policy shop/limits`. */
   readonly owner: string;
   readonly policy?: Policy;
+  /** Of what no policy asked for. */
+  readonly mode?: 'audit';
   readonly field: string;
   /** Of a part that has a phase of its own. */
   readonly phase?: Phase;

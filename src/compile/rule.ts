@@ -402,7 +402,7 @@ function placedFilter(asked: AskedFilter, treatment: Treatment, work: RuleWork):
 }
 
 export function lowerFilter(asked: AskedFilter, treatment: Treatment, work: FilterWork): PlanFilter {
-  const { filter, owner, policy, references } = asked;
+  const { filter, owner, policy, mode, references } = asked;
   const { values } = work;
   for (const { key, secret } of references?.values ?? []) values.set(key, secret);
   return {
@@ -411,6 +411,7 @@ export function lowerFilter(asked: AskedFilter, treatment: Treatment, work: Filt
       references === undefined ? asked.config : withClusters(references, (target) => need(target, treatment, work)),
     owner,
     ...(policy !== undefined && planMode(policy, filter)),
+    ...(mode !== undefined && { audit: true as const }),
   };
 }
 

@@ -211,6 +211,24 @@ export interface PlanStream {
   readonly backends: readonly PlanStreamBackend[];
   /** What differs from `settings.tunnel` of the listener. */
   readonly tunnel?: Partial<TunnelLimits>;
+  /** Who may connect, by identity: each of these must let a client through. */
+  readonly access?: readonly PlanStreamAccess[];
+}
+
+/** What one policy, or the mesh, says of who may connect. A rule that denies comes before all that allow. */
+export interface PlanStreamAccess {
+  /** `Policy shop/who` or `Mesh mesh`. */
+  readonly owner: string;
+  /** It decides, what it decides is logged and counted, and the connection goes on. */
+  readonly audit?: true;
+  readonly rules: readonly {
+    readonly name: string;
+    readonly effect: 'allow' | 'deny';
+    /** SPIFFE IDs; `*` at the end stands for any rest. Absent: anybody. */
+    readonly workloads?: readonly string[];
+  }[];
+  /** Of whom no rule matches. */
+  readonly default: 'allow' | 'deny';
 }
 
 /** A key of `Plan.clusters`; or why the share of this backend is closed at once. */

@@ -23,6 +23,8 @@ export interface StreamEntry {
   readonly bytesIn: number;
   readonly bytesOut: number;
   readonly fault: Fault | undefined;
+  /** Why it would have been refused by what is only tried out. */
+  readonly audited?: string | undefined;
   readonly planVersion: string;
   /** From accept to a connection with the upstream; 0 when there was none. */
   readonly connectMs: number;
@@ -31,10 +33,11 @@ export interface StreamEntry {
 
 /** @param time  RFC 3339, of the beginning */
 export function streamLine(time: string, entry: StreamEntry): string {
-  const { fault } = entry;
+  const { fault, audited } = entry;
   let line = `{"time":"${time}","protocol":"${entry.protocol}"`;
   if (entry.serverName !== '') line += `,"server_name":${quote(entry.serverName, NAME_CHARS_MAX)}`;
   if (fault !== undefined) line += faultFields(fault);
+  if (audited !== undefined) line += `,"filters":{"audit.authorize":${quote(audited, NAME_CHARS_MAX)}}`;
   line += `,"rule":${quote(entry.route, NAME_CHARS_MAX)},"cluster":${quote(entry.cluster, NAME_CHARS_MAX)}`;
   line += `,"endpoint":${quote(entry.endpoint, NAME_CHARS_MAX)},"attempts":${entry.attempts}`;
   line += `,"listener":${quote(entry.listener, NAME_CHARS_MAX)}`;

@@ -2,7 +2,7 @@
  * The life of one connection below HTTP:
  *
  *     accepted -> (PROXY header) -> (ClientHello: server name) -> listener     bound-port.ts
- *     1 route -> 2 backend -> 3 endpoint -> 4 connection -> 5 tunnel -> 6 end  here
+ *     1 route -> 2 access -> 3 backend -> 4 endpoint -> 5 connection -> 6 tunnel -> 7 end  here
  *
  * What passes is never read. A connection that leads nowhere is closed in a way that its client can tell from an end.
  */
@@ -11,6 +11,7 @@ import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { Fault } from '../base/fault.ts';
 import type { Random } from '../base/random.ts';
+import { workloadOf } from '../http/client-identity.ts';
 import { SocketTunnel } from '../http/socket-tunnel.ts';
 import type { ClientFacts, GivenConnection, ServerConn } from '../http/stream.ts';
 import type { PlanCluster } from '../ir/plan.ts';
@@ -54,6 +55,8 @@ export class StreamExchange implements ServerConn {
   #target: StreamTarget | undefined;
   #cluster: Cluster | undefined;
   #endpoint: Endpoint | undefined;
+  /** What would have refused it. */
+  #audited: string | undefined;
   #attempts = 0;
   #connectedMs = 0;
   /** Gives up the connection that is being made. */
@@ -78,6 +81,10 @@ export class StreamExchange implements ServerConn {
     this.#target.metrics.open.add(1);
     this.#target.metrics.opened.add(1);
     // 2
+    const { refused, audited } = this.#target.access(workloadOf(facts.clientCertificate)?.id);
+    this.#audited = audited;
+    if (refused !== undefined) return this.#refuse(new Fault('stream.denied', refused));
+    // 3
     const backend = this.#target.pickBackend();
     if (backend?.cluster === undefined) {
       const why = backend?.why ?? 'Every backend has weight 0';
@@ -107,7 +114,7 @@ export class StreamExchange implements ServerConn {
     this.#refuse(fault);
   }
 
-  // 3, 4
+  // 4, 5
   #connect(cluster: Cluster, avoid: Endpoint | undefined): void {
     const endpoint = cluster.pick(avoid);
     if (endpoint instanceof Fault) return this.#refuse(endpoint);
@@ -153,7 +160,7 @@ export class StreamExchange implements ServerConn {
     );
   }
 
-  // 5
+  // 6
   #join(endpoint: Endpoint, upstream: { readonly socket: Duplex; readonly intake: Intake | undefined }): void {
     const { listener, opening } = this.#client;
     const { socket, intake, early } = opening?.establish() ?? this.#client;
@@ -188,7 +195,7 @@ export class StreamExchange implements ServerConn {
     this.#end({ bytesFromClient: 0, bytesFromUpstream: 0, fault });
   }
 
-  // 6
+  // 7
   #end({ bytesFromClient, bytesFromUpstream, fault }: TunnelResult): void {
     this.#ended = true;
     const { runtime } = this.#port;
@@ -231,6 +238,7 @@ export class StreamExchange implements ServerConn {
       bytesIn: bytesFromClient,
       bytesOut: bytesFromUpstream,
       fault,
+      audited: this.#audited,
       planVersion: this.#planVersion,
       connectMs: this.#connectedMs === 0 ? 0 : this.#connectedMs - this.#startMs,
       durationMs,

@@ -74,7 +74,8 @@ class CallTable implements Watcher {
     const call = this.#kind(entry.listener, { source, protocol: 'tcp', method: '', path: '' });
     if (call === undefined) return;
     call.calls++;
-    if (entry.fault?.code === 'route.backend-invalid') call.denied++;
+    if (entry.fault?.code === 'stream.denied') call.denied++;
+    if (entry.audited !== undefined) call.audited++;
   }
 
   tell(): void {

@@ -22,7 +22,7 @@ function trustDomain(said: {
 }
 
 const mtls = ['strict', 'permissive'] as const;
-const authorization = ['allow', 'deny'] as const;
+const authorization = ['allow', 'audit', 'deny'] as const;
 
 /** What holds for a namespace, a service or a port instead; the closest one counts. */
 const Override = Type.Object(
@@ -94,7 +94,8 @@ export const MeshSpec = Type.Object(
     }),
     authorization: Type.Enum([...authorization], {
       default: 'allow',
-      description: 'Of requests to a Service that no Policy with `authorize` speaks of.',
+      description:
+        'Of requests and connections to a Service that no Policy with `authorize` speaks of. allow: they pass. deny: they are refused. audit: they pass, and log and metrics say that they would be refused; policies in mode `audit` count here as if they were enforced.',
     }),
     defaultProtocol: Type.Enum(['http', 'tcp'], {
       default: 'http',
