@@ -27,7 +27,7 @@ const ROWS: [
   rule: string,
   accesses: PlanStreamAccess[],
   caller: string | undefined,
-  refused?: string,
+  refused?: string | undefined,
   audit?: string,
 ][] = [
   ['nobody says anything', [], undefined],
