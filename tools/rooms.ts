@@ -48,6 +48,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'control',
     'identity/renewal.ts',
     'identity/rotation.ts',
+    'expr/ended.ts',
   ],
   cli: [
     'base',
@@ -62,6 +63,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'capture/addresses.ts',
     'filter',
     'filters',
+    'expr/ended.ts',
     'control',
     'api',
   ],

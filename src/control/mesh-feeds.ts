@@ -22,6 +22,7 @@ import type {
   WorkloadReport,
 } from '../push/messages.ts';
 import type { Registration, Registry } from './registry.ts';
+import type { Askable } from './survey.ts';
 
 export interface MeshFeedsOptions {
   readonly registry: Registry;
@@ -82,6 +83,7 @@ export class MeshFeeds implements Feeds {
   #denials: readonly string[] = NOBODY;
   #planDenials: readonly string[] = NOBODY;
   #denied: ReadonlySet<string> = new Set();
+  readonly #joinedTold = new Set<(proxy: Askable) => void>();
 
   constructor(options: MeshFeedsOptions) {
     this.#options = options;
@@ -174,7 +176,23 @@ export class MeshFeeds implements Feeds {
     this.#feeds.delete(instance);
     this.#feeds.set(instance, feed);
     if (this.#trust !== undefined && !isTrusted(this.#trust, trusts)) stream.trust(this.#trust);
+    // Not in this turn: its stream is about to begin.
+    if (this.#joinedTold.size > 0) this.#options.clock.after(0, () => this.#tellJoined(feed));
     return feed;
+  }
+
+  #tellJoined(feed: ProxyFeed): void {
+    if (this.#feeds.get(feed.instance) !== feed) return;
+    for (const told of this.#joinedTold) told(feed.askable());
+  }
+
+  onJoined(told: (proxy: Askable) => void): () => void {
+    this.#joinedTold.add(told);
+    return () => this.#joinedTold.delete(told);
+  }
+
+  askables(): Askable[] {
+    return [...this.#feeds.values()].map((feed) => feed.askable());
   }
 
   #cutDenied(): void {
@@ -436,6 +454,22 @@ class ProxyFeed implements Feed {
     onClosed();
   }
 
+  askable(): Askable {
+    const { proxy, stream } = this.#options;
+    const { instance, role } = proxy.hello;
+    return {
+      instance,
+      role,
+      identity: proxy.identity,
+      services: this.#services,
+      ask: (ask, asker) => stream.ask(ask, asker),
+    };
+  }
+
+  get #services(): readonly string[] {
+    return this.#workload === undefined ? [] : [`${this.#workload.namespace}/${this.#workload.service}`];
+  }
+
   row(): ProxyRow {
     const { proxy, clock } = this.#options;
     const { hello, identity } = proxy;
@@ -446,7 +480,7 @@ class ProxyFeed implements Feed {
       role: hello.role,
       software: hello.software,
       zone: hello.zone,
-      services: this.#workload === undefined ? [] : [`${this.#workload.namespace}/${this.#workload.service}`],
+      services: this.#services,
       gateways: this.#gateways,
       address: hello.address ?? '',
       ports: this.#ports,

@@ -1,3 +1,4 @@
+import type { AskTo } from '../base/asking.ts';
 import type { ApplyResult } from '../ir/apply-result.ts';
 import type { Change } from '../ir/change.ts';
 import type { Fleet } from './fleet.ts';
@@ -5,7 +6,7 @@ import type { Fleet } from './fleet.ts';
 /** What a control plane asks of the proxies of its own process. */
 export type OwnProxies = Pick<
   Fleet,
-  'apply' | 'ports' | 'failing' | 'draining' | 'health' | 'stats' | 'order' | 'measure' | 'drain'
+  'apply' | 'ports' | 'failing' | 'draining' | 'health' | 'stats' | 'order' | 'askTo' | 'measure' | 'drain'
 >;
 
 /** In place of a fleet where the control plane is alone in its process: all proxies are elsewhere. */
@@ -30,6 +31,11 @@ export class NoProxies implements OwnProxies {
   async order(): Promise<[]> {
     return [];
   }
+
+  readonly askTo: AskTo = (_, asker) => {
+    asker.end({ kind: 'gone', reason: 'There is no proxy in this process' });
+    return () => undefined;
+  };
 
   async measure(): Promise<void> {
     // Nobody counts anything.

@@ -32,6 +32,8 @@ export interface ConnectionTls {
   readonly version: string;
   /** Name in the registry of IANA. */
   readonly cipher: string;
+  /** What both have agreed to speak (ALPN): `h2`; empty for nothing. */
+  readonly speaks: string;
   /** Of the key exchange, where this end can tell: `X25519MLKEM768`. Only the one that opened it can. */
   readonly group?: string;
   /** Whether it goes on with a session that was begun on another connection. */
@@ -59,6 +61,8 @@ export interface ShownCertificate {
 export interface ConnectionsAnswer {
   readonly rows: readonly ConnectionRow[];
   readonly counts?: Readonly<Record<ConnectionKind, number>>;
+  /** Also with the last piece: keys of listeners that take clear text for a service of the mesh, whoever calls them now. */
+  readonly open?: readonly string[];
 }
 
 /** Rows that one proxy answers with, the newest; the others are in the counts. */

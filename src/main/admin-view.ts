@@ -6,6 +6,7 @@ import type { OwnProxies } from '../control/no-proxies.ts';
 import type { FleetStats } from '../control/fleet.ts';
 import type { EndpointStats } from '../ir/node-stats.ts';
 import type { Pipeline, Published } from '../control/pipeline.ts';
+import { askablesOf } from './askables.ts';
 import { certificateReport } from './certificate-report.ts';
 import type { Issuing } from './issuing.ts';
 import type { MeshControl } from './mesh-control.ts';
@@ -56,6 +57,7 @@ export function adminView(parts: AdminViewParts): AdminView {
     about: () => about,
     stats: async () => withSources(await fleet.stats(), pipeline.published?.compiled),
     order: (filter, order) => fleet.order(filter, order),
+    proxiesToAsk: askablesOf(parts),
     async certificates() {
       const report = certificateReport(pipeline.published?.compiled, issuing);
       const control = mesh();

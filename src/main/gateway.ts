@@ -70,11 +70,13 @@ export async function startGateway(settings: GatewaySettings): Promise<RunningGa
     onUnknown: (names) =>
       log.warn('A Gateway does not exist, or is not for this proxy: it serves none of it', { gateways: names }),
   });
-  const view = proxyView({ fleet, plans, metering, about });
+  const identity = formatWorkloadId(settings.id);
+  const proxy = { instance: settings.instance, identity, role: 'gateway', services: [] } as const;
+  const view = proxyView({ fleet, plans, metering, about, proxy });
   const door = cleanup.adopt(new AdminDoor(view, log), (opened) => opened.close());
   if (settings.admin !== undefined) await door.open(settings.admin);
   link.client.start();
-  return running({ identity: formatWorkloadId(settings.id), fleet, plans, link, door }, cleanup.move());
+  return running({ identity, fleet, plans, link, door }, cleanup.move());
 }
 
 interface Parts {

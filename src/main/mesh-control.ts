@@ -204,6 +204,16 @@ export class MeshControl {
     );
   }
 
+  /** Who the gateway in this process is; undefined where there is none. */
+  get gatewayName(): OwnMember['name'] | undefined {
+    return this.#gateway?.name;
+  }
+
+  /** Proxies that are connected, for questions to them. */
+  get connected(): Pick<MeshFeeds, 'askables' | 'onJoined'> {
+    return this.#parts.feeds;
+  }
+
   proxies(): ProxyRow[] {
     return this.#parts.feeds.list();
   }

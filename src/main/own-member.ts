@@ -57,6 +57,12 @@ export class OwnMember {
     return member;
   }
 
+  /** Who it is. */
+  get name(): { readonly instance: string; readonly identity: string } {
+    const { instance, identity } = this.#parts;
+    return { instance, identity };
+  }
+
   get member(): Member {
     return this.#membership.member;
   }

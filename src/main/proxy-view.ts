@@ -3,7 +3,9 @@ import type { About, AdminView } from '../api/admin/view.ts';
 import { systemClock } from '../base/clock.ts';
 import { ownVersion } from '../cli/version.ts';
 import type { Fleet } from '../control/fleet.ts';
+import type { AskedProxy } from '../control/survey.ts';
 import type { OwnPlans } from '../sidecar/own-plans.ts';
+import { onlyAskable } from './askables.ts';
 import type { Metering } from './metering.ts';
 import { readinessOf } from './readiness.ts';
 
@@ -12,6 +14,8 @@ export interface ProxyViewParts {
   readonly plans: OwnPlans;
   readonly metering: Metering;
   readonly about: About;
+  /** Who it is. */
+  readonly proxy: AskedProxy;
 }
 
 /** @param settings  with addresses of the control planes */
@@ -22,7 +26,7 @@ export function aboutProxy({ control }: { readonly control: readonly string[] })
 }
 
 /** What a proxy knows of itself; what its configuration says of objects is known to the control plane. */
-export function proxyView({ fleet, plans, metering, about }: ProxyViewParts): AdminView {
+export function proxyView({ fleet, plans, metering, about, proxy }: ProxyViewParts): AdminView {
   return {
     readiness: () => readinessOf(fleet, plans.plan?.version),
     async metrics(accept) {
@@ -35,6 +39,7 @@ export function proxyView({ fleet, plans, metering, about }: ProxyViewParts): Ad
     about: () => about,
     stats: () => fleet.stats(),
     order: (filter, order) => fleet.order(filter, order),
+    proxiesToAsk: onlyAskable({ ...proxy, ask: fleet.askTo }),
     certificates: () => Promise.resolve({ orders: false, certificates: [] }),
     mesh: undefined,
   };

@@ -147,7 +147,10 @@ async function openAdmin(settings: SidecarSettings, { cleanup, ...parts }: Admin
     import('./admin-door.ts'),
     import('./proxy-view.ts'),
   ]);
-  const view = proxyView({ ...parts, about: aboutProxy(settings) });
+  const { id, instance } = settings;
+  const services = [`${id.namespace}/${id.account}`];
+  const proxy = { instance, identity: formatWorkloadId(id), role: 'sidecar', services } as const;
+  const view = proxyView({ ...parts, about: aboutProxy(settings), proxy });
   const door = cleanup.adopt(new AdminDoor(view, log), (opened) => opened.close());
   if (sockets === 'alone') return door.open(admin);
   // The process that is taken over holds the address until it has drained.

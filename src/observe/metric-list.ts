@@ -66,6 +66,12 @@ const SERVER_METRICS = {
     labels: ['filter', 'event'],
     help: 'What filters counted.',
   },
+  fourways_asks_open: {
+    type: 'gauge',
+    unit: '',
+    labels: ['topic'],
+    help: 'Questions about what it does now that a proxy is answering: `connections` of `fourways verify`, `requests` of `fourways tap`, `calls`.',
+  },
   fourways_connections_open: {
     type: 'gauge',
     unit: '',

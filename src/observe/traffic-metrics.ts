@@ -295,6 +295,7 @@ export class TrafficMetrics {
   readonly #datagrams = new Map<string, DatagramMetrics>();
   readonly #faults = new Map<string, Counter>();
   readonly #filterEvents = new Map<string, Counter>();
+  readonly #asks = new Map<string, Gauge>();
 
   constructor(metrics: WorkerMetrics) {
     this.metrics = metrics;
@@ -332,6 +333,11 @@ export class TrafficMetrics {
 
   #faultCounter({ code, blame }: FaultKind): Counter {
     return getOrAdd(this.#faults, code, () => this.metrics.counter('fourways_faults_total', [code, blame]));
+  }
+
+  /** @param topic  of proxy/look/topics.ts: a closed list */
+  asksOpen(topic: string): Gauge {
+    return getOrAdd(this.#asks, topic, () => this.metrics.gauge('fourways_asks_open', [topic]));
   }
 
   /** A counter of a filter: `filter` and `event` are names that its code chose, never from a request. */

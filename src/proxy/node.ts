@@ -248,7 +248,7 @@ export class ProxyNode implements Node {
   readonly ask: AskTo = (ask, asker) => answerTopic(ask, asker, this.#topics);
 
   get #topics(): TopicsOptions {
-    const { clock, workers = 1, requestFilter = noFilter } = this.#options;
+    const { clock, metrics, workers = 1, requestFilter = noFilter } = this.#options;
     const ports = [...this.#bound.values(), ...this.#leaving].filter((port) => port instanceof BoundPort);
     const connections: ConnectionSources = {
       workers,
@@ -257,7 +257,8 @@ export class ProxyNode implements Node {
       upstreams: () => this.#live,
       clusterPlan: (key) => this.#clusters.get(key)?.plan,
     };
-    return { clock, workers, requestFilter, watch: this.#runtime.watch, connections };
+    const asksOpen: TopicsOptions['asksOpen'] = (topic) => metrics.asksOpen(topic);
+    return { clock, workers, requestFilter, watch: this.#runtime.watch, connections, asksOpen };
   }
 
   /** Everything in one turn: no request sees half of a change. Throws before anything is changed. */

@@ -1,6 +1,9 @@
 /** Every path of the admin API. Those of GET change nothing. */
 import { cacheReport, purgeCache } from './cache.ts';
 import type { CallQuestion } from '../../compile/mesh-calls.ts';
+import type { Clock } from '../../base/clock.ts';
+import type { LineTaker } from './answer-stream.ts';
+import { SURVEY_ROUTES } from './survey-routes.ts';
 import { TRUST_ROUTES } from './trust-routes.ts';
 import type { AdminView, TokenWish } from './view.ts';
 
@@ -18,11 +21,16 @@ export interface Asked {
   readonly accept: string | undefined;
   /** What a POST brings: an object. Of GET an empty one. */
   readonly body: object;
+  readonly query: URLSearchParams;
 }
+
+/** Says lines until it has ended them. @returns takes it back: nobody reads any more */
+export type LineSource = (to: LineTaker, clock: Clock) => () => void;
 
 export type Content =
   | { readonly status: 200 | 503; readonly json: object }
   | { readonly status: 200; readonly contentType: string; readonly text: string }
+  | { readonly status: 200; readonly contentType: string; readonly begin: LineSource }
   | { readonly status: 400 | 404; readonly detail: string };
 
 const JSON_TYPES = ['application/json'] as const;
@@ -171,6 +179,7 @@ export const ROUTES: readonly Route[] = [
     },
   },
   ...TRUST_ROUTES,
+  ...SURVEY_ROUTES,
   {
     path: '/cache',
     summary: 'What caches hold, by policy',

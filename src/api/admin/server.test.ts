@@ -70,6 +70,7 @@ const view: AdminView = {
   get mesh() {
     return mesh;
   },
+  proxiesToAsk: { list: () => [], onJoined: () => () => undefined },
 };
 
 let admin: AdminServer;
@@ -122,13 +123,16 @@ test('admin: every path that it lists answers', async () => {
       '/mesh/rotate/cancel',
       '/mesh/drill',
       '/mesh/drill/abort',
+      '/connections',
+      '/requests',
       '/cache',
       '/cache/purge',
       '/version',
     ],
   );
   for (const { path, method } of paths) {
-    if (path === '/endpoints' || method === 'POST') continue;
+    // The first is a defect here, and there is no proxy that the others could ask (survey-routes.test.ts).
+    if (['/endpoints', '/connections', '/requests'].includes(path) || method === 'POST') continue;
     const { status, headers } = await ask(path);
     assert.equal(status, 200, path);
     assert.equal(headers['cache-control'], 'no-store');

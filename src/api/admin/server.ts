@@ -19,11 +19,14 @@ import type { RequestSink, ServerConn, ServerStream, ServerStreamEvents } from '
 import { accepts } from './accept.ts';
 import { AnswerStream } from './answer-stream.ts';
 import { isOurHost } from './host-check.ts';
-import { type Content, type Route, ROUTES } from './routes.ts';
+import { type Content, type LineSource, type Route, ROUTES } from './routes.ts';
 import type { AdminView } from './view.ts';
 
 /** Scrapers, probes and a few people. Beyond: the newest connection is closed at once. */
 const CONNECTIONS_MAX = 128;
+
+/** Answers that go on for as long as somebody reads them. Each may cost every proxy something. */
+const SOURCES_MAX = 16;
 
 const LIMITS: ConnectionLimits = {
   ...CONNECTION_LIMITS,
@@ -65,6 +68,8 @@ export class AdminServer implements RequestSink {
   readonly #conns = new Set<ServerConn>();
   /** Text of documents that are the same object as before. */
   readonly #texts = new WeakMap<object, Buffer>();
+  /** What ends each answer that goes on until somebody has had enough. */
+  readonly #sources = new Set<() => void>();
 
   /** Use {@link startAdmin}. */
   constructor(options: AdminOptions) {
@@ -96,6 +101,7 @@ export class AdminServer implements RequestSink {
   /** Stops listening; answers that are being sent are finished. */
   async close(): Promise<void> {
     const closed = new Promise((resolve) => this.#server.close(resolve));
+    for (const end of this.#sources) end();
     for (const conn of this.#conns) conn.drain();
     await closed;
     this.#wheel.close();
@@ -152,14 +158,16 @@ export class AdminServer implements RequestSink {
     if (route === undefined) return sendProblem(answer, NOT_FOUND);
     const refusal = refusalOf(route, request, accept);
     if (refusal !== undefined) return sendProblem(answer, refusal);
-    if (route.method !== 'POST') return this.#send(answer, await route.answer(view, { accept, body: {} }));
+    const query = new URLSearchParams(request.query);
+    if (route.method !== 'POST') return this.#send(answer, await route.answer(view, { accept, body: {}, query }));
     const body = objectOf(await answer.body());
     if (body === undefined) return sendProblem(answer, { status: 400, detail: 'The body should be a JSON object' });
-    return this.#send(answer, await route.answer(view, { accept, body }));
+    return this.#send(answer, await route.answer(view, { accept, body, query }));
   }
 
   #send(answer: AnswerStream, content: Content): void {
     if ('detail' in content) return sendProblem(answer, content);
+    if ('begin' in content) return this.#pass(answer, content);
     if ('text' in content) {
       return answer.send({ status: 200, contentType: content.contentType, body: Buffer.from(content.text) });
     }
@@ -170,6 +178,29 @@ export class AdminServer implements RequestSink {
       this.#texts.set(json, body);
     }
     return answer.send({ status, contentType: 'application/json', body });
+  }
+
+  /** Passes lines on while they come. */
+  #pass(answer: AnswerStream, { contentType, begin }: Extract<Content, { begin: LineSource }>): void {
+    if (answer.isOver) return undefined;
+    if (answer.isHead) return answer.send({ status: 200, contentType, body: Buffer.alloc(0) });
+    if (this.#sources.size >= SOURCES_MAX) return sendProblem(answer, BUSY);
+    let takeBack = (): void => undefined;
+    const over = (): void => {
+      this.#sources.delete(end);
+      takeBack();
+    };
+    const to = answer.sendLines(contentType, over);
+    const end = (): void => {
+      over();
+      to.end();
+    };
+    this.#sources.add(end);
+    const passed = (value?: object): void => {
+      this.#sources.delete(end);
+      to.end(value);
+    };
+    takeBack = begin({ line: (value) => to.line(value), end: passed }, this.#options.clock);
   }
 }
 
@@ -193,6 +224,8 @@ const NOT_OURS: Refusal = {
   status: 421,
   detail: 'Host must be an address, localhost, or the name that --admin gives',
 };
+
+const BUSY: Refusal = { status: 503, detail: `${SOURCES_MAX} others are looking already` };
 
 const NOT_FOUND: Refusal = { status: 404, detail: 'There is no such path: GET / lists them' };
 
@@ -231,6 +264,7 @@ const TITLES: Readonly<Record<number, string>> = {
   415: 'Unsupported media type',
   421: 'Misdirected request',
   500: 'The admin API failed',
+  503: 'Busy',
 };
 
 function titleOf(status: number): string {

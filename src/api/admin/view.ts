@@ -6,6 +6,7 @@ import type { FleetStats } from '../../control/fleet.ts';
 import type { MemberHealth } from '../../control/member.ts';
 import type { ProxyRow } from '../../control/mesh-feeds.ts';
 import type { MeshSummary } from '../../control/mesh-summary.ts';
+import type { Askables } from '../../control/survey.ts';
 import type { Plan } from '../../ir/plan.ts';
 import type { Exposition } from '../../observe/exposition.ts';
 import type { MeshCertificate, TrustView } from './trust-view.ts';
@@ -26,6 +27,8 @@ export interface AdminView {
   readonly mesh: MeshView | undefined;
   /** Of every worker that lives: what its filters of this kind make of it. */
   order(filter: string, order: FilterOrder): Promise<readonly OrderAnswer[]>;
+  /** Proxies that can be asked about what they do now: all that are connected, or the one that this is. */
+  readonly proxiesToAsk: Askables;
 }
 
 /** What the admin API may know of the mesh, and do. */

@@ -40,6 +40,7 @@ export function answerConnections(sources: ConnectionSources, asker: Asker): () 
   const found = [...clientsOf(sources), ...upstreamsOf(sources)].toSorted((a, b) => b.sinceMs - a.sinceMs);
   const counts: Record<ConnectionKind, number> = { mtls: 0, tls: 0, clear: 0, local: 0, unread: 0 };
   for (const { row } of found) counts[row.kind]++;
+  const open = openPorts(sources);
   const newest = found.slice(0, Math.ceil(CONNECTION_ROWS_MAX / sources.workers));
   let at = 0;
   let next: NodeJS.Immediate | undefined;
@@ -51,11 +52,17 @@ export function answerConnections(sources: ConnectionSources, asker: Asker): () 
       next = setImmediate(slice);
       return asker.answer({ rows }, 0);
     }
-    asker.answer({ rows, counts }, 0);
+    asker.answer({ rows, counts, open }, 0);
     asker.end({ kind: 'done' });
   };
   slice();
   return () => clearImmediate(next);
+}
+
+/** Where clear text is taken for a service: every host of such a port leads to one listener. */
+function openPorts({ clients }: ConnectionSources): string[] {
+  const keys = [...clients()].map(([view]) => view.listeners.find('*')?.key ?? '');
+  return keys.filter((key) => key.startsWith('Inbound/') && key.endsWith('@clear'));
 }
 
 function* clientsOf({ clients }: ConnectionSources): Generator<Found> {

@@ -18,6 +18,7 @@ export function tlsFactsOf(socket: TLSSocket, peer: X509Certificate | undefined)
     version: socket.getProtocol() ?? '',
     cipher: socket.getCipher()?.standardName ?? '',
     ...(group !== undefined && { group }),
+    speaks: typeof socket.alpnProtocol === 'string' ? socket.alpnProtocol : '',
     resumed: socket.isSessionReused(),
     binding: socket.exportKeyingMaterial(BINDING_BYTES, LABEL, NO_CONTEXT).toString('hex'),
     ...(own !== undefined && { own: shownOf(own) }),

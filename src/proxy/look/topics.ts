@@ -4,14 +4,49 @@ import { answerCalls, type CallsWork } from './calls.ts';
 import { answerConnections, type ConnectionSources } from './connections.ts';
 import { answerRequests, type RequestFilter, type RequestsWork } from './requests.ts';
 
+/** How many questions about a topic are being answered. */
+interface OpenGauge {
+  add(amount: number): void;
+}
+
 export interface TopicsOptions extends CallsWork, RequestsWork {
   readonly connections: ConnectionSources;
+  readonly asksOpen: (topic: Topic) => OpenGauge;
   /** Makes a filter of an expression. @returns a text that says what is wrong with it, and where */
   readonly requestFilter: (expression: string) => Promise<RequestFilter | string>;
 }
 
 /** @returns takes it back */
-export function answerTopic({ topic, body }: Ask, asker: Asker, options: TopicsOptions): () => void {
+export function answerTopic(ask: Ask, asker: Asker, options: TopicsOptions): () => void {
+  const gauge = isTopic(ask.topic) ? options.asksOpen(ask.topic) : undefined;
+  let isOpen = true;
+  gauge?.add(1);
+  const close = (): void => {
+    if (isOpen) gauge?.add(-1);
+    isOpen = false;
+  };
+  const counted: Asker = {
+    answer: (body, lost) => asker.answer(body, lost),
+    end(end) {
+      close();
+      asker.end(end);
+    },
+  };
+  const takeBack = answerBegun(ask, counted, options);
+  return () => {
+    close();
+    takeBack();
+  };
+}
+
+const TOPICS = ['connections', 'calls', 'requests'] as const;
+type Topic = (typeof TOPICS)[number];
+
+function isTopic(text: string): text is Topic {
+  return TOPICS.some((topic) => topic === text);
+}
+
+function answerBegun({ topic, body }: Ask, asker: Asker, options: TopicsOptions): () => void {
   switch (topic) {
     case 'connections':
       return answerConnections(options.connections, asker);
