@@ -49,12 +49,11 @@ const TURN_MS = 10_000;
 /** The same while a rotation runs. */
 const BUSY_TURN_MS = 500;
 
-/** For each proxy, when all are asked to renew at once; and for all of them at most. */
+/** For each proxy, when all are asked to renew at once: less than come in the same time are let in (push/hub.ts). */
 const RENEW_MS_EACH = 5;
-const RENEW_MS_MAX = 30_000;
 
 /** Who has not renewed is asked again after so long: it may have come meanwhile, or have failed. */
-const RENEW_AGAIN_MS = 5_000;
+export const RENEW_AGAIN_MS = 5_000;
 
 export class TrustTurner {
   readonly #options: TurnerOptions;
@@ -145,11 +144,16 @@ export class TrustTurner {
     const nowMs = clock.nowMs();
     if (this.#wished?.issuer !== issuer) {
       this.#wished = { issuer, atMs: nowMs };
-      feeds.wish(renewWish(Math.min(feeds.size * RENEW_MS_EACH, RENEW_MS_MAX)));
+      feeds.wish(renewWish(renewSpreadMs(feeds.size)));
     } else if (nowMs - this.#wished.atMs >= RENEW_AGAIN_MS) {
       this.#wished.atMs = nowMs;
       const { named } = known ?? (await new Rotor(authority).look()).holders;
       feeds.wish(renewWish(0), new Set(named.map(({ proxy }) => proxy)));
     }
   }
+}
+
+/** Over how long so many proxies are spread that are asked to renew at once. */
+export function renewSpreadMs(proxies: number): number {
+  return proxies * RENEW_MS_EACH;
 }

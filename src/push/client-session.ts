@@ -195,21 +195,24 @@ export class ClientSession {
   #sendNext(): boolean {
     const { standing } = this.#options;
     const { held } = standing;
-    if (this.#isInventoryDue && held !== undefined) {
-      this.#isInventoryDue = false;
-      return this.#send({ kind: 'inventory', inventory: inventoryOf(held) });
-    }
     const answer = this.#answer;
     if (answer !== undefined) {
       this.#answer = undefined;
       return this.#send(answer);
     }
-    return (
+    if (
       this.#sendNames('subscribe', this.#subscribe) ||
       this.#sendNames('unsubscribe', this.#unsubscribe) ||
-      this.#sendReport() ||
-      this.#sendAnswer()
-    );
+      this.#sendReport()
+    ) {
+      return true;
+    }
+    // After what its plan is made of: without its workload, what serves that would be taken from it for a moment.
+    if (this.#isInventoryDue && held !== undefined) {
+      this.#isInventoryDue = false;
+      return this.#send({ kind: 'inventory', inventory: inventoryOf(held) });
+    }
+    return this.#sendAnswer();
   }
 
   #sendNames(kind: 'subscribe' | 'unsubscribe', names: Set<string>): boolean {

@@ -69,6 +69,26 @@ test('stream: a control plane that never saw the proxy sends only what differs',
   assert.deepEqual(proxy.client.held, others.bundle);
 });
 
+test('stream: what a proxy has is said after its workload, of which its plan is made', async () => {
+  const world = new World(planOf('a.test'));
+  const proxy = world.proxy();
+  const served = { service: 'orders', namespace: 'shop', address: '10.0.0.1', ports: [], proxyPort: 15_008, zone: 'a' };
+  proxy.client.report({ kind: 'workload', ...served, health: 'healthy' });
+  await world.run(20);
+  world.hub.close();
+  world.hubs.set('a:1', world.newHub(new PlainFeeds(planOf('b.test'))));
+  // Slow enough that both wait when the next may go.
+  proxy.net.isBackStalled = true;
+  await world.pass(4_000);
+  const before = proxy.net.toControl.length;
+  proxy.net.resumeBack();
+  await world.run(20);
+  assert.deepEqual(
+    proxy.net.toControl.slice(before).map(({ kind }) => kind),
+    ['ack', 'report', 'inventory', 'ack'],
+  );
+});
+
 test('stream: a secret that changes alone is sent alone', async () => {
   const world = new World(planOf('a.test'));
   const proxy = world.proxy();

@@ -1,15 +1,16 @@
 /** A control plane of the simulation: the real compiler, registry, feeds and hub, without a port, a store and a gateway. */
+import type { Clock } from '../../src/base/clock.ts';
 import { silentLog } from '../../src/base/log.ts';
-import type { ManualClock } from '../../src/base/testing/manual-clock.ts';
-import { type Compiled, Compiler } from '../../src/compile/compile.ts';
+import { Compiler } from '../../src/compile/compile.ts';
 import { MeshFeeds } from '../../src/control/mesh-feeds.ts';
 import { Registry } from '../../src/control/registry.ts';
 import type { Acknowledgement } from '../../src/identity/authority-store.ts';
 import { Hub } from '../../src/push/hub.ts';
 import type { Resource } from '../../src/resource/resource.ts';
+import { MeteredClock, Work } from './work.ts';
 
 export interface ControlPlaneOptions {
-  readonly clock: ManualClock;
+  readonly clock: Clock;
   readonly name: string;
   readonly resources: () => readonly Resource[];
   readonly roots: () => readonly string[];
@@ -18,26 +19,18 @@ export interface ControlPlaneOptions {
   readonly onCertificate: (said: Acknowledgement) => void;
 }
 
-/** Processor time, which no two runs have alike. */
-export interface Work {
-  compiles: number;
-  compileMs: number;
-  compileMsMax: number;
-  publishMs: number;
-  publishMsMax: number;
-}
-
 export class ControlPlane {
   readonly registry: Registry;
   readonly feeds: MeshFeeds;
   readonly hub: Hub;
-  readonly work: Work = { compiles: 0, compileMs: 0, compileMsMax: 0, publishMs: 0, publishMsMax: 0 };
+  readonly work = new Work();
   readonly #compiler: Compiler;
   readonly #options: ControlPlaneOptions;
 
   constructor(options: ControlPlaneOptions) {
     this.#options = options;
-    const { clock, name } = options;
+    const { name } = options;
+    const clock = new MeteredClock(options.clock, this.work);
     this.registry = new Registry({ clock, log: silentLog, onChange: () => this.compile() });
     this.feeds = new MeshFeeds({
       registry: this.registry,
@@ -53,16 +46,12 @@ export class ControlPlane {
 
   compile(): void {
     const { work } = this;
-    let compiled: Compiled;
-    const compileMs = cpuOf(() => {
-      compiled = this.#compiler.compile([...this.#options.resources(), ...this.registry.workloads]);
+    work.turn(() => {
+      const compiled = work.of('compile', () =>
+        this.#compiler.compile([...this.#options.resources(), ...this.registry.workloads]),
+      );
+      work.of('publish', () => this.feeds.publish(compiled, this.#options.trusts()));
     });
-    const publishMs = cpuOf(() => this.feeds.publish(compiled, this.#options.trusts()));
-    work.compiles++;
-    work.compileMs += compileMs;
-    work.compileMsMax = Math.max(work.compileMsMax, compileMs);
-    work.publishMs += publishMs;
-    work.publishMsMax = Math.max(work.publishMsMax, publishMs);
   }
 
   /** It is killed: nothing is said to anybody. */
@@ -78,11 +67,4 @@ export function newCompiler({ clock, roots }: Pick<ControlPlaneOptions, 'clock' 
     wallMs: () => clock.wallMs(),
     meshRoots: roots,
   });
-}
-
-export function cpuOf(action: () => void): number {
-  const before = process.cpuUsage();
-  action();
-  const { user, system } = process.cpuUsage(before);
-  return (user + system) / 1_000;
 }

@@ -1,12 +1,12 @@
 /**
  * Runs the mesh in memory, by the thousand: `npm run sim -- --seed N [--json] [--proxies 1000] [--services 5000] [--endpoints
- * 50000] [--uses 20] [--scenario NAME]`. The same seed gives the same figures; what differs from run to run, processor time
+ * 50000] [--uses 20] [--scenario NAME]`, and `--no-jitter` to see a herd found. The same seed gives the same figures; what differs from run to run, processor time
  * and memory, is apart. The last line says what held; it exits with 1 when something did not.
  */
 import { createHash } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import type { FleetSize } from './fleet.ts';
-import type { Outcome } from './scenario.ts';
+import { NO_JITTER, type Outcome } from './scenario.ts';
 import { SCENARIOS } from './scenarios.ts';
 
 const { values } = parseArgs({
@@ -18,6 +18,7 @@ const { values } = parseArgs({
     uses: { type: 'string', default: '20' },
     scenario: { type: 'string', multiple: true, default: [] },
     json: { type: 'boolean', default: false },
+    'no-jitter': { type: 'boolean', default: false },
   },
 });
 
@@ -47,7 +48,7 @@ for (const scenario of chosen) {
   if (!values.json) process.stdout.write(`${name}: ${about}\n`);
   const before = process.cpuUsage();
   // oxlint-disable-next-line no-await-in-loop -- one after the other
-  const outcome = await scenario.run(size);
+  const outcome = await scenario.run(size, values['no-jitter'] ? NO_JITTER : {});
   const { user, system } = process.cpuUsage(before);
   outcomes.set(name, {
     ...outcome,

@@ -1,4 +1,5 @@
 /** What a scenario of the simulation is given and gives. */
+import type { Random } from '../../src/base/random.ts';
 import type { FleetSize } from './fleet.ts';
 
 export type Figures = Readonly<Record<string, number | string>>;
@@ -12,10 +13,19 @@ export interface Outcome {
   readonly broken: readonly string[];
 }
 
+/** What is made wrong on purpose, to see that it is found. */
+export interface Flaws {
+  /** Draws for all proxies how long they wait. */
+  readonly waits?: Random;
+}
+
+/** Every proxy waits as long as every other. */
+export const NO_JITTER: Flaws = { waits: { unit: () => 0.5, bits32: () => 2 ** 31 } };
+
 export interface Scenario {
   readonly name: string;
   readonly about: string;
-  run(size: FleetSize): Promise<Outcome>;
+  run(size: FleetSize, flaws?: Flaws): Promise<Outcome>;
 }
 
 /** Collects what does not hold. */

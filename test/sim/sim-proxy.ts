@@ -3,10 +3,11 @@ import { silentLog } from '../../src/base/log.ts';
 import type { Random } from '../../src/base/random.ts';
 import type { ManualClock } from '../../src/base/testing/manual-clock.ts';
 import type { MeshConsumer } from '../../src/compile/sidecar-plan.ts';
-import type { PlanBundle, PlanDelta } from '../../src/ir/plan.ts';
+import type { PlanBundle, PlanCluster, PlanDelta } from '../../src/ir/plan.ts';
 import { PushClient } from '../../src/push/client.ts';
-import type { TrustBundle } from '../../src/push/messages.ts';
-import type { Network } from './network.ts';
+import type { TrustBundle, Wish } from '../../src/push/messages.ts';
+import { reportOf, type SimMember } from './authority.ts';
+import type { CallBytes, Link, Network } from './network.ts';
 
 export interface ProxyPlace {
   /** Number of the proxy. */
@@ -24,9 +25,12 @@ export interface SimProxyOptions {
   readonly network: Network;
   readonly clock: ManualClock;
   readonly random: Random;
+  /** Draws how long it waits before it comes again. */
+  readonly waits: Random;
   readonly addresses: readonly string[];
   onTrust(proxy: SimProxy, bundle: TrustBundle): void;
-  onApplied(proxy: SimProxy): void;
+  onWish(proxy: SimProxy, wish: Wish): void;
+  onApplied(proxy: SimProxy, bundle: PlanBundle): void;
 }
 
 const PROXY_PORT = 15_008;
@@ -46,8 +50,13 @@ export class SimProxy {
   strangers: string[] = [];
   applied = 0;
   appliedMs = 0;
-  /** Smallest number of endpoints that some cluster had since it first had any, by key. */
+  /** Endpoints that were taken from it, and clusters that had some and then none. */
+  lost = 0;
   emptied = 0;
+  #member: SimMember | undefined;
+  readonly #latencyMs: number;
+  #link: Link | undefined;
+  #isCutOff = false;
 
   /** @param held  what it has on its disk */
   constructor(options: SimProxyOptions, held?: PlanBundle) {
@@ -55,8 +64,14 @@ export class SimProxy {
     const { place, network, clock, random, addresses } = options;
     this.instance = `p${place.i}`;
     this.identity = `spiffe://cluster.local/ns/${place.namespace}/sa/${place.service}`;
+    const latencyMs = network.latencyMs();
+    this.#latencyMs = latencyMs;
     this.client = new PushClient({
-      connect: network.connectOf(this.instance, () => this.identity),
+      connect: (to, end) => {
+        this.#link = network.open({ address: to, identity: this.identity, latencyMs, end });
+        if (this.#isCutOff) this.#link.cut();
+        return this.#link.clientPipe;
+      },
       addresses,
       self: {
         software: '1.0.0',
@@ -70,18 +85,18 @@ export class SimProxy {
       apply: async ({ bundle, delta }) => {
         const ms = APPLY_MS_LEAST + random.unit() * (APPLY_MS_MOST - APPLY_MS_LEAST);
         await new Promise<void>((resolve) => network.at(clock.nowMs() + ms, resolve));
-        this.#took(delta);
+        this.#took(bundle, delta);
         return { kind: 'ack', version: bundle.plan.version, ports: {} };
       },
       keep: () => undefined,
       events: {
         onUnknown: () => undefined,
         onTrust: (bundle) => options.onTrust(this, bundle),
-        onWish: () => undefined,
+        onWish: (wish) => options.onWish(this, wish),
         askTo: () => () => undefined,
       },
       clock,
-      random,
+      random: options.waits,
       log: silentLog,
     });
     this.client.subscribe(place.uses);
@@ -91,8 +106,43 @@ export class SimProxy {
     return this.client.held;
   }
 
+  get member(): SimMember | undefined {
+    return this.#member;
+  }
+
+  /** It works by this from now on. */
+  become(member: SimMember): void {
+    this.#member = member;
+    this.client.report(reportOf(member));
+  }
+
   get isLive(): boolean {
     return this.client.state.kind === 'live';
+  }
+
+  /** Since when; NaN while it is not. */
+  get liveMs(): number {
+    const { state } = this.client;
+    return state.kind === 'live' ? state.sinceMs : Number.NaN;
+  }
+
+  /** `off`: it reaches no control plane any more, whatever it tries. */
+  reach(how: 'off' | 'on'): void {
+    this.#isCutOff = how === 'off';
+    if (this.#isCutOff) this.#link?.cut();
+  }
+
+  /** Asks some control plane for something, on a connection of its own. */
+  call(bytes: CallBytes, done: (result: 'answered' | 'failed') => void): void {
+    const { network, addresses, random } = this.options;
+    const address = addresses[Math.floor(random.unit() * addresses.length)]!;
+    if (this.#isCutOff) done('failed');
+    else network.call({ address, latencyMs: this.#latencyMs, bytes }, done);
+  }
+
+  forgetLosses(): void {
+    this.lost = 0;
+    this.emptied = 0;
   }
 
   start(): void {
@@ -114,7 +164,7 @@ export class SimProxy {
     });
   }
 
-  #took({ set }: PlanDelta): void {
+  #took(bundle: PlanBundle, { set, remove }: PlanDelta): void {
     this.applied++;
     this.appliedMs = this.options.clock.nowMs();
     const { address, service, namespace } = this.options.place;
@@ -124,10 +174,16 @@ export class SimProxy {
       if (key.startsWith('Inbound/') && !key.startsWith(`Inbound/${namespace}/${service}/`)) this.strangers.push(key);
     }
     const before = this.held?.plan.clusters ?? {};
-    for (const [key, { endpoints }] of Object.entries(set.clusters)) {
-      if (endpoints.length === 0 && (before[key]?.endpoints.length ?? 0) > 0) this.emptied++;
-    }
-    this.options.onApplied(this);
+    for (const [key, { endpoints }] of Object.entries(set.clusters)) this.#lose(before[key], endpoints);
+    for (const key of remove.clusters) this.#lose(before[key], []);
+    this.options.onApplied(this, bundle);
+  }
+
+  #lose(before: PlanCluster | undefined, now: PlanCluster['endpoints']): void {
+    if (before === undefined || before.endpoints.length === 0) return;
+    const there = new Set(now.map(({ address, port }) => `${address} ${port}`));
+    this.lost += before.endpoints.filter(({ address, port }) => !there.has(`${address} ${port}`)).length;
+    if (now.length === 0) this.emptied++;
   }
 }
 

@@ -3,8 +3,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import type { Random } from '../../src/base/random.ts';
 import { ManualClock } from '../../src/base/testing/manual-clock.ts';
 import type { PlanBundle } from '../../src/ir/plan.ts';
-import type { Acknowledgement } from '../../src/identity/authority-store.ts';
-import type { TrustBundle } from '../../src/push/messages.ts';
+import { SimAuthority } from './authority.ts';
 import { ControlPlane, newCompiler } from './control-plane.ts';
 import { Fleet, type FleetSize, randomOf } from './fleet.ts';
 import { Network } from './network.ts';
@@ -14,6 +13,8 @@ export interface WorldOptions {
   readonly size: FleetSize;
   /** Addresses of the control planes. */
   readonly controls?: readonly string[];
+  /** Draws how long proxies wait before they come again. */
+  readonly waits?: Random | undefined;
 }
 
 /** The first start is a deployment: instances come one after the other, some hundred in a second. */
@@ -23,28 +24,35 @@ export class World {
   readonly clock = new ManualClock();
   readonly network: Network;
   readonly fleet: Fleet;
-  readonly controls = new Map<string, ControlPlane>();
   readonly proxies: SimProxy[] = [];
   readonly #addresses: readonly string[];
+  readonly #waits: Random;
   readonly #random: Random;
-  /** What is done outside of this thread: time stands still meanwhile. */
-  readonly #outside = new Set<Promise<unknown>>();
-  roots: readonly string[] = [
-    '-----BEGIN CERTIFICATE-----\nthe root of this mesh, as long as a real one is\n-----END CERTIFICATE-----\n'.padEnd(
-      700,
-    ),
-  ];
-  /** Hash of the trust bundle that has {@link roots}. */
-  trusts = 'first';
-  onCertificate: (said: Acknowledgement) => void = () => undefined;
-  onTrust: (proxy: SimProxy, bundle: TrustBundle) => void = () => undefined;
-  onApplied: (proxy: SimProxy) => void = () => undefined;
+  readonly authority: SimAuthority;
+  onLeaf: (before: string | undefined, now: string) => void = () => undefined;
+  onApplied: (proxy: SimProxy, bundle: PlanBundle) => void = () => undefined;
 
-  constructor({ size, controls = ['c0'] }: WorldOptions) {
+  constructor({ size, controls = ['c0'], waits }: WorldOptions) {
     this.fleet = new Fleet(size);
     this.#random = randomOf(size.seed, 'world');
     this.network = new Network({ clock: this.clock, random: randomOf(size.seed, 'network') });
     this.#addresses = controls;
+    this.#waits = waits ?? randomOf(size.seed, 'waits');
+    this.authority = new SimAuthority(this.network, randomOf(size.seed, 'authority'), {
+      onTrust: (bundle) => {
+        for (const { feeds } of this.controls.values()) feeds.trust(bundle);
+        this.edited();
+      },
+      onWish: (wish, instances) => {
+        for (const { feeds } of this.controls.values()) feeds.wish(wish, instances);
+      },
+      onLeaf: (before, now) => this.onLeaf(before, now),
+    });
+  }
+
+  /** Control planes that run, by address. */
+  get controls(): Map<string, ControlPlane> {
+    return this.network.controls;
   }
 
   /** All control planes, then all proxies, until everybody has its plan. */
@@ -62,20 +70,19 @@ export class World {
       clock: this.clock,
       name: address,
       resources: () => this.fleet.resources,
-      roots: () => this.roots,
-      trusts: () => this.trusts,
-      onCertificate: (said) => this.onCertificate(said),
+      roots: () => this.authority.bundle.roots,
+      trusts: () => this.authority.bundle.hash,
+      onCertificate: (said) => this.authority.acknowledge(said),
     });
+    control.feeds.trust(this.authority.bundle);
     control.compile();
     this.controls.set(address, control);
-    this.network.hubs.set(address, control.hub);
     return control;
   }
 
   kill(address: string): void {
-    this.network.lose(address);
     this.controls.get(address)?.kill();
-    this.controls.delete(address);
+    this.network.lose(address);
   }
 
   startProxy(place: ProxyPlace, held?: PlanBundle): SimProxy {
@@ -85,13 +92,16 @@ export class World {
         network: this.network,
         clock: this.clock,
         random: this.#random,
+        waits: this.#waits,
         addresses: this.#addresses,
-        onTrust: (who, bundle) => this.onTrust(who, bundle),
-        onApplied: (who) => this.onApplied(who),
+        onTrust: (who, bundle) => this.authority.told(who, bundle),
+        onWish: (who, wish) => this.authority.wished(who, wish),
+        onApplied: (who, bundle) => this.onApplied(who, bundle),
       },
       held,
     );
     this.proxies[place.i] = proxy;
+    this.authority.admit(proxy);
     proxy.start();
     return proxy;
   }
@@ -101,23 +111,12 @@ export class World {
     for (const control of this.controls.values()) control.compile();
   }
 
-  /** Waits for it before time goes on. */
-  outside<T>(work: Promise<T>): Promise<T> {
-    const done = work.finally(() => this.#outside.delete(done));
-    this.#outside.add(done);
-    return done;
-  }
-
   /** Moves time on, from one alarm to the next. */
   async run(ms: number): Promise<void> {
     const endMs = this.clock.nowMs() + ms;
     for (;;) {
       /* oxlint-disable no-await-in-loop -- time goes on when all of a moment has happened */
       await turn();
-      while (this.#outside.size > 0) {
-        await Promise.all(this.#outside);
-        await turn();
-      }
       const atMs = this.clock.nextMs;
       if (atMs === undefined || atMs > endMs) break;
       this.clock.advance(atMs - this.clock.nowMs());
@@ -149,7 +148,7 @@ export class World {
 
   /** Proxies that serve another plan than a compiler makes which knows all that is. */
   wrong(who: readonly SimProxy[] = this.proxies): SimProxy[] {
-    const compiler = newCompiler({ clock: this.clock, roots: () => this.roots });
+    const compiler = newCompiler({ clock: this.clock, roots: () => this.authority.bundle.roots });
     const workloads = new Map(
       [...this.controls.values()].flatMap(({ registry }) => registry.workloads.map((one) => [one.metadata.name, one])),
     );
