@@ -148,6 +148,10 @@ test('who may call is decided where the call is received, by the identity of the
   await using web = await Sidecar.start({ service: 'web.shop', dir, control: meshAt, token });
   assert.equal(await curl('-x', web.proxy, 'http://orders.shop/a'), 'orders /a');
   const allowed = 'spiffe://cluster.local/ns/fourways/sa/gateway';
+  const problemOf = async (url: string): Promise<unknown[]> => {
+    const { status, code, hop } = JSON.parse(await curl('-x', web.proxy, url)) as Record<string, unknown>;
+    return [status, code, hop];
+  };
   writeFileSync(
     join(dir, 'mesh.yaml'),
     `${manifests()}---
@@ -163,8 +167,8 @@ spec:
     async () => (await curl('-x', web.proxy, 'http://orders.shop/a')) !== 'orders /a',
     'it is denied',
   );
-  const denied = JSON.parse(await curl('-x', web.proxy, 'http://orders.shop/a')) as { status: number; code: string };
-  assert.deepEqual([denied.status, denied.code], [403, 'authorize.denied']);
+  assert.deepEqual(await problemOf('http://orders.shop/a'), [403, 'authorize.denied', 'sidecar-inbound']);
+  assert.deepEqual(await problemOf('http://nobody.shop/a'), [502, 'mesh.service-unknown', 'sidecar-outbound']);
   assert.equal(await curl(`http://${DOOR_HOST}:${door}/edge`), 'orders /edge');
   writeFileSync(join(dir, 'mesh.yaml'), manifests());
   await program.until(

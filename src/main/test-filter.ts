@@ -285,7 +285,8 @@ class Run implements FilteredRequest {
 
   #problem(fault: Fault): Answer {
     const accept = new Map(this.#copy.headers.map(([name, value]) => [name.toLowerCase(), value])).get('accept');
-    return answerOf(problemAnswer(fault, { requestId: this.#copy.requestId, planVersion: 'test', accept }), fault.code);
+    const facts = { requestId: this.#copy.requestId, planVersion: 'test', hop: 'gateway', accept } as const;
+    return answerOf(problemAnswer(fault, facts), fault.code);
   }
 }
 

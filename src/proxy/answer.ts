@@ -7,6 +7,7 @@ import type { Reply } from '../filter/filter.ts';
 import { Headers } from '../http/headers.ts';
 import type { ResponseHead } from '../http/message.ts';
 import { WEBSOCKET_VERSION } from '../http/ws/handshake.ts';
+import type { Hop } from './runtime.ts';
 
 export interface OwnAnswer {
   readonly head: ResponseHead;
@@ -16,6 +17,7 @@ export interface OwnAnswer {
 export interface ProblemFacts {
   readonly requestId: string;
   readonly planVersion: string;
+  readonly hop: Hop;
   /** Value of Accept, undefined when there is none. */
   readonly accept: string | undefined;
 }
@@ -61,10 +63,10 @@ const NO_EXTRAS: FaultExtras = {};
 
 export function problemAnswer(fault: Fault, facts: ProblemFacts): OwnAnswer {
   const { status, title, blame } = fault.kind;
-  const { requestId, planVersion } = facts;
+  const { requestId, planVersion, hop } = facts;
   const form = preferredForm(facts.accept);
   const { headers = NO_LINES, members } = fault.extras ?? NO_EXTRAS;
-  const text = FORMS[form].write({ status, title, code: fault.code, blame, requestId, planVersion }, members);
+  const text = FORMS[form].write({ status, title, code: fault.code, blame, hop, requestId, planVersion }, members);
   const answer = ownAnswer(status, [['content-type', FORMS[form].type], ...headers], text);
   answer.head.headers.add('x-request-id', requestId);
   answer.head.headers.add('cache-control', 'no-store');
@@ -101,6 +103,7 @@ interface ProblemFields {
   readonly title: string;
   readonly code: string;
   readonly blame: string;
+  readonly hop: Hop;
   readonly requestId: string;
   readonly planVersion: string;
 }
@@ -108,9 +111,9 @@ interface ProblemFields {
 const FORMS = {
   json: {
     type: 'application/problem+json',
-    write({ status, title, code, blame, requestId, planVersion }: ProblemFields, members?: object): string {
+    write({ status, title, code, blame, hop, requestId, planVersion }: ProblemFields, members?: object): string {
       const type = `https://fourways.io/faults#${code}`;
-      return `${JSON.stringify({ type, title, status, code, blame, hop: 'gateway', requestId, planVersion, ...members })}\n`;
+      return `${JSON.stringify({ type, title, status, code, blame, hop, requestId, planVersion, ...members })}\n`;
     },
   },
   text: {

@@ -644,8 +644,8 @@ export class Exchange
   #problem(fault: Fault): OwnAnswer {
     this.requestId ||= this.#port.runtime.traceIds.traceId();
     const { requestId } = this;
-    const { planVersion } = this.#port;
-    const facts = { requestId, planVersion, accept: this.request.headers.get('accept') };
+    const { planVersion, view } = this.#port;
+    const facts = { requestId, planVersion, hop: view.hop, accept: this.request.headers.get('accept') };
     return this.#own(this.#grpc?.faultAnswer(fault, requestId) ?? problemAnswer(fault, facts));
   }
 

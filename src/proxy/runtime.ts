@@ -48,8 +48,12 @@ export interface ListenerView {
 }
 
 /** One port of a snapshot. */
+/** Where in the mesh an answer of our own was made; a call passes a gateway or an outbound sidecar, then an inbound one. */
+export type Hop = 'gateway' | 'sidecar-outbound' | 'sidecar-inbound';
+
 export interface PortView {
   readonly key: string;
+  readonly hop: Hop;
   readonly plan: PlanPort;
   readonly listeners: PortListeners<ListenerView>;
   /** Whether TLS ends here for some listener. */

@@ -10,7 +10,7 @@ import type { TreePlace } from './call-tree.ts';
 import { PortListeners } from './listener-table.ts';
 import { RouteTables } from './route-table.ts';
 import type { Rule } from './rule.ts';
-import type { ListenerView, PortView } from './runtime.ts';
+import type { Hop, ListenerView, PortView } from './runtime.ts';
 import { StreamTable } from './stream-table.ts';
 import type { StreamTarget } from './stream-target.ts';
 
@@ -153,9 +153,16 @@ function viewsOf(
     const endsTls = rows.some(([, view]) => view.plan.tls !== undefined);
     const byAuthority = plan.protocol === 'proxy';
     const clearWire = byAuthority ? 'http/1.1' : clearWireOf(rows.map(([, view]) => view));
-    views.set(key, { key, plan, listeners: new PortListeners(rows), clearWire, byAuthority, endsTls });
+    const hop = byAuthority ? 'sidecar-outbound' : hopOf(rows[0]?.[1].key ?? '');
+    views.set(key, { key, hop, plan, listeners: new PortListeners(rows), clearWire, byAuthority, endsTls });
   }
   return views;
+}
+
+/** @param listener  key of any listener of the port: all are of one kind */
+function hopOf(listener: string): Hop {
+  if (listener.startsWith('Inbound/')) return 'sidecar-inbound';
+  return listener.startsWith('Service/') || listener.startsWith('Workload/') ? 'sidecar-outbound' : 'gateway';
 }
 
 /** What may be spoken in clear text where these listeners are. */
