@@ -7,7 +7,7 @@ import { lookIn } from './tables.ts';
 
 /** @param before  the bundle of the last compile: a part with the same content stays the same object, also where it was made again */
 export function assemble(
-  { gateways, acme, routes, streams, clusters }: Found,
+  { gateways, acme, routes, streams, passages, clusters }: Found,
   before: PlanBundle | undefined,
 ): PlanBundle {
   const planRoutes: Record<string, PlanRoute> = {};
@@ -15,7 +15,7 @@ export function assemble(
     for (const [key, part] of parts) planRoutes[key] = kept(before?.plan.routes[key], part);
   for (const [key, part] of acme.routes) planRoutes[key] = kept(before?.plan.routes[key], part);
   const planStreams: Record<string, PlanStream> = {};
-  for (const { parts } of streams)
+  for (const { parts } of [...streams, ...passages])
     for (const [key, part] of parts) planStreams[key] = kept(before?.plan.streams[key], part);
   const secrets: Record<string, PlanSecret> = { ...gateways.secrets };
   for (const { values } of routes) for (const [key, value] of values) secrets[key] = value;

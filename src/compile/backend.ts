@@ -123,8 +123,8 @@ export interface ClusterVariant {
   readonly certificateOf: string | undefined;
   /** What a route needs to be spoken, whatever the backend says of itself; left out where that is the same. */
   readonly protocol?: 'h2' | undefined;
-  /** For a route below HTTP. */
-  readonly stream?: StreamProtocol | undefined;
+  /** For a route below HTTP. `mesh`: from a sidecar to a sidecar, by an east-west gateway. */
+  readonly stream?: StreamProtocol | 'mesh' | undefined;
 }
 
 /** `Service/shop/web/80` or `Backend/shop/legacy`, and what is said of it (see PlanCluster). */

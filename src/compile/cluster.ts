@@ -27,7 +27,7 @@ import { CLUSTER_SETTINGS, HEALTH_PACE, TLS_POLICY } from './defaults.ts';
 import { type Finding, warning } from './finding.ts';
 import type { Reason } from './listener.ts';
 import { meshOf } from './mesh.ts';
-import { type Reached, reachPort } from './mesh-endpoints.ts';
+import { passPort, type Reached, reachPort } from './mesh-endpoints.ts';
 import { type PortSpeech, speechOf } from './mesh-port.ts';
 import { type Claim, Claims, type Loser } from './policies.ts';
 import type { NamedSecret } from './secret.ts';
@@ -90,6 +90,7 @@ class Asked {
 export function lowerCluster({ target, certificateOf, protocol, stream }: ClusterNeed, look: Look): ClusterResult {
   const findings: Finding[] = target.kind === 'Backend' ? consulFindings(target.resource, look) : [];
   const asked = new Asked(target, look);
+  if (stream === 'mesh') return passingCluster(target, asked, look);
   const reached: Reached =
     target.kind === 'Service'
       ? reachPort(target, { look, findings, transport: stream === 'udp' ? 'UDP' : 'TCP' })
@@ -116,6 +117,13 @@ export function lowerCluster({ target, certificateOf, protocol, stream }: Cluste
     ...(tls?.broken !== undefined && { broken: tls.broken }),
     findings,
   };
+}
+
+/** Who passes on what it cannot read says nothing of it, and asks nobody: the sidecars at both ends do. */
+function passingCluster(target: BackendTarget, asked: Asked, look: Look): ClusterResult {
+  const endpoints = target.kind === 'Service' ? passPort(target, look) : [];
+  const cluster: PlanCluster = { protocol: 'http1', stream: 'tls', endpoints, settings: clusterSettings(asked) };
+  return { cluster, secrets: [], findings: [] };
 }
 
 /** A connection of HTTP carries requests of many clients, so a header at its beginning would name the wrong one. */

@@ -27,6 +27,7 @@ import { type IssuerView, readIssuer } from './issuer.ts';
 import { diffLists, type ListDelta, Memo } from './memo.ts';
 import { answerCall, type CallAnswer, type CallQuestion, type ServiceRow, serviceRows } from './mesh-calls.ts';
 import { type CompiledMesh, MeshPass } from './mesh-pass.ts';
+import { type Passage, Passages } from './passages.ts';
 import { type Level, levelOf } from './policies.ts';
 import { policiesOf, type RulePolicies } from './policy-view.ts';
 import { problemsOf } from './problems.ts';
@@ -135,6 +136,7 @@ export class Compiler {
   readonly #rivals = new Rivals();
   readonly #routes = new Memo<CompileTables, RouteResult, MatchedRoute>();
   readonly #streams = new Memo<CompileTables, StreamResult, StreamRoute>();
+  readonly #passages = new Passages();
   readonly #clusters = new Memo<CompileTables, ClusterResult>();
   readonly #gatewayPlans = new GatewayPlans();
   readonly #census = new ClusterCensus();
@@ -144,6 +146,7 @@ export class Compiler {
   #inventory: Inventory | undefined;
   #results: readonly RouteResult[] = [];
   #streamResults: readonly StreamResult[] = [];
+  #passageResults: readonly Passage[] = [];
   #clusterResults: ReadonlyMap<string, ClusterResult> = new Map();
   #bundle: PlanBundle | undefined;
 
@@ -183,9 +186,12 @@ export class Compiler {
     this.#shadows.update(delta);
     const streamDelta = diffLists(this.#streamResults, streams);
     this.#streamResults = streams;
-    const clusters = this.#lowerClusters([delta, streamDelta], inventory.tables);
+    const passages = this.#passages.run(inventory);
+    const passageDelta = diffLists(this.#passageResults, passages);
+    this.#passageResults = passages;
+    const clusters = this.#lowerClusters([delta, streamDelta, passageDelta], inventory.tables);
     const { mesh, ...meshFound } = this.#meshPass.run(inventory, { routes, streams });
-    const found: Found = { inventory, gateways, acme, routes, streams, clusters, targets, mesh: meshFound };
+    const found: Found = { inventory, gateways, acme, routes, streams, passages, clusters, targets, mesh: meshFound };
 
     this.#bundle = assemble(found, this.#bundle);
     const bundle = this.#bundle;
@@ -269,7 +275,7 @@ export class Compiler {
 
   /** The clusters that some route sends to; a Service that nobody uses is none. */
   #lowerClusters(
-    deltas: readonly ListDelta<RouteResult | StreamResult>[],
+    deltas: readonly ListDelta<RouteResult | StreamResult | Passage>[],
     tables: CompileTables,
   ): ReadonlyMap<string, ClusterResult> {
     this.#clusters.begin(tables);

@@ -2,6 +2,7 @@ import type { AcmePassResult } from './acme-pass.ts';
 import type { ClusterResult } from './cluster.ts';
 import type { GatewayPassResult } from './gateway-pass.ts';
 import type { MeshFound } from './mesh-pass.ts';
+import type { Passage } from './passages.ts';
 import type { RouteResult } from './route.ts';
 import type { StreamResult } from './stream-route.ts';
 import type { Inventory } from './tables.ts';
@@ -15,6 +16,8 @@ export interface Found {
   readonly routes: readonly RouteResult[];
   /** Routes below HTTP. */
   readonly streams: readonly StreamResult[];
+  /** What east-west gateways pass on. */
+  readonly passages: readonly Passage[];
   readonly clusters: ReadonlyMap<string, ClusterResult>;
   readonly targets: readonly PolicyTargets[];
   readonly mesh: MeshFound;

@@ -85,7 +85,7 @@ class PlanCutter {
       }
     }
     for (const { parts, needs, values } of found.routes) this.#addNames(parts, needs, values.keys());
-    for (const { parts, needs } of found.streams) this.#addNames(parts, needs, []);
+    for (const { parts, needs } of [...found.streams, ...found.passages]) this.#addNames(parts, needs, []);
   }
 
   cut(gateways: ReadonlySet<string>): PlanBundle {

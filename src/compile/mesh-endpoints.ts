@@ -3,9 +3,12 @@ import type { PlanClusterTls, PlanEndpoint } from '../ir/plan.ts';
 import { describe, keyOf, type Workload } from '../resource/resource.ts';
 import { warning } from './finding.ts';
 import { identityOf, MESH_TLS, meshOf, type MeshPlace, SELF, serverNameOf } from './mesh.ts';
+import { type ServicePeer, peersOf } from './mesh-peers.ts';
 import { appPortOf } from './mesh-port.ts';
+import { NONE } from './settled.ts';
 import { isStrict } from './sidecars.ts';
 import { type EndpointWork, type PortTarget, serviceEndpoints } from './slice-endpoints.ts';
+import type { Look } from './tables.ts';
 
 /** How a port of a Service is reached. */
 export interface Reached {
@@ -16,24 +19,37 @@ export interface Reached {
 
 export function reachPort(target: PortTarget, work: EndpointWork): Reached {
   const { look, transport } = work;
-  const workloads = look('workloads', keyOf(target.resource));
+  const workloads = look('workloads', keyOf(target.resource)) ?? NONE;
+  const peers = peersOf(meshOf(look), target.resource);
   // Datagrams are nothing that sidecars take.
-  if (workloads === undefined || transport === 'UDP' || target.resource.spec.type === 'ExternalName') {
-    return { endpoints: serviceEndpoints(target, work) };
-  }
+  const isOutside = (workloads.length === 0 && peers.length === 0) || target.resource.spec.type === 'ExternalName';
+  if (isOutside || transport === 'UDP') return { endpoints: serviceEndpoints(target, work) };
   const { metadata } = target.resource;
   const place: MeshPlace = { namespace: metadata.namespace, service: metadata.name, port: target.port.port };
   const instances = readInstances(workloads, target, work);
   const clear = [...instances.clear, ...sliceEndpoints(target, instances.known, work)];
   const sidecars = [...instances.sidecars.values()];
-  if (sidecars.length === 0 && instances.identities.size === 0) {
-    return { endpoints: isStrict(meshOf(look), place) ? refused(target, clear, work) : clear };
-  }
   const open = isStrict(meshOf(look), place) ? refused(target, clear, work) : clear;
+  if (instances.identities.size === 0 && peers.length === 0) return { endpoints: open };
+  const identities = new Set([...instances.identities, ...peers.flatMap((peer) => peer.identities)]);
   return {
-    endpoints: [...sidecars, ...open.map((endpoint): PlanEndpoint => ({ ...endpoint, clear: true }))],
-    tls: meshTls(place, [...instances.identities].toSorted(), work),
+    endpoints: [
+      ...sidecars,
+      ...open.map((endpoint): PlanEndpoint => ({ ...endpoint, clear: true })),
+      ...peers.flatMap(({ endpoints }) => endpoints),
+    ],
+    tls: meshTls(place, { identities: [...identities].toSorted(), peers }, work),
   };
+}
+
+/**
+ * Sidecars of our own that take in a port: what an east-west gateway passes bytes on to. Never a gateway of a peer, so that
+ * nothing goes in a circle.
+ */
+export function passPort(target: PortTarget, look: Look): readonly PlanEndpoint[] {
+  const workloads = look('workloads', keyOf(target.resource)) ?? NONE;
+  // What is wrong with them is said of the clusters that lead to them straight.
+  return [...readInstances(workloads, target, { look, findings: [], transport: 'TCP' }).sidecars.values()];
 }
 
 interface Instances {
@@ -72,7 +88,7 @@ function readInstances(
     const endpoint = { address, port: proxyPort ?? number, weight, ...(zone !== undefined && { zone }) };
     (proxyPort === undefined ? clear : sidecars).set(`${address} ${endpoint.port}`, endpoint);
   }
-  if (!isServed) {
+  if (!isServed && workloads.length > 0) {
     const names = new Set(workloads.flatMap(({ spec }) => Object.keys(spec.ports)));
     const has = [...names].map((name) => `"${name}"`).join(', ');
     const message = `No Workload of ${describe(resource)} has a port for port ${port.port}${port.name === undefined ? '' : ` "${port.name}"`}: they have ${has}`;
@@ -102,12 +118,19 @@ function refused({ resource, port }: PortTarget, clear: readonly PlanEndpoint[],
 /** Endpoints that a message names. */
 const NAMED_MAX = 3;
 
+interface Trusted {
+  readonly identities: readonly string[];
+  readonly peers: readonly ServicePeer[];
+}
+
 /** A peer must be one of the service's own identities: another workload of the mesh cannot stand in for it. */
-function meshTls(place: MeshPlace, identities: readonly string[], { look }: EndpointWork): PlanClusterTls {
-  const { roots } = meshOf(look);
+function meshTls(place: MeshPlace, { identities, peers }: Trusted, { look }: EndpointWork): PlanClusterTls {
+  const { roots, federation } = meshOf(look);
+  const federated = federation.filter((one) => peers.some((peer) => peer.trustDomain === one.trustDomain));
   const common = {
     serverName: serverNameOf(place),
     cas: roots,
+    ...(federated.length > 0 && { federated }),
     subjectAltNames: identities.map((value) => ({ kind: 'uri', value }) as const),
     policy: MESH_TLS,
   };

@@ -25,6 +25,7 @@ import { type Federated, MESH, type MeshView, type OwnTrust, readMesh } from './
 import { addressName, clusterName, type MeshChanges, ownName } from './mesh-changes.ts';
 import { type MeshWorkload, ownParts, type OwnParts } from './mesh-inbound.ts';
 import { serviceKeyOf, type ServiceView, viewNamespace, viewOf } from './mesh-outbound.ts';
+import { hasPeers, peerFindings } from './mesh-peers.ts';
 import { serviceView, speechOf } from './mesh-port.ts';
 import { onlyTo, type WorkloadView, workloadView } from './mesh-workload.ts';
 import { groupMeshRoutes, type MeshRoutes } from './mesh-route.ts';
@@ -69,7 +70,7 @@ export interface CompiledMesh {
 /** What the passes leave for problems and statuses. */
 export interface MeshFound {
   readonly view: MeshView;
-  /** Of Services that have Workloads, by key in the plan. */
+  /** Of Services that have Workloads or peers, by key in the plan. */
   readonly clusters: ReadonlyMap<string, ClusterResult>;
   readonly findings: readonly Finding[];
 }
@@ -114,7 +115,7 @@ export class MeshPass {
     this.#meshInputs = inputs;
     tables.meshes.set(MESH, this.#view);
     this.#sidecars.begin(tables);
-    for (const key of tables.workloads.keys()) {
+    for (const key of this.#meshServices(byKind.Service, tables)) {
       const service = tables.Service.get(key);
       if (service === undefined) continue;
       const sidecars = this.#sidecars.get(key, [service], (look) => sidecarsOf(service, look));
@@ -145,8 +146,15 @@ export class MeshPass {
     this.#workloads = byKind.Workload;
     const clusters = this.#straightClusters(byKind.Service, tables, changes);
     this.#found = clusters;
-    const findings = [...view.findings, ...orphanFindings(byKind.Workload, tables)];
+    const findings = [...view.findings, ...peerFindings(view, tables), ...orphanFindings(byKind.Workload, tables)];
     return { view, clusters, findings, mesh: this.#compiled(tables, changes) };
+  }
+
+  /** Keys of Services that may have sidecars: here, or at a peer. */
+  #meshServices(services: readonly Service[], { workloads }: CompileTables): Iterable<string> {
+    const view = this.#view!;
+    if (view.spec.peers.length === 0) return workloads.keys();
+    return new Set([...workloads.keys(), ...services.filter((one) => hasPeers(view, one)).map(keyOf)]);
   }
 
   #straightClusters(
@@ -170,7 +178,7 @@ export class MeshPass {
     const clusters = new Map<string, ClusterResult>();
     // In the order of their files: that of the groups tells what came when, which is nothing that the resources say.
     for (const service of services) {
-      if (!workloads.has(keyOf(service))) continue;
+      if (!workloads.has(keyOf(service)) && !hasPeers(view, service)) continue;
       for (const need of this.#straightNeeds(service, view)) {
         clusters.set(need.key, this.#cluster(need));
         this.#foundNeeds.set(clusterName(need.key), need);

@@ -55,6 +55,7 @@ const IMPLIED: MeshSpec = {
   leafLifetime: '24h',
   overrides: [],
   federation: [],
+  peers: [],
   denied: [],
 };
 
@@ -150,5 +151,10 @@ export function identityOf({ spec: { trustDomain } }: MeshView, { metadata, spec
 
 /** Server name by which a sidecar knows which port is meant: no name of DNS, and it resolves nowhere. */
 export function serverNameOf({ namespace, service, port }: MeshPlace): string {
-  return `${port}.${service}.${namespace}.mesh.internal`;
+  return `${port}.${service}.${namespace}.${MESH_DOMAIN}`;
 }
+
+const MESH_DOMAIN = 'mesh.internal';
+
+/** All that {@link serverNameOf} gives. */
+export const MESH_HOSTS = `*.${MESH_DOMAIN}`;

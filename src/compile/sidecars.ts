@@ -1,6 +1,7 @@
 /** Which endpoints of a Service have a sidecar: what decides where its policies act, and how it is reached. */
 import { keyOf, type Service, type Workload } from '../resource/resource.ts';
 import { meshOf, type MeshPlace, type MeshView, settingsAt } from './mesh.ts';
+import { hasPeers } from './mesh-peers.ts';
 import { appPortOf } from './mesh-port.ts';
 import { addressesOf } from './slice-endpoints.ts';
 import type { Look } from './tables.ts';
@@ -12,9 +13,9 @@ export type Sidecars = 'all' | 'some';
 export function sidecarsOf(service: Service, look: Look): Sidecars | undefined {
   const key = keyOf(service);
   const workloads = look('workloads', key) ?? [];
-  if (!workloads.some(({ spec }) => spec.proxyPort !== undefined)) return undefined;
-  const { namespace, name } = service.metadata;
   const mesh = meshOf(look);
+  if (!workloads.some(({ spec }) => spec.proxyPort !== undefined) && !hasPeers(mesh, service)) return undefined;
+  const { namespace, name } = service.metadata;
   if (service.spec.ports.every(({ port }) => isStrict(mesh, { namespace, service: name, port }))) return 'all';
   if (workloads.some(({ spec }) => spec.proxyPort === undefined)) return 'some';
   // What a workload does not say it serves, its sidecar does not take in.

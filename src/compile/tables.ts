@@ -68,7 +68,7 @@ type PassTables = {
   readonly meshes: Map<string, MeshView>;
   /** Services that routes have as a parent, by {@link resourceKey}. */
   readonly serviceParents: Map<string, ParentView>;
-  /** Of Services that have Workloads with a sidecar, by {@link resourceKey}. */
+  /** Of Services that have Workloads with a sidecar, or peers, by {@link resourceKey}. */
   readonly sidecars: Map<string, Sidecars>;
   /** Routes with a Service as a parent, by {@link resourceKey} of that and, behind `@`, their own namespace. */
   readonly meshRoutes: Map<string, readonly MeshRoutes[]>;

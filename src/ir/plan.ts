@@ -359,7 +359,7 @@ export type UpstreamProtocol = 'http1' | 'h2' | 'auto';
 /**
  * How to reach one port of one Service, or one Backend. Key: `Service/NS/NAME/PORT` or `Backend/NS/NAME`, with `+h2`
  * where a route needs HTTP/2 whatever the backend says of itself, `@GATEWAY` where that brings its certificate,
- * and `/tcp`, `/tls` or `/udp` for routes below HTTP.
+ * and `/tcp`, `/tls` or `/udp` for routes below HTTP; `/mesh` for what an east-west gateway passes on.
  */
 export interface PlanCluster {
   readonly protocol: UpstreamProtocol;
@@ -414,6 +414,8 @@ export interface PlanClusterTls {
   readonly serverName: string;
   /** PEM bundles; empty means the roots of the system. */
   readonly cas: readonly string[];
+  /** Other trust domains, each with the bundles that are good for its SPIFFE IDs alone; `cas` say nothing of those. */
+  readonly federated?: readonly { readonly trustDomain: string; readonly cas: readonly string[] }[];
   /** One of these must be in the certificate: DNS names or `spiffe://` URIs. */
   readonly subjectAltNames: readonly { readonly kind: 'dns' | 'uri'; readonly value: string }[];
   readonly policy: TlsPolicy;

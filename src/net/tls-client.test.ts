@@ -84,6 +84,15 @@ function failed(result: Awaited<ReturnType<typeof connect>>): string {
 const yesterdayMs = Date.now() - 86_400_000;
 const server = (wish: Parameters<typeof makeCertificate>[0]): Certified => makeCertificate({ issuer: root, ...wish });
 
+const workload = (id: string, issuer: Certified): Certified =>
+  makeCertificate({ kind: 'workload', uris: [id], issuer });
+const west = makeCertificate({ kind: 'ca', subject: 'Root of the west' });
+/** The same service in two trust domains. */
+const FEDERATED: Partial<UpstreamTlsPlan> = {
+  federated: [{ trustDomain: 'west', cas: [west.leafPem] }],
+  subjectAltNames: ['test', 'west'].map((domain) => ({ kind: 'uri', value: `spiffe://${domain}/ns/shop/sa/web` })),
+};
+
 const ROWS: [rule: string, certificate: Certified, plan: Partial<UpstreamTlsPlan>, want: RegExp | 'hello'][] = [
   ['the name, by a chain to the root', web, {}, 'hello'],
   ['the name in any case', web, { serverName: 'WEB.test' }, 'hello'],
@@ -131,6 +140,31 @@ const ROWS: [rule: string, certificate: Certified, plan: Partial<UpstreamTlsPlan
     server({ hosts: ['*.a.test'] }),
     { subjectAltNames: [{ kind: 'dns', value: '*.a.test' }] },
     'hello',
+  ],
+  [
+    'a workload of another trust domain, by its own root',
+    workload('spiffe://west/ns/shop/sa/web', west),
+    FEDERATED,
+    'hello',
+  ],
+  ['a workload of our own beside it', workload('spiffe://test/ns/shop/sa/web', root), FEDERATED, 'hello'],
+  [
+    'a root of another trust domain says nothing of ours',
+    workload('spiffe://test/ns/shop/sa/web', west),
+    FEDERATED,
+    /is not to be believed: spiffe:\/\/test\/ns\/shop\/sa\/web: not issued by a root of "test"$/,
+  ],
+  [
+    'nor ours of that',
+    workload('spiffe://west/ns/shop/sa/web', root),
+    FEDERATED,
+    /is not to be believed: spiffe:\/\/west\/ns\/shop\/sa\/web: not issued by a root of "west"$/,
+  ],
+  [
+    'another workload of the other trust domain',
+    workload('spiffe://west/ns/shop/sa/api', west),
+    FEDERATED,
+    /is for spiffe:\/\/west\/ns\/shop\/sa\/api, not for /,
   ],
   ['an address', server({ hosts: ['127.0.0.1'] }), { serverName: '127.0.0.1' }, 'hello'],
   [

@@ -6,8 +6,10 @@ import { X509Certificate } from 'node:crypto';
 import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import tls from 'node:tls';
+import { spiffeIdOf } from '../base/spiffe.ts';
 import { nameCovers, namesOf } from './certificate.ts';
 import { contextOptions, digest, type KeyPair, type TlsPolicy } from './tls-contexts.ts';
+import { type DomainRoots, domainProblem, trustedBundles } from './workload-check.ts';
 
 /** `PlanClusterTls` (ir/plan.ts) fits as it is. */
 export interface UpstreamTlsPlan {
@@ -15,6 +17,8 @@ export interface UpstreamTlsPlan {
   readonly serverName: string;
   /** PEM bundles; empty for the roots of the system. */
   readonly cas: readonly string[];
+  /** Other trust domains, each with the bundles that are good for its SPIFFE IDs alone. */
+  readonly federated?: DomainRoots['federated'];
   readonly policy: TlsPolicy;
   /** One of these must be in the certificate; empty for `serverName`. */
   readonly subjectAltNames: readonly { readonly kind: 'dns' | 'uri'; readonly value: string }[];
@@ -71,7 +75,7 @@ export class UpstreamTls {
         secureContext: this.#context,
         ALPNProtocols: [...alpn],
         rejectUnauthorized: true,
-        checkServerIdentity: (_, { raw }) => this.#checkNames(raw),
+        checkServerIdentity: (_, { raw }) => this.#checkNames(raw, secured.getPeerX509Certificate()),
         ...(plan.serverName === '' || net.isIP(plan.serverName) !== 0 ? {} : { servername: plan.serverName }),
         ...(session === undefined ? {} : { session: session.ticket }),
       });
@@ -146,8 +150,10 @@ export class UpstreamTls {
     if (this.#sessions.size > SESSIONS_MAX) this.#sessions.delete(this.#sessions.keys().next().value!);
   }
 
-  #checkNames(raw: Buffer): Error | undefined {
-    const why = nameProblem(raw, this.#options.plan);
+  /** @param shown  with the certificates above it */
+  #checkNames(raw: Buffer, shown: X509Certificate | undefined): Error | undefined {
+    const { plan } = this.#options;
+    const why = nameProblem(raw, plan) ?? rootProblem(shown, plan);
     return why === undefined ? undefined : new WrongName(why);
   }
 }
@@ -187,7 +193,7 @@ interface Handshake {
 /** Says itself what is wrong, so its message is passed on. */
 class WrongName extends Error {}
 
-type Trust = Pick<UpstreamTlsPlan, 'cas' | 'policy'>;
+type Trust = Pick<UpstreamTlsPlan, 'cas' | 'federated' | 'policy'>;
 
 /**
  * Contexts for clients, one for each set of roots and certificate. Shared by all
@@ -198,7 +204,9 @@ export class ClientContexts {
   #systemRoots: string | undefined;
 
   /** @throws {Error} when the certificate cannot be read. A bundle that cannot be read trusts nobody. */
-  get({ cas, policy }: Trust, certificate: KeyPair | undefined): tls.SecureContext {
+  get(trust: Trust, certificate: KeyPair | undefined): tls.SecureContext {
+    const { policy } = trust;
+    const cas = trustedBundles(trust.cas, trust);
     const { versionMin, versionMax, ciphers, curves } = policy;
     const spoken = [versionMin, versionMax, ciphers, curves];
     const key = digest(...spoken, certificate?.certificatePem ?? '', certificate?.privateKeyPem ?? '', ...cas);
@@ -240,6 +248,14 @@ function nameProblem(raw: Buffer, { serverName, subjectAltNames }: UpstreamTlsPl
   if (found) return undefined;
   const has = [...names.dns, ...names.uri, ...names.ip].slice(0, NAMES_SAID_MAX).join(', ');
   return `is for ${has === '' ? 'no name at all' : has}, not for ${wanted.map(({ value }) => value).join(' or ')}`;
+}
+
+/** Why the root behind a workload's certificate is none that may speak of its trust domain. */
+function rootProblem(shown: X509Certificate | undefined, { cas, federated }: UpstreamTlsPlan): string | undefined {
+  if (federated === undefined) return undefined;
+  const id = shown === undefined ? undefined : spiffeIdOf(namesOf(shown).uri);
+  const problem = id === undefined ? 'not exactly one SPIFFE ID' : domainProblem(shown!, id, { cas, federated });
+  return problem === undefined ? undefined : `is not to be believed: ${problem}`;
 }
 
 /** Names of a wrong certificate that are printed: some have hundreds. */

@@ -70,7 +70,7 @@ export function workloadProblem(
   { certificate, wallMs, session }: VerifiedPeer,
   validation: WorkloadValidation,
 ): Refused | undefined {
-  const { trustDomains, federated = NONE } = validation.workloads;
+  const { federated = NONE } = validation.workloads;
   const name = nameOf(certificate);
   // A session that is resumed was verified when it began.
   if (!(wallMs < Date.parse(certificate.validTo))) {
@@ -81,10 +81,25 @@ export function workloadProblem(
   const problem = identityProblem(id, validation.workloads);
   // With one set of roots there is nothing to be mixed up.
   if (problem !== undefined || federated.length === 0 || session === 'resumed') return problem;
-  const roots = rootsOf(validation, trustDomains.includes(id.trustDomain) ? '' : id.trustDomain);
-  if (isIssuedBelow(certificate, roots)) return undefined;
-  const detail = `${id.id}: not issued by a root of "${id.trustDomain}"`;
-  return { failure: 'workload-unknown-ca', detail };
+  const detail = domainProblem(certificate, id, { cas: validation.cas, federated });
+  return detail === undefined ? undefined : { failure: 'workload-unknown-ca', detail };
+}
+
+/** Roots of the own trust domain, and of others; each is good for its own identities and no others. */
+export interface DomainRoots {
+  /** PEM bundles. */
+  readonly cas: readonly string[];
+  readonly federated: readonly { readonly trustDomain: string; readonly cas: readonly string[] }[];
+}
+
+/** Why a certificate that OpenSSL accepts says nothing: the root that it leads to is one of another trust domain. */
+export function domainProblem(
+  certificate: X509Certificate,
+  { id, trustDomain }: SpiffeId,
+  { cas, federated }: DomainRoots,
+): string | undefined {
+  const bundles = federated.find((one) => one.trustDomain === trustDomain)?.cas ?? cas;
+  return isIssuedBelow(certificate, rootsOf(bundles)) ? undefined : `${id}: not issued by a root of "${trustDomain}"`;
 }
 
 /** Why whoever is that may not call; undefined when it may. */
@@ -101,10 +116,12 @@ export function identityProblem(
 
 /**
  * Every bundle that a handshake may be verified by. OpenSSL takes a certificate of any of them, whatever trust domain
- * it names: {@link workloadProblem} tells them apart afterwards.
+ * it names: {@link domainProblem} tells them apart afterwards.
  */
-export function trustedBundles(cas: readonly string[], workloads: WorkloadRules | undefined): readonly string[] {
-  const federated = workloads?.federated ?? NONE;
+export function trustedBundles(
+  cas: readonly string[],
+  { federated = NONE }: Partial<Pick<DomainRoots, 'federated'>> = {},
+): readonly string[] {
   return federated.length === 0 ? cas : [...cas, ...federated.flatMap((other) => other.cas)];
 }
 
@@ -135,19 +152,14 @@ function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): bool
   return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 }
 
-/** Read once for each plan, and only where there are several trust domains. */
-const READ = new WeakMap<WorkloadRules, Map<string, readonly X509Certificate[]>>();
+/** Read once for each list of bundles, and only where there are several trust domains. */
+const READ = new WeakMap<readonly string[], readonly X509Certificate[]>();
 
-/** @param trustDomain  empty for our own */
-function rootsOf({ cas, workloads }: WorkloadValidation, trustDomain: string): readonly X509Certificate[] {
-  let read = READ.get(workloads);
-  if (read === undefined) READ.set(workloads, (read = new Map()));
-  let roots = read.get(trustDomain);
+function rootsOf(bundles: readonly string[]): readonly X509Certificate[] {
+  let roots = READ.get(bundles);
   if (roots === undefined) {
-    const bundles =
-      trustDomain === '' ? cas : (workloads.federated?.find((one) => one.trustDomain === trustDomain)?.cas ?? NONE);
     roots = bundles.flatMap((bundle) => [...bundle.matchAll(PEM)].map(([pem]) => new X509Certificate(pem)));
-    read.set(trustDomain, roots);
+    READ.set(bundles, roots);
   }
   return roots;
 }

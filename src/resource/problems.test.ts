@@ -169,6 +169,32 @@ const MESHES: readonly Row[] = [
     'a.yaml:4:22: error: Expected another trust domain than that of the mesh, got "cluster.local" (Mesh m, /spec/federation/0/trustDomain)',
   ],
   [
+    'a peer without a gateway',
+    `${MESH}spec: {peers: [{name: west, gateways: [], services: [{namespace: shop}]}]}\n`,
+    'a.yaml:4:29: error: Expected at least 1 item, got 0 (Mesh m, /spec/peers/0/gateways)',
+  ],
+  [
+    'two peers of one name',
+    `${MESH}spec: {peers: [{name: west, gateways: [{address: a}], services: [{namespace: shop}]}, {name: west, gateways: [{address: b}], services: [{namespace: shop}]}]}\n`,
+    'a.yaml:4:88: error: Duplicate name "west": item 0 has it already (Mesh m, /spec/peers/1/name)',
+  ],
+  [
+    'a peer of a trust domain that nothing vouches for',
+    `${MESH}spec: {peers: [{name: west, trustDomain: west.test, gateways: [{address: a}], services: [{namespace: shop}]}]}\n`,
+    'a.yaml:4:29: error: Trust domain "west.test" is neither that of the mesh nor federated: nothing vouches for its workloads (Mesh m, /spec/peers/0/trustDomain)',
+  ],
+  [
+    'a peer that shares nothing, behind one gateway that is named twice',
+    `${MESH}spec: {peers: [{name: west, gateways: [{address: a}, {address: a, port: 15443}], services: []}]}\n`,
+    'a.yaml:4:54: error: Duplicate address and port "a" and 15443: item 0 has it already (Mesh m, /spec/peers/0/gateways/1)',
+    'a.yaml:4:82: error: Expected at least 1 item, got 0 (Mesh m, /spec/peers/0/services)',
+  ],
+  [
+    'a gateway with its port in its address',
+    `${MESH}spec: {peers: [{name: west, gateways: [{address: "a:443"}], services: [{namespace: shop}]}]}\n`,
+    'a.yaml:4:41: error: Expected an IP address or a DNS name, got "a:443": the number of a port stands in "port" (Mesh m, /spec/peers/0/gateways/0/address)',
+  ],
+  [
     'an identity that is none',
     `${MESH}spec: {denied: [web]}\n`,
     'a.yaml:4:17: error: Expected a SPIFFE ID such as "spiffe://cluster.local/ns/shop/sa/web", got "web" (Mesh m, /spec/denied/0)',

@@ -70,7 +70,8 @@ function condenseClusterTls({ policy, ...tls }: PlanClusterTls): Json {
     return { ...tls, policy: differing(policy, TLS_POLICY) };
   }
   const names = tls.subjectAltNames.map(({ value }) => value).join(' or ');
-  return `${tls.serverName} is ${names}, from ${policy.versionMin}, trusting ${tls.cas[0]!}`;
+  const others = tls.federated?.map(({ trustDomain }) => `, and for ${trustDomain} its own`).join('') ?? '';
+  return `${tls.serverName} is ${names}, from ${policy.versionMin}, trusting ${tls.cas[0]!}${others}`;
 }
 
 function condenseTls({ certificates, ...policy }: PlanListenerTls): Json {

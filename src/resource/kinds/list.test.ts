@@ -49,6 +49,7 @@ spec:
   leafLifetime: 12h
   overrides: [{namespace: shop, service: orders, port: 80, mtls: strict}, {namespace: shop, authorization: allow}]
   federation: [{trustDomain: other.test, caCertificates: pem}]
+  peers: [{name: west, trustDomain: other.test, gateways: [{address: 198.51.100.1, port: 443}], services: [{namespace: shop, name: orders, accounts: [seller]}], mode: spread}]
   denied: ["spiffe://shop.test/ns/shop/sa/old"]
 `,
   Workload: `apiVersion: fourways.io/v1alpha1

@@ -1,4 +1,5 @@
 /** The mesh: who its services are to each other, and what holds between them where nobody says more. */
+import { isIP } from 'node:net';
 import { duration, namespaceName, objectName, portNumber } from '../fields.ts';
 import { parseDuration } from '../../base/duration.ts';
 import type { Finding } from '../kind.ts';
@@ -43,6 +44,75 @@ const Federated = Type.Object(
       minLength: 1,
       maxLength: 65_536,
       description: 'Roots of the other mesh, as PEM. They are trusted for its own trust domain and no other.',
+    }),
+  },
+  strict,
+);
+
+/** A Service that a peer has instances of, or all of a namespace. */
+const PeerServices = Type.Object(
+  {
+    namespace: namespaceName({ description: 'Namespace of the Services, the same there as here.' }),
+    name: Type.Optional(
+      objectName({
+        description: 'Only this Service, of the same name and ports there. Default: all of the namespace.',
+      }),
+    ),
+    accounts: Type.Optional(
+      Type.Array(objectName({ description: 'An account.' }), {
+        minItems: 1,
+        maxItems: 16,
+        description: 'Accounts that its instances have there. Default: the name of the Service.',
+      }),
+    ),
+  },
+  strict,
+);
+
+/** Where bytes for the workloads of a peer are passed on. */
+const PeerGateway = Type.Object(
+  {
+    address: Type.String({
+      minLength: 1,
+      maxLength: 253,
+      pattern: '^[A-Za-z0-9:._-]+$',
+      expected: 'an IP address or a DNS name',
+      description: 'IP address or DNS name.',
+    }),
+    port: Type.Integer({
+      minimum: 1,
+      maximum: 65_535,
+      default: 15_443,
+      description: 'Port of its listener for `*.mesh.internal`.',
+    }),
+  },
+  strict,
+);
+
+/** A mesh of another data centre. */
+const Peer = Type.Object(
+  {
+    name: objectName({ description: 'What it is called here.' }),
+    trustDomain: Type.Optional(
+      trustDomain({
+        description: 'Its trust domain, one of `federation`. Default: the same as here, below the same root.',
+      }),
+    ),
+    gateways: Type.Array(PeerGateway, {
+      minItems: 1,
+      maxItems: 32,
+      uniqueBy: ['address', 'port'],
+      description: 'Its east-west gateways. Connections go to those that can be reached, in turn.',
+    }),
+    services: Type.Array(PeerServices, {
+      minItems: 1,
+      maxItems: 1024,
+      description: 'Services that have instances there, too.',
+    }),
+    mode: Type.Enum(['failover', 'spread'], {
+      default: 'failover',
+      description:
+        'failover: gets what instances here cannot take, all of it where there are none. spread: each of its gateways counts like an instance here, one of another zone.',
     }),
   },
   strict,
@@ -116,6 +186,12 @@ export const MeshSpec = Type.Object(
       uniqueBy: ['trustDomain'],
       description: 'Other meshes whose workloads may connect.',
     }),
+    peers: Type.Array(Peer, {
+      maxItems: 16,
+      default: [],
+      uniqueBy: ['name'],
+      description: 'Meshes of other data centres that have instances of Services of this one.',
+    }),
     denied: Type.Array(SpiffeId, {
       maxItems: 1024,
       default: [],
@@ -137,7 +213,7 @@ export function meshRules({ spec }: { readonly spec: MeshSpec }): Finding[] {
   if (leafMs < LEAF_MS_MIN || leafMs > LEAF_MS_MAX) {
     findings.push(finding('/spec/leafLifetime', `Expected from 10s to 2160h, got "${spec.leafLifetime}"`));
   }
-  findings.push(...userRules(spec));
+  findings.push(...userRules(spec), ...peerRules(spec));
   const places = new Map<string, number>();
   spec.overrides.forEach(({ namespace, service, port, ...rest }, i) => {
     const at = `/spec/overrides/${i}`;
@@ -158,6 +234,20 @@ export function meshRules({ spec }: { readonly spec: MeshSpec }): Finding[] {
     findings.push(finding(`/spec/federation/${i}/trustDomain`, message));
   });
   return findings;
+}
+
+function peerRules({ peers, trustDomain: own, federation }: MeshSpec): Finding[] {
+  const domains = new Set([own, ...federation.map(({ trustDomain: domain }) => domain)]);
+  return peers.flatMap(({ trustDomain: domain = own, gateways }, i) => {
+    const findings = gateways.flatMap(({ address }, j) => {
+      if (!address.includes(':') || isIP(address) === 6) return [];
+      const message = `Expected an IP address or a DNS name, got "${address}": the number of a port stands in "port"`;
+      return [finding(`/spec/peers/${i}/gateways/${j}/address`, message)];
+    });
+    if (domains.has(domain)) return findings;
+    const message = `Trust domain "${domain}" is neither that of the mesh nor federated: nothing vouches for its workloads`;
+    return [...findings, finding(`/spec/peers/${i}/trustDomain`, message)];
+  });
 }
 
 /** Below, no request of some length is done in time; above, one that leaked is of use for too long. */
