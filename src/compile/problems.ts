@@ -56,7 +56,9 @@ function findingLists(found: Found, shadows: readonly Finding[]): (readonly Find
   targets.forEach(take);
   routes.forEach(take);
   streams.forEach(take);
-  clusters.forEach(take);
+  // Their order tells what came when, which is nothing that the resources say.
+  const flawed = [...clusters].filter(([, { findings }]) => findings.length > 0);
+  for (const [, result] of flawed.toSorted(([a], [b]) => (a < b ? -1 : 1))) take(result);
   take(mesh);
   mesh.clusters.forEach(take);
   lists.push(shadows, streamShadows(streams));
