@@ -63,6 +63,7 @@ export function adminView(parts: AdminViewParts): AdminView {
       const control = mesh();
       return control === undefined ? report : { ...report, mesh: await control.desk.certificates() };
     },
+    member: undefined,
     get mesh() {
       const control = mesh();
       return control === undefined ? undefined : meshView(control);

@@ -72,7 +72,7 @@ export async function startGateway(settings: GatewaySettings): Promise<RunningGa
   });
   const identity = formatWorkloadId(settings.id);
   const proxy = { instance: settings.instance, identity, role: 'gateway', services: [] } as const;
-  const view = proxyView({ fleet, plans, metering, about, proxy });
+  const view = proxyView({ fleet, plans, link, metering, about, proxy });
   const door = cleanup.adopt(new AdminDoor(view, log), (opened) => opened.close());
   if (settings.admin !== undefined) await door.open(settings.admin);
   link.client.start();

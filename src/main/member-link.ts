@@ -4,12 +4,14 @@
  */
 import { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
+import type { MemberReport } from '../api/admin/view.ts';
 import { systemClock } from '../base/clock.ts';
 import { Fault } from '../base/fault.ts';
 import type { Log } from '../base/log.ts';
 import { systemRandom } from '../base/random.ts';
 import type { Fleet } from '../control/fleet.ts';
 import { readToken } from '../identity/join-token.ts';
+import { alarmSeen } from '../identity/renewal.ts';
 import { controlId, formatWorkloadId, type WorkloadId } from '../identity/spiffe.ts';
 import type { PlanBundle } from '../ir/plan.ts';
 import { PushClient } from '../push/client.ts';
@@ -148,6 +150,33 @@ export class MemberLink {
     await this.#copy.settled();
   }
 
+  /** For whoever looks into this proxy. */
+  standing(): MemberReport {
+    const { settings, self, membership } = this.#parts;
+    const { state, missing } = this.client;
+    const { validFromDate: from, validToDate: until, serialNumber } = new X509Certificate(membership.member.chainPem);
+    const identity = formatWorkloadId(settings.id);
+    return {
+      identity,
+      instance: settings.instance,
+      control: settings.control,
+      ...(state.kind === 'live' && { connected: state.address }),
+      ...(missing !== undefined && {
+        missing: { forMs: CLOCK.nowMs() - missing.sinceMs, reason: missing.reason?.detail ?? '' },
+      }),
+      certificate: {
+        what: self.role === 'gateway' ? 'gateway' : 'proxy',
+        owner: identity,
+        where: settings.instance,
+        serial: serialNumber.toLowerCase(),
+        isBrought: false,
+        from: timeOf(from),
+        until: timeOf(until),
+        alarm: alarmSeen({ notBeforeMs: from.getTime(), notAfterMs: until.getTime() }, CLOCK.wallMs()),
+      },
+    };
+  }
+
   #report(): void {
     const { chainPem, trust } = this.#parts.membership.member;
     const { validToDate, serialNumber } = new X509Certificate(chainPem);
@@ -155,6 +184,11 @@ export class MemberLink {
     const { hash: bundle, issuer } = trust;
     this.client.report({ kind: 'certificate', notAfterMs: validToDate.getTime(), serial, bundle, issuer });
   }
+}
+
+/** RFC 3339, as certificates know it. */
+function timeOf(date: Date): string {
+  return `${date.toISOString().slice(0, 19)}Z`;
 }
 
 function membershipOptions({

@@ -6,12 +6,14 @@ import type { Fleet } from '../control/fleet.ts';
 import type { AskedProxy } from '../control/survey.ts';
 import type { OwnPlans } from '../sidecar/own-plans.ts';
 import { onlyAskable } from './askables.ts';
+import type { MemberLink } from './member-link.ts';
 import type { Metering } from './metering.ts';
 import { readinessOf } from './readiness.ts';
 
 export interface ProxyViewParts {
   readonly fleet: Fleet;
   readonly plans: OwnPlans;
+  readonly link: MemberLink;
   readonly metering: Metering;
   readonly about: About;
   /** Who it is. */
@@ -26,7 +28,7 @@ export function aboutProxy({ control }: { readonly control: readonly string[] })
 }
 
 /** What a proxy knows of itself; what its configuration says of objects is known to the control plane. */
-export function proxyView({ fleet, plans, metering, about, proxy }: ProxyViewParts): AdminView {
+export function proxyView({ fleet, plans, link, metering, about, proxy }: ProxyViewParts): AdminView {
   return {
     readiness: () => readinessOf(fleet, plans.plan?.version),
     async metrics(accept) {
@@ -40,7 +42,10 @@ export function proxyView({ fleet, plans, metering, about, proxy }: ProxyViewPar
     stats: () => fleet.stats(),
     order: (filter, order) => fleet.order(filter, order),
     proxiesToAsk: onlyAskable({ ...proxy, ask: fleet.askTo }),
-    certificates: () => Promise.resolve({ orders: false, certificates: [] }),
+    certificates: async () => ({ orders: false, certificates: [], mesh: [link.standing().certificate] }),
     mesh: undefined,
+    get member() {
+      return link.standing();
+    },
   };
 }

@@ -126,13 +126,14 @@ export async function startSidecar(settings: SidecarSettings): Promise<RunningSi
     opened.close(),
   );
   isLive = () => link.client.state.kind === 'live';
-  await openAdmin(settings, { fleet, plans, metering, cleanup });
+  await openAdmin(settings, { fleet, plans, link, metering, cleanup });
   return new SidecarProcess({ identity, fleet, share, plans, link, health, cleanup: cleanup.move() });
 }
 
 interface AdminParts {
   readonly fleet: Fleet;
   readonly plans: OwnPlans;
+  readonly link: MemberLink;
   readonly metering: Metering;
   readonly cleanup: AsyncDisposableStack;
 }

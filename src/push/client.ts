@@ -59,6 +59,7 @@ export class PushClient {
   readonly #standing: Standing;
   readonly #backoff: Backoff;
   #state: LinkState;
+  #missing: PushClient['missing'];
   #session: ClientSession | undefined;
   #at: number;
   #cancelTimer: (() => void) | undefined;
@@ -71,11 +72,17 @@ export class PushClient {
     this.#backoff = new Backoff(options.backoff ?? BACKOFF, options.random);
     // Each proxy begins at another one: so they share the load, also after all were away.
     this.#at = Math.floor(options.random.unit() * options.addresses.length);
-    this.#state = { kind: 'away', reason: undefined, sinceMs: options.clock.nowMs() };
+    this.#missing = { sinceMs: options.clock.nowMs(), reason: undefined };
+    this.#state = { kind: 'away', ...this.#missing };
   }
 
   get state(): LinkState {
     return this.#state;
+  }
+
+  /** Since when no control plane is there, whatever was tried meanwhile, and why; undefined while one is. */
+  get missing(): { readonly sinceMs: number; readonly reason: Fault | undefined } | undefined {
+    return this.#missing;
   }
 
   /** The plan that is served. */
@@ -145,6 +152,7 @@ export class PushClient {
       onWelcome: ({ software, control }) => {
         this.#cancelTimer?.();
         this.#state = { kind: 'live', address, sinceMs: clock.nowMs() };
+        this.#missing = undefined;
         this.#said = undefined;
         log.info('Connected to the control plane', { address, control, software });
       },
@@ -161,6 +169,7 @@ export class PushClient {
     const nowMs = clock.nowMs();
     if (was.kind === 'live' && nowMs - was.sinceMs >= LONG_LIFE_MS) this.#backoff.reset();
     this.#state = { kind: 'away', reason: fault, sinceMs: nowMs };
+    this.#missing = { sinceMs: this.#missing?.sinceMs ?? nowMs, reason: fault };
     this.#at++;
     const waitMs = this.#backoff.nextMs();
     const fields = { address, code: fault.code, againInMs: Math.round(waitMs) };

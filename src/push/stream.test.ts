@@ -48,9 +48,13 @@ test('stream: after a cut, a proxy that has the plan gets nothing and is counted
   const world = new World(planOf('a.test'));
   const proxy = world.proxy();
   await world.run(20);
+  assert.equal(proxy.client.missing, undefined);
   proxy.net.cut();
-  await world.pass(4_000);
+  await world.pass(500);
+  assert.equal(world.clock.nowMs() - proxy.client.missing!.sinceMs, 499, 'it hears of it a millisecond later');
+  await world.pass(3_500);
   assert.equal(proxy.client.state.kind, 'live');
+  assert.equal(proxy.client.missing, undefined);
   assert.equal(proxy.deltas().length, 1);
   assert.equal(world.feeds.acks.length, 2);
   assert.equal(proxy.net.toControl.filter(({ kind }) => kind === 'inventory').length, 0);

@@ -120,6 +120,13 @@ export const ROUTES: readonly Route[] = [
     answer: ({ mesh }) => (mesh === undefined ? NO_MESH : ok({ proxies: mesh.proxies() })),
   },
   {
+    path: '/member',
+    summary: 'Who this proxy is in its mesh, and how it stands with its control planes',
+    types: JSON_TYPES,
+    answer: ({ member }) =>
+      member === undefined ? { status: 404, detail: 'The plan of this Fourways is its own' } : ok(member),
+  },
+  {
     path: '/calls',
     method: 'POST',
     summary:

@@ -56,6 +56,23 @@ const NO_PROXIES: NonNullable<AdminView['mesh']> = {
   allow: () => Promise.resolve(false),
 };
 let mesh: AdminView['mesh'] = NO_PROXIES;
+const MEMBER: NonNullable<AdminView['member']> = {
+  identity: 'spiffe://td/ns/shop/sa/web',
+  instance: 'web-1',
+  control: ['10.0.0.1:15010'],
+  connected: '10.0.0.1:15010',
+  certificate: {
+    what: 'proxy',
+    owner: 'spiffe://td/ns/shop/sa/web',
+    where: 'web-1',
+    serial: '0a',
+    isBrought: false,
+    from: '2026-01-01T00:00:00Z',
+    until: '2026-01-02T00:00:00Z',
+    alarm: 'none',
+  },
+};
+let member: AdminView['member'] = MEMBER;
 
 const view: AdminView = {
   readiness: () => readiness,
@@ -71,6 +88,9 @@ const view: AdminView = {
     return mesh;
   },
   proxiesToAsk: { list: () => [], onJoined: () => () => undefined },
+  get member() {
+    return member;
+  },
 };
 
 let admin: AdminServer;
@@ -113,6 +133,7 @@ test('admin: every path that it lists answers', async () => {
       '/certificates',
       '/mesh',
       '/proxies',
+      '/member',
       '/calls',
       '/tokens',
       '/mesh/denied',
@@ -378,6 +399,15 @@ test('/calls: what is asked for is checked, and 404 before the first plan', asyn
   }
   mesh = NO_PROXIES;
   assert.equal((await postJson('/calls', {})).status, 404);
+});
+
+test('/member: is of proxies whose plan comes from elsewhere', async (t) => {
+  t.after(() => (member = MEMBER));
+  assert.deepEqual(JSON.parse((await ask('/member')).text), MEMBER);
+  member = undefined;
+  const { status, text } = await ask('/member');
+  assert.equal(status, 404);
+  assert.match(text, /The plan of this Fourways is its own/);
 });
 
 test('/tokens: what is asked for is checked, and what is refused is said', async (t) => {

@@ -25,10 +25,26 @@ export interface AdminView {
   certificates(): Promise<CertificateReport>;
   /** Undefined where no mesh is run. */
   readonly mesh: MeshView | undefined;
+  /** Undefined where the plan does not come from a control plane elsewhere. */
+  readonly member: MemberReport | undefined;
   /** Of every worker that lives: what its filters of this kind make of it. */
   order(filter: string, order: FilterOrder): Promise<readonly OrderAnswer[]>;
   /** Proxies that can be asked about what they do now: all that are connected, or the one that this is. */
   readonly proxiesToAsk: Askables;
+}
+
+/** A proxy of the mesh, and how it stands with its control planes. */
+export interface MemberReport {
+  /** SPIFFE ID. */
+  readonly identity: string;
+  readonly instance: string;
+  /** `HOST:PORT` of each control plane. */
+  readonly control: readonly string[];
+  /** The one that it hears; absent when there is none. */
+  readonly connected?: string;
+  /** Without one: for how long, and why. */
+  readonly missing?: { readonly forMs: number; readonly reason: string };
+  readonly certificate: MeshCertificate;
 }
 
 /** What the admin API may know of the mesh, and do. */
