@@ -192,6 +192,15 @@ const FAULTS = {
     advice:
       'The name and port are those of no Service that this proxy knows. Look at its spelling, its port, and, for a short name, the namespace of the caller.',
   },
+  'mesh.egress-denied': {
+    blame: 'client',
+    retry: 'never',
+    status: 403,
+    grpc: 7,
+    title: 'This host outside of the mesh may not be called',
+    advice:
+      'The host and its port are of no service, and no route of the egress gateway names them. Where they are to be called, attach a route with this host name to the Gateway in `egress` of the Mesh.',
+  },
   'mesh.loop': {
     blame: 'gateway',
     retry: 'never',

@@ -1,5 +1,6 @@
 /** Names of services and their addresses, for whoever asks by DNS; a name that nobody knows is asked for once. */
 import type { Clock } from '../base/clock.ts';
+import { mayBeService } from '../base/service-name.ts';
 import type { Asked } from '../sidecar/asked-services.ts';
 
 export interface DirectoryOptions {
@@ -17,9 +18,6 @@ const TRIES_MAX = 5;
 /** What was no service is none for so long. Most of the names that are asked for are none. */
 const NONE_MS = 10_000;
 const NONE_MAX = 4_096;
-
-/** One or two labels, or what stands behind them in a cluster: no other name can be that of a service. */
-const SERVICE_NAME = /^[a-z0-9][-a-z0-9]{0,62}(\.[a-z0-9][-a-z0-9]{0,62}(\.svc(\.cluster\.local)?)?)?$/;
 
 /** Of this host, and never a service (RFC 6761 section 6.3). */
 const LOCAL = /(^|\.)localhost$/;
@@ -44,7 +42,7 @@ export class Directory {
   /** @returns the address, or undefined for the name of no service */
   find(name: string): Promise<string | undefined> | string | undefined {
     const known = this.#names.get(name);
-    if (known !== undefined || !SERVICE_NAME.test(name) || LOCAL.test(name)) return known;
+    if (known !== undefined || !mayBeService(name) || LOCAL.test(name)) return known;
     const noneUntilMs = this.#none.get(name);
     if (noneUntilMs !== undefined && noneUntilMs > this.#options.clock.nowMs()) return undefined;
     let asked = this.#asked.get(name);

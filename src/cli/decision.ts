@@ -15,6 +15,7 @@ import type { RequestHead } from '../http/message.ts';
 import { checkQuery, normalisePath } from '../http/path.ts';
 import { serviceNameOf } from '../http/proxy-target.ts';
 import type { Plan, PlanBackend, PlanEndpoint, PlanFilter, PlanListener, PlanRule } from '../ir/plan.ts';
+import { unknownName } from '../proxy/listener-choice.ts';
 import { PortListeners } from '../proxy/listener-table.ts';
 import { type Explained, RouteTables } from '../proxy/route-table.ts';
 import { matchText, shareOf } from './plan-text.ts';
@@ -202,7 +203,7 @@ function noListener(verdicts: readonly ListenerVerdict[]): FaultVerdict {
 
 function noService({ authority }: Question, by: ChosenBy): FaultVerdict {
   if (by.kind === 'server-name') return faultOf('route.none', `No listener has the server name ${by.serverName}`);
-  return faultOf('mesh.service-unknown', `No service has the name "${serviceNameOf(authority, HTTP_PORT) ?? ''}"`);
+  return faultVerdict(unknownName(serviceNameOf(authority, HTTP_PORT)));
 }
 
 interface ListenerChoice {

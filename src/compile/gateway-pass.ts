@@ -21,7 +21,8 @@ import {
 } from './gateways.ts';
 import { endsTls, type ListenerBase } from './listener.ts';
 import { Memo } from './memo.ts';
-import { isMember } from './mesh.ts';
+import { isMember, MESH_TLS, meshOf, type MeshView, SELF } from './mesh.ts';
+import { egressFilters, workloadsOnly } from './mesh-egress.ts';
 import { type Candidate, listenerPort, type PortsResult, sharePorts, type SharedPort } from './ports.ts';
 import { brokenAt, isGatewayKind, missing, type Reference } from './reference.ts';
 import { type AlpnChallenge, challengeKey, nameAlpnChallenge, nameSecret, type NamedSecret } from './secret.ts';
@@ -86,7 +87,7 @@ export class GatewayPass {
         ...listeners.flatMap((listener) => [...listener.findings, ...certificateFindings(listener, nowMs)]),
       );
     }
-    const planned = this.#plan([...gateways, ...sets], ports, { challenges, isMember: isMember(look) });
+    const planned = this.#plan([...gateways, ...sets], ports, { challenges, look });
     return { gateways, sets, classes, ports, ...planned, findings };
   }
 
@@ -133,6 +134,7 @@ export class GatewayPass {
     const owner = 'set' in base ? base.set : base.gateway;
     const gateway = gatewayOf(base);
     const key = keyOf(owner);
+    const mesh = meshOf(lookIn(tables));
     const served = base.listeners.map((listener) => ports.verdicts.get(listener)?.served === true);
     const view = this.#views.get(key, [base, gateway, ...served], () => {
       const fresh: ParentView = {
@@ -141,7 +143,7 @@ export class GatewayPass {
         gatewayKey: keyOf(gateway.gateway),
         isService: false,
         clientCertificate: gateway.clientCertificate,
-        listeners: base.listeners.map((listener, i) => viewOf(listener, served[i] === true ? gateway.addresses : [])),
+        listeners: base.listeners.map((listener, i) => viewOf(listener, served[i] === true ? gateway.addresses : [], mesh)),
       };
       // A rotated certificate or a new annotation is nothing that routes see: they keep their results.
       const before = this.#viewsBefore.get(key);
@@ -153,20 +155,24 @@ export class GatewayPass {
   #plan(
     bases: readonly (GatewayBase | SetBase)[],
     { ports, verdicts }: PortsResult,
-    { challenges, isMember }: { readonly challenges: readonly AcmeChallenge[]; readonly isMember: boolean },
+    { challenges, look }: { readonly challenges: readonly AcmeChallenge[]; readonly look: Look },
   ): Pick<GatewayPassResult, 'planPorts' | 'planListeners' | 'secrets'> {
+    const mesh = meshOf(look);
     const planPorts: Record<string, PlanPort> = {};
     for (const [key, shared] of ports) {
       const lead = shared.listeners[0]!;
       // Client certificates are asked for where TLS ends, in one way only.
       const validation = shared.listeners.find(({ spec }) => endsTls(spec))?.validation;
-      const inputs = [lead.settings, validation, lead.spec.protocol];
-      planPorts[key] = this.#ports.get(key, inputs, () => planPort(shared, lead, validation));
+      const guard = lead.isEgress ? mesh : undefined;
+      const inputs = [lead.settings, validation, lead.spec.protocol, guard];
+      planPorts[key] = this.#ports.get(key, inputs, () =>
+        planPort(shared, lead, guard ? workloadsOnly(guard) : validation),
+      );
     }
     const planListeners: Record<string, PlanListener> = {};
     const secrets: Record<string, PlanSecret> = {};
     const alpn = alpnChallenges(challenges);
-    const place = isMember ? EDGE : undefined;
+    const place = isMember(look) ? EDGE : undefined;
     for (const base of bases) {
       const { addresses } = gatewayOf(base);
       for (const listener of base.listeners) {
@@ -206,8 +212,8 @@ function candidatesOf(gateways: readonly GatewayBase[], sets: readonly SetBase[]
     );
 }
 
-function viewOf(listener: ListenerBase, addresses: readonly string[]): ListenerView {
-  const { spec, hostname, kinds, filters } = listener;
+function viewOf(listener: ListenerBase, addresses: readonly string[], mesh: MeshView): ListenerView {
+  const { spec, hostname, kinds, filters, isEgress } = listener;
   return {
     name: spec.name,
     port: spec.port,
@@ -216,7 +222,7 @@ function viewOf(listener: ListenerBase, addresses: readonly string[]): ListenerV
     kinds,
     namespaces: spec.allowedRoutes.namespaces,
     keys: addresses.map((address, i) => listenerKey(listener, address, i)),
-    filters,
+    filters: isEgress ? [egressFilters(mesh), ...filters] : filters,
   };
 }
 
@@ -250,13 +256,13 @@ const PORT_PROTOCOLS: Readonly<Record<string, PlanPort['protocol']>> = {
 
 function planPort(
   { address, port }: SharedPort,
-  { settings, spec }: ListenerBase,
+  { settings, spec, isEgress }: ListenerBase,
   validation: ListenerBase['validation'],
 ): PlanPort {
   return {
     address,
     port,
-    protocol: PORT_PROTOCOLS[spec.protocol]!,
+    protocol: isEgress ? 'tls' : PORT_PROTOCOLS[spec.protocol]!,
     // A header before each datagram would be another protocol.
     ...(settings.proxyProtocol !== undefined && spec.protocol !== 'UDP' && { proxyProtocol: settings.proxyProtocol }),
     limits: settings.limits,
@@ -297,6 +303,7 @@ function planListener(listener: ListenerBase, port: string, challenge: NamedSecr
         ...(acme !== undefined && { acme: challenge === undefined ? {} : { challenge: challenge.ref } }),
       },
     }),
+    ...(listener.isEgress && { tls: { certificates: [SELF], ...MESH_TLS } }),
     ...streamOf(spec, settings),
     settings: settings.listener,
   };

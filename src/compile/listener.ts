@@ -10,6 +10,7 @@ import { type Gateway, keyOf, type ListenerSet, resourceKey, type Secret } from 
 import { type AcmeRequest, awaited, ISSUER_OPTION, readAcmeRequest, unusedOption } from './acme.ts';
 import type { KeyPair } from './certificate.ts';
 import { error, type Finding } from './finding.ts';
+import { egressGateway, isMember, meshOf } from './mesh.ts';
 import type { AskedFilter, Level } from './policies.ts';
 import { brokenAt, issuedKeyPair, resolveCa, resolveKeyPair, toReference } from './reference.ts';
 import { type ListenerSettings, settingsFor } from './settings.ts';
@@ -49,6 +50,8 @@ export interface ListenerBase {
   readonly hostname: string;
   /** Kinds of routes that may attach. */
   readonly kinds: readonly string[];
+  /** It takes mTLS of workloads: its Gateway is that of the egress. */
+  readonly isEgress: boolean;
   /** Why the listener itself cannot be served; undefined when it can. */
   readonly notAccepted: Reason | undefined;
   /** A reference that leads nowhere, the first one. The listener may be served all the same. */
@@ -89,7 +92,12 @@ export function readListener(input: ListenerInput, look: Look): ListenerBase {
     key: `${keyOf(owner)}/${spec.name}`,
     hostname: spec.hostname ?? '*',
     kinds: kinds.kinds,
-    notAccepted: protocolFault(input, findings) ?? tls.notAccepted ?? validation.notAccepted,
+    isEgress: isEgress(input, look),
+    notAccepted:
+      protocolFault(input, findings) ??
+      egressFault(input, { look, findings }) ??
+      tls.notAccepted ??
+      validation.notAccepted,
     unresolved: kinds.unresolved ?? certificates.unresolved ?? validation.unresolved,
     certificates: certificates.certificates,
     acme: certificates.acme,
@@ -129,6 +137,24 @@ function protocolFault({ owner, spec, index }: ListenerInput, findings: Finding[
   const message = `Protocol "${spec.protocol}" is not served: use ${listed(Object.keys(KINDS_BY_PROTOCOL))}`;
   findings.push(error('listener.protocol', owner, { field: `/spec/listeners/${index}/protocol`, message }));
   return { reason: 'UnsupportedProtocol', message };
+}
+
+function isEgress({ gateway }: ListenerInput, look: Look): boolean {
+  return egressGateway(meshOf(look)) === keyOf(gateway);
+}
+
+/** What it takes would be open to whoever comes. */
+function egressFault(input: ListenerInput, { look, findings }: Work): Reason | undefined {
+  if (!isEgress(input, look)) return undefined;
+  const { owner, spec, index } = input;
+  if (spec.protocol !== 'HTTP' && (spec.protocol !== 'TLS' || endsTls(spec))) {
+    const asked = spec.protocol === 'TLS' ? 'TLS with mode Terminate' : `protocol ${spec.protocol}`;
+    const message = `The Gateway is that of the egress, where ${asked} is not served: use HTTP, or TLS with mode Passthrough`;
+    findings.push(error('listener.protocol', owner, { field: `/spec/listeners/${index}/protocol`, message }));
+    return { reason: 'UnsupportedProtocol', message };
+  }
+  if (isMember(look)) return undefined;
+  return { reason: 'Pending', message: 'It takes workloads of the mesh only, and this process has no identity there' };
 }
 
 function listed(words: readonly string[]): string {

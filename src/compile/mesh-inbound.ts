@@ -25,6 +25,7 @@ import { CLUSTER_SETTINGS, LISTENER_SETTINGS } from './defaults.ts';
 import { placeOf } from './finding.ts';
 import { MESH_TLS, meshOf, type MeshPlace, type MeshView, SELF, serverNameOf, settingsAt } from './mesh.ts';
 import { everythingTo } from './mesh-outbound.ts';
+import { workloadsOnly } from './mesh-egress.ts';
 import { believedUsers } from './mesh-user.ts';
 import { appPortOf, type PortKind, speechOf } from './mesh-port.ts';
 import { type AskedFilter, composeFilters } from './policies.ts';
@@ -101,22 +102,14 @@ interface InboundWork {
   readonly values: Map<string, PlanValue>;
 }
 
-function securePort({ address, proxyPort }: MeshWorkload, { spec, roots, denied, federation }: MeshView): PlanPort {
+function securePort({ address, proxyPort }: MeshWorkload, mesh: MeshView): PlanPort {
   return {
     address,
     port: proxyPort,
     protocol: 'tls',
     limits: CONNECTION_LIMITS,
     timeouts: CONNECTION_TIMEOUTS,
-    clientValidation: {
-      cas: roots,
-      mode: 'required',
-      workloads: {
-        trustDomains: [spec.trustDomain],
-        ...(federation.length > 0 && { federated: federation }),
-        denied: [...denied],
-      },
-    },
+    clientValidation: workloadsOnly(mesh),
   };
 }
 

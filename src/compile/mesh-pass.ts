@@ -22,6 +22,7 @@ import { type Finding, warning } from './finding.ts';
 import { type ParentView, serversOf } from './gateways.ts';
 import { diffLists, Memo, sameItems } from './memo.ts';
 import { type Federated, MESH, type MeshView, type OwnTrust, readMesh } from './mesh.ts';
+import { Egress } from './mesh-egress.ts';
 import { addressName, clusterName, type MeshChanges, ownName } from './mesh-changes.ts';
 import { type MeshWorkload, ownParts, type OwnParts } from './mesh-inbound.ts';
 import { serviceKeyOf, type ServiceView, viewNamespace, viewOf } from './mesh-outbound.ts';
@@ -47,7 +48,7 @@ export interface CompiledMesh {
   readonly federation: readonly Federated[];
   /**
    * Key of the Service that a host stands for, by one of its names or its virtual address; or those of the Workloads at
-   * this address, of which no two have a port in common. Empty for a host that is unknown.
+   * this address, of which no two have a port in common; or that of a host outside. Empty for a host that is unknown.
    *
    * @param namespace  of who calls
    */
@@ -83,6 +84,7 @@ export class MeshPass {
   readonly #workloadViews = new Memo<CompileTables, WorkloadView>();
   readonly #clusters = new Memo<CompileTables, ClusterResult>();
   readonly #own = new Memo<CompileTables, OwnParts>();
+  readonly #egress = new Egress();
   #meshInputs: readonly unknown[] = [];
   #view: MeshView | undefined;
   #denied: readonly string[] = [];
@@ -146,7 +148,13 @@ export class MeshPass {
     this.#workloads = byKind.Workload;
     const clusters = this.#straightClusters(byKind.Service, tables, changes);
     this.#found = clusters;
-    const findings = [...view.findings, ...peerFindings(view, tables), ...orphanFindings(byKind.Workload, tables)];
+    this.#egress.run(tables, view, lowered);
+    const findings = [
+      ...view.findings,
+      ...peerFindings(view, tables),
+      ...this.#egress.findings,
+      ...orphanFindings(byKind.Workload, tables),
+    ];
     return { view, clusters, findings, mesh: this.#compiled(tables, changes) };
   }
 
@@ -222,7 +230,7 @@ export class MeshPass {
       leafMs,
       denied: this.#denied,
       partsOf,
-      keysOf: (host, namespace) => keysAt(host, namespace, tables),
+      keysOf: (host, namespace) => this.#keysAt(host, namespace, tables),
       planOf: (consumer, before) => this.#planOf(consumer, before, partsOf),
       number: compile,
       changesSince: (number) => {
@@ -271,7 +279,8 @@ export class MeshPass {
     return (key, namespace) => {
       this.#assertLast(compile);
       const service = tables.Service.get(key);
-      if (service === undefined) return this.#workloadParts(key, { partsNow, partsBefore });
+      if (service === undefined)
+        return this.#egress.partsOf(key) ?? this.#workloadParts(key, { partsNow, partsBefore });
       const viewKey = viewKeyOf(key, namespace, look);
       const known = partsNow.get(viewKey);
       if (known !== undefined) return known;
@@ -297,6 +306,12 @@ export class MeshPass {
       ...(own === undefined ? [] : [ownName(own.key), ...own.parts.needs.map(({ key }) => clusterName(key))]),
       ...consumer.services.map((key) => viewKeyOf(key, consumer.namespace, look)),
     ];
+  }
+
+  #keysAt(host: string, namespace: string, tables: CompileTables): readonly string[] {
+    const keys = keysAt(host, namespace, tables);
+    const outside = keys.length > 0 ? undefined : this.#egress.keyOf(host);
+    return outside === undefined ? keys : [outside];
   }
 
   #assertLast(compile: number): void {

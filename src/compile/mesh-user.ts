@@ -63,4 +63,4 @@ function signersOf({ spec: { trustDomain, userContext }, gateways, denied }: Mes
 }
 
 /** Of the gateway that `fourways up` is. */
-const CONTROL_PLANE_GATEWAY = 'ns/fourways/sa/gateway';
+export const CONTROL_PLANE_GATEWAY = 'ns/fourways/sa/gateway';

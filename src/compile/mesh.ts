@@ -2,7 +2,7 @@
 import { durationOr } from '../base/duration.ts';
 import { OWN_IDENTITY, type PlanSecretRef, type TlsPolicy } from '../ir/plan.ts';
 import type { MeshSpec } from '../resource/kinds/mesh.ts';
-import { describe, keyOf, type Mesh, type Workload } from '../resource/resource.ts';
+import { describe, keyOf, type Mesh, resourceKey, type Workload } from '../resource/resource.ts';
 import { readCaBundle } from './certificate.ts';
 import { error, type Finding, warning } from './finding.ts';
 import type { Reason } from './listener.ts';
@@ -108,6 +108,11 @@ export function readMesh(meshes: readonly Mesh[], { roots, denied }: OwnTrust, g
 
 export function meshOf(look: Look): MeshView {
   return look('meshes', MESH)!;
+}
+
+/** Key of the Gateway that hosts outside are reached through; undefined where none are. */
+export function egressGateway({ spec: { egress } }: MeshView): string | undefined {
+  return egress && resourceKey('Gateway', egress.gateway.namespace, egress.gateway.name);
 }
 
 /** Whether the process that all of this is for has an identity of a mesh. */

@@ -43,7 +43,8 @@ export function listenerPort({ port, protocol }: ListenerBase['spec'], address: 
 }
 
 /** Listeners of one family share a port: HTTPS and TLS are told apart by server name, before anything is decrypted. */
-function familyOf(protocol: string): string {
+function familyOf({ spec: { protocol }, isEgress }: ListenerBase): string {
+  if (isEgress) return 'mTLS of the mesh';
   return protocol === 'HTTPS' ? 'TLS' : protocol;
 }
 
@@ -53,7 +54,6 @@ const NAMELESS: ReadonlySet<string> = new Set(['TCP', 'UDP']);
 interface Group {
   readonly address: string;
   readonly port: number;
-  readonly protocol: string;
   readonly claims: Map<string, ListenerBase>;
   readonly served: ListenerBase[];
 }
@@ -116,7 +116,7 @@ interface Conflict extends Reason {
 
 /** Takes the place of a listener on each of its ports, all or none. */
 function claim({ listener, addresses }: Candidate, groups: Map<string, Group>): Conflict | undefined {
-  const { port, protocol } = listener.spec;
+  const { port } = listener.spec;
   const keys = addresses.map((address) => listenerPort(listener.spec, address));
   for (const key of keys) {
     const group = groups.get(key);
@@ -128,7 +128,7 @@ function claim({ listener, addresses }: Candidate, groups: Map<string, Group>): 
   for (const [i, key] of keys.entries()) {
     let group = groups.get(key);
     if (group === undefined) {
-      groups.set(key, (group = { address: addresses[i]!, port, protocol, claims: new Map(), served: [] }));
+      groups.set(key, (group = { address: addresses[i]!, port, claims: new Map(), served: [] }));
     }
     group.claims.set(listener.hostname, listener);
     if (isServable(listener)) group.served.push(listener);
@@ -139,8 +139,8 @@ function claim({ listener, addresses }: Candidate, groups: Map<string, Group>): 
 function conflictIn(group: Group, listener: ListenerBase): Conflict | undefined {
   const { protocol, port, name } = listener.spec;
   const first = group.claims.values().next().value!;
-  if (familyOf(group.protocol) !== familyOf(protocol)) {
-    const message = `Listener "${name}" asks for ${protocol} on port ${port}, where ${nameOf(first)} serves ${group.protocol}`;
+  if (familyOf(first) !== familyOf(listener)) {
+    const message = `Listener "${name}" asks for ${saidOf(listener)} on port ${port}, where ${nameOf(first)} serves ${saidOf(first)}`;
     return { reason: 'ProtocolConflict', message, with: first };
   }
   if (NAMELESS.has(protocol)) {
@@ -159,6 +159,11 @@ function conflictIn(group: Group, listener: ListenerBase): Conflict | undefined 
     return { reason: 'ProtocolConflict', message, with: lead };
   }
   return undefined;
+}
+
+/** What it serves, in messages. */
+function saidOf(listener: ListenerBase): string {
+  return listener.isEgress ? familyOf(listener) : listener.spec.protocol;
 }
 
 function nameOf({ owner, spec }: ListenerBase): string {

@@ -92,7 +92,12 @@ const ROWS: [rule: string, bytes: string, want: RegExp][] = [
     `GET http://evil.test/ HTTP/1.1\r\nHost: orders.shop\r\n${CLOSE}`,
     /^HTTP\/1.1 502.*mesh.service-unknown/s,
   ],
-  ['a name below', `GET http://x.orders.shop/ HTTP/1.1\r\nHost: x\r\n${CLOSE}`, /^HTTP\/1.1 502/],
+  ['a name below', `GET http://x.orders.shop/ HTTP/1.1\r\nHost: x\r\n${CLOSE}`, /^HTTP\/1.1 403.*mesh.egress-denied/s],
+  [
+    'a tunnel to a host outside',
+    `CONNECT api.evil.test:443 HTTP/1.1\r\nHost: api.evil.test:443\r\n${CLOSE}`,
+    /^HTTP\/1.1 403.*mesh.egress-denied/s,
+  ],
   ['origin form', `GET / HTTP/1.1\r\nHost: orders.shop\r\n${CLOSE}`, /^HTTP\/1.1 400.*request.not-proxied/s],
   ['asterisk form', `OPTIONS * HTTP/1.1\r\nHost: orders.shop\r\n${CLOSE}`, /^HTTP\/1.1 400.*request.not-proxied/s],
   [

@@ -1,5 +1,6 @@
 /** Which listener of its port a request is for: as its host, its server name or its authority says. */
 import { Fault } from '../base/fault.ts';
+import { mayBeService } from '../base/service-name.ts';
 import { serviceNameOf } from '../http/proxy-target.ts';
 import type { ServerStream } from '../http/stream.ts';
 import type { ListenerView, PortView } from './runtime.ts';
@@ -26,7 +27,15 @@ export function listenerFor(view: PortView, { facts, request }: ServerStream): L
 /** @param name  with its port; undefined for an authority that cannot be read */
 export function serviceFor({ listeners }: PortView, name: string | undefined): ListenerView | Fault {
   const listener = name === undefined ? undefined : listeners.find(name);
-  return listener ?? new Fault('mesh.service-unknown', `No service has the name "${name ?? ''}"`);
+  return listener ?? unknownName(name);
+}
+
+/** @param name  with its port; undefined for an authority that cannot be read */
+export function unknownName(name = ''): Fault {
+  if (name === '' || mayBeService(name.replace(/:\d+$/, ''))) {
+    return new Fault('mesh.service-unknown', `No service has the name "${name}"`);
+  }
+  return new Fault('mesh.egress-denied', `No route of an egress gateway is for "${name}"`);
 }
 
 function noListener(): Fault {

@@ -151,6 +151,40 @@ const UserContext = Type.Object(
   { ...strict, description: 'What gateways tell services of the user that they have verified.' },
 );
 
+/** How workloads reach what is not of the mesh. */
+const Egress = Type.Object(
+  {
+    gateway: Type.Object(
+      {
+        name: objectName({ description: 'Name of the Gateway.' }),
+        namespace: namespaceName({ description: 'Namespace of the Gateway.' }),
+      },
+      {
+        ...strict,
+        description:
+          'Gateway that hosts outside are reached through: those that its routes name, and no others. Its listeners, of protocol HTTP and TLS (Passthrough), take mTLS of workloads and nothing else.',
+      },
+    ),
+    addresses: Type.Optional(
+      Type.Array(
+        Type.String({
+          minLength: 1,
+          maxLength: 253,
+          pattern: '^[A-Za-z0-9:._-]+$',
+          expected: 'an IP address or a DNS name',
+        }),
+        {
+          minItems: 1,
+          maxItems: 32,
+          uniqueItems: true,
+          description: 'Where sidecars find it, at the ports of its listeners. Default: the addresses that it binds.',
+        },
+      ),
+    ),
+  },
+  { ...strict, description: 'How workloads reach hosts that are not of the mesh. Default: not at all.' },
+);
+
 export const MeshSpec = Type.Object(
   {
     trustDomain: trustDomain({
@@ -198,6 +232,7 @@ export const MeshSpec = Type.Object(
       description: 'Identities that every workload turns away, however good their certificates are.',
     }),
     userContext: Type.Optional(UserContext),
+    egress: Type.Optional(Egress),
   },
   strict,
 );
