@@ -143,7 +143,9 @@ export class GatewayPass {
         gatewayKey: keyOf(gateway.gateway),
         isService: false,
         clientCertificate: gateway.clientCertificate,
-        listeners: base.listeners.map((listener, i) => viewOf(listener, served[i] === true ? gateway.addresses : [], mesh)),
+        listeners: base.listeners.map((listener, i) =>
+          viewOf(listener, served[i] === true ? gateway.addresses : [], mesh),
+        ),
       };
       // A rotated certificate or a new annotation is nothing that routes see: they keep their results.
       const before = this.#viewsBefore.get(key);

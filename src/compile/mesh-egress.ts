@@ -115,7 +115,7 @@ const levels = new WeakMap<MeshView, readonly AskedFilter[]>();
 export function egressFilters(mesh: MeshView): readonly AskedFilter[] {
   let level = levels.get(mesh);
   if (level === undefined) {
-    const users = believedUsers(mesh);
+    const users = { ...believedUsers(mesh), ...(mesh.mesh !== undefined && { from: mesh.mesh }) };
     const config: HeadersConfig = { request: { set: [], add: [], remove: [USER_CONTEXT_FIELD] } };
     levels.set(mesh, (level = [users, { ...users, filter: 'headers', config, field: '/spec/egress' }]));
   }

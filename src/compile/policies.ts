@@ -27,6 +27,8 @@ export interface AskedFilter {
   readonly policy?: Policy;
   /** Of what no policy asked for. */
   readonly mode?: 'audit';
+  /** Who asks for it, where that is neither a policy nor the route itself. */
+  readonly from?: Resource;
   readonly field: string;
   /** Of a part that has a phase of its own. */
   readonly phase?: Phase;

@@ -398,7 +398,7 @@ export type FilterWork = Pick<RuleWork, 'look' | 'needs' | 'values'>;
 function placedFilter(asked: AskedFilter, treatment: Treatment, work: RuleWork): PlanFilter {
   const lowered = lowerFilter(asked, treatment, work);
   if (work.places === 'omit') return lowered;
-  return { ...lowered, at: placeOf(asked.policy ?? work.route, asked.field) };
+  return { ...lowered, at: placeOf(asked.policy ?? asked.from ?? work.route, asked.field) };
 }
 
 export function lowerFilter(asked: AskedFilter, treatment: Treatment, work: FilterWork): PlanFilter {
