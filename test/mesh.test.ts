@@ -130,7 +130,9 @@ test('a service is called by its name, from a sidecar and through the gateway, a
     mesh: MeshSummary;
   };
   assert.deepEqual([mesh.proxies.connected, mesh.control.leads, mesh.store.state], [2, true, 'open']);
-  assert.deepEqual(mesh.services, [{ service: 'shop/orders', ready: 1, notReady: 0, draining: 0, sidecars: 1 }]);
+  assert.deepEqual(mesh.services, [
+    { service: 'shop/orders', ready: 1, notReady: 0, draining: 0, sidecars: 1, learned: {} },
+  ]);
 
   const { proxies } = JSON.parse(await program.adminText('/proxies')) as {
     proxies: { identity: string; lagMs: number }[];

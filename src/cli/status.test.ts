@@ -128,7 +128,7 @@ const MESH = {
     denied: 1,
   },
   proxies: { connected: 3, current: 1, behind: 1, refusing: 1 },
-  services: [{ service: 'shop/orders', ready: 0, notReady: 1, draining: 1, sidecars: 1 }],
+  services: [{ service: 'shop/orders', ready: 0, notReady: 1, draining: 1, sidecars: 1, learned: { 25: 'tcp' } }],
 };
 const REFUSING = { instance: 'i-1', services: ['shop/web'], refused: 'unknown filter' };
 
@@ -143,7 +143,7 @@ test('status: of a mesh, the summary comes first, and a proxy that refuses its p
     /^1 identity is denied$/m,
     /^Store: PostgreSQL at db\.test$/m,
     /^shop\/web \(i-1\) refuses its plan: unknown filter$/m,
-    /^shop\/orders +0 +1 +1 +1 of 2$/m,
+    /^shop\/orders +0 +1 +1 +1 of 2 +25 tcp$/m,
   ]) {
     assert.match(text, line);
   }

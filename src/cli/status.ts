@@ -127,14 +127,21 @@ function meshLines(
 /** One without an instance that is ready answers 503. */
 function serviceLines(services: readonly ServiceRow[], palette: Palette): string[] {
   if (services.length === 0) return [];
-  const rows = services.map(({ service, ready, notReady, draining, sidecars }) => [
+  const rows = services.map(({ service, ready, notReady, draining, sidecars, learned }) => [
     service,
     ready === 0 ? paint(palette, 'red', '0') : String(ready),
     String(notReady),
     String(draining),
     `${sidecars} of ${ready + notReady + draining}`,
+    learnedText(learned),
   ]);
-  return ['', formatTable(['SERVICE', 'READY', 'NOT READY', 'DRAINING', 'SIDECARS'], rows)];
+  return ['', formatTable(['SERVICE', 'READY', 'NOT READY', 'DRAINING', 'SIDECARS', 'LEARNED'], rows)];
+}
+
+/** What ports were found to speak; a port that somebody has declared is not among them. */
+function learnedText(learned: ServiceRow['learned']): string {
+  const ports = Object.entries(learned);
+  return ports.length === 0 ? '-' : ports.map(([port, speech]) => `${port} ${speech}`).join(', ');
 }
 
 /** Endpoints that are asked whether they are well. Those that nobody asks are in `--json`. */

@@ -1,12 +1,15 @@
 /** Backends of routes: what a backendRef stands for, and how that is reached. */
-import type { PlanCluster, UpstreamProtocol } from '../ir/plan.ts';
+import type { LearnedSpeech, PlanCluster, UpstreamProtocol } from '../ir/plan.ts';
 import { OWN_GROUP } from '../resource/fields.ts';
 import type { BackendSpec } from '../resource/kinds/backend.ts';
 import { type Backend, describe, keyOf, type Resource, type Service } from '../resource/resource.ts';
 import { type Broken, isGranted, missing, notGranted, type Reference, wrongKind } from './reference.ts';
 import { type Look, lookUp, targetKey } from './tables.ts';
 
-export type ServicePort = Service['spec']['ports'][number];
+export type ServicePort = Service['spec']['ports'][number] & {
+  /** What its application was found to speak (control/learned-ports.ts). Counts only where nobody has said it. */
+  readonly learned?: LearnedSpeech;
+};
 
 /** A port of a Service, or a Backend. */
 export type BackendTarget =

@@ -203,7 +203,7 @@ export class Compiler {
       made: { routes: this.#routes.made, clusters: this.#clusters.made },
       mesh,
       callsOf: (question) => answerCall(question, { mesh, inventory }),
-      services: () => serviceRows(inventory),
+      services: () => serviceRows(inventory, meshFound.view),
       gateways: this.#gatewayPlans.of(found, bundle),
       wishes: acme.wishes,
       nextChangeMs: nextChangeMs(found, this.#options.wallMs()),

@@ -1,11 +1,12 @@
 /** A call through the mesh with the plans of both of its ends, for people who ask what would become of it. */
 import type { Position } from '../base/problem.ts';
-import type { Plan, PlanRoute } from '../ir/plan.ts';
+import type { LearnedSpeech, Plan, PlanRoute } from '../ir/plan.ts';
 import type { Workload } from '../resource/resource.ts';
 import { placeOf } from './finding.ts';
-import { identityOf, meshOf } from './mesh.ts';
+import { identityOf, meshOf, type MeshView } from './mesh.ts';
 import { type MeshWorkload, ownParts } from './mesh-inbound.ts';
 import type { CompiledMesh } from './mesh-pass.ts';
+import { learnedOf } from './mesh-port.ts';
 import { lowerRoute } from './route.ts';
 import { findObject, type Inventory, lookIn } from './tables.ts';
 
@@ -189,19 +190,27 @@ export interface ServiceRow {
   readonly draining: number;
   /** How many of all have a sidecar. */
   readonly sidecars: number;
+  /** Ports of which nobody has said what they speak, by number, and what they were found to speak. */
+  readonly learned: Readonly<Record<string, LearnedSpeech | 'unknown'>>;
 }
 
 /** Those that have Workloads, in the order of their names. */
-export function serviceRows({ tables }: Inventory): ServiceRow[] {
+export function serviceRows({ tables }: Inventory, { spec }: MeshView): ServiceRow[] {
   const rows = [...tables.workloads].map(([key, workloads]): ServiceRow => {
     const count = (health: Workload['spec']['health']): number =>
-      workloads.filter(({ spec }) => spec.health === health).length;
+      workloads.filter((one) => one.spec.health === health).length;
     return {
       service: key.slice(key.indexOf('/') + 1),
       ready: count('ready'),
       notReady: count('not-ready'),
       draining: count('draining'),
-      sidecars: workloads.filter(({ spec }) => spec.proxyPort !== undefined).length,
+      sidecars: workloads.filter((one) => one.spec.proxyPort !== undefined).length,
+      learned: Object.fromEntries(
+        (tables.Service.get(key)?.spec.ports ?? []).flatMap((port) => {
+          const learned = learnedOf(port, spec.defaultProtocol);
+          return learned === undefined ? [] : [[port.port, learned]];
+        }),
+      ),
     };
   });
   return rows.toSorted((a, b) => (a.service < b.service ? -1 : 1));

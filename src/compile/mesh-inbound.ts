@@ -27,7 +27,7 @@ import { MESH_TLS, meshOf, type MeshPlace, type MeshView, SELF, serverNameOf, se
 import { everythingTo } from './mesh-outbound.ts';
 import { workloadsOnly } from './mesh-egress.ts';
 import { believedUsers } from './mesh-user.ts';
-import { appPortOf, type PortKind, speechOf } from './mesh-port.ts';
+import { appPortOf, learnedOf, type PortKind, speechOf } from './mesh-port.ts';
 import { type AskedFilter, composeFilters } from './policies.ts';
 import { backendLevels, brokenFilter, lowerFilter, type Places, refusal, type Treatment } from './rule.ts';
 import { NONE, settled } from './settled.ts';
@@ -118,7 +118,9 @@ function addPort(resource: Service, port: ServicePort, work: InboundWork): void 
   if (number === undefined || port.protocol !== 'TCP') return;
   const { namespace, name } = resource.metadata;
   const place: MeshPlace = { namespace, service: name, port: port.port };
-  const { kind } = speechOf(port, work.mesh.spec.defaultProtocol);
+  const { defaultProtocol } = work.mesh.spec;
+  const { kind } = speechOf(port, defaultProtocol);
+  const speech = learnedOf(port, defaultProtocol);
   const key = `Inbound/${namespace}/${name}/${port.port}`;
   const { listeners } = work.parts;
   listeners[key] = {
@@ -128,9 +130,12 @@ function addPort(resource: Service, port: ServicePort, work: InboundWork): void 
     publicPort: port.port,
     tls: { certificates: [SELF], ...MESH_TLS },
     ...(kind === 'tcp' && { stream: { kind: 'tls' } }),
+    ...(speech !== undefined && { speech }),
     settings: INBOUND_SETTINGS,
   };
-  const clear = settingsAt(work.mesh, place).mtls === 'permissive' ? addClearPort(key, { number, kind, work }) : [];
+  // Nobody is sent there before it is known what it speaks, and here nobody need be sent.
+  const isClear = settingsAt(work.mesh, place).mtls === 'permissive' && speech !== 'unknown';
+  const clear = isClear ? addClearPort(key, { number, kind, work }) : [];
   const attach = [key, ...clear].map((listener) => ({ listener, hosts: ['*'] }));
   const target: BackendTarget & { kind: 'Service' } = { kind: 'Service', resource, port };
   work.parts.clusters[key] = {
@@ -143,12 +148,14 @@ function addPort(resource: Service, port: ServicePort, work: InboundWork): void 
     work.parts.routes[key] = { createdMs: 0, attach, rules: [ruleOf(key, target, { place, work })] };
     return;
   }
-  const access = accessOf(askedFilters(target, { place, work }));
+  const asked = askedFilters(target, { place, work });
+  const access = accessOf(asked);
+  const isClosed = speech !== undefined && asked.some(isHttpOnly);
   work.parts.streams[key] = {
     name: key,
     createdMs: 0,
     attach,
-    backends: [{ weight: 1, cluster: key }],
+    backends: [isClosed ? { weight: 1, why: WHY_CLOSED } : { weight: 1, cluster: key }],
     ...(access.length > 0 && { access }),
   };
 }
@@ -239,6 +246,15 @@ function accessOf(filters: readonly AskedFilter[]): readonly PlanStreamAccess[] 
 function isProtecting(filter: string): boolean {
   return FILTERS_BY_NAME.get(filter)?.composition === 'narrows';
 }
+
+/** Whether it protects requests, and can do nothing about what is not read. */
+function isHttpOnly({ filter }: AskedFilter): boolean {
+  return filter !== 'authorize' && isProtecting(filter);
+}
+
+/** Who wrote the policy may have meant a port of HTTP, and nobody has said that this is none. */
+const WHY_CLOSED =
+  'A policy protects requests to the Service, and this port was found to speak no HTTP: set appProtocol of the port';
 
 /** What `authorization: deny` of a mesh is, until a policy says who may. */
 const DENY_ALL: Omit<AskedFilter, 'owner'> = {

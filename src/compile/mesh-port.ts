@@ -1,7 +1,7 @@
 /** Ports of Services in the mesh: what is spoken there, and which ports of an application they stand for. */
-import type { UpstreamProtocol } from '../ir/plan.ts';
+import type { LearnedSpeech, UpstreamProtocol } from '../ir/plan.ts';
 import type { MeshSpec } from '../resource/kinds/mesh.ts';
-import { keyOf, type Service } from '../resource/resource.ts';
+import { keyOf, type Service, type Workload } from '../resource/resource.ts';
 import type { ServicePort } from './backend.ts';
 import type { ListenerView, ParentView } from './gateways.ts';
 
@@ -36,13 +36,35 @@ const SPEECH: Readonly<Record<string, PortSpeech>> = {
 };
 
 /**
- * Said by appProtocol, else by the name of the port, else by the mesh. Never guessed from first bytes: servers that
- * speak first would wait for ever, and both ends of a connection must think the same of it.
+ * Said by appProtocol, else by the name of the port, else by the mesh, else by what its application was found to speak.
+ * Never guessed from first bytes of a client: servers that speak first would wait for ever, and both ends of a connection
+ * must think the same of it.
  */
-export function speechOf({ appProtocol, name = '' }: ServicePort, defaultProtocol: PortKind): PortSpeech {
+export function speechOf(port: ServicePort, defaultProtocol: MeshSpec['defaultProtocol']): PortSpeech {
+  const { appProtocol, learned } = port;
   // Of a protocol that we do not know, somebody has said that it is something else than HTTP.
   if (appProtocol !== undefined) return SPEECH[appProtocol.toLowerCase()] ?? BYTES;
-  return SPEECH[name.split('-', 1)[0]!] ?? (defaultProtocol === 'http' ? HTTP1 : BYTES);
+  const named = namedSpeech(port);
+  if (named !== undefined) return named;
+  if (defaultProtocol !== 'learn') return defaultProtocol === 'http' ? HTTP1 : BYTES;
+  return learned === undefined ? HTTP1 : SPEECH[learned]!;
+}
+
+/** Whether neither its appProtocol nor its name says what it speaks. */
+export function isUndeclared(port: ServicePort): boolean {
+  return port.protocol === 'TCP' && port.appProtocol === undefined && namedSpeech(port) === undefined;
+}
+
+/** What its sidecars are told of it; undefined for a port of which somebody has said what it speaks. */
+export function learnedOf(
+  port: ServicePort,
+  defaultProtocol: MeshSpec['defaultProtocol'],
+): LearnedSpeech | 'unknown' | undefined {
+  return defaultProtocol === 'learn' && isUndeclared(port) ? (port.learned ?? 'unknown') : undefined;
+}
+
+function namedSpeech({ name = '' }: ServicePort): PortSpeech | undefined {
+  return SPEECH[name.split('-', 1)[0]!];
 }
 
 /**
@@ -61,6 +83,17 @@ export function appPortOf(
   const target = typeof targetPort === 'number' ? targetPort : port.port;
   if (numbers.includes(target)) return target;
   return numbers.length === 1 && spec.ports.length === 1 ? numbers[0] : undefined;
+}
+
+/** What an application was found to speak on a port of its Service; undefined when its sidecar has not said so. */
+export function saidBy(
+  { spec: { ports, protocols = {} } }: Workload,
+  port: ServicePort,
+  service: Service,
+): LearnedSpeech | undefined {
+  const number = appPortOf(port, service, ports);
+  const name = Object.keys(ports).find((one) => ports[one] === number && protocols[one] !== undefined);
+  return name === undefined ? undefined : protocols[name];
 }
 
 /** Key of the listener of a port, and of all that belongs to it: `Service/shop/orders/80`. */

@@ -51,7 +51,7 @@ const IMPLIED: MeshSpec = {
   trustDomain: 'cluster.local',
   mtls: 'strict',
   authorization: 'allow',
-  defaultProtocol: 'http',
+  defaultProtocol: 'learn',
   leafLifetime: '24h',
   overrides: [],
   federation: [],

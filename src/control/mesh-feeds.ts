@@ -7,7 +7,7 @@ import { addressName } from '../compile/mesh-changes.ts';
 import type { MeshConsumer } from '../compile/sidecar-plan.ts';
 import type { Acknowledgement } from '../identity/authority-store.ts';
 import { parseWorkloadId, type WorkloadId } from '../identity/spiffe.ts';
-import type { PlanBundle } from '../ir/plan.ts';
+import type { LearnedSpeech, PlanBundle } from '../ir/plan.ts';
 import type { PortStates } from '../ir/port-state.ts';
 import { resourceKey } from '../resource/resource.ts';
 import { pushFault } from '../push/faults.ts';
@@ -499,13 +499,19 @@ class ProxyFeed implements Feed {
 const HEALTH = { healthy: 'ready', unhealthy: 'not-ready', draining: 'draining' } as const;
 
 function registrationOf({ service, namespace, address, ports, proxyPort, zone, health }: WorkloadReport): Registration {
+  const learned = ports.flatMap(({ name, protocol }) => (isLearned(protocol) ? [[name, protocol] as const] : []));
   return {
     service,
     namespace,
     address,
     ports: Object.fromEntries(ports.map(({ name, port }) => [name, port])),
+    ...(learned.length > 0 && { protocols: Object.fromEntries(learned) }),
     proxyPort,
     zone,
     health: HEALTH[health],
   };
+}
+
+function isLearned(word: string): word is LearnedSpeech {
+  return word === 'http' || word === 'h2c' || word === 'tcp';
 }

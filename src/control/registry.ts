@@ -7,6 +7,7 @@ import { Fault, faultKinds } from '../base/fault.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Position } from '../base/problem.ts';
+import type { LearnedSpeech } from '../ir/plan.ts';
 import type { Origin, Workload } from '../resource/resource.ts';
 
 export const REGISTRY_FAULTS = faultKinds({
@@ -35,6 +36,8 @@ export interface Registration {
   readonly namespace: string;
   readonly address: string;
   readonly ports: Readonly<Record<string, number>>;
+  /** What ports were found to speak, by their names; absent for none. */
+  readonly protocols?: Readonly<Record<string, LearnedSpeech>>;
   readonly proxyPort: number;
   readonly zone: string;
   readonly health: 'ready' | 'not-ready' | 'draining';
@@ -148,7 +151,7 @@ export class Registry {
 }
 
 function workloadOf({ instance }: Registrant, said: Registration): Workload {
-  const { service, namespace, address, ports, proxyPort, zone, health } = said;
+  const { service, namespace, address, ports, protocols, proxyPort, zone, health } = said;
   return {
     apiVersion: 'fourways.io/v1alpha1',
     kind: 'Workload',
@@ -160,7 +163,16 @@ function workloadOf({ instance }: Registrant, said: Registration): Workload {
       generation: 1,
       creationMs: undefined,
     },
-    spec: { service, address, ports, proxyPort, weight: 1, health, ...(zone !== '' && { zone }) },
+    spec: {
+      service,
+      address,
+      ports,
+      ...(protocols !== undefined && { protocols }),
+      proxyPort,
+      weight: 1,
+      health,
+      ...(zone !== '' && { zone }),
+    },
     origin: REGISTERED,
   };
 }

@@ -111,6 +111,11 @@ export interface PlanListener {
    * nobody is believed. `join`: what comes is believed. Listeners with `chosenBy` join without saying so.
    */
   readonly callTree?: 'begin' | 'join';
+  /**
+   * Present on a port of an application that nobody has said what it speaks of: what it was found to speak, or that its
+   * sidecar has to find it out.
+   */
+  readonly speech?: LearnedSpeech | 'unknown';
   /** The port number that redirects and X-Forwarded-Port speak of (spec.listeners[].port). */
   readonly publicPort: number;
   /** Absent where TLS does not end here: no TLS, or passed on unread. */
@@ -119,6 +124,9 @@ export interface PlanListener {
   readonly stream?: PlanListenerStream;
   readonly settings: PlanListenerSettings;
 }
+
+/** What a port can be found to speak. `tcp`: anything that is not HTTP. */
+export type LearnedSpeech = 'http' | 'h2c' | 'tcp';
 
 export type PlanListenerStream =
   | { readonly kind: 'tcp' | 'tls' }

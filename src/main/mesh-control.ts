@@ -11,6 +11,7 @@ import type { GatewayProxy } from '../compile/status-item.ts';
 import { MeshFeeds, type ProxyRow } from '../control/mesh-feeds.ts';
 import { MeshJoining } from '../control/mesh-joining.ts';
 import { type MeshSummary, meshSummary } from '../control/mesh-summary.ts';
+import { LearnedPorts } from '../control/learned-ports.ts';
 import { Registry } from '../control/registry.ts';
 import { Acknowledgements } from '../control/acknowledgements.ts';
 import type { Outcome } from '../control/pipeline.ts';
@@ -25,7 +26,7 @@ import type { WorkerMetrics } from '../observe/metrics.ts';
 import { Hub } from '../push/hub.ts';
 import type { TrustBundle } from '../push/messages.ts';
 import { PushServer } from '../push/server.ts';
-import type { Workload } from '../resource/resource.ts';
+import type { Resource } from '../resource/resource.ts';
 import { credentialsOf, type Member } from '../sidecar/membership.ts';
 import { instanceName } from './instance-name.ts';
 import { measureMesh } from './mesh-figures.ts';
@@ -79,6 +80,7 @@ export class MeshControl {
   readonly #parts: Parts;
   readonly trust: TrustTurner;
   readonly desk: TrustDesk;
+  readonly #learned: LearnedPorts;
   /** What everybody was told last. */
   #told: TrustBundle;
   #denied: readonly string[] = [];
@@ -90,6 +92,7 @@ export class MeshControl {
   private constructor(settings: MeshControlSettings, parts: Parts) {
     this.#settings = settings;
     this.#parts = parts;
+    this.#learned = new LearnedPorts(settings.log);
     this.#told = parts.authority.bundle;
     this.#denied = deniedBy(parts.authority);
     parts.feeds.trust(this.#told);
@@ -166,8 +169,10 @@ export class MeshControl {
     return this.#denied;
   }
 
-  get workloads(): readonly Workload[] {
-    return this.#parts.registry.workloads;
+  /** With the workloads that have registered themselves, and what they have found their ports to speak. */
+  with(resources: readonly Resource[]): readonly Resource[] {
+    const { workloads } = this.#parts.registry;
+    return [...this.#learned.with(resources, workloads), ...workloads];
   }
 
   /** The certificate of the gateway in this process, from the authority beside it. */

@@ -32,9 +32,9 @@ export class MeshSeat implements AsyncDisposable {
     return this.control?.denied ?? NO_DENIALS;
   }
 
-  /** With the workloads that have registered themselves. */
+  /** With what proxies have told. */
   with(resources: readonly Resource[]): readonly Resource[] {
-    return this.control === undefined ? resources : [...resources, ...this.control.workloads];
+    return this.control?.with(resources) ?? resources;
   }
 
   /** At once after each compile: plans of sidecars can be made of the last one only. */

@@ -6,16 +6,14 @@
  *
  * Like up.ts it knows nothing of signals, standard output and exit codes.
  */
-import { connect } from 'node:net';
 import { sleep, systemClock } from '../base/clock.ts';
 import type { LogLevel } from '../base/log.ts';
 import { ownVersion } from '../cli/version.ts';
 import type { Fleet } from '../control/fleet.ts';
 import { formatWorkloadId } from '../identity/spiffe.ts';
 import type { Plan } from '../ir/plan.ts';
-import type { Self, WorkloadReport } from '../push/messages.ts';
+import type { Self } from '../push/messages.ts';
 import { AskedServices } from '../sidecar/asked-services.ts';
-import { ApplicationHealth } from '../sidecar/application-health.ts';
 import { LocalPlans } from '../sidecar/local-plans.ts';
 import type { LocalPort } from '../sidecar/local-ports.ts';
 import type { OwnPlans } from '../sidecar/own-plans.ts';
@@ -24,6 +22,7 @@ import { type MemberLink, type MemberSettings, openMember } from './member-link.
 import { type CaptureSettings, openCapture } from './capture.ts';
 import { Metering } from './metering.ts';
 import { startFleet } from './start-fleet.ts';
+import { WatchedApplication } from './watched-application.ts';
 
 export interface SidecarSettings extends MemberSettings {
   /** Ports of the application by name, on loopback; none: it only calls others. */
@@ -77,8 +76,6 @@ const CLOCK = systemClock;
 /** For the farewell to reach the others, and between two looks whether something still runs. */
 const FAREWELL_MS = 300;
 
-const PROBE_MS = 1_000;
-
 /** @throws {StartFailure} when it may not join or capture, or its ports are taken */
 export async function startSidecar(settings: SidecarSettings): Promise<RunningSidecar> {
   await using cleanup = new AsyncDisposableStack();
@@ -122,8 +119,9 @@ export async function startSidecar(settings: SidecarSettings): Promise<RunningSi
   });
   const isOpen = (): boolean =>
     Object.values(fleet.ports).some(({ state, port }) => state === 'bound' && port === settings.proxyPort);
-  const health: WatchedApplication = cleanup.adopt(new WatchedApplication(settings, { link, isOpen }), (opened) =>
-    opened.close(),
+  const health: WatchedApplication = cleanup.adopt(
+    new WatchedApplication(settings, { report: (said) => link.client.report(said), plan: () => plans.plan, isOpen }),
+    (opened) => opened.close(),
   );
   isLive = () => link.client.state.kind === 'live';
   await openAdmin(settings, { fleet, plans, link, metering, cleanup });
@@ -159,56 +157,6 @@ async function openAdmin(settings: SidecarSettings, { cleanup, ...parts }: Admin
   cleanup.defer(() => cancel());
   const attempt = (): void => void door.open(admin).catch(() => (cancel = CLOCK.after(ADMIN_AGAIN_MS, attempt)));
   attempt();
-}
-
-/** The application beside the proxy: others are told of it while it is well, and the port is open at which they reach it. */
-class WatchedApplication {
-  readonly #settings: SidecarSettings;
-  readonly #link: MemberLink;
-  readonly #isOpen: () => boolean;
-  readonly #health: ApplicationHealth;
-  #said: WorkloadReport['health'] | undefined;
-
-  constructor(
-    settings: SidecarSettings,
-    { link, isOpen }: { readonly link: MemberLink; readonly isOpen: () => boolean },
-  ) {
-    this.#settings = settings;
-    this.#link = link;
-    this.#isOpen = isOpen;
-    let wasWell = false;
-    this.#health = new ApplicationHealth({
-      clock: CLOCK,
-      probe: () => probePorts(Object.values(settings.ports)),
-      onChange: (wrong) => {
-        // One that starts beside its sidecar is not there at once.
-        if (wrong !== undefined && !wasWell) settings.log.info(`The application does not answer yet: ${wrong}`);
-        else if (wrong !== undefined) settings.log.warn(`The application does not answer: ${wrong}`);
-        wasWell ||= wrong === undefined;
-        this.#report(wrong === undefined && this.#isOpen() ? 'healthy' : 'unhealthy');
-      },
-    });
-  }
-
-  /** The first plan opens the port. */
-  planChanged(): void {
-    if (this.#said === 'unhealthy' && this.#health.isWell && this.#isOpen()) this.#report('healthy');
-  }
-
-  farewell(): void {
-    this.#health.close();
-    this.#report('draining');
-  }
-
-  close(): void {
-    this.#health.close();
-  }
-
-  #report(health: WorkloadReport['health']): void {
-    this.#said = health;
-    if (Object.keys(this.#settings.ports).length === 0) return;
-    this.#link.client.report({ kind: 'workload', ...workloadOf(this.#settings), health });
-  }
 }
 
 interface SidecarParts {
@@ -279,38 +227,7 @@ function helloOf({ instance, zone, forward }: SidecarSettings): Self {
   return { software: ownVersion(), instance, role: 'sidecar', identity: '', zone, forward };
 }
 
-function workloadOf({ id, ports, address, proxyPort, zone }: SidecarSettings): Omit<WorkloadReport, 'health'> {
-  return {
-    service: id.account,
-    namespace: id.namespace,
-    address,
-    ports: Object.entries(ports).map(([name, port]) => ({ name, port, protocol: '' })),
-    proxyPort,
-    zone,
-  };
-}
-
 async function isBusy(fleet: Fleet): Promise<boolean> {
   const { workers } = await fleet.stats();
   return workers.some(({ exchanges }) => exchanges > 0);
-}
-
-/** What is wrong with the first port that does not take a connection. */
-async function probePorts(ports: readonly number[]): Promise<string | undefined> {
-  const answers = await Promise.all(ports.map(probePort));
-  return answers.find((wrong) => wrong !== undefined);
-}
-
-function probePort(port: number): Promise<string | undefined> {
-  const { promise, resolve } = Promise.withResolvers<string | undefined>();
-  const socket = connect({ host: '127.0.0.1', port });
-  const settle = (wrong: string | undefined): void => {
-    cancel();
-    socket.destroy();
-    resolve(wrong);
-  };
-  const cancel = CLOCK.after(PROBE_MS, () => settle(`nothing on port ${port} after ${PROBE_MS} ms`));
-  socket.once('connect', () => settle(undefined));
-  socket.once('error', (error: NodeJS.ErrnoException) => settle(`port ${port}: ${error.code}`));
-  return promise;
 }

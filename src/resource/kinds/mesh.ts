@@ -201,9 +201,10 @@ export const MeshSpec = Type.Object(
       description:
         'Of requests and connections to a Service that no Policy with `authorize` speaks of. allow: they pass. deny: they are refused. audit: they pass, and log and metrics say that they would be refused; policies in mode `audit` count here as if they were enforced.',
     }),
-    defaultProtocol: Type.Enum(['http', 'tcp'], {
-      default: 'http',
-      description: 'What a port of a Service speaks when neither its appProtocol nor its name says it.',
+    defaultProtocol: Type.Enum(['learn', 'http', 'tcp'], {
+      default: 'learn',
+      description:
+        'What a port of a Service speaks when neither its appProtocol nor its name says it. learn: the first sidecar of the Service finds it out, once; where there is none it is HTTP.',
     }),
     leafLifetime: duration({
       default: '24h',

@@ -31,6 +31,12 @@ export const WorkloadSpec = Type.Object(
           'Numbers of the ports of the application, by name: that of a port of the Service, or of its target port.',
       },
     ),
+    protocols: Type.Optional(
+      Type.Record(Type.String(), Type.Enum(['http', 'h2c', 'tcp']), {
+        maxProperties: 64,
+        description: 'What its sidecar has found ports to speak that nobody has said it of, by their names.',
+      }),
+    ),
     proxyPort: Type.Optional(
       portNumber({
         description: `Port at which its sidecar takes mTLS, usually ${SIDECAR_PORT}. Absent: it has no sidecar, and its ports are reached as they are.`,
