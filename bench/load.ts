@@ -50,7 +50,8 @@ export async function runScenario(
 ): Promise<readonly LoadRow[]> {
   const dir = join(options.dir, scenario.name);
   mkdirSync(dir, { recursive: true });
-  const origin = await freeAddress();
+  // A sidecar takes its application to be on loopback.
+  const origin = await freeAddress(scenario.isPair === true ? '127.0.0.1' : DOOR_HOST);
   const started: Bound[] = [startOrigin({ dir, core: LOAD_CORE, origin, wire: scenario.wire }, scenario.bodyBytes)];
   try {
     await untilBound(started[0]!, origin);
@@ -89,7 +90,7 @@ async function enter(
   const listen = await freeAddress();
   const tls = scenario.tls ? writeCertificate(dir, scenario.clientCertificate?.caPem) : undefined;
   const { routes, wire, filter } = scenario;
-  const process = peer.start({ dir, core: PROXY_CORE, listen, origin, tls, routes, wire, filter });
+  const process = await peer.start({ dir, core: PROXY_CORE, listen, origin, tls, routes, wire, filter });
   started.push(process);
   const entrant: Entrant = { peer, version, process, listen, dir, samples: [] };
   try {
@@ -103,12 +104,12 @@ async function enter(
 
 async function sample(entrant: Entrant, scenario: Scenario, seconds: number): Promise<Sample> {
   const { process } = entrant;
-  const cpuBefore = cpuSeconds(process.pid);
+  const cpuBefore = cpuSeconds(process.pids);
   const coreBefore = coreTicks(PROXY_CORE);
   const wallBefore = performance.now();
   const result = await load(entrant, scenario, seconds);
   const wallSeconds = (performance.now() - wallBefore) / 1_000;
-  const cpu = cpuSeconds(process.pid) - cpuBefore;
+  const cpu = cpuSeconds(process.pids) - cpuBefore;
   const coreAfter = coreTicks(PROXY_CORE);
   const coreBusy = (coreAfter.busy - coreBefore.busy) / Math.max(1, coreAfter.total - coreBefore.total);
   return {
@@ -116,7 +117,7 @@ async function sample(entrant: Entrant, scenario: Scenario, seconds: number): Pr
     rps: result.requests / (result.microseconds / 1e6),
     p50Ms: result.p50_us / 1e3,
     p99Ms: result.p99_us / 1e3,
-    rssMb: rssBytes(process.pid) / 1e6,
+    rssMb: rssBytes(process.pids) / 1e6,
     errors: result.errors,
     busyPercent: (100 * cpu) / wallSeconds,
     strangersPercent: Math.max(0, 100 * (coreBusy - cpu / wallSeconds)),
@@ -157,8 +158,8 @@ function rowOf(
   };
 }
 
-export async function freeAddress(): Promise<Address> {
-  return { host: DOOR_HOST, port: await freePort(DOOR_HOST) };
+export async function freeAddress(host = DOOR_HOST): Promise<Address> {
+  return { host, port: await freePort(host) };
 }
 
 /** Waits until the process accepts connections. */

@@ -53,7 +53,7 @@ export interface Peer {
   readonly needsFilter?: boolean;
   /** Why it cannot serve a wire; undefined when it can. */
   cannot?(wire: Wire): string | undefined;
-  start(setup: Setup): Bound;
+  start(setup: Setup): Bound | Promise<Bound>;
 }
 
 const PEERS_DIR = fileURLToPath(new URL('peers/', import.meta.url));
@@ -86,7 +86,7 @@ export function fourwaysProgram(): { readonly path: string; readonly from: 'buil
   return existsSync(source) ? { path: source, from: 'source' } : undefined;
 }
 
-function fourwaysVersion(): string | undefined {
+export function fourwaysVersion(): string | undefined {
   const program = fourwaysProgram();
   if (program === undefined) return undefined;
   const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
@@ -286,7 +286,7 @@ function originAnswer(dir: string, bodyBytes: number, blockBytes: number): strin
 }
 
 /** Writes a file of peers/ with its `{{names}}` filled in; the path of the copy. */
-function fill(
+export function fill(
   file: string,
   setup: { readonly dir: string; readonly origin: Address; readonly listen?: Address },
   values: Readonly<Record<string, string>>,
@@ -320,10 +320,10 @@ export function writeCertificate(dir: string, clientCaPem?: string): TlsFiles {
   return { ...files, clientCa };
 }
 
-function at({ host, port }: Address): string {
+export function at({ host, port }: Address): string {
   return `${host}:${port}`;
 }
 
-function versionIn(line: string | undefined): string | undefined {
+export function versionIn(line: string | undefined): string | undefined {
   return line === undefined ? undefined : (/\d+\.\d+(\.\d+)?/.exec(line)?.[0] ?? line);
 }

@@ -7,7 +7,8 @@ import { join } from 'node:path';
 const TICKS_PER_SECOND = 100;
 
 export interface Bound {
-  readonly pid: number;
+  /** What is measured. */
+  readonly pids: readonly number[];
   /** False once it ended, whoever ended it. */
   readonly alive: boolean;
   stop(): Promise<void>;
@@ -31,7 +32,7 @@ export function startOn({ name, command, core, dir }: Start): Bound {
   });
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
   return {
-    pid: child.pid!,
+    pids: [child.pid!],
     get alive() {
       return child.exitCode === null && child.signalCode === null;
     },
@@ -46,14 +47,14 @@ async function stop(child: ChildProcess, ended: Promise<void>): Promise<void> {
   clearTimeout(timer);
 }
 
-/** CPU time of a process and all its descendants, in seconds. */
-export function cpuSeconds(pid: number): number {
-  return treeOf(pid).reduce((sum, member) => sum + member.cpuTicks, 0) / TICKS_PER_SECOND;
+/** CPU time of processes and all their descendants, in seconds. */
+export function cpuSeconds(pids: readonly number[]): number {
+  return treeOf(pids).reduce((sum, member) => sum + member.cpuTicks, 0) / TICKS_PER_SECOND;
 }
 
-/** Resident memory of a process and all its descendants, in bytes. */
-export function rssBytes(pid: number): number {
-  const pages = treeOf(pid).reduce((sum, member) => sum + member.rssPages, 0);
+/** Resident memory of processes and all their descendants, in bytes. */
+export function rssBytes(pids: readonly number[]): number {
+  const pages = treeOf(pids).reduce((sum, member) => sum + member.rssPages, 0);
   return pages * 4096;
 }
 
@@ -72,9 +73,9 @@ interface Member {
   readonly rssPages: number;
 }
 
-function treeOf(root: number): Member[] {
+function treeOf(roots: readonly number[]): Member[] {
   const all = readdirSync('/proc').flatMap((name) => (/^\d+$/.test(name) ? (memberOf(name) ?? []) : []));
-  const inside = new Set([root]);
+  const inside = new Set(roots);
   for (let grew = true; grew;) {
     grew = false;
     for (const { pid, parent } of all) {

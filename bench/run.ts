@@ -8,6 +8,7 @@ import { availableParallelism, cpus, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { runScenario } from './load.ts';
+import { PAIRS } from './pair.ts';
 import { PARTS } from './parts.ts';
 import { fourwaysProgram, PEERS } from './peer.ts';
 import { firstLineOf } from './process.ts';
@@ -67,7 +68,7 @@ async function measure(
   say(`Proxy on core 0, load and origin on core 1; ${counts.rounds} rounds of ${counts.seconds} s`);
   for (const scenario of SCENARIOS.filter(({ name }) => wanted.has(name))) {
     say(`\n${scenario.name}: ${scenario.about}`);
-    const peers = PEERS.filter(
+    const peers = (scenario.isPair === true ? PAIRS : PEERS).filter(
       ({ name, needsFilter = false }) =>
         proxies.has(name) && (scenario.only?.includes(name) ?? true) && (!needsFilter || scenario.filter !== undefined),
     );

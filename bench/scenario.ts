@@ -37,6 +37,8 @@ export interface Scenario {
   readonly connections: number;
   /** Requests under way on one connection, for HTTP/2. */
   readonly streams: number;
+  /** Through two proxies with mTLS between them, each beside its end; those of pair.ts. */
+  readonly isPair?: true;
   /** The only peers that are asked, where the others have nothing to be compared with. */
   readonly only?: readonly string[];
   /** What a Policy on the route asks for. */
@@ -144,6 +146,20 @@ export const SCENARIOS: readonly Scenario[] = [
     wire: { front: 'tcp', back: 'tcp' },
     bodyBytes: 1_048_576,
     connections: 16,
+  },
+  {
+    ...PLAIN,
+    name: 'mesh-pair-h1',
+    about: 'two proxies with mTLS and HTTP/2 between them, 64 keep-alive connections of HTTP/1.1, 100 B answer',
+    isPair: true,
+  },
+  {
+    ...MANY_STREAMS,
+    name: 'mesh-pair-grpc',
+    about: 'the same pair, gRPC unary, 16 connections of 8 streams, messages of 100 B',
+    wire: { front: 'h2', back: 'grpc' },
+    headers: GRPC_HEADERS,
+    isPair: true,
   },
   ...filterScenarios(PLAIN),
   { ...PLAIN, name: 'routes-1000', about: '1,000 routes, the middle one asked for', routes: 1_000 },

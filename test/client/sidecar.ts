@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NetworkHost } from './network.ts';
-import { DOOR_HOST, type Ended, type Fourways, freePort, pause, programOf } from './fourways.ts';
+import { DOOR_HOST, type Ended, type Entry, type Fourways, freePort, pause, programOf } from './fourways.ts';
 
 const READY_MS_MAX = 60_000;
 
@@ -28,6 +28,7 @@ export interface SidecarOptions {
   readonly more?: readonly string[];
   /** Where it runs, if not beside the test. */
   readonly at?: NetworkHost;
+  readonly entry?: Entry;
   /** What starts it, as first words of its command line. */
   readonly within?: readonly string[];
 }
@@ -70,6 +71,7 @@ export class Sidecar implements AsyncDisposable {
     locals = [],
     more = [],
     at,
+    entry = 'source',
     within = [],
   }: SidecarOptions): Promise<Sidecar> {
     const port = await freePort(at === undefined ? address : DOOR_HOST);
@@ -80,7 +82,7 @@ export class Sidecar implements AsyncDisposable {
       ...within,
       ...(at?.within ?? []),
       process.execPath,
-      ...programOf('source'),
+      ...programOf(entry),
       ...(command === undefined ? ['sidecar'] : ['run']),
       '--service',
       service,

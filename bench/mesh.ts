@@ -1,0 +1,68 @@
+/** A mesh of real processes for a bench: a control plane, and sidecars that have joined it. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DOOR_HOST, type Entry, Fourways, freePort } from '../test/client/fourways.ts';
+import { Sidecar, type SidecarOptions, tokenFor } from '../test/client/sidecar.ts';
+
+export interface BenchMeshOptions {
+  readonly dir: string;
+  readonly entry: Entry;
+  /** Core of the control plane. */
+  readonly core: number;
+  /** YAML. */
+  readonly manifests: string;
+}
+
+export const MESH = `
+apiVersion: fourways.io/v1alpha1
+kind: Mesh
+metadata: { name: mesh }
+`;
+
+export class BenchMesh implements AsyncDisposable {
+  readonly control: Fourways;
+  /** `HOST:PORT` at which proxies join. */
+  readonly address: string;
+  readonly #options: BenchMeshOptions;
+  readonly #sidecars: Sidecar[] = [];
+
+  private constructor(control: Fourways, address: string, options: BenchMeshOptions) {
+    this.control = control;
+    this.address = address;
+    this.#options = options;
+  }
+
+  static async start(options: BenchMeshOptions): Promise<BenchMesh> {
+    const { dir, entry, core, manifests } = options;
+    mkdirSync(dir, { recursive: true });
+    const config = join(dir, 'mesh.yaml');
+    writeFileSync(config, manifests);
+    const address = `${DOOR_HOST}:${await freePort(DOOR_HOST)}`;
+    const data = join(dir, 'control');
+    const control = await Fourways.start({ command: 'control', config, mesh: address, data, entry, core });
+    return new BenchMesh(control, address, options);
+  }
+
+  /** As shipped, on this core. */
+  async sidecar(
+    core: number,
+    options: Omit<SidecarOptions, 'dir' | 'control' | 'token' | 'entry' | 'within'>,
+  ): Promise<Sidecar> {
+    const { dir, entry } = this.#options;
+    const sidecar = await Sidecar.start({
+      ...options,
+      dir,
+      entry,
+      control: this.address,
+      token: await tokenFor(this.control, options.service),
+      within: ['taskset', '-c', String(core)],
+    });
+    this.#sidecars.push(sidecar);
+    return sidecar;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const sidecar of this.#sidecars.toReversed()) await sidecar.stop('SIGKILL');
+    await this.control.stop('SIGKILL');
+  }
+}
