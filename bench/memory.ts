@@ -44,11 +44,16 @@ export async function measureMemory(
 }
 
 /** Memory once it stands still. */
-export async function restingRss(program: Fourways): Promise<number> {
-  let last = program.rssBytes();
+export function restingRss(program: Fourways): Promise<number> {
+  return settled(() => program.rssBytes());
+}
+
+/** Bytes once they stand still. */
+export async function settled(look: () => number): Promise<number> {
+  let last = look();
   for (let waitedMs = 0; waitedMs < REST_MS_MAX; waitedMs += REST_MS) {
     await pause(REST_MS);
-    const now = program.rssBytes();
+    const now = look();
     if (Math.abs(now - last) < REST_BYTES) return now;
     last = now;
   }

@@ -19,6 +19,27 @@ kind: Mesh
 metadata: { name: mesh }
 `;
 
+/** @param port  name of its port, which says what it speaks */
+export function serviceManifest(name: string, port = 'http'): string {
+  return `---
+apiVersion: v1
+kind: Service
+metadata: { name: ${name}, namespace: shop }
+spec: { ports: [{ name: ${port}, port: 80 }] }
+`;
+}
+
+/** With which so many join, as any service of the namespace `shop`. */
+export async function fleetToken({ admin }: Fourways, uses: number): Promise<string> {
+  const answer = await fetch(`${admin}/tokens`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ namespace: 'shop', account: '*', uses, lastsMs: 600_000 }),
+  });
+  if (!answer.ok) throw new Error(`No token: ${await answer.text()}`);
+  return ((await answer.json()) as { token: string }).token;
+}
+
 export class BenchMesh implements AsyncDisposable {
   readonly control: Fourways;
   /** `HOST:PORT` at which proxies join. */

@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeCertificate } from '../src/net/testing/certificates.ts';
 import { freeAddress } from './load.ts';
-import { BenchMesh, MESH } from './mesh.ts';
+import { BenchMesh, MESH, serviceManifest } from './mesh.ts';
 import { type Address, at, fill, fourwaysProgram, fourwaysVersion, type Peer, type Setup, versionIn } from './peer.ts';
 import { type Bound, firstLineOf, startOn } from './process.ts';
 
@@ -18,17 +18,7 @@ async function startSidecars({ dir, core, listen, origin, wire }: Setup): Promis
   const program = fourwaysProgram();
   if (program === undefined) throw new Error('Cannot start Fourways: neither dist/ nor src/main/fourways.ts is there');
   const name = wire.back === 'grpc' ? 'grpc' : 'http';
-  const manifests = `${MESH}---
-apiVersion: v1
-kind: Service
-metadata: { name: orders, namespace: shop }
-spec: { ports: [{ name: ${name}, port: 80 }] }
----
-apiVersion: v1
-kind: Service
-metadata: { name: web, namespace: shop }
-spec: { ports: [{ name: http, port: 80 }] }
-`;
+  const manifests = [MESH, serviceManifest('web'), serviceManifest('orders', name)].join('');
   // The control plane has nothing to do while requests run.
   const mesh = await BenchMesh.start({ dir, entry: program.from, core: CONTROL_CORE, manifests });
   const server = await mesh.sidecar(core, { service: 'orders.shop', app: [String(origin.port)] });

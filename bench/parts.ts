@@ -1,5 +1,7 @@
 /** Measurements that are not a load on 64 connections. Each writes rows of its own figures. */
 import { measureMemory } from './memory.ts';
+import { measureMeshChange } from './mesh-change.ts';
+import { measureMeshMemory } from './mesh-memory.ts';
 import { measurePropagation } from './propagation.ts';
 import type { Row } from './row.ts';
 import { measureStart } from './start.ts';
@@ -29,6 +31,16 @@ export const PARTS: readonly Part[] = [
     name: 'memory-5000',
     about: 'resident memory with 5,000 routes, one worker, after it has come to rest',
     run: (options) => measureMemory(options, { routes: 5_000, workers: 1 }),
+  },
+  {
+    name: 'mesh-memory',
+    about: 'memory of a sidecar in a mesh with 1,000 services, of which it calls 50, once it has come to rest',
+    run: (options) => measureMeshMemory(options, { services: 1_000, used: 50 }),
+  },
+  {
+    name: 'mesh-change',
+    about: 'from the registration of an endpoint until 200 proxies know it, and until it gets its first request',
+    run: (options) => measureMeshChange(options, { proxies: 200, changes: 50 }),
   },
   {
     name: 'start',
