@@ -80,6 +80,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./proxies.ts')).proxies,
   },
   {
+    name: 'record',
+    summary: 'Propose policies that allow the calls between services that are made, and no others',
+    load: async () => (await import('./record.ts')).record,
+  },
+  {
     name: 'token',
     summary: 'Make a token with which a proxy joins the mesh',
     load: async () => (await import('./token.ts')).token,

@@ -4,16 +4,21 @@ import { systemReason } from '../source/file-problem.ts';
 import { CommandFailure } from './command.ts';
 
 /**
- * Changes a file as a whole: whoever reads it sees what was before or what is after. A new file is for its owner only;
+ * Changes a file as a whole: whoever reads it sees what was before or what is after. A new file is for its owner only, unless it is said otherwise;
  * one that is there keeps its mode and its owner. Two commands at a time do not lose each other's change: the draft is the lock.
  *
+ * @param mode  of a new one
  * @param edit  gets what is there, undefined for no file; what it throws leaves everything as it is
  * @throws {CommandFailure} when it cannot be read or written
  */
-export async function editFile(path: string, edit: (before: Buffer | undefined) => Iterable<Buffer>): Promise<void> {
+export async function editFile(
+  path: string,
+  edit: (before: Buffer | undefined) => Iterable<Buffer>,
+  mode = 0o600,
+): Promise<void> {
   const target = await realpath(path).catch(() => path);
   const draft = join(dirname(target), `.${basename(target)}.draft`);
-  const file = await open(draft, 'wx', 0o600).catch((error: NodeJS.ErrnoException) => {
+  const file = await open(draft, 'wx', mode).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'EEXIST') throw failure(path, error);
     const advice = 'another command changes the file now, or was broken off; delete the draft in that case';
     throw new CommandFailure(`Cannot change ${path}: ${draft} is there: ${advice}`);

@@ -53,7 +53,7 @@ export interface TapAnswer {
 /** Of one proxy in a second. Beyond: counted. */
 export const TAPPED_SECOND_MAX = 100;
 
-/** What was seen of one kind of call; figures since the question was put. */
+/** What was seen of one kind of call; figures since the last answer that had it. */
 export interface ObservedCall {
   /** SPIFFE ID; empty for a caller that has shown none. */
   readonly source: string;
@@ -74,7 +74,7 @@ export interface ObservedCall {
 
 export interface CallsAnswer {
   readonly calls: readonly ObservedCall[];
-  /** Calls of kinds for which there was no room. */
+  /** Calls of kinds for which there was no room; since the last answer. */
   readonly beyond: number;
 }
 

@@ -87,6 +87,31 @@ export function writeYaml(value: unknown): string {
   return yaml().stringify(value, { lineWidth: 120, aliasDuplicateObjects: false });
 }
 
+/** What is done to the value at `path` of a document. */
+export type YamlEdit = { readonly path: readonly string[] } & (
+  | { readonly set: unknown }
+  | { readonly remove: true }
+  /** A list of items that are there already, by their places, and of new ones. */
+  | { readonly list: readonly ({ readonly kept: number } | { readonly value: unknown })[] }
+);
+
+/** The text of one document with something else in it; comments and what is not touched stay. */
+export function editYaml(text: string, edits: readonly YamlEdit[]): string {
+  const document = parse(text);
+  for (const edit of edits) {
+    if ('remove' in edit) document.deleteIn(edit.path);
+    else if ('set' in edit) document.setIn(edit.path, document.createNode(edit.set));
+    else {
+      const list = document.getIn(edit.path, true);
+      const items = yaml().isSeq(list) ? [...list.items] : [];
+      const next = edit.list.map((item) => ('kept' in item ? items[item.kept] : document.createNode(item.value)));
+      if (yaml().isSeq(list)) list.items = next;
+      else document.setIn(edit.path, document.createNode(next));
+    }
+  }
+  return document.toString({ lineWidth: 120 });
+}
+
 function parse(text: string): ReturnType<typeof Yaml.parseDocument> {
   return yaml().parseDocument(text, {
     schema: 'core',

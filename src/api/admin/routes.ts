@@ -4,6 +4,7 @@ import type { CallQuestion } from '../../compile/mesh-calls.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { LineTaker } from './answer-stream.ts';
 import { SURVEY_ROUTES } from './survey-routes.ts';
+import { RECORD_ROUTES } from './record-routes.ts';
 import { TRUST_ROUTES } from './trust-routes.ts';
 import type { AdminView, TokenWish } from './view.ts';
 
@@ -187,6 +188,7 @@ export const ROUTES: readonly Route[] = [
   },
   ...TRUST_ROUTES,
   ...SURVEY_ROUTES,
+  ...RECORD_ROUTES,
   {
     path: '/cache',
     summary: 'What caches hold, by policy',

@@ -7,6 +7,7 @@ import type { MemberHealth } from '../../control/member.ts';
 import type { ProxyRow } from '../../control/mesh-feeds.ts';
 import type { MeshSummary } from '../../control/mesh-summary.ts';
 import type { Askables } from '../../control/survey.ts';
+import type { Recorder } from '../../control/recorder.ts';
 import type { Plan } from '../../ir/plan.ts';
 import type { Exposition } from '../../observe/exposition.ts';
 import type { MeshCertificate, TrustView } from './trust-view.ts';
@@ -50,6 +51,7 @@ export interface MemberReport {
 /** What the admin API may know of the mesh, and do. */
 export interface MeshView {
   readonly trust: TrustView;
+  readonly recorder: RecorderView;
   proxies(): readonly ProxyRow[];
   summary(): MeshSummary;
   /** Who is on the way of a call; undefined before the first plan. */
@@ -62,6 +64,9 @@ export interface MeshView {
   /** @returns whether it was denied */
   allow(identity: string): Promise<boolean>;
 }
+
+/** What is recorded of calls. */
+export type RecorderView = Pick<Recorder, 'recording' | 'calls' | 'start' | 'stop'>;
 
 /** Nothing is issued to it, it gets no plan, and proxies turn it away. */
 export interface DeniedIdentity {

@@ -3,7 +3,7 @@ import type { Asker } from '../../base/asking.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Exchange } from '../../filter/filter.ts';
 import { workloadOf } from '../../http/client-identity.ts';
-import { CALL_KINDS_MAX, type ObservedCall } from '../../ir/observed.ts';
+import { CALL_KINDS_MAX, type CallsAnswer, type ObservedCall } from '../../ir/observed.ts';
 import type { AccessEntry } from '../../observe/access-log.ts';
 import type { StreamEntry } from '../../observe/stream-log.ts';
 import type { ExchangeWatch, Watcher } from './exchange-watch.ts';
@@ -40,12 +40,13 @@ export function answerCalls(asker: Asker, { watch, clock }: CallsWork): () => vo
 
 type Counted = { -readonly [K in keyof ObservedCall]: ObservedCall[K] };
 
+const NONE_YET = { calls: 0, denied: 0, audited: 0, unwelcome: 0 } as const;
+
 class CallTable implements Watcher {
   readonly #asker: Asker;
   readonly #kinds = new Map<string, Counted>();
   readonly #changed = new Set<Counted>();
   #beyond = 0;
-  #beyondTold = 0;
 
   constructor(asker: Asker) {
     this.#asker = asker;
@@ -82,12 +83,15 @@ class CallTable implements Watcher {
     const changed = [...this.#changed];
     this.#changed.clear();
     for (let at = 0; at < changed.length; at += ANSWER_CALLS_MAX) {
-      const calls = changed.slice(at, at + ANSWER_CALLS_MAX).map((call) => ({ ...call }));
-      this.#asker.answer({ calls, beyond: this.#beyond }, 0);
-      this.#beyondTold = this.#beyond;
+      this.#answer(changed.slice(at, at + ANSWER_CALLS_MAX).map((call) => ({ ...call })));
     }
-    if (this.#beyond > this.#beyondTold) this.#asker.answer({ calls: [], beyond: this.#beyond }, 0);
-    this.#beyondTold = this.#beyond;
+    for (const call of changed) Object.assign(call, NONE_YET);
+    if (this.#beyond > 0) this.#answer([]);
+  }
+
+  #answer(calls: readonly ObservedCall[]): void {
+    this.#asker.answer({ calls, beyond: this.#beyond } satisfies CallsAnswer, 0);
+    this.#beyond = 0;
   }
 
   #kind(listener: string, what: Pick<ObservedCall, 'source' | 'protocol' | 'method' | 'path'>): Counted | undefined {
@@ -101,7 +105,7 @@ class CallTable implements Watcher {
         return undefined;
       }
       const service = `${place.namespace}/${place.service}`;
-      call = { ...what, service, port: place.port, calls: 0, denied: 0, audited: 0, unwelcome: 0 };
+      call = { ...what, service, port: place.port, ...NONE_YET };
       this.#kinds.set(key, call);
     }
     this.#changed.add(call);
