@@ -1,4 +1,4 @@
-/** A unified diff of two texts, for people and for `patch`: what changed between lines that are the same at both ends. */
+/** A unified diff of two texts, for people and for `git apply`: what changed between lines that are the same at both ends. */
 
 const CONTEXT_LINES = 3;
 

@@ -2,25 +2,11 @@
  * What sidecars have seen of the calls that come to their applications, gathered for a policy that allows just those. One
  * recording at a time, for all that are connected here and all that come while it lasts.
  */
-import type { AskEnd, AskTo } from '../base/asking.ts';
+import type { AskEnd } from '../base/asking.ts';
 import type { Clock } from '../base/clock.ts';
 import { parseSpiffeId } from '../base/spiffe.ts';
 import type { CallsAnswer, ObservedCall } from '../ir/observed.ts';
-
-/** A proxy that can be asked. */
-export interface RecordedProxy {
-  readonly instance: string;
-  /** SPIFFE ID. */
-  readonly identity: string;
-  readonly role: 'gateway' | 'sidecar';
-  readonly ask: AskTo;
-}
-
-export interface RecordedProxies {
-  list(): readonly RecordedProxy[];
-  /** Tells of each that comes later. @returns ends it */
-  onJoined(told: (proxy: RecordedProxy) => void): () => void;
-}
+import type { Askable, Askables } from './survey.ts';
 
 export interface Recording {
   /** `ended`: what was counted is still there. */
@@ -50,7 +36,7 @@ const SIDECARS_UNHEARD_MAX = 1_000;
 
 export interface RecorderOptions {
   readonly clock: Clock;
-  readonly proxies: RecordedProxies;
+  readonly proxies: Askables;
 }
 
 type Counted = { -readonly [K in keyof ObservedCall]: ObservedCall[K] };
@@ -65,7 +51,7 @@ export class Recorder {
   #untilMs = 0;
   #beyond = 0;
   /** What takes the question back, by proxy that is being asked. */
-  readonly #running = new Map<RecordedProxy, () => void>();
+  readonly #running = new Map<Askable, () => void>();
   #stops: (() => void)[] = [];
 
   constructor(options: RecorderOptions) {
@@ -119,7 +105,7 @@ export class Recorder {
     return [...this.#kinds].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, call]) => ({ ...call }));
   }
 
-  #ask(proxy: RecordedProxy): void {
+  #ask(proxy: Askable): void {
     if (proxy.role !== 'sidecar') return;
     this.#running.set(proxy, ignore);
     const takeBack = proxy.ask(
@@ -132,7 +118,7 @@ export class Recorder {
     if (this.#running.has(proxy)) this.#running.set(proxy, takeBack);
   }
 
-  #answered(proxy: RecordedProxy, { calls, beyond }: Partial<CallsAnswer>, lost: number): void {
+  #answered(proxy: Askable, { calls, beyond }: Partial<CallsAnswer>, lost: number): void {
     if (!this.#running.has(proxy)) return;
     this.#heard.add(proxy.instance);
     this.#unheard.delete(proxy.instance);
@@ -160,7 +146,7 @@ export class Recorder {
     }
   }
 
-  #ended(proxy: RecordedProxy, end: AskEnd): void {
+  #ended(proxy: Askable, end: AskEnd): void {
     if (!this.#running.delete(proxy) || end.kind === 'done') return;
     // One that has gone after it was heard has said what there was to say.
     if (end.kind === 'gone' && this.#heard.has(proxy.instance)) return;

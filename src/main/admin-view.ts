@@ -130,6 +130,7 @@ export class ConditionStamper {
 function meshView(control: MeshControl): MeshView {
   return {
     trust: control.desk,
+    recorder: control.recorder,
     proxies: () => control.proxies(),
     summary: () => control.summary(),
     calls: (question) => control.calls(question),

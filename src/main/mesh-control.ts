@@ -12,6 +12,7 @@ import { MeshFeeds, type ProxyRow } from '../control/mesh-feeds.ts';
 import { MeshJoining } from '../control/mesh-joining.ts';
 import { type MeshSummary, meshSummary } from '../control/mesh-summary.ts';
 import { LearnedPorts } from '../control/learned-ports.ts';
+import { Recorder } from '../control/recorder.ts';
 import { Registry } from '../control/registry.ts';
 import { Acknowledgements } from '../control/acknowledgements.ts';
 import type { Outcome } from '../control/pipeline.ts';
@@ -81,6 +82,7 @@ export class MeshControl {
   readonly trust: TrustTurner;
   readonly desk: TrustDesk;
   readonly #learned: LearnedPorts;
+  readonly recorder: Recorder;
   /** What everybody was told last. */
   #told: TrustBundle;
   #denied: readonly string[] = [];
@@ -101,6 +103,10 @@ export class MeshControl {
     const { clock, log } = settings;
     const leads = (): boolean => leadership.leads;
     this.trust = new TrustTurner({ authority, feeds, leads, clock, log, tell: () => this.#tell() });
+    this.recorder = new Recorder({
+      clock,
+      proxies: { list: () => feeds.askables(), onJoined: (told) => feeds.onJoined(told) },
+    });
     const federation = (): Compiled['mesh']['federation'] => this.#compiled?.mesh.federation ?? [];
     this.desk = new TrustDesk({ authority, turner: this.trust, clock, log, federation });
   }
@@ -265,6 +271,7 @@ export class MeshControl {
 
   async close(): Promise<void> {
     this.trust.close();
+    this.recorder.stop();
     const { server, registry, self } = this.#parts;
     await server.close();
     self.close();

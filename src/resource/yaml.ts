@@ -92,22 +92,80 @@ export type YamlEdit = { readonly path: readonly string[] } & (
   | { readonly set: unknown }
   | { readonly remove: true }
   /** A list of items that are there already, by their places, and of new ones. */
-  | { readonly list: readonly ({ readonly kept: number } | { readonly value: unknown })[] }
+  | { readonly list: readonly ListItem[] }
 );
 
-/** The text of one document with something else in it; comments and what is not touched stay. */
+type ListItem = { readonly kept: number } | { readonly value: unknown };
+
+/** The text of one document with something else in it. What is not touched stays as it is written, as far as it can. */
 export function editYaml(text: string, edits: readonly YamlEdit[]): string {
+  let edited = text;
+  for (const edit of edits) edited = cut(edited, edit) ?? rewritten(edited, edit);
+  return edited;
+}
+
+/** Only the lines that are meant; undefined where they hold something else as well. */
+function cut(text: string, edit: YamlEdit): string | undefined {
   const document = parse(text);
-  for (const edit of edits) {
-    if ('remove' in edit) document.deleteIn(edit.path);
-    else if ('set' in edit) document.setIn(edit.path, document.createNode(edit.set));
-    else {
-      const list = document.getIn(edit.path, true);
-      const items = yaml().isSeq(list) ? [...list.items] : [];
-      const next = edit.list.map((item) => ('kept' in item ? items[item.kept] : document.createNode(item.value)));
-      if (yaml().isSeq(list)) list.items = next;
-      else document.setIn(edit.path, document.createNode(next));
-    }
+  if ('list' in edit) return listCut(text, document.getIn(edit.path, true), edit.list);
+  const parent = document.getIn(edit.path.slice(0, -1), true);
+  const name = edit.path.at(-1)!;
+  if (!yaml().isMap(parent) || parent.flow === true || parent.items.length < 2) return undefined;
+  const pair = parent.items.find(({ key }) => yaml().isScalar(key) && key.value === name);
+  const key = pair?.key ?? parent.items[0]!.key;
+  const start = lineStartOf(text, offsetOf(key) ?? 0);
+  const indent = text.slice(start, offsetOf(key));
+  if (indent.trim() !== '') return undefined;
+  const end = pair === undefined ? start : lineEndOf(text, (pair.value as Yaml.Node).range![1]);
+  const line =
+    'set' in edit
+      ? writeYaml({ [name]: edit.set })
+          .replaceAll(/^/gm, indent)
+          .trimEnd()
+      : undefined;
+  return text.slice(0, start) + (line === undefined ? '' : `${line}\n`) + text.slice(end);
+}
+
+/** Of a list with a dash before each item; each goes with the comments before it. */
+function listCut(text: string, list: unknown, wanted: readonly ListItem[]): string | undefined {
+  if (!yaml().isSeq(list) || list.flow === true || list.items.length === 0) return undefined;
+  const ranges = list.items.map((item) => (item as Yaml.Node).range!);
+  const first = text.lastIndexOf('-', ranges[0]![0] - 1);
+  const from = lineStartOf(text, first);
+  const indent = text.slice(from, first);
+  if (indent.trim() !== '') return undefined;
+  const ends = ranges.map((range) => lineEndOf(text, range[1]));
+  const pieces = wanted.map((item) => {
+    if ('kept' in item) return text.slice(item.kept === 0 ? from : ends[item.kept - 1], ends[item.kept]);
+    return writeYaml([item.value]).replaceAll(/^(?=.)/gm, indent);
+  });
+  return text.slice(0, from) + pieces.map(lineOf).join('') + text.slice(ends.at(-1));
+}
+
+function lineOf(piece: string): string {
+  return piece.endsWith('\n') ? piece : `${piece}\n`;
+}
+
+function lineStartOf(text: string, offset: number): number {
+  return text.lastIndexOf('\n', offset - 1) + 1;
+}
+
+/** Behind the line on which the last of the content before `offset` stands. */
+function lineEndOf(text: string, offset: number): number {
+  const end = text.indexOf('\n', text.slice(0, offset).trimEnd().length);
+  return end === -1 ? text.length : end + 1;
+}
+
+function rewritten(text: string, edit: YamlEdit): string {
+  const document = parse(text);
+  if ('remove' in edit) document.deleteIn(edit.path);
+  else if ('set' in edit) document.setIn(edit.path, document.createNode(edit.set));
+  else {
+    const list = document.getIn(edit.path, true);
+    const items = yaml().isSeq(list) ? list.items : [];
+    const next = edit.list.map((item) => ('kept' in item ? items[item.kept] : document.createNode(item.value)));
+    if (yaml().isSeq(list)) list.items = next;
+    else document.setIn(edit.path, document.createNode(next));
   }
   return document.toString({ lineWidth: 120 });
 }

@@ -187,8 +187,8 @@ export const ROUTES: readonly Route[] = [
     },
   },
   ...TRUST_ROUTES,
-  ...SURVEY_ROUTES,
   ...RECORD_ROUTES,
+  ...SURVEY_ROUTES,
   {
     path: '/cache',
     summary: 'What caches hold, by policy',

@@ -7,6 +7,7 @@ import { systemClock } from '../../base/clock.ts';
 import { type Log, silentLog } from '../../base/log.ts';
 import { PARTS } from '../../ir/testing/plans.ts';
 import { type AdminServer, startAdmin } from './server.ts';
+import type { Recording } from '../../control/recorder.ts';
 import type { MeshSummary } from '../../control/mesh-summary.ts';
 import type { RotationReport, TrustView } from './trust-view.ts';
 import type { AdminView, Readiness } from './view.ts';
@@ -45,8 +46,10 @@ const NO_TRUST: TrustView = {
   drill: () => undefined,
   abortDrill: () => undefined,
 };
+const NOTHING_RECORDED: Recording = { state: 'none', heard: 0, unheard: [], kinds: 0, calls: 0, beyond: 0 };
 const NO_PROXIES: NonNullable<AdminView['mesh']> = {
   trust: NO_TRUST,
+  recorder: { recording: NOTHING_RECORDED, calls: [], start: () => true, stop: () => false },
   proxies: () => [],
   calls: () => undefined,
   summary: () => SUMMARY,
@@ -144,6 +147,10 @@ test('admin: every path that it lists answers', async () => {
       '/mesh/rotate/cancel',
       '/mesh/drill',
       '/mesh/drill/abort',
+      '/mesh/recording',
+      '/mesh/recording/calls',
+      '/mesh/recording/start',
+      '/mesh/recording/stop',
       '/connections',
       '/requests',
       '/cache',

@@ -40,6 +40,13 @@ export function answerCalls(asker: Asker, { watch, clock }: CallsWork): () => vo
 
 type Counted = { -readonly [K in keyof ObservedCall]: ObservedCall[K] };
 
+/** Names of methods are no ids, whatever they look like. */
+const GRPC_METHOD = /^\/[\w.]{1,200}\/\w{1,100}$/;
+
+function grpcPath(path: string): string {
+  return GRPC_METHOD.test(path) ? path : pathTemplate(path);
+}
+
 const NONE_YET = { calls: 0, denied: 0, audited: 0, unwelcome: 0 } as const;
 
 class CallTable implements Watcher {
@@ -60,7 +67,7 @@ class CallTable implements Watcher {
       source,
       protocol,
       method: entry.method,
-      path: pathTemplate(pathOf(x, entry)),
+      path: protocol === 'grpc' ? grpcPath(pathOf(x, entry)) : pathTemplate(pathOf(x, entry)),
     });
     if (call === undefined) return;
     call.calls++;
