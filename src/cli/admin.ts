@@ -48,16 +48,27 @@ async function ask(io: Io, admin: string, what: string | Posted, absent?: number
   const url = `http://${portKey(host, port)}${typeof what === 'string' ? what : what.path}`;
   const answer = typeof what === 'string' ? io.get(url) : io.post(url, what.body);
   const { status, body } = await answer.catch((error: unknown) => {
-    throw new CommandFailure(`Cannot reach ${url}: ${reasonOf(error)}. Is "fourways up" running there?`);
+    throw reachFailure(url, error);
   });
   const document = parsed(body);
   if (document !== undefined && READABLE.has(status)) return { document };
-  const detail = (document as { detail?: unknown } | undefined)?.detail;
-  if (typeof detail === 'string' && status === absent) return { document: undefined };
-  if (typeof detail === 'string') throw new CommandFailure(`Cannot read ${url}: ${detail}`);
+  const detail = detailOf(body);
+  if (detail !== undefined && status === absent) return { document: undefined };
+  if (detail !== undefined) throw new CommandFailure(`Cannot read ${url}: ${detail}`);
   throw new CommandFailure(
     `Cannot read ${url}: it answered with status ${status} and not as the admin API of Fourways does`,
   );
+}
+
+/** Nobody answers. */
+export function reachFailure(url: string, error: unknown): CommandFailure {
+  return new CommandFailure(`Cannot reach ${url}: ${reasonOf(error)}. Is "fourways up" running there?`);
+}
+
+/** What a problem document says; undefined for anything else. */
+export function detailOf(body: string): string | undefined {
+  const { detail } = { ...(parsed(body) as { readonly detail?: unknown } | undefined) };
+  return typeof detail === 'string' ? detail : undefined;
 }
 
 /** An object, or undefined for anything else. */

@@ -28,6 +28,11 @@ export interface Io {
   get(url: string): Promise<HttpAnswer>;
   /** One POST of JSON. @throws {Error} as `get` does */
   post(url: string, body: object): Promise<HttpAnswer>;
+  /**
+   * One GET whose answer is read line by line, until it ends, `take` has enough, or the user breaks it off (Ctrl-C): then its
+   * connection is closed. @throws {Error} as `get` does
+   */
+  follow(url: string, take: (line: string) => 'more' | 'enough'): Promise<Followed>;
   /** Runs `fourways.config.ts` in a thread of its own. */
   readonly runModule: RunModule;
   /** Loads a filter of users in a thread of its own, and lets go of it. Resolves with why it cannot be loaded. */
@@ -46,6 +51,13 @@ export interface Io {
 export interface HttpAnswer {
   readonly status: number;
   readonly body: string;
+}
+
+export interface Followed {
+  readonly status: number;
+  /** Of an answer that is no 200: all of it. */
+  readonly body: string;
+  readonly how: 'ended' | 'enough' | 'interrupted';
 }
 
 /** What runs until it is told to stop. Lent by main/, the only room that knows how to put the rooms together. */

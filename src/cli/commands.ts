@@ -85,6 +85,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./record.ts')).record,
   },
   {
+    name: 'verify',
+    summary: 'Show for each connection of the mesh who has proved to whom who he is, and what is in clear text',
+    load: async () => (await import('./verify.ts')).verify,
+  },
+  {
+    name: 'tap',
+    summary: 'Show live requests of all proxies, chosen by an expression',
+    load: async () => (await import('./tap.ts')).tap,
+  },
+  {
     name: 'token',
     summary: 'Make a token with which a proxy joins the mesh',
     load: async () => (await import('./token.ts')).token,

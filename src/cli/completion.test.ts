@@ -23,9 +23,9 @@ function offered(script: string, words: string[]): string[] {
 }
 
 const BASH: [rule: string, words: string[], want: string[]][] = [
-  ['commands', ['fourways', 've'], ['version']],
+  ['commands', ['fourways', 've'], ['verify', 'version']],
   ['help is a command', ['fourways', 'hel'], ['help']],
-  ['commands after help', ['fourways', 'help', 'ver'], ['version']],
+  ['commands after help', ['fourways', 'help', 'ver'], ['verify', 'version']],
   ['options of the command', ['fourways', 'up', '--b'], ['--bind']],
   ['common options', ['fourways', 'version', '--'], ['--help', '--json']],
   ['choices of an option', ['fourways', 'up', '--log-level', 'w'], ['warn']],

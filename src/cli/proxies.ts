@@ -1,5 +1,6 @@
 import type { ProxyRow } from '../control/mesh-feeds.ts';
 import { ADMIN_DEFAULT, ADMIN_OPTION, readAdmin } from './admin.ts';
+import { ageOf } from './age.ts';
 import { defineCommand, type Options, UsageError } from './command.ts';
 import { formatTable } from './table.ts';
 
@@ -47,12 +48,4 @@ function textOf(rows: readonly ProxyRow[], nowMs: number): string {
 
 function lagOf(ms: number): string {
   return ms === 0 ? '-' : ageOf(ms);
-}
-
-function ageOf(ms: number): string {
-  if (ms < 0) return 'ended';
-  const seconds = Math.round(ms / 1_000);
-  if (seconds < 120) return `${seconds}s`;
-  const minutes = Math.round(seconds / 60);
-  return minutes < 120 ? `${minutes}m` : `${Math.round(minutes / 60)}h`;
 }

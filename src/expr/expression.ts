@@ -32,8 +32,22 @@ export function checkExpression(source: string, want: Want): string | undefined 
 
 /** The same for expressions of another vocabulary. */
 export function checkIn(vocabulary: Vocabulary, source: string, want: Want): string | undefined {
+  const flaw = flawIn(vocabulary, source, want);
+  return flaw === undefined ? undefined : located(flaw, source);
+}
+
+/** What is wrong with an expression. */
+export interface Flaw {
+  readonly message: string;
+  /** Of the part of the source that it is about; undefined where that is all of it. */
+  readonly start: number | undefined;
+  readonly end: number | undefined;
+}
+
+/** The same, with its place apart. */
+export function flawIn(vocabulary: Vocabulary, source: string, want: Want): Flaw | undefined {
   const read = readExpression(vocabulary, source, want);
-  return typeof read === 'string' ? read : undefined;
+  return 'message' in read ? read : undefined;
 }
 
 /** @throws {Error} on what {@link checkExpression} refuses: configurations were checked before */
@@ -44,7 +58,7 @@ export function compileExpression<W extends Want>(source: string, want: W): Expr
 /** The same for expressions of another vocabulary. @throws {Error} as {@link compileExpression} */
 export function compileIn<W extends Want>(vocabulary: Vocabulary, source: string, want: W): Expression<W> {
   const read = readExpression(vocabulary, source, want);
-  if (typeof read === 'string') throw new Error(`Cannot compile "${source}": ${read}`);
+  if ('message' in read) throw new Error(`Cannot compile "${source}": ${located(read, source)}`);
   const { code, purse } = read;
   const taken = TAKEN[want];
   return (x) => {
@@ -76,28 +90,28 @@ interface Read {
 }
 
 /** The code of an expression, or what is wrong with it. */
-function readExpression({ environment, fields }: Vocabulary, source: string, want: Want): Read | string {
+function readExpression({ environment, fields }: Vocabulary, source: string, want: Want): Read | Flaw {
   if (source.length > EXPRESSION_CHARS_MAX) {
-    return `Expression is too long: ${source.length} characters, at most ${EXPRESSION_CHARS_MAX}`;
+    return flawAt(`Expression is too long: ${source.length} characters, at most ${EXPRESSION_CHARS_MAX}`, undefined);
   }
   let ast: ASTNode;
   try {
     const parsed = environment.parse(source);
     const { type, error } = parsed.check();
-    if (error !== undefined) return located(`${error.summary}${adviceOn(error, source, fields)}`, source, error.range);
+    if (error !== undefined) return flawAt(`${error.summary}${adviceOn(error, source, fields)}`, error.range);
     const fits = want === 'any' || type === want || type === 'dyn';
-    if (!fits) return `Expression is of type ${type}: it should come to ${WANTED_NAMES[want]}`;
+    if (!fits) return flawAt(`Expression is of type ${type}: it should come to ${WANTED_NAMES[want]}`, undefined);
     ast = parsed.ast;
   } catch (error) {
     const { summary, range } = error as { readonly summary?: string; readonly range?: SourceRange };
     if (summary === undefined) throw error;
-    return located(summary, source, range);
+    return flawAt(summary, range);
   }
   const purse = new Purse();
   try {
     return { code: compileNode(ast, { cells: new Map(), purse, inLoop: false }), purse };
   } catch (error) {
-    if (error instanceof Unoffered) return located(error.message, source, error.node.range);
+    if (error instanceof Unoffered) return flawAt(error.message, error.node.range);
     throw error;
   }
 }
@@ -117,10 +131,12 @@ function adviceOn(
 /** How much of an expression is quoted. */
 const QUOTED_CHARS_MAX = 40;
 
-function located(message: string, source: string, range: SourceRange | undefined): string {
-  const said = message.charAt(0).toUpperCase() + message.slice(1);
-  if (range === undefined) return said;
-  const { start, end } = range;
+function flawAt(message: string, range: SourceRange | undefined): Flaw {
+  return { message: message.charAt(0).toUpperCase() + message.slice(1), start: range?.start, end: range?.end };
+}
+
+function located({ message, start, end }: Flaw, source: string): string {
+  if (start === undefined || end === undefined) return message;
   const near = source.slice(start, Math.min(end, start + QUOTED_CHARS_MAX));
-  return `${said} (at character ${start + 1}${near === '' ? '' : `: ${near}`})`;
+  return `${message} (at character ${start + 1}${near === '' ? '' : `: ${near}`})`;
 }

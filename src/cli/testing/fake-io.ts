@@ -2,6 +2,7 @@
 import { systemClock } from '../../base/clock.ts';
 import type {
   ControlOptions,
+  Followed,
   GatewayOptions,
   HttpAnswer,
   Io,
@@ -31,6 +32,8 @@ export interface FakeIoOptions {
   readonly input?: string;
   readonly isTerminal?: boolean;
   readonly colour?: boolean;
+  /** Ctrl-C after the last line of an answer that is followed. */
+  readonly interrupted?: boolean;
 }
 
 export function fakeIo(options: FakeIoOptions = {}): FakeIo {
@@ -42,6 +45,7 @@ export function fakeIo(options: FakeIoOptions = {}): FakeIo {
     input = '',
     isTerminal = false,
     colour = false,
+    interrupted = false,
   } = options;
   const outLines: string[] = [];
   const errLines: string[] = [];
@@ -68,11 +72,8 @@ export function fakeIo(options: FakeIoOptions = {}): FakeIo {
       posted.push({ url, body });
       return answers[url] ?? fail('ECONNREFUSED');
     },
-    runModule: async (path) => ({
-      files: [path],
-      output: [],
-      result: { kind: 'failed', code: 'module.failed', reason: 'this test runs no modules' },
-    }),
+    follow: async (url, take) => followed(answers[url] ?? fail('ECONNREFUSED'), take, interrupted),
+    runModule: noModules,
     tryProgram: async ({ module }) => programs[module.specifier],
     // Files that tests write are new, and a reader waits a moment before it believes a new file that looks broken.
     clock: systemClock,
@@ -103,6 +104,23 @@ export function fakeIo(options: FakeIoOptions = {}): FakeIo {
       },
     },
   };
+}
+
+const noModules: Io['runModule'] = async (path) => ({
+  files: [path],
+  output: [],
+  result: { kind: 'failed', code: 'module.failed', reason: 'this test runs no modules' },
+});
+
+function followed(
+  { status, body }: HttpAnswer,
+  take: (line: string) => 'more' | 'enough',
+  interrupted: boolean,
+): Followed {
+  if (status !== 200) return { status, body, how: 'ended' };
+  const lines = body.split('\n').filter((line) => line !== '');
+  const how = lines.some((line) => take(line) === 'enough') ? 'enough' : interrupted ? 'interrupted' : 'ended';
+  return { status, body: '', how };
 }
 
 function fail(code: string): never {
