@@ -128,7 +128,10 @@ function outKind(socket: Duplex, { cluster, speech, plan }: Opened): Kind {
     return { kind: 'tls', why: 'no certificate is shown to this upstream', isMesh };
   }
   if (speech === 'clear') return { kind: 'clear', why: 'the endpoint has no sidecar', isMesh };
-  const why = plan?.tls === undefined ? 'the endpoint has no sidecar, and no policy asks for TLS' : 'it was opened before its cluster had TLS';
+  const why =
+    plan?.tls === undefined
+      ? 'the endpoint has no sidecar, and no policy asks for TLS'
+      : 'it was opened before its cluster had TLS';
   return { kind: 'clear', why, isMesh };
 }
 
