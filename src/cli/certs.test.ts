@@ -203,6 +203,14 @@ const ORDERS: [
     /orders is denied/,
     0,
   ],
+  ['roots', { '/mesh/roots': { trustDomain: 'a.test', caCertificates: 'PEM\n' } }, [], /^PEM$/, 0],
+  [
+    'roots --json',
+    { '/mesh/roots': { trustDomain: 'a.test', caCertificates: 'PEM\n' } },
+    [],
+    /^\{"trustDomain":"a\.test","caCertificates":"PEM\\n"\}$/,
+    0,
+  ],
   [`allow ${IDENTITY}`, { '/mesh/allow': {} }, [{ identity: IDENTITY }], /orders is allowed again$/, 0],
 ];
 for (const [args, answers, posted, want, code] of ORDERS) {
@@ -225,6 +233,7 @@ for (const args of [
   'drill --wait',
   'deny',
   'allow a b',
+  'roots x',
   '--now',
   'turn',
 ]) {

@@ -1,5 +1,5 @@
 import type { CertificateReport, CertificateRow } from '../api/admin/view.ts';
-import type { MeshCertificate } from '../api/admin/trust-view.ts';
+import type { MeshCertificate, TrustedRoots } from '../api/admin/trust-view.ts';
 import { ADMIN_DEFAULT, ADMIN_OPTION, readAdmin } from './admin.ts';
 import { drill, rotate } from './certs-rotate.ts';
 import { defineCommand, type ExitCode, type Io, type Options, UsageError, type Values } from './command.ts';
@@ -22,7 +22,7 @@ const OPTIONS = {
 
 export type CertsValues = Values<typeof OPTIONS>;
 
-const WORDS = ['rotate', 'drill', 'deny', 'allow'] as const;
+const WORDS = ['rotate', 'drill', 'deny', 'allow', 'roots'] as const;
 type Word = (typeof WORDS)[number];
 
 /** Which options are for which word; `list` is for none of them. */
@@ -32,6 +32,7 @@ const FITS: Readonly<Record<Word | 'list', readonly (keyof typeof OPTIONS)[]>> =
   drill: ['phase', 'abort'],
   deny: ['reason'],
   allow: [],
+  roots: [],
 };
 
 export const certs = defineCommand({
@@ -42,6 +43,7 @@ export const certs = defineCommand({
     'fourways certs rotate [--issuer | --root] [--now] [--wait] | --cancel',
     'fourways certs drill [--phase TIME] | --abort',
     'fourways certs deny SPIFFE-ID [--reason TEXT] | allow SPIFFE-ID',
+    'fourways certs roots',
   ].join('\n'),
   details: [
     'Certificates of Secrets and those that are ordered by ACME, by listener, with the next renewal and the last error; of a',
@@ -52,6 +54,8 @@ export const certs = defineCommand({
     'how long each phase took; requests go on meanwhile. Ends with 1 when it has not passed.',
     '',
     'deny turns an identity away everywhere, at once, however good its certificate is.',
+    '',
+    'roots prints what another mesh has to know to believe this one: PEM, or with --json an item of `federation` of its Mesh.',
   ].join('\n'),
   json:
     '`{ store?: { name, state, reason }, orders, certificates: [{ owner, listener, hostname, ports, secret, state, names, issuer?, ' +
@@ -59,7 +63,7 @@ export const certs = defineCommand({
     'isBrought, from, until, alarm }] }`: the answer of /certificates. `rotate`, `drill`: `{ phase, kind?, pace, sinceMs?, waits?: ' +
     '{ for, count, named: [{ proxy, identity }] }, root, issuer, isBrought, drill?: { state, startedMs, phases: [{ name, tookMs, ' +
     'missing: [{ proxy, identity, why }] }], reason? } }`: that of /mesh/rotation. `deny`, `allow`: `{ denied: [{ identity, ' +
-    'reason, atMs }] }`.',
+    'reason, atMs }] }`. `roots`: `{ trustDomain, caCertificates }`.',
   options: OPTIONS,
   words: WORDS,
 
@@ -71,7 +75,7 @@ export const certs = defineCommand({
     if (rest[0] !== undefined) throw new UsageError(`Unexpected argument "${rest[0]}"`);
     if (word === 'rotate') return rotate(values, io);
     if (word === 'drill') return drill(values, io);
-    return list(values, io);
+    return word === 'roots' ? roots(values, io) : list(values, io);
   },
 });
 
@@ -95,6 +99,12 @@ async function list({ admin = ADMIN_DEFAULT, json, alarm }: CertsValues, io: Io)
   if (!isServed || mesh.some((row) => row.alarm === 'over')) return 1;
   const isQuiet = certificates.every(({ state }) => state === 'valid') && mesh.every((row) => row.alarm === 'none');
   return alarm === true && !isQuiet ? 1 : 0;
+}
+
+async function roots({ admin = ADMIN_DEFAULT, json }: CertsValues, io: Io): Promise<ExitCode> {
+  const known = (await readAdmin(io, admin, '/mesh/roots')) as TrustedRoots;
+  io.out(json === true ? JSON.stringify(known) : known.caCertificates.trimEnd());
+  return 0;
 }
 
 async function denyOrAllow(

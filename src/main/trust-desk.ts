@@ -1,5 +1,5 @@
 /** What of the trust of a mesh is shown, and done on request. */
-import type { MeshCertificate, RotationReport, TrustView } from '../api/admin/trust-view.ts';
+import type { MeshCertificate, RotationReport, TrustedRoots, TrustView } from '../api/admin/trust-view.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Compiled } from '../compile/compile.ts';
@@ -51,6 +51,12 @@ export class TrustDesk implements TrustView {
       ),
     );
     return [...own, ...federated].toSorted((a, b) => ORDER.indexOf(a.what) - ORDER.indexOf(b.what));
+  }
+
+  roots(): TrustedRoots {
+    const { bundle, options } = this.#parts.authority;
+    const certificates = bundle.roots.flatMap((pem) => pem.match(PEM) ?? []);
+    return { trustDomain: options.trustDomain, caCertificates: `${certificates.join('\n')}\n` };
   }
 
   async rotation(): Promise<RotationReport> {

@@ -26,6 +26,13 @@ export interface LostAttempt {
   readonly bytesReceived: number;
 }
 
+/** No connection could be made, or none to whom it should be: nothing of the request has reached anybody. */
+function isUnsent({ code }: Fault, { replayable }: RequestBody): boolean {
+  if (code === 'upstream.connect-refused' || code === 'upstream.connect-timeout') return true;
+  // TLS 1.3 ends for us before the upstream has seen our certificate: what it refuses then is on its way.
+  return replayable && (code === 'upstream.tls-failed' || code === 'upstream.identity-wrong');
+}
+
 /** On a new connection; on any; after a pause; not at all. */
 export type Again = 'fresh' | 'any' | 'later' | 'no';
 
@@ -54,8 +61,7 @@ export class SecondAttempts {
       counters.replayed();
       return 'any';
     }
-    const unsent = fault.code === 'upstream.connect-refused' || fault.code === 'upstream.connect-timeout';
-    if (unsent && this.#connectFailures < plan.settings.connectRetries && budget.take(x.nowMs)) {
+    if (isUnsent(fault, x.body) && this.#connectFailures < plan.settings.connectRetries && budget.take(x.nowMs)) {
       this.#connectFailures++;
       counters.retried();
       return 'any';

@@ -6,6 +6,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { NetworkHost } from './network.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const NODE = process.execPath;
@@ -32,6 +33,8 @@ export interface FourwaysOptions {
   readonly drain?: string;
   /** How long keys of session tickets are used, as `--ticket-keys` takes it. */
   readonly ticketKeys?: string;
+  /** Where it runs, if not beside the test: its admin API is at the address of the host. */
+  readonly at?: NetworkHost;
   /** Where proxies of a mesh join, as `--mesh` takes it. */
   readonly mesh?: string;
   /** URL of a Redis, as `--redis` takes it. */
@@ -85,14 +88,15 @@ export class Fourways {
   static async spawn(options: FourwaysOptions): Promise<Fourways> {
     const scratch = await mkdtemp(join(tmpdir(), 'fourways-test-'));
     const adminPort = await freePort(DOOR_HOST);
-    const { command = 'up' } = options;
+    const { command = 'up', at } = options;
+    const host = at?.address ?? DOOR_HOST;
     const args = [
       ...programOf(options.entry ?? 'source'),
       command,
       ...(options.config === '' ? [] : [options.config]),
       ...(options.args ?? []),
-      ...flag('--bind', command === 'control' ? undefined : (options.bind ?? DOOR_HOST)),
-      ...flag('--admin', `${DOOR_HOST}:${adminPort}`),
+      ...flag('--bind', command === 'control' ? undefined : (options.bind ?? host)),
+      ...flag('--admin', `${host}:${adminPort}`),
       ...flag('--data', options.data ?? join(scratch, 'data')),
       ...flag('--workers', options.workers?.toString()),
       ...flag('--drain', options.drain),
@@ -102,13 +106,13 @@ export class Fourways {
       ...flag('--log-level', options.logLevel),
     ];
     const out = options.outputFile === undefined ? 'pipe' : openSync(options.outputFile, 'w');
-    const [program, ...rest] =
-      options.core === undefined ? [NODE, ...args] : ['taskset', '-c', String(options.core), NODE, ...args];
-    const child = spawn(program!, rest, {
+    const pinned = options.core === undefined ? [] : ['taskset', '-c', String(options.core)];
+    const [program = NODE, ...rest] = [...(at?.within ?? []), ...pinned, NODE, ...args];
+    const child = spawn(program, rest, {
       stdio: ['ignore', out, options.outputFile === undefined ? 'pipe' : out],
       env: { ...process.env, ...options.env },
     });
-    return new Fourways(child, `http://${DOOR_HOST}:${adminPort}`, scratch);
+    return new Fourways(child, `http://${host}:${adminPort}`, scratch);
   }
 
   /** Spawns and waits until every worker serves the plan. */

@@ -67,6 +67,11 @@ export class Network implements AsyncDisposable {
     }
   }
 
+  /** A host is away, or back: nothing goes to it, and nothing comes. */
+  async link(host: NetworkHost, state: 'up' | 'down'): Promise<void> {
+    await ip('link', 'set', `${this.#name}-${this.hosts.indexOf(host)}`, state);
+  }
+
   /** Whoever runs there has to be ended before. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (let i = 0; i < this.#count; i++) {

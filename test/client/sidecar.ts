@@ -24,6 +24,8 @@ export interface SidecarOptions {
   readonly drain?: string;
   /** `NAME:PORT=PORT` each, as `--local` takes them. */
   readonly locals?: readonly string[];
+  /** `HOST:PORT` of its forward proxy; default is a free port of the test. */
+  readonly proxy?: string;
   /** What else it is told. */
   readonly more?: readonly string[];
   /** Where it runs, if not beside the test. */
@@ -69,13 +71,14 @@ export class Sidecar implements AsyncDisposable {
     command,
     drain = '5s',
     locals = [],
+    proxy,
     more = [],
     at,
     entry = 'source',
     within = [],
   }: SidecarOptions): Promise<Sidecar> {
     const port = await freePort(at === undefined ? address : DOOR_HOST);
-    const proxyPort = await freePort(DOOR_HOST);
+    const forward = proxy ?? `${DOOR_HOST}:${await freePort(DOOR_HOST)}`;
     const tokenFile = join(dir, `token-${port}`);
     if (token !== undefined) writeFileSync(tokenFile, token, { mode: 0o600 });
     const words = [
@@ -93,7 +96,7 @@ export class Sidecar implements AsyncDisposable {
       '--port',
       String(port),
       '--proxy',
-      `${DOOR_HOST}:${proxyPort}`,
+      forward,
       '--data',
       join(dir, `sidecar-${port}`),
       '--drain',
@@ -104,7 +107,7 @@ export class Sidecar implements AsyncDisposable {
       ...more,
       ...(command === undefined ? [] : ['--', ...command]),
     ];
-    return new Sidecar(words, `http://${DOOR_HOST}:${proxyPort}`);
+    return new Sidecar(words, `http://${forward}`);
   }
 
   /** A new process in the place of this one, which goes on until it has nothing left to do. */

@@ -40,6 +40,7 @@ const REST: RotationReport = {
 };
 const NO_TRUST: TrustView = {
   certificates: async () => [],
+  roots: () => ({ trustDomain: 'a.test', caCertificates: 'PEM' }),
   rotation: async () => REST,
   rotate: async () => undefined,
   cancel: async () => undefined,
@@ -142,6 +143,7 @@ test('admin: every path that it lists answers', async () => {
       '/mesh/denied',
       '/mesh/deny',
       '/mesh/allow',
+      '/mesh/roots',
       '/mesh/rotation',
       '/mesh/rotate',
       '/mesh/rotate/cancel',

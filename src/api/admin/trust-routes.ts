@@ -11,6 +11,12 @@ const PHASE_MS_MAX = 3_600_000;
 /** Each answers with where the rotation stands, after what was asked for. */
 export const TRUST_ROUTES: readonly Route[] = [
   {
+    path: '/mesh/roots',
+    summary: 'Roots of the trust domain, as other meshes take them in `federation`',
+    types: JSON_TYPES,
+    answer: ({ mesh }) => (mesh === undefined ? NO_MESH : { status: 200, json: mesh.trust.roots() }),
+  },
+  {
     path: '/mesh/rotation',
     summary: 'Where the rotation of the authority of the mesh stands, who is waited for, and the last drill',
     types: JSON_TYPES,

@@ -6,6 +6,7 @@ import type { RotationKind } from '../../identity/rotation.ts';
 
 export interface TrustView {
   certificates(): Promise<readonly MeshCertificate[]>;
+  roots(): TrustedRoots;
   rotation(): Promise<RotationReport>;
   /** One that runs already is no failure where it is of the same kind. @returns in words why it cannot begin */
   rotate(kind: RotationKind, pace: Pace): Promise<string | undefined>;
@@ -15,6 +16,13 @@ export interface TrustView {
   drill(phaseMsMax: number | undefined): string | undefined;
   /** @returns in words why there is nothing to be aborted */
   abortDrill(): string | undefined;
+}
+
+/** What another mesh needs to believe this one: an item of `federation` of its Mesh. */
+export interface TrustedRoots {
+  readonly trustDomain: string;
+  /** PEM. While a root is rotated there are two. */
+  readonly caCertificates: string;
 }
 
 export interface RotationReport extends RotationStatus {
