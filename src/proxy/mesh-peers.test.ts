@@ -248,6 +248,25 @@ test('an upstream of another identity, trust or without a certificate gets no re
   }
 });
 
+test('an endpoint that closes in the handshake, or is somebody else, costs no request while there is another', async () => {
+  await using http = await app();
+  await using pair = await Pair.start({ http: http.port, tcp: 1 });
+  await using thief = new Harness();
+  await thief.start(inboundParts({ http: http.port, tcp: 1 }, workload('thief')), letIn());
+  // As an east-west gateway does that has nobody to pass bytes on to.
+  await using closing = await listen((socket) => socket.once('data', () => socket.destroy()));
+  for (const wrong of [closing.port, thief.port]) {
+    const cluster = meshCluster(pair.b.port, HTTP_NAME);
+    const { endpoints } = clusterTo([wrong]);
+    await pair.a.change({ clusters: { c: { ...cluster, endpoints: [...endpoints, ...cluster.endpoints] } } });
+    for (let i = 0; i < 3; i++) {
+      const { status, body } = await request(pair.a.port, { path: 'http://orders.shop/', method: 'POST', body: 'b' });
+      assert.deepEqual([status, body], [200, 'app orders.shop']);
+    }
+  }
+  assert.equal(thief.lines().length, 0);
+});
+
 test('an endpoint without a sidecar is spoken to in clear text, its neighbour is not', async () => {
   await using http = await app();
   await using pair = await Pair.start({ http: http.port, tcp: 1 });
