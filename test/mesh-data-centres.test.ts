@@ -117,7 +117,7 @@ class DataCentre {
   }
 
   async app(port: number): Promise<ChildProcess> {
-    const [first = '', ...rest] = [...this.host.within, process.execPath, '-e', APP, String(port), this.name];
+    const [first, ...rest] = [...this.host.within, process.execPath, '-e', APP, String(port), this.name];
     const child = spawn(first, rest, { stdio: ['ignore', 'pipe', 'inherit'] });
     this.#world.defer(() => void child.kill('SIGKILL'));
     await new Promise<void>((resolve) => child.stdout!.once('data', () => resolve()));
