@@ -38,9 +38,11 @@ export interface BoundPortOptions extends ListeningPortOptions {
 /** Connections that the kernel keeps until they are accepted. */
 const BACKLOG = 4_096;
 
-/** A drain looks for queued connections until a turn of the loop this short brings none, for so long at the most. */
+/** A drain looks for queued connections until a turn of the loop this short brings none, or so many longer ones. */
 const SHORT_TURN_MS = 1;
-const QUEUE_MS_MAX = 1_000;
+const EMPTY_TURNS = 5;
+/** However many connections still come. */
+const QUEUE_MS_MAX = 5_000;
 
 /** A connection, for whoever looks into the proxy. */
 export interface LiveClient {
@@ -171,23 +173,24 @@ export class BoundPort implements ListeningPort, LivePort, RequestSink {
     for (const tunnel of this.#tunnels) tunnel.drain(graceMs);
     for (const conn of this.#conns.keys()) conn.drain();
     // Behind the accepts of this turn of the loop.
-    setImmediate(() => this.#takeQueued(this.runtime.wheel.readMs() + QUEUE_MS_MAX));
+    setImmediate(() => this.#takeQueued({ untilMs: this.runtime.wheel.readMs() + QUEUE_MS_MAX, emptyTurns: 0 }));
   }
 
   /**
    * The loop takes one connection of the queue in a turn. Whoever comes between its look and the end of the socket is reset: hence
    * a turn that is short, in which hardly anybody can.
    */
-  #takeQueued(untilMs: number): void {
+  #takeQueued({ untilMs, emptyTurns }: { readonly untilMs: number; readonly emptyTurns: number }): void {
     const { wheel } = this.runtime;
     const beforeMs = wheel.readMs();
     const before = this.#accepted;
     setImmediate(() => {
       if (!this.#listens) return;
       const nowMs = wheel.readMs();
-      const isEmpty = this.#accepted === before && nowMs - beforeMs < SHORT_TURN_MS;
-      if (isEmpty || nowMs > untilMs) this.#stopListening();
-      else this.#takeQueued(untilMs);
+      const empty = this.#accepted === before ? emptyTurns + 1 : 0;
+      const isOver = empty >= EMPTY_TURNS || (empty > 0 && nowMs - beforeMs < SHORT_TURN_MS);
+      if (isOver || nowMs > untilMs) this.#stopListening();
+      else this.#takeQueued({ untilMs, emptyTurns: empty });
     });
   }
 
