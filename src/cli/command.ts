@@ -7,6 +7,7 @@ import type { parseArgs } from 'node:util';
 import type { Clock } from '../base/clock.ts';
 import type { LogLevel } from '../base/log.ts';
 import type { ProgramSpec } from '../filter/own-program.ts';
+import type { Machine } from './machine.ts';
 import type { RunModule } from '../source/module.ts';
 
 /** 0: done. 1: problems were found, or it could not be done. 2: the arguments are wrong. */
@@ -46,6 +47,8 @@ export interface Io {
   /** Where the program itself runs, for `fourways version`: `v26.10.0`. */
   readonly nodeVersion: string;
   readonly programs: Programs;
+  /** Loaded when it is asked for: it is for `fourways doctor` alone. */
+  machine(): Promise<Machine>;
 }
 
 export interface HttpAnswer {

@@ -70,6 +70,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./status.ts')).status,
   },
   {
+    name: 'doctor',
+    summary: 'Look for what is wrong with this machine and the Fourways on it, and say what to do',
+    load: async () => (await import('./doctor.ts')).doctor,
+  },
+  {
     name: 'certs',
     summary: 'List every certificate, until when, and from where; rotate those of a mesh',
     load: async () => (await import('./certs.ts')).certs,

@@ -33,6 +33,7 @@ export function terminalIo(programs: Programs): Io {
     colour: isTerminal && (noColour === undefined || noColour === '') && terminal !== 'dumb',
     nodeVersion: process.version,
     programs,
+    machine: async () => (await import('./machine.ts')).machine,
   };
 }
 

@@ -1,11 +1,13 @@
 /** An `Io` of arrays and maps, for tests of commands. */
 import { systemClock } from '../../base/clock.ts';
+import type { Machine } from '../machine.ts';
 import type {
   ControlOptions,
   Followed,
   GatewayOptions,
   HttpAnswer,
   Io,
+  Programs,
   RunOptions,
   SidecarOptions,
   UpOptions,
@@ -27,6 +29,7 @@ export interface FakeIoOptions {
   readonly answers?: Readonly<Record<string, HttpAnswer>>;
   /** Why modules with filters cannot be loaded, by their paths and names; every other one can. */
   readonly programs?: Readonly<Record<string, string>>;
+  readonly machine?: Machine;
   readonly cwd?: string;
   /** Standard input. */
   readonly input?: string;
@@ -81,28 +84,23 @@ export function fakeIo(options: FakeIoOptions = {}): FakeIo {
     isTerminal,
     colour,
     nodeVersion: 'v26.0.0',
-    programs: {
-      async up(given) {
-        ups.push(given);
-        return 0;
-      },
-      async control(given) {
-        controls.push(given);
-        return 0;
-      },
-      async gateway(given) {
-        gateways.push(given);
-        return 0;
-      },
-      async sidecar(given) {
-        sidecars.push(given);
-        return 0;
-      },
-      async run(given) {
-        sidecars.push(given);
-        return 0;
-      },
-    },
+    machine: async () => options.machine ?? fail('no machine'),
+    programs: fakePrograms({ ups, sidecars, controls, gateways }),
+  };
+}
+
+function fakePrograms({
+  ups,
+  sidecars,
+  controls,
+  gateways,
+}: Pick<FakeIo, 'ups' | 'sidecars' | 'controls' | 'gateways'>): Programs {
+  return {
+    up: async (given) => (ups.push(given), 0),
+    control: async (given) => (controls.push(given), 0),
+    gateway: async (given) => (gateways.push(given), 0),
+    sidecar: async (given) => (sidecars.push(given), 0),
+    run: async (given) => (sidecars.push(given), 0),
   };
 }
 
