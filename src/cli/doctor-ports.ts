@@ -32,19 +32,17 @@ async function portRow(
   const check = 'port';
   const name = `${portKey(address, port)} (${protocol})`;
   const refusal = await machine.probePort(address, port, transport);
-  if (refusal !== undefined && !isOwn(refusal, port, holder)) {
+  if (refusal !== undefined) {
+    if (isOwn(refusal, port, holder)) return { check, level: 'ok', found: `${name} is held by the Fourways that runs` };
     return { check, level: 'problem', found: `${name}: ${refusal.message}`, fix: fixOf(refusal, port) };
   }
-  if (isOutgoing) {
-    return {
-      check,
-      level: 'warning',
-      found: `${name} is one that the system may give to a connection that goes out, and then it is taken`,
-      fix: `sysctl -w net.ipv4.ip_local_reserved_ports=${port} (with those that stand there), or another port`,
-    };
-  }
-  const found = refusal === undefined ? `${name} is free` : `${name} is held by the Fourways that runs`;
-  return { check, level: 'ok', found };
+  if (!isOutgoing) return { check, level: 'ok', found: `${name} is free` };
+  return {
+    check,
+    level: 'warning',
+    found: `${name} is one that the system may give to a connection that goes out, and then it is taken`,
+    fix: `sysctl -w net.ipv4.ip_local_reserved_ports=${port} (with those that stand there), or another port`,
+  };
 }
 
 /** Who holds a port is not shown to everybody. */

@@ -115,7 +115,9 @@ test('machine: the clock of an admin API, and of a control plane over TLS, whoev
   const plain = http.createServer((_, answer) => answer.writeHead(200, { date }).end());
   const { certificatePem: cert, privateKeyPem: key } = makeCertificate({ hosts: ['nobody.test'] });
   const secure = http2.createSecureServer({ cert, key });
-  secure.on('stream', (stream) => stream.respond({ ':status': 200, date }, { endStream: true }));
+  secure.on('stream', (stream: http2.ServerHttp2Stream) =>
+    stream.respond({ ':status': 200, date }, { endStream: true }),
+  );
   for (const [wire, server] of [
     ['admin', plain],
     ['control', secure],
