@@ -405,8 +405,18 @@ test('doctor: a process that runs, with its clock; --json says the same', async 
   assert.deepEqual(
     checks.map(({ check }) => check),
     [
-      ...['node', 'open files', 'backlog', 'local ports', 'resolver', 'capture'],
-      ...['process', 'plan', 'configuration', 'clock', 'clock', 'application'],
+      'node',
+      'open files',
+      'backlog',
+      'local ports',
+      'resolver',
+      'capture',
+      'process',
+      'plan',
+      'configuration',
+      'clock',
+      'clock',
+      'application',
     ],
   );
   assert.deepEqual(counts, { ok: 12, warning: 0, problem: 0 });
