@@ -34,7 +34,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'identity/spiffe.ts',
     'identity/join-token.ts',
   ],
-  control: ['base', 'ir', 'observe', 'resource', 'compile', 'source', 'identity', 'push'],
+  control: ['base', 'ir', 'observe', 'store/database.ts', 'resource', 'compile', 'source', 'identity', 'push'],
   sidecar: ['base', 'ir', 'identity', 'push', 'store/replace-file.ts'],
   capture: ['base', 'sidecar/asked-services.ts', 'sidecar/local-ports.ts', 'store/replace-file.ts'],
   api: [

@@ -1,4 +1,4 @@
-import type { ProxyRow } from '../control/mesh-feeds.ts';
+import type { ListedProxy } from '../control/shared-proxies.ts';
 import { ADMIN_DEFAULT, ADMIN_OPTION, readAdmin } from './admin.ts';
 import { ageOf } from './age.ts';
 import { defineCommand, type Options, UsageError } from './command.ts';
@@ -8,26 +8,31 @@ const OPTIONS = { admin: ADMIN_OPTION } as const satisfies Options;
 
 export const proxies = defineCommand({
   name: 'proxies',
-  summary: 'List every proxy of the mesh that is connected, and how far it is',
+  summary: 'List every proxy of the mesh that is connected, to whichever control plane, and how far it is',
   usage: 'fourways proxies [--admin HOST:PORT] [--json]',
-  details: 'LAG is how long a proxy has not served the plan that it should; "-" when it does.',
+  details:
+    'LAG is how long a proxy has not served the plan that it should; "-" when it does. CONTROL is shown where several control ' +
+    'planes share one PostgreSQL: the one that the proxy is connected to.',
   json:
     '`{ proxies: [{ instance, identity, role, software, zone, services, version, wanted, refused?, lagMs, connectedMs, ' +
-    'certificateEndMs? }] }`, the answer of /proxies.',
+    'certificateEndMs?, control, isHere }] }`, the answer of /proxies.',
   options: OPTIONS,
 
   async run({ values, positionals: [more] }, io) {
     if (more !== undefined) throw new UsageError(`Unexpected argument "${more}"`);
     const report = (await readAdmin(io, values.admin ?? ADMIN_DEFAULT, '/proxies')) as {
-      readonly proxies: readonly ProxyRow[];
+      readonly proxies: readonly ListedProxy[];
     };
     io.out(values.json === true ? JSON.stringify(report) : textOf(report.proxies, io.clock.wallMs()));
     return 0;
   },
 });
 
-function textOf(rows: readonly ProxyRow[], nowMs: number): string {
+const COLUMNS = ['SERVICE', 'IDENTITY', 'PLAN', 'LAG', 'CERTIFICATE', 'CONNECTED', 'VERSION'];
+
+function textOf(rows: readonly ListedProxy[], nowMs: number): string {
   if (rows.length === 0) return 'No proxy is connected';
+  const isShared = rows.some(({ isHere }) => !isHere);
   const lines = rows.map((row) => [
     row.services.join(' ') || row.role,
     row.identity,
@@ -36,14 +41,12 @@ function textOf(rows: readonly ProxyRow[], nowMs: number): string {
     row.certificateEndMs === undefined ? '' : ageOf(row.certificateEndMs - nowMs),
     ageOf(row.connectedMs),
     row.software,
+    ...(isShared ? [row.control] : []),
   ]);
   const refused = rows.flatMap(({ instance, refused: why }) =>
     why === undefined ? [] : [`${instance} refuses: ${why}`],
   );
-  return [
-    formatTable(['SERVICE', 'IDENTITY', 'PLAN', 'LAG', 'CERTIFICATE', 'CONNECTED', 'VERSION'], lines),
-    ...refused,
-  ].join('\n');
+  return [formatTable([...COLUMNS, ...(isShared ? ['CONTROL'] : [])], lines), ...refused].join('\n');
 }
 
 function lagOf(ms: number): string {

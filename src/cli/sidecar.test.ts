@@ -170,6 +170,8 @@ const ROW = {
   wanted: 'abcdefabcdefabcdef',
   lagMs: 0,
   connectedMs: 65_000,
+  control: '10.0.0.1:9901',
+  isHere: true,
 };
 
 test('fourways proxies: a line each; what one refuses is said below', async () => {
@@ -181,4 +183,14 @@ test('fourways proxies: a line each; what one refuses is said below', async () =
   assert.match(first!, /^shop\/orders +spiffe:\S+ +abcdefabcdef +- +65s +0\.1\.0$/);
   assert.match(second!, /^sidecar +.* refused /);
   assert.equal(last, 'i refuses: it does not like it');
+});
+
+test('fourways proxies: which control plane has each, where there are several', async () => {
+  const proxies = [ROW, { ...ROW, control: '10.0.0.2:9901', isHere: false }];
+  const io = fakeIo({ answers: { [`${ADMIN}/proxies`]: { status: 200, body: JSON.stringify({ proxies }) } } });
+  assert.equal(await runCommand(['proxies'], io), 0);
+  const [head, first, second] = io.outLines.join('\n').split('\n');
+  assert.match(head!, /VERSION +CONTROL$/);
+  assert.match(first!, / 10\.0\.0\.1:9901$/);
+  assert.match(second!, / 10\.0\.0\.2:9901$/);
 });

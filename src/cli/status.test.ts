@@ -120,6 +120,11 @@ test('status: a store that is away is said, and is no reason not to serve', asyn
 const MESH = {
   trustDomain: 'cluster.local',
   control: { listen: '10.0.0.1:9901', leads: true },
+  controls: [
+    { id: 'a', name: '10.0.0.1:9901', state: 'this', leads: true },
+    { id: 'b', name: '10.0.0.2:9901', state: 'live', leads: false },
+    { id: 'c', name: '10.0.0.3:9901', state: 'lost', leads: false },
+  ],
   store: { name: 'PostgreSQL at db.test', state: 'open', reason: '' },
   authority: {
     root: { id: 'r', until: '2036-01-01T00:00:00.000Z' },
@@ -138,6 +143,7 @@ test('status: of a mesh, the summary comes first, and a proxy that refuses its p
   const text = io.outLines.join('\n');
   for (const line of [
     /^Mesh cluster\.local: proxies connect to 10\.0\.0\.1:9901; this control plane leads$/m,
+    /^Control planes: 10\.0\.0\.1:9901 \(this one, leads\), 10\.0\.0\.2:9901 \(follows\), 10\.0\.0\.3:9901 \(gone\)$/m,
     /^1 of 3 proxies serve their plan \(1 on their way to it, 1 refuse it\)$/m,
     /^Authority: root until 2036-\S+, issuer until 2027-\S+; the root is rotated: spread since 2026-11-29/m,
     /^1 identity is denied$/m,

@@ -2,8 +2,8 @@ import type { About, CertificateReport, ProblemReport, Readiness, StatusList } f
 import { formatProblem } from '../base/problem.ts';
 import type { ServiceRow } from '../compile/mesh-calls.ts';
 import type { FleetStats } from '../control/fleet.ts';
-import type { ProxyRow } from '../control/mesh-feeds.ts';
 import type { MeshSummary } from '../control/mesh-summary.ts';
+import type { ListedProxy } from '../control/shared-proxies.ts';
 import { portKey } from '../ir/key.ts';
 import { ADMIN_DEFAULT, ADMIN_OPTION, findAdmin, readAdmin } from './admin.ts';
 import { storeLines } from './certs.ts';
@@ -45,7 +45,7 @@ interface Report {
   readonly certificates: CertificateReport;
   /** Where a mesh is run. */
   readonly mesh?: MeshSummary;
-  readonly proxies?: readonly ProxyRow[];
+  readonly proxies?: readonly ListedProxy[];
 }
 
 async function readReport(io: Io, admin: string): Promise<Report> {
@@ -61,7 +61,7 @@ async function readReport(io: Io, admin: string): Promise<Report> {
   ]);
   const report = { about, readiness, problems, endpoints, status: list, certificates };
   if (mesh === undefined) return report;
-  const { proxies } = await read<{ readonly proxies: readonly ProxyRow[] }>('/proxies');
+  const { proxies } = await read<{ readonly proxies: readonly ListedProxy[] }>('/proxies');
   return { ...report, mesh, proxies };
 }
 
@@ -96,8 +96,8 @@ function reportText(report: Report, palette: Palette): string {
 }
 
 function meshLines(
-  { trustDomain, control, authority, proxies: count, store }: MeshSummary,
-  proxies: readonly ProxyRow[],
+  { trustDomain, control, controls, authority, proxies: count, store }: MeshSummary,
+  proxies: readonly ListedProxy[],
   palette: Palette,
 ): string[] {
   const { connected, current, behind, refusing } = count;
@@ -112,6 +112,7 @@ function meshLines(
     rotation === undefined ? '' : `; the ${rotation.kind} is rotated: ${rotation.phase} since ${rotation.since}`;
   return [
     `Mesh ${trustDomain}: proxies connect to ${control.listen}; this control plane ${control.leads ? 'leads' : 'follows'}`,
+    ...(controls.length > 1 ? [controlsLine(controls, palette)] : []),
     paint(palette, isWhole ? 'green' : 'yellow', `${current} of ${connected} proxies serve their plan${late}`),
     `Authority: root until ${root.until}, issuer until ${issuer.until}${turns}`,
     ...(denied > 0 ? [`${denied} ${denied === 1 ? 'identity is' : 'identities are'} denied`] : []),
@@ -122,6 +123,15 @@ function meshLines(
         : [paint(palette, 'red', `${services.join(' ') || 'A proxy'} (${instance}) refuses its plan: ${refused}`)],
     ),
   ];
+}
+
+function controlsLine(controls: MeshSummary['controls'], palette: Palette): string {
+  const shown = controls.map(({ name, state, leads }) => {
+    const role = leads ? 'leads' : 'follows';
+    if (state === 'lost') return paint(palette, 'yellow', `${name} (gone)`);
+    return `${name} (${state === 'this' ? `this one, ${role}` : role})`;
+  });
+  return `Control planes: ${shown.join(', ')}`;
 }
 
 /** One without an instance that is ready answers 503. */

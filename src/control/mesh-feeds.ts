@@ -31,6 +31,8 @@ export interface MeshFeedsOptions {
   onCertificate(said: Acknowledgement): void;
   /** A proxy that serves Gateways came or went, or serves something else than before. */
   onGateways(): void;
+  /** What there is to say of a proxy is otherwise than before, or it is gone. */
+  onProxy?(instance: string): void;
   /** An instance ended in good order. */
   readonly onFarewell: (instance: string, identity: string) => void;
 }
@@ -170,11 +172,13 @@ export class MeshFeeds implements Feeds {
         this.#due.delete(feed);
         // The one that was cut ends later than its successor begins.
         if (this.#feeds.get(instance) === feed) this.#feeds.delete(instance);
+        this.#options.onProxy?.(instance);
         if (proxy.hello.role === 'gateway') this.#options.onGateways();
       },
     });
     this.#feeds.delete(instance);
     this.#feeds.set(instance, feed);
+    this.#options.onProxy?.(instance);
     if (this.#trust !== undefined && !isTrusted(this.#trust, trusts)) stream.trust(this.#trust);
     // Not in this turn: its stream is about to begin.
     if (this.#joinedTold.size > 0) this.#options.clock.after(0, () => this.#tellJoined(feed));
@@ -201,6 +205,11 @@ export class MeshFeeds implements Feeds {
     for (const feed of this.#feeds.values()) {
       if (this.#denied.has(feed.identity)) feed.cut(deniedFault(feed.identity));
     }
+  }
+
+  /** Undefined when it is not connected. */
+  rowOf(instance: string): ProxyRow | undefined {
+    return this.#feeds.get(instance)?.row();
   }
 
   /** In the order in which they connected. */
@@ -360,6 +369,7 @@ class ProxyFeed implements Feed {
   }
 
   #want(served: Served): Served {
+    if (served.bundle?.plan.version !== this.#bundle?.plan.version) this.#tellProxy();
     this.#bundle = served.bundle;
     this.#wantedTrust = this.#options.compiledTrust();
     if (served.bundle?.plan.version === this.#served) this.#upToDate();
@@ -399,11 +409,16 @@ class ProxyFeed implements Feed {
   }
 
   acked(version: string, ports: PortStates): void {
+    this.#tellProxy();
     this.#served = version;
     if (version === this.#bundle?.plan.version) this.#upToDate();
     if (this.#options.proxy.hello.role === 'gateway') this.#ports = ports;
     if (this.#refused?.version !== this.#bundle?.plan.version) this.#refused = undefined;
     this.#tellGateways();
+  }
+
+  #tellProxy(): void {
+    this.#options.onProxy?.(this.instance);
   }
 
   #tellGateways(): void {
@@ -412,6 +427,7 @@ class ProxyFeed implements Feed {
 
   nacked(version: string, reason: string): void {
     this.#refused = { version, reason };
+    this.#tellProxy();
     const { log, proxy } = this.#options;
     log.error('A proxy refused its plan and goes on with the one before', {
       identity: proxy.identity,
@@ -430,6 +446,7 @@ class ProxyFeed implements Feed {
         break;
       case 'certificate':
         this.#certificate = report;
+        this.#tellProxy();
         this.#passOn();
         break;
     }
@@ -441,6 +458,7 @@ class ProxyFeed implements Feed {
     const fault = registry.register({ ...id, instance: this.instance }, registrationOf(report));
     if (fault !== undefined) return fault;
     this.#workload = report;
+    this.#tellProxy();
     this.changed();
     return undefined;
   }

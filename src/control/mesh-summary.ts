@@ -2,17 +2,20 @@
 import type { ServiceRow } from '../compile/mesh-calls.ts';
 import type { Authority } from '../identity/authority.ts';
 import type { Rotation } from '../identity/rotation.ts';
-import type { ProxyRow } from './mesh-feeds.ts';
+import type { ListedProxy } from './shared-proxies.ts';
+import type { ControlRow } from './shared-registry.ts';
 
 export interface MeshSummary {
   readonly trustDomain: string;
-  /** This control plane; others that share its store are not known here. */
+  /** This control plane. */
   readonly control: {
     /** `HOST:PORT` where proxies connect. */
     readonly listen: string;
     /** Whether it does what one at a time does. */
     readonly leads: boolean;
   };
+  /** All that share its store; this one first. */
+  readonly controls: readonly ControlRow[];
   readonly store: { readonly name: string; readonly state: 'open' | 'away'; readonly reason: string };
   readonly authority: {
     readonly root: AuthorityEnd;
@@ -27,7 +30,7 @@ export interface MeshSummary {
     /** Identities that nothing is done for. */
     readonly denied: number;
   };
-  /** Of those that are connected here. */
+  /** Of all that are connected to one of them. */
   readonly proxies: {
     readonly connected: number;
     /** That serve the plan that they should. */
@@ -48,13 +51,15 @@ interface AuthorityEnd {
 export interface SummaryParts {
   readonly listen: string;
   readonly leads: boolean;
+  readonly controls: readonly ControlRow[];
   readonly store: MeshSummary['store'];
   readonly authority: Pick<Authority, 'current'>;
-  readonly proxies: readonly ProxyRow[];
+  readonly proxies: readonly ListedProxy[];
   readonly services: readonly ServiceRow[];
 }
 
-export function meshSummary({ listen, leads, store, authority, proxies, services }: SummaryParts): MeshSummary {
+export function meshSummary(parts: SummaryParts): MeshSummary {
+  const { listen, leads, controls, store, authority, proxies, services } = parts;
   const { kept, root, issuer } = authority.current;
   const { rotation } = kept.state;
   const refusing = proxies.filter(({ refused }) => refused !== undefined).length;
@@ -62,6 +67,7 @@ export function meshSummary({ listen, leads, store, authority, proxies, services
   return {
     trustDomain: kept.trustDomain,
     control: { listen, leads },
+    controls,
     store: { name: store.name, state: store.state, reason: store.reason },
     authority: {
       root: endOf(root),

@@ -1,7 +1,7 @@
 /**
- * The instances that sidecars have told of, as Workloads for the compiler. One lives as long as the stream of its
- * proxy; when that is cut without a farewell, a little longer: the proxy may be on its way to another control plane, or
- * to this one after its restart, and its clients would lose an endpoint that serves.
+ * The instances that sidecars have told of, here or at another control plane, as Workloads for the compiler. One lives as
+ * long as the stream of its proxy; when that is cut without a farewell, a little longer: the proxy may be on its way to
+ * another control plane, or to this one after its restart, and its clients would lose an endpoint that serves.
  */
 import { Fault, faultKinds } from '../base/fault.ts';
 import type { Clock } from '../base/clock.ts';
@@ -48,6 +48,8 @@ export interface RegistryOptions {
   readonly log: Log;
   /** Called once for all changes of one moment. */
   onChange(): void;
+  /** What this control plane says of an instance, for others that share its store; undefined: nothing any more. */
+  tell?(name: string, body: string | undefined): void;
 }
 
 /** After a stream was cut. Longer than a proxy takes to come back, shorter than people take to wonder. */
@@ -62,16 +64,42 @@ const GATHER_BUSY_MS = 50;
 /** Instances in one mesh. Beyond: refused. */
 const INSTANCES_MAX = 100_000;
 
-interface Entry {
-  readonly resource: Workload;
-  /** What it was made of. */
+/** What a control plane says of an instance. The one that was said last counts. */
+interface Said {
+  readonly instance: string;
+  /**
+   * By the clock of who says it, and later than whatever it knew of the same instance: that a proxy came from another
+   * control plane is right even where clocks differ.
+   */
+  readonly atMs: number;
+  /** The registration as JSON; undefined: it has ended. */
+  readonly text: string | undefined;
+}
+
+interface Own extends Said {
+  readonly key: string;
   readonly text: string;
   cancelEnd: (() => void) | undefined;
 }
 
+interface Made {
+  readonly text: string;
+  readonly resource: Workload;
+}
+
+/** Who says it: this control plane. */
+const OWN = '';
+
+/** That an instance has ended is said for as long as something older may be read of it elsewhere. */
+const ENDED_MS = 300_000;
+
 export class Registry {
   readonly #options: RegistryOptions;
-  readonly #entries = new Map<string, Entry>();
+  /** By instance. */
+  readonly #own = new Map<string, Own>();
+  /** By key, then by control plane. */
+  readonly #said = new Map<string, Map<string, Said>>();
+  readonly #made = new Map<string, Made>();
   #resources: readonly Workload[] | undefined;
   #cancelTelling: (() => void) | undefined;
   #toldMs = Number.NEGATIVE_INFINITY;
@@ -82,7 +110,7 @@ export class Registry {
 
   /** In the order in which they came. The same list as before when nothing changed. */
   get workloads(): readonly Workload[] {
-    return (this.#resources ??= [...this.#entries.values()].map(({ resource }) => resource));
+    return (this.#resources ??= [...this.#made.values()].map(({ resource }) => resource));
   }
 
   /** What was said of the instance before is forgotten. */
@@ -94,48 +122,87 @@ export class Registry {
         `"${who.namespace}/${who.account}" told of ${what}`,
       );
     }
-    const text = JSON.stringify(said);
-    const before = this.#entries.get(who.instance);
-    if (before?.text === text) {
-      this.#keep(before);
-      return undefined;
-    }
-    if (before === undefined && this.#entries.size >= INSTANCES_MAX) {
+    const { instance } = who;
+    const before = this.#own.get(instance);
+    const key = keyOf(said, instance);
+    if (!this.#made.has(key) && this.#made.size >= INSTANCES_MAX) {
       return new Fault(REGISTRY_FAULTS['mesh.registration-refused'], `There are ${INSTANCES_MAX} instances already`);
     }
     before?.cancelEnd?.();
-    this.#entries.set(who.instance, { resource: workloadOf(who, said), text, cancelEnd: undefined });
-    this.#changed();
+    // Another one has taken its name, which it could while it was away.
+    if (before !== undefined && before.key !== key) this.#end(before);
+    const own: Own = { instance, key, text: JSON.stringify(said), atMs: this.#nextMs(key), cancelEnd: undefined };
+    this.#own.set(instance, own);
+    this.#say(key, own);
     return undefined;
   }
 
   /** The proxy has said farewell, or its stream was `cut`. */
   left(instance: string, how: 'farewell' | 'cut'): void {
-    const entry = this.#entries.get(instance);
-    if (entry === undefined) return;
-    if (how === 'farewell') return this.#end(instance);
-    entry.cancelEnd ??= this.#options.clock.after(GRACE_MS, () => {
-      this.#options.log.warn('A workload did not come back: it is taken out', {
-        workload: entry.resource.metadata.name,
-      });
-      this.#end(instance);
+    const own = this.#own.get(instance);
+    if (own === undefined) return;
+    if (how === 'farewell') return this.#end(own);
+    own.cancelEnd ??= this.#options.clock.after(GRACE_MS, () => {
+      const isHere = this.#newest(own.key) === this.#said.get(own.key)?.get(OWN);
+      if (isHere) this.#options.log.warn('A workload did not come back: it is taken out', { workload: own.key });
+      this.#end(own);
     });
+  }
+
+  /** What another control plane says of an instance; undefined: nothing any more. */
+  heard(control: string, name: string, body: string | undefined): void {
+    this.#put(name, control, body === undefined ? undefined : (JSON.parse(body) as Said));
   }
 
   close(): void {
     this.#cancelTelling?.();
-    for (const entry of this.#entries.values()) entry.cancelEnd?.();
+    for (const own of this.#own.values()) own.cancelEnd?.();
   }
 
-  #keep(entry: Entry): void {
-    entry.cancelEnd?.();
-    entry.cancelEnd = undefined;
+  #nextMs(key: string): number {
+    return Math.max(this.#options.clock.wallMs(), (this.#newest(key)?.atMs ?? 0) + 1);
   }
 
-  #end(instance: string): void {
-    this.#entries.get(instance)?.cancelEnd?.();
-    this.#entries.delete(instance);
+  #end(own: Own): void {
+    const { instance, key, atMs } = own;
+    own.cancelEnd?.();
+    this.#own.delete(instance);
+    if (this.#options.tell === undefined) return this.#put(key, OWN, undefined);
+    // Of that time: if it has come to another control plane since, it has not ended.
+    const ended: Said = { instance, atMs, text: undefined };
+    this.#say(key, ended);
+    this.#options.clock.after(ENDED_MS, () => {
+      if (this.#said.get(key)?.get(OWN) === ended) this.#say(key, undefined);
+    });
+  }
+
+  #say(key: string, said: Said | undefined): void {
+    this.#put(key, OWN, said);
+    const { tell } = this.#options;
+    if (said === undefined) tell?.(key, undefined);
+    else tell?.(key, JSON.stringify({ instance: said.instance, atMs: said.atMs, text: said.text }));
+  }
+
+  #put(key: string, control: string, said: Said | undefined): void {
+    const all = this.#said.get(key) ?? new Map<string, Said>();
+    if (said === undefined) all.delete(control);
+    else all.set(control, said);
+    if (all.size === 0) this.#said.delete(key);
+    else this.#said.set(key, all);
+    const newest = this.#newest(key);
+    const text = newest?.text;
+    if (text === this.#made.get(key)?.text) return;
+    if (text === undefined) this.#made.delete(key);
+    else this.#made.set(key, { text, resource: workloadOf(newest!.instance, JSON.parse(text) as Registration) });
     this.#changed();
+  }
+
+  #newest(key: string): Said | undefined {
+    let newest: Said | undefined;
+    for (const said of this.#said.get(key)?.values() ?? []) {
+      if (newest === undefined || said.atMs > newest.atMs) newest = said;
+    }
+    return newest;
   }
 
   #changed(): void {
@@ -150,7 +217,12 @@ export class Registry {
   }
 }
 
-function workloadOf({ instance }: Registrant, said: Registration): Workload {
+/** The same at every control plane, and of one identity only: whoever registers is of this namespace and service. */
+function keyOf({ namespace, service }: Pick<Registration, 'namespace' | 'service'>, instance: string): string {
+  return `${namespace}/${service} ${instance}`;
+}
+
+function workloadOf(instance: string, said: Registration): Workload {
   const { service, namespace, address, ports, protocols, proxyPort, zone, health } = said;
   return {
     apiVersion: 'fourways.io/v1alpha1',

@@ -74,6 +74,12 @@ export class TrustTurner {
     return this.#turning;
   }
 
+  /** Another control plane has changed something: what runs may have looked before. */
+  async heard(): Promise<void> {
+    await this.#turning;
+    await this.turn();
+  }
+
   async status(): Promise<RotationStatus> {
     const { authority } = this.#options;
     const { state, move, holders } = await new Rotor(authority).look();

@@ -22,6 +22,9 @@ import {
 } from './authority-store.ts';
 import type { RotationState } from './rotation.ts';
 
+/** On which control planes that share a store hear that the authority is another one. */
+export const TRUST_CHANNEL = 'fourways_trust';
+
 export class SqlAuthorityStore implements AuthorityStore {
   readonly #database: Pick<Database, 'query' | 'transaction'>;
   readonly #seal: KeySeal;
@@ -103,6 +106,7 @@ export class SqlAuthorityStore implements AuthorityStore {
       if (behind.length > 0) throw new NotYet();
     }
     await this.#keepAuthorities(inside, change);
+    await tellOthers(inside);
     return true;
   }
 
@@ -290,9 +294,15 @@ export class SqlAuthorityStore implements AuthorityStore {
   #changed<T>(work: (inside: Queries) => Promise<T>): Promise<T> {
     return this.#database.transaction(async (inside) => {
       await inside.query('update mesh_authority set revision = revision + 1');
+      await tellOthers(inside);
       return work(inside);
     });
   }
+}
+
+/** When the transaction is done. */
+async function tellOthers(inside: Queries): Promise<void> {
+  await inside.query('select pg_notify($1, $2)', [TRUST_CHANNEL, '']);
 }
 
 /** Takes a change back whose condition does not hold. */

@@ -121,6 +121,8 @@ export class MemberLink {
       random: systemRandom(),
       log: settings.log,
     });
+    // Of a plan that is the one of now nothing is sent, and so nothing is acknowledged with its ports.
+    if (held !== undefined) this.client.portsChanged(parts.fleet.ports);
     this.#report();
     this.client.subscribe(services);
   }

@@ -14,6 +14,7 @@ import { type MeshSummary, meshSummary } from '../control/mesh-summary.ts';
 import { LearnedPorts } from '../control/learned-ports.ts';
 import { Recorder } from '../control/recorder.ts';
 import { Registry } from '../control/registry.ts';
+import type { ListedProxy } from '../control/shared-proxies.ts';
 import { Acknowledgements } from '../control/acknowledgements.ts';
 import type { Outcome } from '../control/pipeline.ts';
 import { TrustTurner } from '../control/trust-turner.ts';
@@ -31,8 +32,9 @@ import type { Resource } from '../resource/resource.ts';
 import { credentialsOf, type Member } from '../sidecar/membership.ts';
 import { instanceName } from './instance-name.ts';
 import { measureMesh } from './mesh-figures.ts';
+import { MeshSharing } from './mesh-sharing.ts';
 import { OwnMember } from './own-member.ts';
-import type { OpenState, State } from './state.ts';
+import type { OpenState, State, StateUser } from './state.ts';
 import { StartFailure } from './start-failure.ts';
 import { TrustDesk } from './trust-desk.ts';
 
@@ -72,6 +74,7 @@ interface Parts {
   readonly acknowledgements: Acknowledgements;
   /** The control plane is a member of its own mesh. */
   readonly self: OwnMember;
+  readonly sharing: MeshSharing;
   /** Tells instances of control planes apart. */
   readonly instance: string;
 }
@@ -113,31 +116,17 @@ export class MeshControl {
 
   /** @throws {StartFailure} when the store does not open, is of another trust domain, or the port is taken */
   static async start(settings: MeshControlSettings): Promise<MeshControl> {
-    const { clock, log, trustDomain, again } = settings;
+    const { clock, log, trustDomain } = settings;
     await using cleanup = new AsyncDisposableStack();
-    const { store, leadership, dir } = await openState(settings);
-    const authority = await Authority.open({
-      store: new SqlAuthorityStore(store, store.seal),
-      clock,
-      log,
-      trustDomain,
-      lives: { ...DEFAULT_LIVES, leafMs: settings.leafMs },
-      brought: settings.brought,
-    });
-    if ('flaw' in authority) throw new StartFailure(`Cannot run the mesh: ${authority.flaw}`);
+    const user: StateUser = {};
+    const { store, leadership, dir } = await openState(settings, user);
+    const authority = await openAuthority(settings, store);
     await adopt(authority, settings);
-    const onChange = (): void => void again();
-    const registry = cleanup.adopt(new Registry({ clock, log, onChange }), (opened) => opened.close());
     const acknowledgements = new Acknowledgements(authority, { clock, log });
-    const feeds = new MeshFeeds({
-      registry,
-      clock,
-      log,
-      onCertificate: (said) => acknowledgements.add(said),
-      onGateways: onceSoon(clock, settings.restate),
-      onFarewell: (instance, identity) => acknowledgements.release(instance, identity),
-    });
-    const hub = new Hub({ feeds, clock, log, software: settings.version, control: randomUUID() });
+    const { registry, feeds } = makeFeeds(settings, { acknowledgements, sharing: () => sharing });
+    cleanup.defer(() => registry.close());
+    const id = randomUUID();
+    const hub = new Hub({ feeds, clock, log, software: settings.version, control: id });
     const instance = await instanceName(dir);
     const self = await OwnMember.admit({
       authority,
@@ -151,10 +140,18 @@ export class MeshControl {
     cleanup.defer(() => self.close());
     const server = cleanup.adopt(await listen(settings, { authority, hub, self }), (opened) => opened.close());
     self.worksBy(authority.bundle.hash);
-    log.info('Proxies may join', { address: settings.listen.host, port: server.port, trustDomain });
+    const at = { host: settings.listen.host, port: server.port };
+    const rowOf = (one: string): ProxyRow | undefined => feeds.rowOf(one);
+    const onGateways = onceSoon(clock, settings.restate);
+    const sharing = new MeshSharing({ id, at, store, leadership, registry, rowOf, clock, log, onGateways });
+    user.onStore = () => sharing.onStore();
+    const parts = { store, leadership, authority, registry, feeds, hub, server, acknowledgements, self, sharing };
+    const control = new MeshControl(settings, { ...parts, instance });
+    // Before the first plan: an endpoint that others know is not missing in it.
+    await sharing.start(() => void control.trust.heard());
+    log.info('Proxies may join', { address: at.host, port: at.port, trustDomain });
     cleanup.move();
-    const parts = { store, leadership, authority, registry, feeds, hub, server, acknowledgements, self, instance };
-    return new MeshControl(settings, parts);
+    return control;
   }
 
   get port(): number {
@@ -225,15 +222,18 @@ export class MeshControl {
     return this.#parts.feeds;
   }
 
-  proxies(): ProxyRow[] {
-    return this.#parts.feeds.list();
+  /** Of all control planes that share the store. */
+  proxies(): ListedProxy[] {
+    const { sharing, feeds } = this.#parts;
+    return sharing.proxies(feeds.list());
   }
 
   summary(): MeshSummary {
-    const { store, leadership, authority, server } = this.#parts;
+    const { store, leadership, authority, server, sharing } = this.#parts;
     return meshSummary({
       listen: portKey(this.#settings.listen.host, server.port),
       leads: leadership.leads,
+      controls: sharing.controls,
       store: store.status,
       authority,
       proxies: this.proxies(),
@@ -272,9 +272,10 @@ export class MeshControl {
   async close(): Promise<void> {
     this.trust.close();
     this.recorder.stop();
-    const { server, registry, self } = this.#parts;
+    const { server, registry, self, sharing } = this.#parts;
     await server.close();
     self.close();
+    await sharing.close();
     registry.close();
   }
 
@@ -309,6 +310,45 @@ export class MeshControl {
   }
 }
 
+async function openAuthority(
+  { clock, log, trustDomain, leafMs, brought }: MeshControlSettings,
+  store: OpenState['store'],
+): Promise<Authority> {
+  const authority = await Authority.open({
+    store: new SqlAuthorityStore(store, store.seal),
+    clock,
+    log,
+    trustDomain,
+    lives: { ...DEFAULT_LIVES, leafMs },
+    brought,
+  });
+  if ('flaw' in authority) throw new StartFailure(`Cannot run the mesh: ${authority.flaw}`);
+  return authority;
+}
+
+/** What stands behind the streams of proxies. What they say is shared. */
+function makeFeeds(
+  { clock, log, again, restate }: MeshControlSettings,
+  { acknowledgements, sharing }: Pick<Parts, 'acknowledgements'> & { readonly sharing: () => MeshSharing },
+): Pick<Parts, 'registry' | 'feeds'> {
+  const registry = new Registry({
+    clock,
+    log,
+    onChange: () => void again(),
+    tell: (name, body) => sharing().workload(name, body),
+  });
+  const feeds = new MeshFeeds({
+    registry,
+    clock,
+    log,
+    onCertificate: (said) => acknowledgements.add(said),
+    onGateways: onceSoon(clock, restate),
+    onProxy: (instance) => sharing().proxy(instance),
+    onFarewell: (instance, identity) => acknowledgements.release(instance, identity),
+  });
+  return { registry, feeds };
+}
+
 /** Goes over to an issuer that was brought, with the overlap of any rotation. */
 async function adopt(authority: Authority, { brought, log }: MeshControlSettings): Promise<void> {
   const { active, rotation } = authority.current.kept.state;
@@ -337,10 +377,10 @@ function onceSoon(clock: Clock, action: () => void): () => void {
   };
 }
 
-async function openState({ state, clock }: MeshControlSettings): Promise<OpenState> {
+async function openState({ state, clock }: MeshControlSettings, user: StateUser): Promise<OpenState> {
   let open: OpenState;
   try {
-    open = await state.open({});
+    open = await state.open(user);
   } catch (error) {
     throw new StartFailure(`Cannot run the mesh: ${error instanceof Error ? error.message : String(error)}`);
   }

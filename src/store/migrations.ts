@@ -95,6 +95,25 @@ export const STEPS: readonly (readonly string[])[] = [
        anchors text not null
      )`,
   ],
+  [
+    `create table mesh_control (
+       id text primary key,
+       name text not null,
+       beat float8 not null,
+       leads boolean not null,
+       revision float8 not null,
+       floor float8 not null
+     )`,
+    `create table mesh_note (
+       control text not null,
+       kind text not null,
+       name text not null,
+       revision float8 not null,
+       body text,
+       primary key (control, kind, name)
+     )`,
+    `create index mesh_note_revision on mesh_note (control, revision)`,
+  ],
 ];
 
 /**

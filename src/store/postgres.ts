@@ -38,11 +38,19 @@ export interface Session extends Queries {
   close(): Promise<void>;
 }
 
-/** @param onEnd  called once when the session has ended, whoever ended it; not for one that never began */
-export async function openSession(url: string, onEnd: (why: string) => void): Promise<Session> {
+/**
+ * @param onEnd   called once when the session has ended, whoever ended it; not for one that never began
+ * @param onNews  what comes on channels that it listens to
+ */
+export async function openSession(
+  url: string,
+  onEnd: (why: string) => void,
+  onNews?: (channel: string, payload: string) => void,
+): Promise<Session> {
   const client = new pg.Client({ ...connectionOf(url), keepAlive: true });
   let why = 'the connection was closed';
   client.on('error', (error) => (why = error.message));
+  client.on('notification', ({ channel, payload = '' }) => onNews?.(channel, payload));
   await client.connect();
   // The client ends too when the server refuses it, which whoever asked is told by the rejection.
   client.on('end', () => onEnd(why));

@@ -10,6 +10,7 @@ import { silentLog } from '../base/log.ts';
 import type { Database } from './database.ts';
 import { lockFolder } from './folder-lock.ts';
 import { migrate, STEPS } from './migrations.ts';
+import { News } from './news.ts';
 import { openPglite } from './pglite.ts';
 import { openPostgres, openSession, type Session } from './postgres.ts';
 import { Seal } from './seal.ts';
@@ -245,4 +246,32 @@ test('a statement that is wrong is an error of its own: the store stays open', a
   await assert.rejects(watched.store.query('select nonsense'), (error) => !(error instanceof StoreAway));
   assert.equal(watched.store.status.state, 'open');
   assert.match(watched.store.status.name, /^PostgreSQL at 127\.0\.0\.1:\d+\/postgres$/);
+});
+
+test('what one process tells is news to the others at once, and after a loss they are told to look', async () => {
+  const place = { kind: 'postgres', url: server.url } as const;
+  await using one = new Watched(place);
+  await using other = new Watched(place);
+  await Promise.all([one.open(), other.open()]);
+  const heard: string[] = [];
+  const news = new News({
+    store: other.store,
+    clock: systemClock,
+    hear: { fourways_a: (payload) => heard.push(`a ${payload}`), fourways_b: (payload) => heard.push(`b ${payload}`) },
+  });
+  const until = (count: number): Promise<void> => other.until(() => heard.length >= count, `${count} news`);
+  await until(2);
+  await one.store.query("select pg_notify('fourways_a', 'one'), pg_notify('fourways_c', 'nobody')");
+  await until(3);
+  assert.deepEqual(heard, ['a ', 'b ', 'a one']);
+  await server.kill('SIGKILL');
+  await other.until(({ state }) => state === 'away', 'the loss');
+  await server.resume();
+  await other.open();
+  await until(5);
+  await one.open();
+  await one.store.query("select pg_notify('fourways_b', 'two')");
+  await until(6);
+  assert.deepEqual(heard.slice(3), ['a ', 'b ', 'b two']);
+  await news.close();
 });

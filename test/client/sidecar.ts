@@ -117,6 +117,13 @@ export class Sidecar implements AsyncDisposable {
     return next;
   }
 
+  /** Once more in its place, after it has ended: with the certificate and the plan that it has kept. */
+  async again(): Promise<Sidecar> {
+    const next = new Sidecar(this.#words, this.proxy);
+    await next.said(/"message":"Ready"/);
+    return next;
+  }
+
   /** Spawns, and waits until it serves. */
   static async start(options: SidecarOptions): Promise<Sidecar> {
     const sidecar = await Sidecar.spawn(options);

@@ -22,6 +22,7 @@ const log: Log = { ...silentLog, error: (message) => logged.push(message) };
 const SUMMARY: MeshSummary = {
   trustDomain: 'td',
   control: { listen: '127.0.0.1:1', leads: true },
+  controls: [{ id: 'c', name: '127.0.0.1:1', state: 'this', leads: true }],
   store: { name: 'embedded', state: 'open', reason: '' },
   authority: { root: { id: 'r', until: '' }, issuer: { id: 'i', until: '' }, denied: 0 },
   proxies: { connected: 0, current: 0, behind: 0, refusing: 0 },

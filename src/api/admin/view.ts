@@ -4,8 +4,8 @@ import type { Problem } from '../../base/problem.ts';
 import type { CallAnswer, CallQuestion } from '../../compile/mesh-calls.ts';
 import type { FleetStats } from '../../control/fleet.ts';
 import type { MemberHealth } from '../../control/member.ts';
-import type { ProxyRow } from '../../control/mesh-feeds.ts';
 import type { MeshSummary } from '../../control/mesh-summary.ts';
+import type { ListedProxy } from '../../control/shared-proxies.ts';
 import type { Askables } from '../../control/survey.ts';
 import type { Recorder } from '../../control/recorder.ts';
 import type { Plan } from '../../ir/plan.ts';
@@ -52,7 +52,7 @@ export interface MemberReport {
 export interface MeshView {
   readonly trust: TrustView;
   readonly recorder: RecorderView;
-  proxies(): readonly ProxyRow[];
+  proxies(): readonly ListedProxy[];
   summary(): MeshSummary;
   /** Who is on the way of a call; undefined before the first plan. */
   calls(question: CallQuestion): CallAnswer | undefined;

@@ -61,13 +61,12 @@ export class PostgresServer implements AsyncDisposable {
     ]);
   }
 
-  /** As a crash does: every session is cut. */
-  async kill(): Promise<void> {
+  /** As a crash does: every session is cut. @param signal  SIGQUIT is its immediate shutdown; after SIGKILL its children end a little later */
+  async kill(signal: 'SIGQUIT' | 'SIGKILL' = 'SIGQUIT'): Promise<void> {
     const child = this.#child;
     if (child === undefined) return;
     this.#child = undefined;
-    // Its immediate shutdown; SIGKILL would leave its own children behind.
-    child.kill('SIGQUIT');
+    child.kill(signal);
     await once(child, 'exit');
   }
 
