@@ -178,9 +178,9 @@ export class Registry {
 
   #say(key: string, said: Said | undefined): void {
     this.#put(key, OWN, said);
-    const { tell } = this.#options;
-    if (said === undefined) tell?.(key, undefined);
-    else tell?.(key, JSON.stringify({ instance: said.instance, atMs: said.atMs, text: said.text }));
+    if (said === undefined) return this.#options.tell?.(key, undefined);
+    const { instance, atMs, text } = said;
+    this.#options.tell?.(key, JSON.stringify({ instance, atMs, text } satisfies Said));
   }
 
   #put(key: string, control: string, said: Said | undefined): void {

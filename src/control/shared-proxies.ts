@@ -30,8 +30,8 @@ export class SharedProxies {
   }
 
   /** What others are told of one. What changes all the time is left out. */
-  bodyOf({ load: _, ...row }: ProxyRow): string {
-    return JSON.stringify({ atMs: this.#clock.wallMs(), row });
+  bodyOf(row: ProxyRow): string {
+    return JSON.stringify({ atMs: this.#clock.wallMs(), row: { ...row, load: undefined } });
   }
 
   heard({ control, controlName, name, body }: HeardNote): void {

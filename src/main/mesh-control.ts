@@ -142,8 +142,8 @@ export class MeshControl {
     self.worksBy(authority.bundle.hash);
     const at = { host: settings.listen.host, port: server.port };
     const rowOf = (one: string): ProxyRow | undefined => feeds.rowOf(one);
-    const onGateways = onceSoon(clock, settings.restate);
-    const sharing = new MeshSharing({ id, at, store, leadership, registry, rowOf, clock, log, onGateways });
+    const onProxies = onceSoon(clock, settings.restate);
+    const sharing = new MeshSharing({ id, at, store, leadership, registry, rowOf, clock, log, onProxies });
     user.onStore = () => sharing.onStore();
     const parts = { store, leadership, authority, registry, feeds, hub, server, acknowledgements, self, sharing };
     const control = new MeshControl(settings, { ...parts, instance });

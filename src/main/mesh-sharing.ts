@@ -22,8 +22,8 @@ export interface SharingParts extends Pick<OpenState, 'store' | 'leadership'> {
   readonly rowOf: (instance: string) => ProxyRow | undefined;
   readonly clock: Clock;
   readonly log: Log;
-  /** Another control plane says something else of a proxy that serves Gateways. */
-  onGateways(): void;
+  /** Another control plane says something else of a proxy. */
+  readonly onProxies: () => void;
 }
 
 export class MeshSharing {
@@ -91,11 +91,11 @@ export class MeshSharing {
   }
 
   #hear(note: HeardNote): void {
-    const { registry, onGateways } = this.#parts;
+    const { registry, onProxies } = this.#parts;
     const { kind, name, body, control } = note;
     if (kind === 'workload') return registry.heard(control, name, body);
     this.#proxies.heard(note);
-    onGateways();
+    onProxies();
   }
 }
 
