@@ -196,6 +196,24 @@ function looking(admin: string, gateway: string): Line[] {
       want: /expression/,
     },
     {
+      shows:
+        'what becomes of a call of "web" to "orders": its route, both identities, and the policy at the sidecar of "orders"',
+      command: `bin/fourways explain --from web http://orders/stock --admin ${at}`,
+      want: /sa\/web[^]*sa\/orders/,
+    },
+    {
+      shows: 'who has proved to whom who he is, on every connection between services, and with which cipher',
+      command: `curl -s ${gateway}/shop >/dev/null; bin/fourways verify --admin ${at}`,
+      want: /sa\/web +\S+sa\/orders +default\/orders:80 +h2 +TLSv1\.3 +TLS_\w+ .* both ends\n[^]*Nothing between services is in clear text/,
+    },
+    {
+      shows: 'live requests at every proxy that they pass, here those of "orders" until two were seen',
+      command:
+        `bin/fourways tap 'destination.service == "orders"' --limit 2 --seconds 20 --admin ${at} & ` +
+        `sleep 2; curl -s ${gateway}/shop >/dev/null; wait`,
+      want: /out +\S+sa\/web +default\/orders:80 +200 .* GET \/stock|in +\S+sa\/web +default\/orders:80 +200 .* GET \/stock/,
+    },
+    {
       shows: 'who is in the mesh, which plan each serves, and until when its certificate is good',
       command: `bin/fourways proxies --admin ${at}`,
       want: /spiffe:\/\/cluster\.local\/ns\/default\/sa\/orders/,

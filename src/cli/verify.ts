@@ -155,7 +155,9 @@ function reportText(report: Report, shown: Shown): string {
   const both = connections.filter(({ provedBy }) => provedBy === 'both').length;
   const one = connections.length - both;
   return [
-    ...(connections.length === 0 ? ['No connection between services is encrypted'] : [provedText(connections, shown)]),
+    connections.length === 0
+      ? 'No connection between services is open that is encrypted'
+      : provedText(connections, shown),
     ...(clear.length === 0 ? [] : ['', openText(clear, palette)]),
     ...(open.length === 0 ? [] : ['', `Clear text is taken at ${open.join(', ')}`]),
     '',

@@ -93,6 +93,29 @@ test('feeds: the same instance again takes over, also when the end of the one be
   );
 });
 
+test('feeds: each proxy that is connected can be asked; who waits for others hears of each that comes, as long as it is there', () => {
+  const { clock, feeds } = makeFeeds();
+  const first = opened(feeds.open(proxy(), stream()));
+  assert.equal(first.reported(WORKLOAD), undefined);
+  const [askable] = feeds.askables();
+  assert.deepEqual(
+    [askable!.instance, askable!.identity, askable!.role, askable!.services],
+    ['i1', ORDERS, 'sidecar', ['shop/orders']],
+  );
+  const joined: string[] = [];
+  const stop = feeds.onJoined(({ instance }) => joined.push(instance));
+  opened(feeds.open(proxy(ORDERS, 'i2'), stream()));
+  opened(feeds.open(proxy(ORDERS, 'i3'), stream())).closed(GONE);
+  // Not in the turn of its stream, which is not there yet.
+  assert.deepEqual(joined, []);
+  clock.advance(1);
+  assert.deepEqual(joined, ['i2']);
+  stop();
+  opened(feeds.open(proxy(ORDERS, 'i4'), stream()));
+  clock.advance(1);
+  assert.deepEqual(joined, ['i2']);
+});
+
 test('feeds: an instance of another identity, and an identity of another form, get nothing', () => {
   const { feeds } = makeFeeds();
   const first = stream();
