@@ -324,6 +324,7 @@ test('Fleet: a drain reaches every member and ends it; nobody is replaced', asyn
 test('Fleet: figures are summed over the members', async () => {
   const { fleet, apply } = world();
   await apply(ONE);
+  assert.deepEqual(await fleet.used(), { 'Service/shop/web/80': 3 });
   const { workers, endpoints } = await fleet.stats();
   assert.deepEqual(
     workers.map(({ connections }) => connections),

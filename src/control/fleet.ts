@@ -139,6 +139,15 @@ export class Fleet {
     };
   }
 
+  /** Requests and connections by listener key, of all members that answer. */
+  async used(): Promise<Readonly<Record<string, number>>> {
+    const sums: Record<string, number> = {};
+    for (const stats of await Promise.all(this.#living().map((member) => member.stats().catch(() => undefined)))) {
+      for (const [key, times] of Object.entries(stats?.used ?? {})) sums[key] = (sums[key] ?? 0) + times;
+    }
+    return sums;
+  }
+
   /** Asks every member. One that dies over it has nothing left that the order could be about. */
   async order(filter: string, order: FilterOrder): Promise<readonly OrderAnswer[]> {
     const answers = await Promise.all(

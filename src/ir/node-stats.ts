@@ -5,6 +5,8 @@ export interface NodeStats {
   readonly exchanges: number;
   /** State of each endpoint by cluster key, for /status. */
   readonly endpoints: Readonly<Record<string, readonly EndpointStats[]>>;
+  /** Requests and connections by listener key, of listeners that any have been for, since each came. */
+  readonly used: Readonly<Record<string, number>>;
   /** One for each filter of an owner and reason, however many rules it is on. */
   readonly failing: readonly FailingFilter[];
 }

@@ -17,6 +17,7 @@ import { AskedServices } from '../sidecar/asked-services.ts';
 import { LocalPlans } from '../sidecar/local-plans.ts';
 import type { LocalPort } from '../sidecar/local-ports.ts';
 import type { OwnPlans } from '../sidecar/own-plans.ts';
+import { UnusedServices } from '../sidecar/unused-services.ts';
 import type { HostPort } from './host-port.ts';
 import { type MemberLink, type MemberSettings, openMember } from './member-link.ts';
 import { type CaptureSettings, openCapture } from './capture.ts';
@@ -85,7 +86,11 @@ export async function startSidecar(settings: SidecarSettings): Promise<RunningSi
   const wanted = new Set([...settings.services, ...settings.locals.map(({ service }) => service)]);
   // An application that runs already may ask for names before there is a link.
   let isLive = (): boolean => false;
-  const services = new AskedServices((names) => link.client.subscribe(names));
+  const services = new AskedServices((names) => {
+    // An application that is captured keeps addresses, and would not ask for the name again.
+    if (settings.capture === undefined) for (const name of names) if (!wanted.has(name)) unused.asked(name);
+    return link.client.subscribe(names);
+  });
   const { fleet, share } = await startFleet(
     { ...settings, ports: settings.sockets, redisUrl: undefined },
     {
@@ -117,6 +122,15 @@ export async function startSidecar(settings: SidecarSettings): Promise<RunningSi
     },
     onUnknown: (names) => services.unknown(names),
   });
+  const unused: UnusedServices = cleanup.adopt(
+    new UnusedServices({
+      clock: CLOCK,
+      plan: () => plans.plan,
+      used: () => fleet.used(),
+      letGo: (name) => link.client.unsubscribe([name]),
+    }),
+    (opened) => opened.close(),
+  );
   const isOpen = (): boolean =>
     Object.values(fleet.ports).some(({ state, port }) => state === 'bound' && port === settings.proxyPort);
   const health: WatchedApplication = cleanup.adopt(

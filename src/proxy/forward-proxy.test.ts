@@ -202,6 +202,21 @@ test('the authority with its port chooses the service, and what two parsers coul
   for (const [rule, bytes, want] of ROWS) assert.match(await say(harness.port, bytes), want, rule);
 });
 
+test('how often a service was called is known, and counted on when its plan changes', async () => {
+  await using http = await echo();
+  await using tcp = await listen((socket) => socket.end('welcome'));
+  await using harness = new Harness();
+  await start(harness, http, tcp.port);
+  assert.deepEqual(harness.node.stats().used, {});
+  await say(harness.port, `GET http://orders.shop/ HTTP/1.1\r\nHost: x\r\n${CLOSE}`);
+  await say(harness.port, 'CONNECT db.shop:5432 HTTP/1.1\r\nHost: db.shop:5432\r\n\r\n');
+  assert.deepEqual(harness.node.stats().used, { l: 1, db: 1 });
+  await harness.change({ listeners: { l: service('orders.shop:80') } });
+  await say(harness.port, `GET http://nobody.shop/ HTTP/1.1\r\nHost: x\r\n${CLOSE}`);
+  await say(harness.port, `GET http://orders.shop/ HTTP/1.1\r\nHost: x\r\n${CLOSE}`);
+  assert.deepEqual(harness.node.stats().used, { l: 2, db: 1 });
+});
+
 test('what follows a CONNECT that is refused is never read as a request', async () => {
   let asked = 0;
   await using http = await Upstream.start((_, response) => {

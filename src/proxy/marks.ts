@@ -57,6 +57,7 @@ export function markRequest(x: Marked, stream: ServerStream, listener: ListenerV
   const { seen } = stream;
   const { peerIp, scheme, clientCertificate: certificate } = stream.facts;
   const { times } = x;
+  listener.use.times++;
   const client = listener.forwarding.read(x.request, { peerIp, scheme, seen, certificate });
   x.clientIp = client.ip;
   times.clientLines = client.lines;

@@ -231,7 +231,8 @@ export class ProxyNode implements Node {
     }
     const endpoints = Object.fromEntries([...this.#clusters].map(([key, cluster]) => [key, cluster.stats()]));
     const failing = failingFilters(this.#snapshot.rules());
-    return { version: this.#version, connections, exchanges, endpoints, failing };
+    const used = [...this.#snapshot.listeners].flatMap(([key, { use }]) => (use.times > 0 ? [[key, use.times]] : []));
+    return { version: this.#version, connections, exchanges, endpoints, used: Object.fromEntries(used), failing };
   }
 
   order(filter: string, order: FilterOrder): OrderAnswer {

@@ -45,6 +45,8 @@ export interface ListenerView {
   readonly tree: TreePlace | undefined;
   readonly forwarding: Forwarding;
   readonly gate: LogGate;
+  /** Requests, and connections below HTTP, that were for it since it came: counted on while its plan changes. */
+  readonly use: { times: number };
 }
 
 /** One port of a snapshot. */

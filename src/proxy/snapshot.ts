@@ -101,6 +101,7 @@ export class Snapshot {
         tree: treePlaceOf(plan),
         forwarding: forwardingOf(plan),
         gate: env.makeGate(plan),
+        use: this.#listeners.get(key)?.use ?? { times: 0 },
       });
     }
     const snapshot = new Snapshot(delta.to, { tables, streams, ports, listeners });

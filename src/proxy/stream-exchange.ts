@@ -78,6 +78,7 @@ export class StreamExchange implements ServerConn {
     // 1
     this.#target = listener?.streams?.find(facts.serverName);
     if (this.#target === undefined) return this.#refuse(new Fault('stream.no-route', noRoute(listener, facts)));
+    listener!.use.times++;
     this.#target.metrics.open.add(1);
     this.#target.metrics.opened.add(1);
     // 2

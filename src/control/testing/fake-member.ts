@@ -78,6 +78,7 @@ export class FakeMember implements Member {
       connections: 3,
       exchanges: 1,
       endpoints: { web: [endpoint] },
+      used: { 'Service/shop/web/80': this.worker },
       failing: this.failing,
     };
   }

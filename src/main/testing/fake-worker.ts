@@ -36,7 +36,7 @@ const node: Node = {
     if (topic === 'brief') asker.end({ kind: 'done' });
     return () => post({ kind: 'log', level: 'info', message: 'taken back', fields: { topic } });
   },
-  stats: () => ({ version, connections: 0, exchanges: 0, endpoints: {}, failing: [] }),
+  stats: () => ({ version, connections: 0, exchanges: 0, endpoints: {}, used: {}, failing: [] }),
 };
 
 serveNode(parentPort!, { node, lines, services, measure: () => undefined, rotateTicketKeys: () => undefined });
