@@ -3,7 +3,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { blocksOf, GuideRun } from './client/guide.ts';
 
-const PAGES = ['mesh.md', 'mesh-data-centres.md', 'mesh-looking.md', 'mesh-own-ca.md', 'mesh-rotation.md'];
+const PAGES = [
+  'mesh.md',
+  'mesh-data-centres.md',
+  'mesh-day-two.md',
+  'mesh-looking.md',
+  'mesh-own-ca.md',
+  'mesh-rotation.md',
+];
 
 for (const page of PAGES) {
   test(`guide ${page}: every step shows what it claims`, async () => {
