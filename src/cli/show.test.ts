@@ -80,10 +80,31 @@ test('show: asks a running Fourways', async () => {
   assert.match(resources.errLines.join('\n'), /Cannot show resources of a running Fourways/);
 });
 
+test('show endpoints: where each comes from, since when, and how well it is', async () => {
+  const one = { address: '10.0.0.1', port: 8080, connections: 2, idle: 1, sinceMs: Date.now() - 3 * 60_000 };
+  const endpoints = {
+    'Service/shop/web/80': [{ ...one, source: 'EndpointSlice shop/web-1', zone: 'eu/a', health: 'healthy' }],
+    'Backend/shop/old': [
+      { ...one, address: '::1', source: 'DNS old.test', resolvedFrom: 'old.test', stale: 'ESERVFAIL' },
+    ],
+  };
+  const body = JSON.stringify({ workers: [], endpoints });
+  const answers = { 'http://127.0.0.1:9900/endpoints': { status: 200, body } };
+  const { outLines } = await show(['endpoints', '--admin', '127.0.0.1:9900'], 0, { answers });
+  const lines = outLines.join('\n').split('\n');
+  assert.match(lines[0]!, /^CLUSTER +ENDPOINT +SOURCE +AGE +ZONE +HEALTH +CONNECTIONS$/);
+  assert.match(
+    lines[1]!,
+    /^Backend\/shop\/old +\[::1\]:8080 +DNS old.test +3m +- +-, of an earlier answer: ESERVFAIL +2$/,
+  );
+  assert.match(lines[2]!, /^Service\/shop\/web\/80 +10.0.0.1:8080 +EndpointSlice shop\/web-1 +3m +eu\/a +healthy +2$/);
+});
+
 const WRONG: [what: string, argv: string[], exit: number, want: RegExp][] = [
   ['nothing to look at', [], 2, /Name either a file or folder/],
   ['both', ['.', '--admin', '127.0.0.1:1'], 2, /Name either a file or folder/],
   ['two paths', ['a', 'b'], 2, /Unexpected argument "b"/],
+  ['endpoints of a file', ['endpoints', '.'], 1, /Cannot show endpoints of a file/],
   ['expanded plan', ['plan', '.', '--expanded'], 2, /--expanded belongs to "show resources"/],
   ['a path that is not there', ['nowhere'], 1, /nowhere/],
 ];

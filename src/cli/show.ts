@@ -1,15 +1,17 @@
 import type { StatusList } from '../api/admin/view.ts';
+import type { FleetStats } from '../control/fleet.ts';
 import { describe, type Resource } from '../resource/resource.ts';
 import { manifestOf, writeManifests } from '../resource/write.ts';
 import { ADMIN_OPTION, readAdmin } from './admin.ts';
 import { type Arguments, CommandFailure, defineCommand, type Io, type Options, UsageError } from './command.ts';
 import { conditionRows } from './conditions.ts';
 import { readUsable } from './configuration.ts';
+import { endpointsText } from './show-endpoints.ts';
 import { showPolicies } from './show-policies.ts';
 import { placeText } from './plan-text.ts';
 import { formatTable } from './table.ts';
 
-const WHATS = ['resources', 'plan', 'status'] as const;
+const WHATS = ['resources', 'plan', 'status', 'endpoints'] as const;
 type What = (typeof WHATS)[number];
 
 const OPTIONS = {
@@ -30,14 +32,15 @@ export const show = defineCommand({
   name: 'show',
   summary: 'Show what a configuration is made of, or what is served',
   usage:
-    'fourways show [resources|plan|status] PATH [--expanded] | fourways show PATH --policies ROUTE | fourways show plan|status --admin HOST:PORT',
+    'fourways show [resources|plan|status] PATH [--expanded] | fourways show PATH --policies ROUTE | fourways show plan|status|endpoints --admin HOST:PORT',
   details: [
     'resources  every object, and where it is written; --expanded prints them as manifests. Values of secrets are hidden',
     'plan       what the compiler makes of them: JSON, without secrets',
     'status     conditions of every object; for a path, as far as they can be known without running it',
+    'endpoints  of a running Fourways: where each comes from, since when it is there, its zone, and how well it is',
   ].join('\n'),
   json:
-    'resources and status: a Kubernetes `List` of the objects; plan: the plan; with --policies `{ route, rules: [{ rule, ' +
+    'resources and status: a Kubernetes `List` of the objects; plan: the plan; endpoints: the answer of /endpoints; with --policies `{ route, rules: [{ rule, ' +
     'listener, filters, settings }] }`, each entry `{ name, value, owner, target, at, mode, overriddenBy?, broken? }`.',
   options: OPTIONS,
   words: WHATS,
@@ -82,6 +85,8 @@ async function fromPath(what: What, path: string, io: Io): Promise<Shown> {
       return showPlan(compiled.withPlaces(compiled.bundle.plan));
     case 'status':
       return showStatus(compiled.statusOf({ bind: '0.0.0.0', ports: {}, appliedVersion: undefined }));
+    case 'endpoints':
+      throw new CommandFailure('Cannot show endpoints of a file: name a running Fourways with --admin');
   }
 }
 
@@ -93,6 +98,11 @@ async function fromAdmin(what: What, admin: string, io: Io): Promise<Shown> {
       return showPlan(await readAdmin(io, admin, '/plan'));
     case 'status':
       return showStatus(((await readAdmin(io, admin, '/status')) as StatusList).items);
+    case 'endpoints': {
+      const stats = (await readAdmin(io, admin, '/endpoints')) as FleetStats;
+      const text = endpointsText(stats, io.clock.wallMs());
+      return { json: stats, text, expanded: text };
+    }
   }
 }
 
