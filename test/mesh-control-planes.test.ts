@@ -50,6 +50,13 @@ apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: { name: all, namespace: shop }
 spec: { parentRefs: [{ name: edge }], rules: [{ backendRefs: [{ name: orders, port: 80 }] }] }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: orders, namespace: shop }
+spec:
+  parentRefs: [{ group: '', kind: Service, name: orders, port: 80 }]
+  rules: [{ backendRefs: [{ name: orders, port: 80 }] }]
 `;
 
 before(async () => {
@@ -169,6 +176,18 @@ test('proxies of two control planes call each other, and either control plane kn
     assert.match(lines, new RegExp(`sa/web .* ${farAt}$`, 'm'));
     assert.match(await cli(program, 'status'), new RegExp(`^Control planes: .*${other} \\((leads|follows)\\)`, 'm'));
     assert.match(await cli(program, 'status'), /^3 of 3 proxies serve their plan$/m);
+    // Each knows of proxies of the other who has acknowledged what.
+    const planOf = (account: string): string =>
+      rows.find(({ identity }) => identity.endsWith(`/sa/${account}`))!.wanted!.slice(0, 12);
+    const served = (plan: string): string => `True +Acknowledged: 1 of 1 proxies serve it: plan ${plan}$`;
+    await program.until(async () => {
+      const text = await cli(program, 'status');
+      return [
+        `^Gateway shop/edge +- +fourways.io/Acknowledged +${served(planOf('edge'))}`,
+        `^HTTPRoute shop/all +Gateway shop/edge +fourways.io/Acknowledged +${served(planOf('edge'))}`,
+        `^HTTPRoute shop/orders +Service shop/orders +fourways.io/Acknowledged +${served(planOf('web'))}`,
+      ].every((line) => new RegExp(line, 'm').test(text));
+    }, 'objects say who serves them');
   }
   const leaders = [await meshOf(near), await meshOf(far)].filter(({ control }) => control.leads);
   assert.equal(leaders.length, 1, 'one leads');

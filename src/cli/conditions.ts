@@ -1,4 +1,4 @@
-/** Conditions of objects as rows, what is not true with its message: `HTTPRoute default/web | Gateway default/edge | Accepted | True | Accepted`. */
+/** Conditions of objects as rows, what is not true, or says more than that, with its message: `HTTPRoute default/web | Gateway default/edge | Accepted | True | Accepted`. */
 
 interface Condition {
   readonly type: string;
@@ -40,6 +40,9 @@ export function conditionRows(items: readonly object[]): string[][] {
   });
 }
 
+/** What they say when they hold is more than that they do. */
+const SAYS_MORE: ReadonlySet<string> = new Set(['fourways.io/Acknowledged']);
+
 function rowsOf(
   { kind = '?', metadata = {} }: StatusObject,
   subject: string,
@@ -48,7 +51,8 @@ function rowsOf(
   const { name = '?', namespace } = metadata;
   const owner = `${kind} ${namespace === undefined || namespace === '' ? '' : `${namespace}/`}${name}`;
   return conditions.map(({ type, status, reason = '-', message = '' }) => {
-    const why = status === 'True' || message === '' ? reason : `${reason}: ${message}`;
+    const isClear = message === '' || (status === 'True' && !SAYS_MORE.has(type));
+    const why = isClear ? reason : `${reason}: ${message}`;
     return [owner, subject, type, status, why];
   });
 }

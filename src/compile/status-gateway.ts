@@ -7,8 +7,9 @@ import { type Draft, fails, holds, holdsUnless } from './condition.ts';
 import { DEFAULT_ADDRESS, type GatewayBase, type SetBase } from './gateways.ts';
 import { listenerPort } from './ports.ts';
 import { certificateConditions, isAwaiting } from './status-certificate.ts';
+import { acknowledged } from './status-proxies.ts';
 import type { ListenerBase, Reason } from './listener.ts';
-import { type GatewayProxy, type StatusWork, subjectOf } from './status-item.ts';
+import { type ServingProxy, type StatusWork, subjectOf } from './status-item.ts';
 
 type Status = Readonly<Record<string, unknown>>;
 
@@ -19,6 +20,7 @@ export function gatewayStatus(base: GatewayBase, found: Found, work: StatusWork)
     acceptedOf(base.notAccepted, entries),
     keepWhilePending(gateway, programmedOf(base.notAccepted, entries), work),
     holdsUnless('ResolvedRefs', base.unresolved),
+    ...(base.notAccepted === undefined ? acknowledged(work.runtime.proxiesOf?.(keyOf(gateway))) : []),
     ...insecure(gateway),
   ];
   return {
@@ -188,9 +190,10 @@ function socketsOf({ spec }: ListenerBase, { gateway, work }: EntryParts): Socke
   return { state: 'pending', message, proxies: proxies.length };
 }
 
-function proxiesOf({ gateway }: GatewayBase, { runtime, version }: StatusWork): readonly GatewayProxy[] {
+function proxiesOf({ gateway }: GatewayBase, { runtime, version }: StatusWork): readonly ServingProxy[] {
   const { bind, ports, appliedVersion } = runtime;
-  const own = { state: appliedVersion === version ? 'current' : 'behind', ports, bind } as const;
+  const state = appliedVersion === version ? 'current' : 'behind';
+  const own = { name: '', state, wanted: version, ports, bind } as const;
   return runtime.proxiesOf?.(keyOf(gateway)) ?? [own];
 }
 

@@ -13,18 +13,27 @@ export interface RuntimeState {
   readonly ports: PortStates;
   /** Version of the plan that every worker has applied; undefined before the first. */
   readonly appliedVersion: string | undefined;
-  /** Whoever serves a Gateway, by its key; absent where this process alone does, as said above. */
-  proxiesOf?(gateway: string): readonly GatewayProxy[];
+  /**
+   * Whoever serves a Gateway, or calls a Service, by its key; absent where this process alone serves Gateways, as said
+   * above.
+   */
+  readonly proxiesOf?: (key: string) => readonly ServingProxy[];
   /** Filters that cannot do their work in some worker; absent where nobody knows. */
   readonly failing?: readonly FailingFilter[];
   /** Of certificates that are ordered, by key of their Secret; absent where nothing is ordered. */
   progressOf?(secret: string): CertificateProgress | undefined;
 }
 
-/** A proxy that serves a Gateway. */
-export interface GatewayProxy {
+/** A proxy that serves a Gateway, or calls a Service. */
+export interface ServingProxy {
+  /** For people. */
+  readonly name: string;
   /** Whether it serves the plan that it should. */
   readonly state: 'current' | 'behind';
+  /** Version of that plan. */
+  readonly wanted: string | undefined;
+  /** Why it does not take it. */
+  readonly refused?: string | undefined;
   readonly ports: PortStates;
   /** Address that `*` in the plan stands for; empty when it is not known. */
   readonly bind: string;

@@ -7,6 +7,7 @@ import type { Reason } from './listener.ts';
 import type { RouteResult } from './route.ts';
 import { flawText, type RuleFlaw } from './rule.ts';
 import { type Stated, type StatusWork, subjectOf } from './status-item.ts';
+import { acknowledged } from './status-proxies.ts';
 import type { StreamResult } from './stream-route.ts';
 
 export function routeStatuses({ routes, streams }: Found, work: StatusWork): Stated[] {
@@ -45,7 +46,7 @@ interface RouteState {
 function stateRoute(
   { route, attached, unresolved, unresolvedInMesh }: RouteResult | StreamResult,
   state: RouteState,
-  { memory, controllerName }: StatusWork,
+  { memory, controllerName, runtime }: StatusWork,
 ): Stated {
   const refused = refusedWhole(state);
   const parents = attached.outcomes.map(({ ref, parent, notAccepted }) => {
@@ -53,6 +54,7 @@ function stateRoute(
       holdsUnless('Accepted', notAccepted ?? refused),
       holdsUnless('ResolvedRefs', parent.isService ? unresolvedInMesh : unresolved),
       ...(refused === undefined && state.flaws.length > 0 ? [partlyInvalid(state.flaws)] : []),
+      ...((notAccepted ?? refused) === undefined ? servedBy(ref, runtime) : []),
     ];
     return {
       parentRef: plainRef(ref),
@@ -72,6 +74,13 @@ function plainRef({ group, kind, namespace, name, sectionName, port }: ParentRef
     ...(sectionName !== undefined && { sectionName }),
     ...(port !== undefined && { port }),
   };
+}
+
+/** By proxies of the Gateway, or by those that call the Service, if anybody does. */
+function servedBy({ kind, namespace, name }: ParentRef, { proxiesOf }: StatusWork['runtime']): Draft[] {
+  if (kind !== 'Gateway' && kind !== 'Service') return [];
+  const proxies = proxiesOf?.(resourceKey(kind, namespace, name));
+  return kind === 'Service' && proxies?.length === 0 ? [] : acknowledged(proxies);
 }
 
 function partOf({ kind, namespace, name, sectionName, port }: ParentRef): string {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Compiled, Compiler } from './compile.ts';
 import type { Condition } from './condition.ts';
-import type { RuntimeState, StatusItem } from './status-item.ts';
+import type { RuntimeState, ServingProxy, StatusItem } from './status-item.ts';
 import { resourcesIn } from './testing/many-routes.ts';
 import { BIND, runtimeOf } from './testing/runtime.ts';
 
@@ -226,3 +226,50 @@ for (const [rule, failing, want] of PROGRAMMED) {
     assert.equal(programmed && `${programmed.status} ${programmed.reason} ${programmed.message}`, want);
   });
 }
+
+const SERVICE_TEXT = `
+apiVersion: v1
+kind: Service
+metadata: { name: orders, namespace: shop }
+spec: { ports: [{ name: http, port: 80 }] }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: orders, namespace: shop }
+spec: { parentRefs: [{ group: '', kind: Service, name: orders, port: 80 }], rules: [{ backendRefs: [{ name: orders, port: 80 }] }] }
+`;
+
+test('in a mesh every Gateway and every route says by how many proxies it is served, and by which plan', () => {
+  const compiled = new World().compile(gatewayText(1), routeText, SERVICE_TEXT);
+  const proxy = { state: 'current', wanted: 'a'.repeat(64), ports: {}, bind: '' } as const;
+  const said = (proxies: Readonly<Record<string, readonly ServingProxy[]>>): string[] => {
+    const proxiesOf = (key: string): readonly ServingProxy[] => proxies[key] ?? [];
+    const items = compiled.statusOf({ ...runtimeOf(compiled), proxiesOf });
+    return items.flatMap(({ metadata: { name }, status }) => {
+      const [parent = status] = (status['parents'] as Record<string, unknown>[] | undefined) ?? [];
+      const found = condition(parent, 'fourways.io/Acknowledged');
+      return found === undefined ? [] : [`${name}: ${found.status} ${found.reason}: ${found.message}`];
+    });
+  };
+  const none = 'False NoProxies: No proxy has a plan with it';
+  assert.deepEqual(said({}), [`edge: ${none}`, `web: ${none}`]);
+  const gateways = [
+    { ...proxy, name: 'g1' },
+    { ...proxy, name: 'g2' },
+  ];
+  const all = 'True Acknowledged: 2 of 2 proxies serve it: plan aaaaaaaaaaaa';
+  assert.deepEqual(said({ 'Gateway/shop/edge': gateways }), [`edge: ${all}`, `web: ${all}`]);
+  const callers = ['b', 'c', 'd', 'e', 'f'].map((letter, i): ServingProxy => ({
+    ...proxy,
+    name: `s${i}`,
+    wanted: letter.repeat(64),
+    ...(i > 3 && { state: 'behind' }),
+  }));
+  const some = '4 of 5 proxies serve it: plans bbbbbbbbbbbb, cccccccccccc, dddddddddddd and 2 more';
+  assert.equal(said({ 'Service/shop/orders': callers })[2], `orders: False Pending: ${some}`);
+  const refused = callers.map((one) => (one.state === 'behind' ? { ...one, refused: 'it does not like it' } : one));
+  assert.equal(
+    said({ 'Service/shop/orders': refused })[2],
+    `orders: False Refused: ${some}; s4 refuses it: it does not like it`,
+  );
+});

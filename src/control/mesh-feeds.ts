@@ -48,6 +48,8 @@ export interface ProxyRow {
   readonly services: readonly string[];
   /** Gateways that it serves: `Gateway/shop/edge`. */
   readonly gateways: readonly string[];
+  /** Services that it calls: `Service/shop/orders`. */
+  readonly calls: readonly string[];
   /** Where clients reach it; empty when it has not said. Of gateways only, as are its ports. */
   readonly address: string;
   readonly ports: PortStates;
@@ -290,6 +292,7 @@ class ProxyFeed implements Feed {
   #wantedTrust = '';
   #servedTrust: string | undefined;
   #gateways: readonly string[] = [];
+  #calls: readonly string[] = [];
   #ports: PortStates = {};
   #served: string | undefined;
   #refused: { readonly version: string; readonly reason: string } | undefined;
@@ -344,7 +347,8 @@ class ProxyFeed implements Feed {
       for (const key of found) keys.add(key);
       if (!found.some((key) => key.startsWith('Service/'))) addresses.push(addressName(name));
     }
-    const consumer = this.#consumer([...keys].toSorted());
+    this.#calls = [...keys].toSorted();
+    const consumer = this.#consumer(this.#calls);
     const bundle = mesh.planOf(consumer, this.#bundle);
     index.put(this, [...mesh.dependsOn(consumer), ...addresses]);
     return this.#want({ bundle, unknown });
@@ -500,6 +504,7 @@ class ProxyFeed implements Feed {
       zone: hello.zone,
       services: this.#services,
       gateways: this.#gateways,
+      calls: this.#calls,
       address: hello.address ?? '',
       ports: this.#ports,
       version: this.#served,

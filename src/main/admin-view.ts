@@ -1,7 +1,7 @@
 import type { AdminView, About, MeshView, StatusList } from '../api/admin/view.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Compiled } from '../compile/compile.ts';
-import type { GatewayProxy } from '../compile/status-item.ts';
+import type { ServingProxy } from '../compile/status-item.ts';
 import type { OwnProxies } from '../control/no-proxies.ts';
 import type { FleetStats } from '../control/fleet.ts';
 import type { EndpointStats } from '../ir/node-stats.ts';
@@ -90,13 +90,18 @@ type StatusBasis = Pick<AdminViewParts, 'fleet' | 'serves' | 'bind' | 'issuing' 
 
 function statusList({ compiled, ports }: Published, { fleet, serves, bind, issuing, mesh }: StatusBasis): StatusList {
   const control = mesh();
-  const own: GatewayProxy[] = serves === 'gateways' ? [{ state: 'current', ports, bind }] : [];
+  const { version: wanted } = compiled.bundle.plan;
+  const own: ServingProxy[] =
+    serves === 'gateways' ? [{ name: 'the gateway of this process', state: 'current', wanted, ports, bind }] : [];
+  const elsewhere = control?.servingProxies();
   const runtime = {
     bind,
     ports,
     appliedVersion: compiled.bundle.plan.version,
     failing: fleet.failing,
-    ...(control !== undefined && { proxiesOf: (key: string) => [...own, ...control.gatewayProxies(key)] }),
+    ...(elsewhere !== undefined && {
+      proxiesOf: (key: string) => [...(key.startsWith('Gateway/') ? own : []), ...(elsewhere.get(key) ?? [])],
+    }),
     progressOf: (secret: string) => issuing.progressOf(secret),
   };
   return { ...EMPTY, items: compiled.statusOf(runtime) };

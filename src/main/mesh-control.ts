@@ -7,7 +7,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Compiled } from '../compile/compile.ts';
 import type { CallAnswer, CallQuestion } from '../compile/mesh-calls.ts';
-import type { GatewayProxy } from '../compile/status-item.ts';
+import type { ServingProxy } from '../compile/status-item.ts';
 import { MeshFeeds, type ProxyRow } from '../control/mesh-feeds.ts';
 import { MeshJoining } from '../control/mesh-joining.ts';
 import { type MeshSummary, meshSummary } from '../control/mesh-summary.ts';
@@ -56,8 +56,8 @@ export interface MeshControlSettings {
   readonly metrics: WorkerMetrics;
 }
 
-/** A hundred proxies that come together cost a few lists. */
-const GATHER_MS = 50;
+/** A hundred proxies that come together cost a few lists; of what thousands acknowledge there is less hurry to speak. */
+const GATHER_MS = { gateways: 50, proxies: 250 };
 
 /** For the store to open, at the start. */
 const STORE_MS_MAX = 120_000;
@@ -142,7 +142,7 @@ export class MeshControl {
     self.worksBy(authority.bundle.hash);
     const at = { host: settings.listen.host, port: server.port };
     const rowOf = (one: string): ProxyRow | undefined => feeds.rowOf(one);
-    const onProxies = onceSoon(clock, settings.restate);
+    const onProxies = onceSoon(clock, GATHER_MS.proxies, settings.restate);
     const sharing = new MeshSharing({ id, at, store, leadership, registry, rowOf, clock, log, onProxies });
     user.onStore = () => sharing.onStore();
     const parts = { store, leadership, authority, registry, feeds, hub, server, acknowledgements, self, sharing };
@@ -203,13 +203,20 @@ export class MeshControl {
     return this.#compiled?.callsOf(question);
   }
 
-  /** Proxies elsewhere that serve this Gateway. */
-  gatewayProxies(key: string): GatewayProxy[] {
-    return this.proxies().flatMap(({ gateways, version, wanted, ports, address }) =>
-      gateways.includes(key)
-        ? { state: version !== undefined && version === wanted ? 'current' : 'behind', ports, bind: address }
-        : [],
-    );
+  /** Proxies elsewhere, by key of each Gateway that they serve and each Service that they call. */
+  servingProxies(): ReadonlyMap<string, readonly ServingProxy[]> {
+    const byKey = new Map<string, ServingProxy[]>();
+    for (const row of this.proxies()) {
+      const { instance, version, wanted, refused, ports, address } = row;
+      const state = version !== undefined && version === wanted ? 'current' : 'behind';
+      const proxy: ServingProxy = { name: instance, state, wanted, refused, ports, bind: address };
+      for (const key of [...row.gateways, ...row.calls]) {
+        const others = byKey.get(key);
+        if (others === undefined) byKey.set(key, [proxy]);
+        else others.push(proxy);
+      }
+    }
+    return byKey;
   }
 
   /** Who the gateway in this process is; undefined where there is none. */
@@ -337,13 +344,17 @@ function makeFeeds(
     onChange: () => void again(),
     tell: (name, body) => sharing().workload(name, body),
   });
+  const restateSoon = onceSoon(clock, GATHER_MS.proxies, restate);
   const feeds = new MeshFeeds({
     registry,
     clock,
     log,
     onCertificate: (said) => acknowledgements.add(said),
-    onGateways: onceSoon(clock, restate),
-    onProxy: (instance) => sharing().proxy(instance),
+    onGateways: onceSoon(clock, GATHER_MS.gateways, restate),
+    onProxy(instance) {
+      sharing().proxy(instance);
+      restateSoon();
+    },
     onFarewell: (instance, identity) => acknowledgements.release(instance, identity),
   });
   return { registry, feeds };
@@ -365,12 +376,12 @@ function deniedBy({ denials }: Authority): string[] {
 }
 
 /** Changes of one moment are said once. */
-function onceSoon(clock: Clock, action: () => void): () => void {
+function onceSoon(clock: Clock, gatherMs: number, action: () => void): () => void {
   let isDue = false;
   return () => {
     if (isDue) return;
     isDue = true;
-    clock.after(GATHER_MS, () => {
+    clock.after(gatherMs, () => {
       isDue = false;
       action();
     });
