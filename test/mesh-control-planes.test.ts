@@ -177,17 +177,26 @@ test('proxies of two control planes call each other, and either control plane kn
     assert.match(await cli(program, 'status'), new RegExp(`^Control planes: .*${other} \\((leads|follows)\\)`, 'm'));
     assert.match(await cli(program, 'status'), /^3 of 3 proxies serve their plan$/m);
     // Each knows of proxies of the other who has acknowledged what.
-    const planOf = (account: string): string =>
-      rows.find(({ identity }) => identity.endsWith(`/sa/${account}`))!.wanted!.slice(0, 12);
-    const served = (plan: string): string => `True +Acknowledged: 1 of 1 proxies serve it: plan ${plan}$`;
     await program.until(async () => {
+      const now = await proxiesOf(program);
+      const served = (account: string): string => {
+        const { wanted = 'none' } = now.find(({ identity }) => identity.endsWith(`/sa/${account}`))!;
+        return `True +Acknowledged: 1 of 1 proxies serve it: plan ${wanted.slice(0, 12)}$`;
+      };
       const text = await cli(program, 'status');
       return [
-        `^Gateway shop/edge +- +fourways.io/Acknowledged +${served(planOf('edge'))}`,
-        `^HTTPRoute shop/all +Gateway shop/edge +fourways.io/Acknowledged +${served(planOf('edge'))}`,
-        `^HTTPRoute shop/orders +Service shop/orders +fourways.io/Acknowledged +${served(planOf('web'))}`,
+        `^Gateway shop/edge +- +fourways.io/Acknowledged +${served('edge')}`,
+        `^HTTPRoute shop/all +Gateway shop/edge +fourways.io/Acknowledged +${served('edge')}`,
+        `^HTTPRoute shop/orders +Service shop/orders +fourways.io/Acknowledged +${served('web')}`,
       ].every((line) => new RegExp(line, 'm').test(text));
     }, 'objects say who serves them');
+    const verified = JSON.parse(await cli(program, 'verify', '--json')) as {
+      unheard: { identity: string; reason: string }[];
+    };
+    assert.match(
+      verified.unheard.map(({ identity, reason }) => `${identity}: ${reason}`).join('\n'),
+      new RegExp(`/sa/${other === farAt ? 'web' : 'orders'}: It is connected to the control plane ${other}: ask there`),
+    );
   }
   const leaders = [await meshOf(near), await meshOf(far)].filter(({ control }) => control.leads);
   assert.equal(leaders.length, 1, 'one leads');

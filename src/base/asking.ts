@@ -20,9 +20,10 @@ export type AskEnd =
    * - `silent`: it did not answer in time
    * - `overdone`: it said more than anybody wants to hear
    * - `gone`: it is not there any more
+   * - `elsewhere`: it cannot be asked from here
    */
   | {
-      readonly kind: 'unsupported' | 'refused' | 'busy' | 'silent' | 'overdone' | 'gone';
+      readonly kind: 'unsupported' | 'refused' | 'busy' | 'silent' | 'overdone' | 'gone' | 'elsewhere';
       /** For people. */
       readonly reason: string;
     };

@@ -1,6 +1,7 @@
 /** Proxies of all control planes that share a store: those that are connected here, and what the others say of theirs. */
 import type { Clock } from '../base/clock.ts';
 import type { ProxyRow } from './mesh-feeds.ts';
+import type { Askable } from './survey.ts';
 import type { HeardNote } from './shared-registry.ts';
 
 /** A proxy with the control plane that holds its stream. */
@@ -57,6 +58,28 @@ export class SharedProxies {
     return [...listed.values()];
   }
 }
+
+/** Of proxies that other control planes hold: who asks them is told where they can be asked. */
+export function elsewhereOf(proxies: readonly ListedProxy[]): Askable[] {
+  return proxies.flatMap(({ isHere, instance, identity, role, services, control }): Askable[] => {
+    if (isHere) return [];
+    const reason = `It is connected to the control plane ${control}: ask there`;
+    return [
+      {
+        instance,
+        identity,
+        role,
+        services,
+        ask(_ask, asker) {
+          asker.end({ kind: 'elsewhere', reason });
+          return ignore;
+        },
+      },
+    ];
+  });
+}
+
+const ignore = (): void => undefined;
 
 /** As it is now, if nothing was said since because nothing has changed. */
 function rowOf({ atMs, row, control }: Told & { readonly control: string }, nowMs: number): ListedProxy {

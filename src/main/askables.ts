@@ -18,8 +18,8 @@ export function askablesOf({ fleet, serves, mesh }: AskableParts): Askables {
     return [{ ...name, role: 'gateway', services: [], ask: fleet.askTo }];
   };
   return {
-    list: () => [...own(), ...(mesh()?.connected.askables() ?? [])],
-    onJoined: (told) => mesh()?.connected.onJoined(told) ?? ignore,
+    list: () => [...own(), ...(mesh()?.askables.list() ?? [])],
+    onJoined: (told) => mesh()?.askables.onJoined(told) ?? ignore,
   };
 }
 

@@ -14,7 +14,8 @@ import { type MeshSummary, meshSummary } from '../control/mesh-summary.ts';
 import { LearnedPorts } from '../control/learned-ports.ts';
 import { Recorder } from '../control/recorder.ts';
 import { Registry } from '../control/registry.ts';
-import type { ListedProxy } from '../control/shared-proxies.ts';
+import { elsewhereOf, type ListedProxy } from '../control/shared-proxies.ts';
+import type { Askables } from '../control/survey.ts';
 import { Acknowledgements } from '../control/acknowledgements.ts';
 import type { Outcome } from '../control/pipeline.ts';
 import { TrustTurner } from '../control/trust-turner.ts';
@@ -106,10 +107,7 @@ export class MeshControl {
     const { clock, log } = settings;
     const leads = (): boolean => leadership.leads;
     this.trust = new TrustTurner({ authority, feeds, leads, clock, log, tell: () => this.#tell() });
-    this.recorder = new Recorder({
-      clock,
-      proxies: { list: () => feeds.askables(), onJoined: (told) => feeds.onJoined(told) },
-    });
+    this.recorder = new Recorder({ clock, proxies: this.askables });
     const federation = (): Compiled['mesh']['federation'] => this.#compiled?.mesh.federation ?? [];
     this.desk = new TrustDesk({ authority, turner: this.trust, clock, log, federation });
   }
@@ -224,10 +222,11 @@ export class MeshControl {
     return this.#gateway?.name;
   }
 
-  /** Proxies that are connected, for questions to them. */
-  get connected(): Pick<MeshFeeds, 'askables' | 'onJoined'> {
-    return this.#parts.feeds;
-  }
+  /** Proxies that are connected, for questions to them; those of other control planes say that they are theirs. */
+  readonly askables: Askables = {
+    list: () => [...this.#parts.feeds.askables(), ...elsewhereOf(this.proxies())],
+    onJoined: (told) => this.#parts.feeds.onJoined(told),
+  };
 
   /** Of all control planes that share the store. */
   proxies(): ListedProxy[] {
