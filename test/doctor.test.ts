@@ -131,7 +131,7 @@ test('doctor: a mesh that runs, from both ends, and a sidecar that loses its con
   assert.equal(alone.code, 1);
   assert.match(
     of('control plane', alone).join(),
-    /^warning: none for \d+ s: .* plan and certificate of before are used$/,
+    /^warning: none for \d+s: .* plan and certificate of before are used$/,
   );
   assert.match(
     of('clock', alone).join('\n'),

@@ -11,6 +11,7 @@ import type { FleetStats } from '../control/fleet.ts';
 import type { ProxyRow } from '../control/mesh-feeds.ts';
 import type { Plan } from '../ir/plan.ts';
 import { findAdmin, readAdmin } from './admin.ts';
+import { ageOf } from './age.ts';
 import type { Io } from './command.ts';
 import { conditionRows } from './conditions.ts';
 import { resolvedRows } from './doctor-names.ts';
@@ -94,7 +95,7 @@ function controlRow({ connected, missing, control }: MemberReport): Row {
   return {
     check,
     level: forMs < LATE_MS ? 'warning' : 'problem',
-    found: `none for ${timeText(forMs)}: ${reason === '' ? 'it is being called' : reason}; plan and certificate of before are used`,
+    found: `none for ${ageOf(forMs)}: ${reason === '' ? 'it is being called' : reason}; plan and certificate of before are used`,
     fix: `is one of ${control.join(', ')} running, and does a firewall let us there? its log says whom it refuses`,
   };
 }
@@ -143,7 +144,7 @@ function proxyRows(proxies: readonly ProxyRow[]): Row[] {
     }
     if (lagMs < LATE_MS) return [];
     const fix = 'fourways proxies; is its machine busy, or the network between?';
-    return [{ check, level: 'warning', found: `${name} has not served its plan for ${timeText(lagMs)}`, fix }];
+    return [{ check, level: 'warning', found: `${name} has not served its plan for ${ageOf(lagMs)}`, fix }];
   });
   if (rows.length > 0) return rows;
   const { length } = proxies;
@@ -175,8 +176,4 @@ function certificateRows({ certificates, mesh = [] }: CertificateReport): Row[] 
   const count = certificates.length + mesh.length;
   if (rows.length > 0 || count === 0) return rows;
   return [{ check, level: 'ok', found: `${count} good, none late to be renewed` }];
-}
-
-function timeText(ms: number): string {
-  return ms < 120_000 ? `${Math.round(ms / 1_000)} s` : `${Math.round(ms / 60_000)} min`;
 }

@@ -339,8 +339,8 @@ test('doctor: a proxy says since when it has no control plane, and that its cert
     ],
     [
       ['ok', 'control plane', /connected to 10\.0\.0\.1:15010/],
-      ['warning', 'control plane', /none for 5 s: connection refused/],
-      ['problem', 'control plane', /none for 10 min/],
+      ['warning', 'control plane', /none for 5s: connection refused/],
+      ['problem', 'control plane', /none for 10m/],
     ],
   );
   const alarmed = (alarm: 'late' | 'urgent' | 'over'): Row =>
@@ -364,7 +364,7 @@ test('doctor: proxies that refuse their plan or lag behind', () => {
     rows([proxy, { ...proxy, refused: 'port taken' }, { ...proxy, lagMs: 90_000 }, { ...proxy, lagMs: 9_000 }]),
     [
       ['problem', 'proxy', /shop\/web \(web-1\) refuses its plan: port taken/],
-      ['warning', 'proxy', /has not served its plan for 90 s/],
+      ['warning', 'proxy', /has not served its plan for 90s/],
     ],
   );
 });

@@ -46,6 +46,7 @@ function answers(changes: Readonly<Record<string, unknown>> = {}, readyStatus = 
   const absent = { status: 404, body: JSON.stringify({ detail: 'This Fourways runs no mesh' }) };
   return Object.fromEntries([
     ['http://127.0.0.1:9900/mesh', absent],
+    ['http://127.0.0.1:9900/member', absent],
     ...Object.entries(documents).map(
       ([path, document]) =>
         [
@@ -157,6 +158,26 @@ test('status: of a mesh, the summary comes first, and a proxy that refuses its p
   const json = fakeIo({ answers: answers({ '/mesh': MESH, '/proxies': { proxies: [] } }) });
   assert.equal(await runCommand(['status', '--json'], json), 1);
   assert.deepEqual((JSON.parse(json.outLines.join('')) as { mesh: unknown }).mesh, MESH);
+});
+
+test('status: a proxy of a mesh says whether it has a control plane, and until when its certificate is good', async () => {
+  const identity = 'spiffe://td/ns/shop/sa/web';
+  const member = {
+    identity,
+    instance: 'w',
+    control: ['10.0.0.1:15010'],
+    certificate: { until: '2026-11-30T10:00:00Z' },
+  };
+  const said = async (more: object): Promise<string> => {
+    const io = fakeIo({ answers: answers({ '/member': { ...member, ...more } }) });
+    assert.equal(await runCommand(['status'], io), 0);
+    return io.outLines.join('\n');
+  };
+  const until = 'its certificate is good until 2026-11-30T10:00:00Z';
+  const connected = await said({ connected: '10.0.0.1:15010' });
+  assert.ok(connected.includes(`\nProxy of ${identity}: connected to 10.0.0.1:15010; ${until}\n`), connected);
+  const alone = await said({ missing: { forMs: 90_000, reason: '' } });
+  assert.ok(alone.includes(`\nProxy of ${identity}: without a control plane for 90s; ${until}\n`), alone);
 });
 
 test('status: what is not true is said with its message', async () => {

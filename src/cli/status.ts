@@ -1,4 +1,11 @@
-import type { About, CertificateReport, ProblemReport, Readiness, StatusList } from '../api/admin/view.ts';
+import type {
+  About,
+  CertificateReport,
+  MemberReport,
+  ProblemReport,
+  Readiness,
+  StatusList,
+} from '../api/admin/view.ts';
 import { formatProblem } from '../base/problem.ts';
 import type { ServiceRow } from '../compile/mesh-calls.ts';
 import type { FleetStats } from '../control/fleet.ts';
@@ -6,6 +13,7 @@ import type { MeshSummary } from '../control/mesh-summary.ts';
 import type { ListedProxy } from '../control/shared-proxies.ts';
 import { portKey } from '../ir/key.ts';
 import { ADMIN_DEFAULT, ADMIN_OPTION, findAdmin, readAdmin } from './admin.ts';
+import { ageOf } from './age.ts';
 import { storeLines } from './certs.ts';
 import { defineCommand, type Io, type Options, UsageError } from './command.ts';
 import { conditionRows } from './conditions.ts';
@@ -23,8 +31,8 @@ export const status = defineCommand({
     'Ends with 0 when it is ready and serves the newest configuration, and no proxy of its mesh refuses its plan; with 1 otherwise.',
   ].join('\n'),
   json:
-    '`{ about, readiness, problems, endpoints, status, certificates, mesh?, proxies? }`: the answers of /version, /readyz, /problems, ' +
-    '/endpoints, /status, /certificates, and of /mesh and /proxies where a mesh is run.',
+    '`{ about, readiness, problems, endpoints, status, certificates, mesh?, proxies?, member? }`: the answers of /version, /readyz, ' +
+    '/problems, /endpoints, /status, /certificates, of /mesh and /proxies where a mesh is run, and of /member of one of its proxies.',
   options: OPTIONS,
 
   async run({ values: { admin = ADMIN_DEFAULT, json }, positionals }, io) {
@@ -46,20 +54,24 @@ interface Report {
   /** Where a mesh is run. */
   readonly mesh?: MeshSummary;
   readonly proxies?: readonly ListedProxy[];
+  /** Of a proxy whose plan comes from a control plane. */
+  readonly member?: MemberReport;
 }
 
 async function readReport(io: Io, admin: string): Promise<Report> {
   const read = async <T>(path: string): Promise<T> => (await readAdmin(io, admin, path)) as T;
   const about = await read<About>('/version');
-  const [readiness, problems, endpoints, list, certificates, mesh] = await Promise.all([
+  const [readiness, problems, endpoints, list, certificates, mesh, member] = await Promise.all([
     read<Readiness>('/readyz'),
     read<ProblemReport>('/problems'),
     read<FleetStats>('/endpoints'),
     read<StatusList>('/status'),
     read<CertificateReport>('/certificates'),
     findAdmin(io, admin, '/mesh') as Promise<MeshSummary | undefined>,
+    findAdmin(io, admin, '/member') as Promise<MemberReport | undefined>,
   ]);
-  const report = { about, readiness, problems, endpoints, status: list, certificates };
+  const own = { about, readiness, problems, endpoints, status: list, certificates };
+  const report = { ...own, ...(member !== undefined && { member }) };
   if (mesh === undefined) return report;
   const { proxies } = await read<{ readonly proxies: readonly ListedProxy[] }>('/proxies');
   return { ...report, mesh, proxies };
@@ -69,7 +81,7 @@ async function readReport(io: Io, admin: string): Promise<Report> {
 const VERSION_SHOWN = 12;
 
 function reportText(report: Report, palette: Palette): string {
-  const { about, readiness, problems, endpoints, status: list, certificates, mesh, proxies = [] } = report;
+  const { about, readiness, problems, endpoints, status: list, certificates, mesh, proxies = [], member } = report;
   const rows = conditionRows(list.items);
   return [
     `Fourways ${about.version} (pid ${about.pid}, Node.js ${about.node}) serves ${about.source} since ${about.startedAt}`,
@@ -78,6 +90,7 @@ function reportText(report: Report, palette: Palette): string {
       ? []
       : [paint(palette, 'red', `The newest configuration is not served: ${problems.refused}`)]),
     ...(mesh === undefined ? [] : meshLines(mesh, proxies, palette)),
+    ...(member === undefined ? [] : [memberLine(member, palette)]),
     ...storeLines(mesh?.store ?? certificates.store, palette),
     ...problems.problems.map((problem) =>
       paint(palette, problem.level === 'error' ? 'red' : 'yellow', formatProblem(problem)),
@@ -93,6 +106,14 @@ function reportText(report: Report, palette: Palette): string {
     ...healthLines(endpoints.endpoints, palette),
     ...(rows.length === 0 ? [] : ['', formatTable(['OBJECT', 'FOR', 'CONDITION', 'STATUS', 'REASON'], rows)]),
   ].join('\n');
+}
+
+function memberLine({ identity, connected, missing, certificate }: MemberReport, palette: Palette): string {
+  const standing =
+    connected === undefined
+      ? paint(palette, 'yellow', `without a control plane for ${ageOf(missing?.forMs ?? 0)}`)
+      : `connected to ${connected}`;
+  return `Proxy of ${identity}: ${standing}; its certificate is good until ${certificate.until}`;
 }
 
 function meshLines(
