@@ -30,7 +30,7 @@ const OPTIONS = {
 export const doctor = defineCommand({
   name: 'doctor',
   summary: 'Look for what is wrong with this machine and the Fourways on it, and say what to do',
-  usage: 'fourways doctor [--config PATH] [--admin HOST:PORT] [--app PORT]',
+  usage: 'fourways doctor [--config PATH] [--admin HOST:PORT] [--control HOST:PORT]... [--app PORT]',
   details: [
     'Version of Node.js, limits of the system, ports, resolvers, rules of transparent capture that were left behind or lost; of the Fourways that runs',
     'its plan, configuration, control plane, proxies, certificates, clock, and names that it cannot resolve.',
@@ -96,7 +96,7 @@ async function lookForProcess(
       const fix = 'start it; or name the address of its --admin';
       return { rows: [{ check, level: 'problem', found: message, fix }] };
     }
-    return { rows: [{ check, level: 'ok', found: `none is looked at: nothing of ours answers at ${ADMIN_DEFAULT}` }] };
+    return { rows: [{ check, level: 'ok', found: `none is looked at: ${message}` }] };
   }
 }
 
