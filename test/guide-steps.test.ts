@@ -5,6 +5,7 @@ import { blocksOf, GuideRun } from './client/guide.ts';
 
 const PAGES = [
   'mesh.md',
+  'mesh-control-planes.md',
   'mesh-data-centres.md',
   'mesh-day-two.md',
   'mesh-looking.md',
