@@ -105,11 +105,13 @@ export class SharedRegistry {
     await this.#working;
   }
 
-  /** This one first. */
+  /** This one first. One that is alone has none beside it: what went before it was itself. */
   get controls(): ControlRow[] {
-    const { id, name, leads } = this.#options;
+    const { id, name, leads, isAlone } = this.#options;
     const others = [...this.#others.values()].flatMap(({ kept, state }): ControlRow[] =>
-      state === 'forgotten' ? [] : [{ id: kept.id, name: kept.name, state, leads: state === 'live' && kept.leads }],
+      isAlone || state === 'forgotten'
+        ? []
+        : [{ id: kept.id, name: kept.name, state, leads: state === 'live' && kept.leads }],
     );
     return [{ id, name, state: 'this', leads: leads() }, ...others];
   }
@@ -135,21 +137,28 @@ export class SharedRegistry {
 
   /** Writes and reads what there is. Never rejects; what fails is tried again. */
   look(): void {
+    if (this.#isClosed) return;
     this.#isAgain = this.#working !== undefined;
     this.#working ??= this.#work().finally(() => {
       this.#working = undefined;
-      if (this.#isAgain && !this.#isClosed) this.look();
+      if (this.#isAgain) this.look();
     });
   }
 
-  /** Ends in good order: others know that its proxies are on their way. */
+  /** Ends in good order: all is written, and others know that its proxies are on their way. */
   async close(): Promise<void> {
     const { store, isOpen, id } = this.#options;
     this.#isClosed = true;
     this.#stopBeat();
     this.#cancelSoon?.cancel();
     await this.#working;
-    if (isOpen() && this.#isAnnounced) await store.end(id).catch(() => undefined);
+    if (!isOpen()) return;
+    try {
+      await this.#write();
+      await store.end(id);
+    } catch {
+      // Others find it out, and say so.
+    }
   }
 
   #soon(delayMs: number): void {
