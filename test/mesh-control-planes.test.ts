@@ -198,6 +198,16 @@ test('proxies of two control planes call each other, and either control plane kn
       new RegExp(`/sa/${other === farAt ? 'web' : 'orders'}: It is connected to the control plane ${other}: ask there`),
     );
   }
+  // What they do now can be asked where they are connected: of one control plane, or of both.
+  await call(web.proxy);
+  const notAsked = new RegExp(
+    `^\\S+/sa/web \\(\\S+\\) was not asked: It is connected to the control plane ${farAt}: ask there$`,
+    'm',
+  );
+  assert.match(await cli(near, 'verify'), notAsked);
+  const both = await cli(near, 'verify', '--strict', '--admin', new URL(far.admin).host);
+  assert.match(both, /^\S+\/sa\/web +\S+\/sa\/orders .* both ends$/m);
+  assert.match(both, /^3 proxies have answered/m);
   const leaders = [await meshOf(near), await meshOf(far)].filter(({ control }) => control.leads);
   assert.equal(leaders.length, 1, 'one leads');
   assert.equal(orders.child.exitCode, null);

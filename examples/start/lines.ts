@@ -199,7 +199,7 @@ function looking(admin: string, gateway: string): Line[] {
       shows:
         'what becomes of a call of "web" to "orders": its route, both identities, and the policy at the sidecar of "orders"',
       command: `bin/fourways explain --from web http://orders/stock --admin ${at}`,
-      want: /sa\/web[^]*sa\/orders/,
+      want: /sa\/web[^]*sa\/orders[^]*Policy default\/who-calls-orders allows it/,
     },
     {
       shows: 'who has proved to whom who he is, on every connection between services, and with which cipher',

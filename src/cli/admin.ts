@@ -12,6 +12,13 @@ export const ADMIN_OPTION = {
   description: `Ask the Fourways that runs there; its admin API is at ${ADMIN_DEFAULT} unless told otherwise`,
 } as const satisfies Option;
 
+/** Where all of a mesh are to be heard: each control plane knows the proxies that are connected to it. */
+export const ADMINS_OPTION = {
+  ...ADMIN_OPTION,
+  multiple: true,
+  description: `Ask the Fourways that runs there; may be given for each control plane; ${ADMIN_DEFAULT} unless told otherwise`,
+} as const satisfies Option;
+
 interface Posted {
   readonly path: string;
   readonly body: object;

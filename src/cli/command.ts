@@ -31,9 +31,9 @@ export interface Io {
   post(url: string, body: object): Promise<HttpAnswer>;
   /**
    * One GET whose answer is read line by line, until it ends, `take` has enough, or the user breaks it off (Ctrl-C): then its
-   * connection is closed. @throws {Error} as `get` does
+   * connection is closed. @param signal  says as `take` does that it is enough. @throws {Error} as `get` does
    */
-  follow(url: string, take: (line: string) => 'more' | 'enough'): Promise<Followed>;
+  follow(url: string, take: (line: string) => 'more' | 'enough', signal?: AbortSignal): Promise<Followed>;
   /** Runs `fourways.config.ts` in a thread of its own. */
   readonly runModule: RunModule;
   /** Loads a filter of users in a thread of its own, and lets go of it. Resolves with why it cannot be loaded. */

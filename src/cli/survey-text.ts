@@ -6,13 +6,14 @@ import type { SurveyResult } from './survey.ts';
 const NAMED_MAX = 10;
 
 export function surveyLines({ unheard, lost }: Pick<SurveyResult, 'unheard' | 'lost'>, palette: Palette): string[] {
-  const named = unheard
-    .slice(0, NAMED_MAX)
-    .map(({ proxy, identity, reason }) => `${identity || 'A gateway'} (${proxy}) did not answer: ${reason}`);
+  const named = unheard.slice(0, NAMED_MAX).map(({ proxy, identity, kind, reason }) => {
+    const what = kind === 'elsewhere' ? 'was not asked' : 'did not answer';
+    return `${identity || 'A gateway'} (${proxy}) ${what}: ${reason}`;
+  });
   const more = unheard.length - named.length;
   return [
     ...named,
-    ...(more > 0 ? [`${more} more did not answer`] : []),
+    ...(more > 0 ? [`${more} more were not heard`] : []),
     ...(lost > 0 ? [`${lost} ${lost === 1 ? 'answer was' : 'answers were'} lost on the way, which was too slow`] : []),
   ].map((line) => paint(palette, 'red', line));
 }

@@ -1,6 +1,6 @@
 import { type TapAnswer, TAPPED_SECOND_MAX, type TappedRequest } from '../ir/observed.ts';
 import type { AskedProxy } from '../control/survey.ts';
-import { ADMIN_DEFAULT, ADMIN_OPTION } from './admin.ts';
+import { ADMIN_DEFAULT, ADMINS_OPTION } from './admin.ts';
 import { defineCommand, type ExitCode, type Io, type Options, UsageError, type Values } from './command.ts';
 import { readService } from './sidecar-options.ts';
 import { followSurvey, type SurveyResult } from './survey.ts';
@@ -26,14 +26,14 @@ const OPTIONS = {
   limit: { type: 'string', value: 'N', description: 'End after so many requests' },
   seconds: { type: 'string', value: 'N', description: `End after so many seconds; at most ${SECONDS_MAX}` },
   headers: { type: 'boolean', description: 'Header fields of each request, too, without those that may hold a secret' },
-  admin: ADMIN_OPTION,
+  admin: ADMINS_OPTION,
 } as const satisfies Options;
 
 export const tap = defineCommand({
   name: 'tap',
   summary: 'Show live requests of all proxies, chosen by an expression',
   usage:
-    'fourways tap [EXPRESSION] [--service NAME.NAMESPACE] [--namespace NAME] [--proxy PROXY] [--limit N] [--seconds N] [--admin HOST:PORT]',
+    'fourways tap [EXPRESSION] [--service NAME.NAMESPACE] [--namespace NAME] [--proxy PROXY] [--limit N] [--seconds N] [--admin HOST:PORT]...',
   details: [
     'Each request stands there when it has ended: at the proxy that has sent it (out), at the one that has taken it in (in), at the',
     'gateway (edge). EXPRESSION is in CEL, as in policies, and each proxy decides by it what it tells. Besides what policies know',
@@ -53,14 +53,14 @@ export const tap = defineCommand({
   async run({ values, positionals: [expression = '', more] }, io) {
     if (more !== undefined) throw new UsageError(`Unexpected argument "${more}": write the expression in quotes`);
     if (expression !== '') await checkExpression(expression);
-    const { admin = ADMIN_DEFAULT, service, namespace, proxy, headers } = values;
+    const { admin = [ADMIN_DEFAULT], service, namespace, proxy, headers } = values;
     if (service !== undefined) readService('--service', service);
     const { limit, seconds } = boundsOf(values);
     const tapping = new Tapping(io, { limit, form: values.json === true ? 'json' : 'text' });
     const result = await followSurvey(
       io,
       {
-        admin,
+        admins: admin,
         path: '/requests',
         query: {
           service,

@@ -109,7 +109,7 @@ const STRICT: [rule: string, lines: SurveyLine[], words: RegExp][] = [
         unheard: [{ proxy: 'orders-1', identity: idOf('orders'), kind: 'silent', reason: 'No answer in 5 s' }],
       },
     ],
-    /orders \(orders-1\) did not answer: No answer in 5 s\nNot proved: 1 proxy did not answer/,
+    /orders \(orders-1\) did not answer: No answer in 5 s\nNot proved: 1 proxy not heard/,
   ],
   ['answers that were lost', [WEB, ORDERS, { ...OVER, lost: 2 }], /Not proved: 2 answers lost/],
   [
@@ -174,6 +174,28 @@ test('verify: when nobody answers nothing is proved', async () => {
     (name) => ({ proxy: `${name}-1`, identity: idOf(name), kind: 'silent', reason: 'x' }) as const,
   );
   assert.equal((await run([{ ...OVER, unheard }])).code, 1);
+});
+
+test('verify: of several control planes each is asked; proxies that are connected to another one are named by it', async () => {
+  const elsewhere = { kind: 'elsewhere', reason: 'It is connected to the control plane b: ask there' } as const;
+  const far = { ...elsewhere, proxy: 'orders-1', identity: idOf('orders') };
+  const body = (...lines: SurveyLine[]): string => lines.map((line) => `${JSON.stringify(line)}\n`).join('');
+  const here = body({ kind: 'asked', proxies: [proxyOf('web'), proxyOf('orders')] }, WEB, { ...OVER, unheard: [far] });
+  const there = body({ kind: 'asked', proxies: [proxyOf('orders')] }, ORDERS, OVER);
+  const answers = {
+    'http://127.0.0.1:9900/connections': { status: 200, body: here },
+    'http://127.0.0.1:9901/connections': { status: 200, body: there },
+  };
+  const one = fakeIo({ answers });
+  assert.equal(await runCommand(['verify', '--strict'], one), 1);
+  const text = one.outLines.join('\n');
+  assert.match(text, /client only$/m);
+  assert.match(text, /^\S+orders \(orders-1\) was not asked: It is connected to the control plane b: ask there$/m);
+  assert.match(text, /^1 proxy has answered[^]*^Not proved: 1 proxy not heard$/m);
+  const both = fakeIo({ answers });
+  const admins = ['--admin', '127.0.0.1:9900', '--admin', '127.0.0.1:9901'];
+  assert.equal(await runCommand(['verify', '--strict', ...admins], both), 0);
+  assert.match(both.outLines.join('\n'), /both ends$/m);
 });
 
 test('verify: an answer that breaks off is no answer', async () => {

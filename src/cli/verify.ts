@@ -1,5 +1,5 @@
 import { type ConnectionKind, type ConnectionsAnswer, CONNECTION_ROWS_MAX } from '../ir/connection.ts';
-import { ADMIN_DEFAULT, ADMIN_OPTION } from './admin.ts';
+import { ADMIN_DEFAULT, ADMINS_OPTION } from './admin.ts';
 import { ageOf } from './age.ts';
 import { CommandFailure, defineCommand, type ExitCode, type Io, type Options, UsageError } from './command.ts';
 import {
@@ -29,20 +29,20 @@ const OPTIONS = {
     description:
       'End with 1 when anything between services is in clear text, its ends disagree, or somebody did not answer',
   },
-  admin: ADMIN_OPTION,
+  admin: ADMINS_OPTION,
 } as const satisfies Options;
 
 export const verify = defineCommand({
   name: 'verify',
   summary: 'Show for each connection of the mesh who has proved to whom who he is, and what is in clear text',
-  usage: 'fourways verify [--service NAME.NAMESPACE] [--each] [--strict] [--admin HOST:PORT]',
+  usage: 'fourways verify [--service NAME.NAMESPACE] [--each] [--strict] [--admin HOST:PORT]...',
   details: [
     'Asks every proxy that is connected to the control plane for its live connections, and puts the two ends of each together.',
     '"both ends" have derived the same value from the keys of the connection, which nobody in between can. What proxies say was',
     'verified in the handshake: a certificate that is shown is one that the other end has checked.',
     '',
-    'Asked at the admin API of a sidecar or a gateway, it is about that one alone. Of several control planes each knows the',
-    'proxies that are connected to it.',
+    'Asked at the admin API of a sidecar or a gateway, it is about that one alone. Of several control planes each can ask the',
+    'proxies that are connected to it, and says where others are: give --admin for each.',
   ].join('\n'),
   json:
     '`{ asked, unheard: [{ proxy, identity, kind, reason }], lost, notShown, connections: [{ client, server, service, protocol, version, ' +
@@ -53,7 +53,7 @@ export const verify = defineCommand({
 
   async run({ values, positionals: [more] }, io) {
     if (more !== undefined) throw new UsageError(`Unexpected argument "${more}"`);
-    const { admin = ADMIN_DEFAULT, service, json, each, strict } = values;
+    const { admin = [ADMIN_DEFAULT], service, json, each, strict } = values;
     if (service !== undefined) readService('--service', service);
     const report = await readReport(io, admin, service);
     if (json === true) io.out(JSON.stringify(report));
@@ -98,11 +98,11 @@ class Gathering {
   }
 }
 
-async function readReport(io: Io, admin: string, service: string | undefined): Promise<Report> {
+async function readReport(io: Io, admins: readonly string[], service: string | undefined): Promise<Report> {
   const gathering = new Gathering();
   const { how, proxies, lost, unheard } = await followSurvey(
     io,
-    { admin, path: '/connections', query: {} },
+    { admins, path: '/connections', query: {} },
     (answer, proxy) => {
       gathering.add(answer as ConnectionsAnswer, proxy);
       return 'more';
@@ -113,7 +113,7 @@ async function readReport(io: Io, admin: string, service: string | undefined): P
   const isMeant = (of: string, identities: readonly string[]): boolean =>
     service === undefined || concerns({ name, namespace }, { service: of, identities });
   return {
-    asked: proxies.size,
+    asked: proxies.size - unheard.filter(({ kind }) => kind === 'elsewhere').length,
     unheard,
     lost,
     notShown: gathering.notShown,
@@ -126,7 +126,12 @@ async function readReport(io: Io, admin: string, service: string | undefined): P
 
 /** Without an answer of anybody nothing was verified. */
 function exitOf({ asked, unheard }: Report): ExitCode {
-  return asked > 0 && unheard.length === asked ? 1 : 0;
+  return unheard.length > 0 && silentOf(unheard) === asked ? 1 : 0;
+}
+
+/** Of those that were asked. */
+function silentOf(unheard: Report['unheard']): number {
+  return unheard.filter(({ kind }) => kind !== 'elsewhere').length;
 }
 
 /** Why it is not all proved, in words; what one end alone tells of is no flaw: the other may have come or gone meanwhile. */
@@ -136,7 +141,7 @@ function flawsOf({ connections, clear, unheard, lost, notShown }: Report): strin
   return [
     ...(inClear > 0 ? [`${counted(inClear, 'connection')} in clear text`] : []),
     ...(disagree > 0 ? [`${counted(disagree, 'connection')} whose ends disagree`] : []),
-    ...(unheard.length > 0 ? [`${counted(unheard.length, 'proxy', 'proxies')} did not answer`] : []),
+    ...(unheard.length > 0 ? [`${counted(unheard.length, 'proxy', 'proxies')} not heard`] : []),
     ...(lost > 0 ? [`${counted(lost, 'answer')} lost on the way`] : []),
     ...(notShown > 0 ? [`${counted(notShown, 'older connection')} not shown`] : []),
   ];
@@ -161,7 +166,7 @@ function reportText(report: Report, shown: Shown): string {
     ...(clear.length === 0 ? [] : ['', openText(clear, palette)]),
     ...(open.length === 0 ? [] : ['', `Clear text is taken at ${open.join(', ')}`]),
     '',
-    `${counted(asked - unheard.length, 'proxy has', 'proxies have')} answered. ` +
+    `${counted(asked - silentOf(unheard), 'proxy has', 'proxies have')} answered. ` +
       `${counted(both, 'connection is', 'connections are')} proved by both ends` +
       (one === 0 ? '' : `, ${one} by the one end that is known here`),
     ...outsideLines(outside),

@@ -10,19 +10,24 @@ const LINE_CHARS_MAX = 4 * 1024 * 1024;
 
 const BREAKS = ['SIGINT', 'SIGTERM'] as const;
 
-export function follow(url: string, take: (line: string) => 'more' | 'enough'): Promise<Followed> {
+export function follow(
+  url: string,
+  take: (line: string) => 'more' | 'enough',
+  signal?: AbortSignal,
+): Promise<Followed> {
   const { promise, resolve, reject } = Promise.withResolvers<Followed>();
   let status = 0;
   let body = '';
   const over = (how: Followed['how']): void => {
-    for (const signal of BREAKS) process.off(signal, interrupt);
+    for (const name of BREAKS) process.off(name, interrupt);
     resolve({ status, body, how });
     // Not politely: the other end is to stop at once, whatever it is about to send.
     if (how !== 'ended') request.socket?.resetAndDestroy();
     request.destroy();
   };
   const interrupt = (): void => over('interrupted');
-  for (const signal of BREAKS) process.once(signal, interrupt);
+  for (const name of BREAKS) process.once(name, interrupt);
+  signal?.addEventListener('abort', () => over('enough'), { once: true });
   const request = httpRequest(url, { agent: false, timeout: IDLE_MS_MAX });
   request.on('response', (answer: IncomingMessage) => {
     status = answer.statusCode ?? 0;
@@ -41,7 +46,7 @@ export function follow(url: string, take: (line: string) => 'more' | 'enough'): 
   });
   request.on('timeout', () => request.destroy(Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' })));
   request.on('error', (error) => {
-    for (const signal of BREAKS) process.off(signal, interrupt);
+    for (const name of BREAKS) process.off(name, interrupt);
     reject(error);
   });
   request.end();

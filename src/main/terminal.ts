@@ -23,7 +23,7 @@ export function terminalIo(programs: Programs): Io {
     readSecret,
     get: (url) => ask(url),
     post: ask,
-    follow: async (url, take) => (await import('./follow.ts')).follow(url, take),
+    follow: async (...asked) => (await import('./follow.ts')).follow(...asked),
     runModule: async (path) => (await import('./load-config.ts')).runConfigModule(path),
     tryProgram,
     clock: systemClock,

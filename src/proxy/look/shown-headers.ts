@@ -11,7 +11,7 @@ const SECRET_NAME =
 
 /** Names whose values are long and of no use to a thief. */
 const PLAIN_NAME =
-  /^(?:accept(?:-.*)?|user-agent|host|via|content-(?:type|length|encoding|language)|traceparent|tracestate|x-request-id|x-forwarded-(?:for|proto|host|port)|forwarded|referer|origin|cache-control|if-(?:none-)?match|if-(?:un)?modified-since|date|sec-.*|te|range|grpc-.*)$/i;
+  /^(?:accept(?:-.*)?|user-agent|host|via|content-(?:type|length|encoding|language)|traceparent|tracestate|x-request-id|x-forwarded-(?:for|proto|host|port)|forwarded|referer|origin|cache-control|if-(?:none-)?match|if-(?:un)?modified-since|date|sec-(?:fetch|ch|gpc).*|te|range|grpc-(?:timeout|encoding|accept-encoding))$/i;
 
 /** A word that looks random: nobody writes such a one by hand. */
 const SECRET_VALUE = /(?:^|[\s=:,;"])(?:bearer\s|basic\s|eyJ[\w-]+\.|[\w+/=~.-]{24,}(?:$|[\s,;"]))/i;
@@ -22,7 +22,8 @@ export function shownHeaders(headers: Headers): Record<string, string> {
   headers.forEach((name, value) => {
     if (++count > FIELDS_MAX) return;
     const isSecret = SECRET_NAME.test(name) || (!PLAIN_NAME.test(name) && SECRET_VALUE.test(value));
-    const text = isSecret ? '(redacted)' : value.slice(0, VALUE_CHARS_MAX);
+    // Addresses of pages have queries, too.
+    const text = isSecret ? '(redacted)' : value.replaceAll(/\?[^\s,;"]+/g, '?(redacted)').slice(0, VALUE_CHARS_MAX);
     const lower = name.toLowerCase();
     shown[lower] = Object.hasOwn(shown, lower) ? `${shown[lower]}, ${text}` : text;
   });
