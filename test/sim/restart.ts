@@ -13,6 +13,6 @@ export async function controlRestart(size: FleetSize, { waits }: Flaws = {}): Pr
   await world.start();
   world.kill('c0');
   await world.run(AWAY_MS);
-  const { figures, measured } = await comeBack(world, claims, () => [world.startControl('c0')]);
+  const { figures, measured } = await comeBack(world, claims, async () => [await world.startControl('c0')]);
   return { figures, measured, broken: claims.broken };
 }

@@ -7,6 +7,7 @@ import { SimAuthority } from './authority.ts';
 import { ControlPlane, newCompiler } from './control-plane.ts';
 import { Fleet, type FleetSize, randomOf } from './fleet.ts';
 import { Network } from './network.ts';
+import { SharedNotes } from './shared-notes.ts';
 import { consumerOf, type ProxyPlace, SimProxy } from './sim-proxy.ts';
 
 export interface WorldOptions {
@@ -27,6 +28,11 @@ export class World {
   readonly proxies: SimProxy[] = [];
   readonly #addresses: readonly string[];
   readonly #waits: Random;
+  readonly #notes = new SharedNotes((by) => {
+    for (const { shared } of this.controls.values()) this.network.at(this.clock.nowMs(), () => shared.heard(by));
+  });
+  /** Of control planes, so far. */
+  #runs = 0;
   readonly #random: Random;
   readonly authority: SimAuthority;
   onLeaf: (before: string | undefined, now: string) => void = () => undefined;
@@ -57,7 +63,8 @@ export class World {
 
   /** All control planes, then all proxies, until everybody has its plan. */
   async start(): Promise<void> {
-    for (const address of this.#addresses) this.startControl(address);
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    for (const address of this.#addresses) await this.startControl(address);
     for (const place of this.fleet.places) {
       this.network.at(this.clock.nowMs() + (place.i * 1_000) / START_PER_S, () => this.startProxy(place));
     }
@@ -65,16 +72,20 @@ export class World {
     await this.settle(300_000);
   }
 
-  startControl(address: string): ControlPlane {
+  /** With what it finds in the database. */
+  async startControl(address: string): Promise<ControlPlane> {
     const control = new ControlPlane({
       clock: this.clock,
-      name: address,
+      name: `${address}#${++this.#runs}`,
+      notes: this.#notes,
+      isAlone: this.#addresses.length === 1,
       resources: () => this.fleet.resources,
       roots: () => this.authority.bundle.roots,
       trusts: () => this.authority.bundle.hash,
       onCertificate: (said) => this.authority.acknowledge(said),
     });
     control.feeds.trust(this.authority.bundle);
+    await control.shared.start();
     control.compile();
     this.controls.set(address, control);
     return control;
