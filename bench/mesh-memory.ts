@@ -13,6 +13,8 @@ const SIDECAR_CORE = 0;
 const OTHER_CORE = 1;
 /** Of each service that is called. */
 const CALLS = 20;
+/** Until a sidecar takes itself to be at rest, and has collected its garbage. */
+const AT_REST_MS = 15_000;
 /** Other instances of each service: files name them. */
 const INSTANCES = 2;
 
@@ -36,6 +38,7 @@ export async function measureMeshMemory(
   const rest = await settled(() => rssOf(pid));
   const proxy = new URL(sidecar.proxy);
   for (let i = 0; i < used; i++) await call(Number(proxy.port), `s${i}.shop`);
+  await pause(AT_REST_MS);
   const after = await settled(() => rssOf(pid));
   const row = {
     scenario: 'mesh-memory',

@@ -13,7 +13,7 @@ import { findOldSidecar, forgetOwnProcess, handOver, tellOwnProcess } from './si
 import { instanceName } from './instance-name.ts';
 import { kindOf } from './line-writer.ts';
 import { HAND_OVER, listenToSignals, passOn, type Signals } from './signals.ts';
-import { allowCollecting, collectSoon } from './spare-memory.ts';
+import { allowCollecting, collectAtRest, collectSoon } from './spare-memory.ts';
 
 /** How long an application may take to end before it is killed, besides the time for running requests. */
 const END_MS = 5_000;
@@ -50,6 +50,7 @@ export async function sidecarCommand(options: SidecarOptions): Promise<ExitCode>
     await tellOwnProcess(options.dataDir);
     announce(sidecar, options, console);
     collectSoon(() => false);
+    collectAtRest();
     const why = await signals.stop;
     console.log.info('Draining: running requests may finish', { signal: why, deadlineMs: options.drainMs });
     // Where another process goes on, nobody has to be told: the instance is where it was.
@@ -87,6 +88,8 @@ export async function runCommandBeside(options: RunOptions): Promise<ExitCode> {
     });
     const running = application;
     announce(sidecar, options, console);
+    collectSoon(() => false);
+    collectAtRest();
     // What it does with SIGHUP is its own business; ours has nothing to read again.
     signals.onReload(() => void running.signal('SIGHUP'));
     passOn(PASSED_ON, (signal) => void running.signal(signal));

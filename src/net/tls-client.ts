@@ -55,16 +55,18 @@ const SESSIONS_MAX = 1_000;
 export class UpstreamTls {
   readonly #options: UpstreamTlsOptions;
   readonly #sessions = new Map<string, KeptSession>();
+  readonly #alpn: DataView;
   #own: KeyPair | undefined;
   #context: tls.SecureContext | undefined;
 
   constructor(options: UpstreamTlsOptions) {
     this.#options = options;
+    this.#alpn = alpnBytes(options.alpn);
   }
 
   /** @param endpoint  `ADDRESS:PORT`, for the log and to keep its sessions apart */
   secure(socket: net.Socket, endpoint: string, done: SecureDone): void {
-    const { plan, contexts, alpn } = this.#options;
+    const { plan, contexts } = this.#options;
     let secured: tls.TLSSocket;
     try {
       this.#takeOwn(this.#options.clientCertificate());
@@ -73,7 +75,7 @@ export class UpstreamTls {
       secured = tls.connect({
         socket,
         secureContext: this.#context,
-        ALPNProtocols: [...alpn],
+        ALPNProtocols: this.#alpn,
         rejectUnauthorized: true,
         checkServerIdentity: (_, { raw }) => this.#checkNames(raw, secured.getPeerX509Certificate()),
         ...(plan.serverName === '' || net.isIP(plan.serverName) !== 0 ? {} : { servername: plan.serverName }),
@@ -156,6 +158,15 @@ export class UpstreamTls {
     const why = nameProblem(raw, plan) ?? rootProblem(shown, plan);
     return why === undefined ? undefined : new WrongName(why);
   }
+}
+
+/**
+ * As ALPN writes it (RFC 7301 section 3.1). As a list, or as bytes of another class, every connection would get a copy in a
+ * pool of 64 KB that Node shares among short-lived buffers, and keep all of the pool as long as it lives.
+ */
+function alpnBytes(protocols: readonly string[]): DataView {
+  const bytes = protocols.flatMap((protocol) => [protocol.length, ...Buffer.from(protocol, 'latin1')]);
+  return new DataView(Uint8Array.from(bytes).buffer);
 }
 
 interface KeptSession {
