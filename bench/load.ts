@@ -12,8 +12,8 @@ import type { Scenario } from './scenario.ts';
 const PROXY_CORE = 0;
 const LOAD_CORE = 1;
 const START_MS_MAX = 60_000;
-/** Long enough for a JIT to settle. */
-const WARM_SECONDS = 2;
+/** Long enough for a JIT to settle; two processes that share a core take longer. */
+const WARM_SECONDS = { one: 2, pair: 5 };
 
 export interface LoadOptions {
   readonly dir: string;
@@ -66,7 +66,9 @@ export async function runScenario(
       if (entrant === undefined) options.say(`  ${peer.name}: absent`);
       else entrants.push(entrant);
     }
-    for (const entrant of entrants) await load(entrant, scenario, WARM_SECONDS);
+    for (const entrant of entrants) {
+      await load(entrant, scenario, scenario.isPair === true ? WARM_SECONDS.pair : WARM_SECONDS.one);
+    }
     for (let nth = 0; nth < options.rounds; nth++) {
       for (const entrant of entrants) entrant.samples.push(await sample(entrant, scenario, options.seconds));
     }
