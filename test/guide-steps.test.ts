@@ -4,6 +4,8 @@ import { test } from 'node:test';
 import { blocksOf, GuideRun } from './client/guide.ts';
 
 const PAGES = [
+  'discovery.md',
+  'mesh-egress.md',
   'mesh.md',
   'mesh-control-planes.md',
   'mesh-data-centres.md',

@@ -29,6 +29,9 @@ const secure = https.createServer(
 );
 const plain = http.createServer(answer);
 
+const WEB = 'spiffe://cluster.local/ns/shop/sa/web';
+const DESK = 'spiffe://cluster.local/ns/shop/sa/desk';
+
 let ports: { readonly http: number; readonly tls: number };
 let meshAt: string;
 let control: Fourways;
@@ -120,7 +123,14 @@ kind: Policy
 metadata: { name: who-api, namespace: out }
 spec:
   targetRefs: [{ group: gateway.networking.k8s.io, kind: HTTPRoute, name: api }]
-  filters: { authorize: { rules: [{ workloads: ['spiffe://cluster.local/ns/shop/sa/web'] }] } }
+  filters: { authorize: { rules: [{ workloads: ['${WEB}'] }] } }
+---
+apiVersion: fourways.io/v1alpha1
+kind: Policy
+metadata: { name: who-tls, namespace: out }
+spec:
+  targetRefs: [{ group: gateway.networking.k8s.io, kind: Gateway, name: egress, sectionName: tls }]
+  filters: { authorize: { rules: [{ workloads: ['${DESK}'] }] } }
 `;
 }
 
@@ -145,9 +155,6 @@ function logged(host: string): string[] {
     .split('\n')
     .filter((line) => line.includes(host));
 }
-
-const WEB = 'spiffe://cluster.local/ns/shop/sa/web';
-const DESK = 'spiffe://cluster.local/ns/shop/sa/desk';
 
 test('a host that is named is called in clear text: the gateway knows who calls, and does the TLS', async () => {
   const { status, body } = await curl(web, '-H', 'x-fourways-attempt: 2', 'http://api.partner.test/a?b');
@@ -179,6 +186,14 @@ test('who may call a host is for policies at the gateway to say', async () => {
     () => logged('api.partner.test').some((line) => line.includes(DESK) && line.includes('authorize.denied')),
     'it says who was refused',
   );
+
+  // Of what is not read the connection is closed: it is not said why but in the log.
+  const cut = await curl(web, '--cacert', caFile, 'https://code.partner.test/');
+  assert.deepEqual([cut.status, cut.tunnel], ['000', '200']);
+  await gateway.until(
+    () => logged('code.partner.test').some((line) => line.includes(WEB) && line.includes('stream.denied')),
+    'it says who was cut off',
+  );
 });
 
 test('what no route names is refused beside the application, and asked of nobody', async () => {
@@ -202,7 +217,7 @@ test('the list is edited while all of it runs', async () => {
   writeFileSync(config, manifests().replace('[old.partner.test]', '[old.partner.test, "*.partner.test"]'));
   await control.until(async () => (await status()) === '200', 'it may be called');
   // The closest name counts: this one is still read by nobody on its way.
-  assert.equal((await curl(web, '--cacert', caFile, 'https://code.partner.test/')).status, '200');
+  assert.equal((await curl(desk, '--cacert', caFile, 'https://code.partner.test/')).status, '200');
   writeFileSync(config, manifests());
   await control.until(async () => (await status()) === '403', 'it may not be called any more');
 });

@@ -225,6 +225,7 @@ function viewOf(listener: ListenerBase, addresses: readonly string[], mesh: Mesh
     namespaces: spec.allowedRoutes.namespaces,
     keys: addresses.map((address, i) => listenerKey(listener, address, i)),
     filters: isEgress ? [egressFilters(mesh), ...filters] : filters,
+    isEgress,
   };
 }
 

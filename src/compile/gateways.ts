@@ -57,6 +57,8 @@ export interface ListenerView {
   /** Keys in the plan, one for each address; empty when the listener is not served. */
   readonly keys: readonly string[];
   readonly filters: readonly (readonly AskedFilter[])[];
+  /** It takes workloads of the mesh and nobody else: who may connect can be asked below HTTP, too. */
+  readonly isEgress: boolean;
 }
 
 /** A Gateway, ListenerSet or Service as routes see it; the same object as long as it looks the same to them. */

@@ -4,7 +4,6 @@
  * Policies on the Service act here, where nobody can go around them.
  */
 import { CONNECTION_LIMITS, CONNECTION_TIMEOUTS } from '../base/limits.ts';
-import { type AuthorizeConfig, defaultOf, ruleName } from '../filters/authorize/config.ts';
 import { FILTERS_BY_NAME } from '../filters/list.ts';
 import { portKey } from '../ir/key.ts';
 import type {
@@ -15,7 +14,6 @@ import type {
   PlanRoute,
   PlanRule,
   PlanStream,
-  PlanStreamAccess,
   PlanValue,
 } from '../ir/plan.ts';
 import { describe, keyOf, type Service, type Workload } from '../resource/resource.ts';
@@ -31,6 +29,7 @@ import { appPortOf, learnedOf, type PortKind, speechOf } from './mesh-port.ts';
 import { type AskedFilter, composeFilters } from './policies.ts';
 import { backendLevels, brokenFilter, lowerFilter, type Places, refusal, type Treatment } from './rule.ts';
 import { NONE, settled } from './settled.ts';
+import { accessOf } from './stream-access.ts';
 import type { Look } from './tables.ts';
 import { servicesOf } from './workloads.ts';
 
@@ -223,24 +222,6 @@ function askedFilters(target: BackendTarget, { place, work }: PortWork): readonl
   );
   if (isSpokenOf) return filters;
   return composeFilters([...levels, [{ ...DENY_ALL, ...(isTriedOut && AUDITED), owner: describe(mesh.mesh) }]]);
-}
-
-/**
- * What `authorize` comes to where nothing is read of what passes: a rule that asks for more than who connects is not met
- * there. One that cannot be obeyed lets nobody in.
- */
-function accessOf(filters: readonly AskedFilter[]): readonly PlanStreamAccess[] {
-  return filters.flatMap(({ filter, config, owner, policy, mode, references }): PlanStreamAccess[] => {
-    if (filter !== 'authorize') return [];
-    if ((references?.broken.length ?? 0) > 0) return [{ owner, rules: [], default: 'deny' }];
-    const said = config as AuthorizeConfig;
-    const rules = said.rules.flatMap((rule, i) => {
-      const { name: _, effect, workloads, ...more } = rule;
-      return Object.keys(more).length > 0 ? [] : [{ name: ruleName(rule, i), effect, ...(workloads && { workloads }) }];
-    });
-    const isAudited = (mode ?? policy?.spec.mode) === 'audit';
-    return [{ owner, ...(isAudited && { audit: true as const }), rules, default: defaultOf(said) }];
-  });
 }
 
 function isProtecting(filter: string): boolean {

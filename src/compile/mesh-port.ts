@@ -126,6 +126,7 @@ export function serviceView(service: Service, defaultProtocol: MeshSpec['default
         namespaces: { from: 'All' },
         keys: [portKeyOf(service, port)],
         filters: [],
+        isEgress: false,
       };
     }),
   };

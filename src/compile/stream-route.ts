@@ -1,5 +1,5 @@
 /** Routes below HTTP: one TLSRoute, TCPRoute or UDPRoute becomes one part of the plan, attached to its listeners. */
-import type { PlanStream, PlanStreamBackend } from '../ir/plan.ts';
+import type { PlanStream, PlanStreamAccess, PlanStreamBackend } from '../ir/plan.ts';
 import { describe, keyOf, type StreamRoute } from '../resource/resource.ts';
 import { type Attached, type Attachment, attachRoute, type ParentOutcome } from './attach.ts';
 import { type BackendTarget, clusterKey, findBackend, type StreamProtocol } from './backend.ts';
@@ -7,13 +7,14 @@ import { type ClusterNeed, isTlsAsked } from './cluster.ts';
 import { type Finding, warning } from './finding.ts';
 import type { Reason } from './listener.ts';
 import { type MeshStream, serviceAttachments } from './mesh-route.ts';
-import { composeSettings, routeLevels } from './policies.ts';
+import { composeFilters, composeSettings, routeLevels } from './policies.ts';
 import { brokenAt, toReference } from './reference.ts';
 import { withoutRivals } from './rivals.ts';
 import { planAttachments } from './route.ts';
 import { backendReference } from './rule.ts';
 import { NONE, settled } from './settled.ts';
 import { tunnelLimits } from './settings.ts';
+import { accessOf } from './stream-access.ts';
 import { byAge, createdMs, type Look } from './tables.ts';
 
 export interface StreamResult {
@@ -120,7 +121,8 @@ function lowerForGateways(attached: Attached, work: StreamWork): Pick<StreamResu
     const attach = planAttachments(group.attachments);
     if (attach.length === 0) continue;
     const key = parts.length === 0 ? keyOf(route) : `${keyOf(route)}@${attach[0]!.listener}`;
-    parts.push([key, { ...common, attach, backends: planBackends(backends, group, { look, needs }) }]);
+    const access = group.access.length > 0 && { access: group.access };
+    parts.push([key, { ...common, attach, backends: planBackends(backends, group, { look, needs }), ...access }]);
   }
   return { parts, needs: [...needs.values()] };
 }
@@ -146,10 +148,11 @@ interface Group {
   /** Key of the Gateway whose client certificate backends are shown. */
   readonly certificateOf: string | undefined;
   readonly stream: StreamProtocol;
+  readonly access: readonly PlanStreamAccess[];
   readonly attachments: Attachment[];
 }
 
-/** Attachments whose Gateways and listeners ask for the same clusters. Nearly always one group. */
+/** Attachments whose Gateways and listeners ask for the same clusters and let the same in. Nearly always one group. */
 function groupsOf({ outcomes }: Attached, kind: StreamRoute['kind']): Group[] {
   const groups = new Map<string, Group>();
   for (const attachment of outcomes.flatMap(({ attachments }) => attachments)) {
@@ -157,8 +160,9 @@ function groupsOf({ outcomes }: Attached, kind: StreamRoute['kind']): Group[] {
     if (parent.isService) continue;
     const stream = kind === 'UDPRoute' ? 'udp' : listener.encrypted ? 'tls' : 'tcp';
     const certificateOf = parent.clientCertificate === undefined ? undefined : parent.gatewayKey;
-    const key = `${stream} ${certificateOf ?? ''}`;
-    const group = groups.get(key) ?? { certificateOf, stream, attachments: [] };
+    const access = listener.isEgress ? accessOf(composeFilters(listener.filters)) : NONE;
+    const key = `${stream} ${certificateOf ?? ''} ${JSON.stringify(access)}`;
+    const group = groups.get(key) ?? { certificateOf, stream, access, attachments: [] };
     groups.set(key, group);
     group.attachments.push(attachment);
   }
