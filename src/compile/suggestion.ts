@@ -4,8 +4,8 @@ import { describeKey, resourceKey } from '../resource/resource.ts';
 import type { Absent } from './finding.ts';
 import { type CompileTables, isKind } from './tables.ts';
 
-/** A search walks all names of a kind, so a broken folder gets its first hints and no more. */
-const SEARCHES_MAX = 20;
+/** A search walks all names of a kind, so a broken folder gets its first hints and no more; also those that are known by now. */
+const HINTS_MAX = 20;
 
 interface Known {
   /** Names that were searched: another table means that a name came or went. */
@@ -18,13 +18,13 @@ export class Suggestions {
   #before: ReadonlyMap<string, Known> = new Map();
   #now = new Map<string, Known>();
   #tables: CompileTables | undefined;
-  #searches = 0;
+  #hints = 0;
 
   begin(tables: CompileTables): void {
     this.#before = this.#now;
     this.#now = new Map();
     this.#tables = tables;
-    this.#searches = 0;
+    this.#hints = 0;
   }
 
   /** `: did you mean Service shop/web`, or nothing. */
@@ -33,12 +33,14 @@ export class Suggestions {
     const table = isKind(kind) ? this.#tables?.[kind] : undefined;
     if (table === undefined) return '';
     const key = resourceKey(kind, namespace, name);
-    const known = this.#now.get(key) ?? this.#before.get(key);
+    const given = this.#now.get(key);
+    if (given !== undefined) return given.hint;
+    if (++this.#hints > HINTS_MAX) return '';
+    const known = this.#before.get(key);
     if (known?.table === table) {
       this.#now.set(key, known);
       return known.hint;
     }
-    if (++this.#searches > SEARCHES_MAX) return '';
     const near = nearestTo(absent, table.keys());
     const hint = near === undefined ? '' : `: did you mean ${describeKey(near)}`;
     this.#now.set(key, { table, hint });
