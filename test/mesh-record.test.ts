@@ -70,7 +70,22 @@ before(async () => {
   world.defer(async () => void (await program.stop('SIGKILL')));
   const [http, raw] = [await freePort(DOOR_HOST), await freePort('127.0.0.1')];
   clear = `http://${DOOR_HOST}:${http}`;
-  orders = world.use(
+  [orders, web, job] = await Promise.all([
+    startOrders(control, [http, raw]),
+    caller('web.front', control),
+    caller('job.front', control),
+  ]);
+  await program.until(async () => (await get(web, '/ready')) === '200', 'the service is reachable');
+  await program.until(async () => (await knock(web)) === 'raw', 'so is its other port');
+});
+
+after(async () => {
+  await world.disposeAsync();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+async function startOrders(control: string, [http, raw]: readonly [number, number]): Promise<Sidecar> {
+  return world.use(
     await Sidecar.start({
       service: 'orders.shop',
       dir,
@@ -80,15 +95,7 @@ before(async () => {
       command: [process.execPath, '-e', ORDERS, String(http), String(raw)],
     }),
   );
-  [web, job] = [await caller('web.front', control), await caller('job.front', control)];
-  await program.until(async () => (await get(web, '/ready')) === '200', 'the service is reachable');
-  await program.until(async () => (await knock(web)) === 'raw', 'so is its other port');
-});
-
-after(async () => {
-  await world.disposeAsync();
-  rmSync(dir, { recursive: true, force: true });
-});
+}
 
 async function caller(service: string, control: string): Promise<Caller> {
   const rawPort = await freePort('127.0.0.1');
