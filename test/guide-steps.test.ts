@@ -13,6 +13,7 @@ const PAGES = [
   'mesh-looking.md',
   'mesh-own-ca.md',
   'mesh-rotation.md',
+  'mesh-security.md',
 ];
 
 for (const page of PAGES) {

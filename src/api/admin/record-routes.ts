@@ -34,7 +34,10 @@ export const RECORD_ROUTES: readonly Route[] = [
   }),
   route('/mesh/recording/stop', 'Ends the recording; what was counted stays until the next one', {
     method: 'POST',
-    answer: (recorder) => (recorder.stop() ? recorder.recording : 'Nothing is recorded now'),
+    answer(recorder) {
+      recorder.stop();
+      return recorder.recording;
+    },
   }),
 ];
 
