@@ -69,6 +69,13 @@ spec:
         - { name: staff, claims: { team: [staff] }, methods: [DELETE] }
         - { name: edge, workloads: ['spiffe://cluster.local/ns/fourways/sa/gateway'] }
 ---
+apiVersion: fourways.io/v1alpha1
+kind: Policy
+metadata: { name: who-db, namespace: shop }
+spec:
+  targetRefs: [{ kind: Service, name: db }]
+  filters: { authorize: { rules: [{ workloads: ['spiffe://cluster.local/ns/shop/sa/web'] }] } }
+---
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
 metadata: { name: edge, namespace: shop }
@@ -169,6 +176,15 @@ test('explain: a connection that is not read goes on by its port', async () => {
   assert.deepEqual([inbound!.kind, transport, serverName], ['stream', 'mtls', '5432.db.shop.mesh.internal']);
   assert.deepEqual(inbound!.onward[0]!.endpoints[0]!.port, 5_432);
   assert.match(text, /endpoint 127\.0\.0\.1:5432 gets 100%/);
+});
+
+test('explain: a connection of somebody whom no rule allows is refused by the sidecar', async () => {
+  const { exit, hop } = await explain('--from', 'job.shop', 'tcp://db:5432');
+  assert.equal(exit, 1);
+  assert.match(
+    toward(hop, 'Service/shop/db/5432/tcp').hop!.refused!,
+    /^No rule of Policy shop\/who-db allows "spiffe:.*job"$/,
+  );
 });
 
 test('explain: a name that stands for nothing', async () => {

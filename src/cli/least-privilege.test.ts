@@ -132,4 +132,10 @@ test('rules of calls: too many names in one place are a star, and there is a bou
   const callers = Array.from({ length: 300 }, (_, i) => call(`w${i} GET /p${i}`));
   const full = proposeRules({ calls: callers, before: [], unseen: 'keep' });
   assert.deepEqual([full.rules.length, full.beyond], [256, 44]);
+  const alike = Array.from({ length: 300 }, (_, i) => call(`w${i} GET /p`));
+  const parted = proposeRules({ calls: alike, before: [], unseen: 'keep' });
+  assert.deepEqual(
+    parted.rules.map(({ workloads }) => workloads?.length),
+    [256, 44],
+  );
 });

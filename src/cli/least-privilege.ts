@@ -6,7 +6,7 @@ import type { Rule } from '../filters/authorize/config.ts';
 const NAMES_MAX = 24;
 
 /** Of one rule (filters/authorize/config.ts). */
-const PATHS_MAX = 256;
+const NAMES_OF_RULE_MAX = 256;
 const RULES_MAX = 256;
 
 /** Characters that a method and a path of a rule may have. */
@@ -205,10 +205,13 @@ function rulesOf(grants: readonly Grant[]): Rule[] {
     { key: (one) => JSON.stringify([one.methods, one.paths]), of: (one) => one.workload },
   );
   return workloads
-    .flatMap(([one, of]): Rule[] => {
-      if (one.methods.length === 0) return [{ effect: 'allow', workloads: of }];
-      return chunks(one.paths).map((some) => ({ effect: 'allow', workloads: of, methods: one.methods, paths: some }));
-    })
+    .flatMap(([one, of]): Rule[] =>
+      chunks(of).flatMap((some): Rule[] => {
+        const allowed = { effect: 'allow', workloads: some } as const;
+        if (one.methods.length === 0) return [allowed];
+        return chunks(one.paths).map((paths) => ({ ...allowed, methods: one.methods, paths }));
+      }),
+    )
     .toSorted((a, b) => compare(orderOf(a), orderOf(b)));
 }
 
@@ -223,9 +226,10 @@ function merged<T>(
   ]);
 }
 
-function chunks(paths: readonly string[]): string[][] {
-  return Array.from({ length: Math.ceil(paths.length / PATHS_MAX) }, (_, i) =>
-    paths.slice(i * PATHS_MAX, (i + 1) * PATHS_MAX),
+/** As many as one rule may name. */
+function chunks(names: readonly string[]): string[][] {
+  return Array.from({ length: Math.ceil(names.length / NAMES_OF_RULE_MAX) }, (_, i) =>
+    names.slice(i * NAMES_OF_RULE_MAX, (i + 1) * NAMES_OF_RULE_MAX),
   );
 }
 

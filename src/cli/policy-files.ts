@@ -23,11 +23,6 @@ export interface PolicyWish {
   readonly before: Policy | undefined;
 }
 
-export interface PolicyPlaces {
-  /** File or folder for new policies, as written by the user; undefined: one that is only shown. */
-  readonly path: string | undefined;
-}
-
 const SHOWN_ONLY = 'policies.yaml';
 const YAML: ReadonlySet<string> = new Set(['.yaml', '.yml']);
 
@@ -35,10 +30,11 @@ const HEAD =
   '# Made by "fourways record" of calls that were seen. Change it as you like: recording again adds to it.\n';
 
 /**
+ * @param path  file or folder for new policies, as written by the user; undefined: one that is only shown
  * @throws {UsageError} when new policies cannot be put at `path`
  * @throws {CommandFailure} when a policy stands where it cannot be changed
  */
-export async function changesFor(wishes: readonly PolicyWish[], { path }: PolicyPlaces, io: Io): Promise<Change[]> {
+export async function changesFor(wishes: readonly PolicyWish[], path: string | undefined, io: Io): Promise<Change[]> {
   const files = new Files(io);
   for (const wish of wishes) {
     // oxlint-disable-next-line no-await-in-loop -- several may stand in one file
@@ -134,11 +130,16 @@ function written({ effect, ...rule }: Rule): object {
 async function changeOld(files: Files, wish: PolicyWish, before: Policy): Promise<void> {
   const edits = editsOf(wish, before);
   if (edits.length === 0) return;
+  const { namespace, name, service } = wish;
+  if (!before.spec.targetRefs.some((ref) => ref.kind === 'Service' && ref.name === service)) {
+    throw new CommandFailure(
+      `Policy ${namespace}/${name} of ${before.origin.file} is not on Service ${namespace}/${service}: rename it, its name is that of what is proposed`,
+    );
+  }
   const file = files.resolve(before.origin.file);
   const text = YAML.has(extname(file)) ? await files.read(file) : undefined;
   const found = text === undefined ? undefined : documentOf(text, wish);
   if (found === undefined) {
-    const { namespace, name } = wish;
     throw new CommandFailure(
       `Policy ${namespace}/${name} stands in ${before.origin.file}, and not as a YAML document of its own: it cannot be changed there`,
     );

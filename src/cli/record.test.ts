@@ -152,6 +152,31 @@ test('record: what is written is known the next time; what is new changes the po
   await checked();
 });
 
+test('record: what was written before is changed and not written twice, also without --config', async () => {
+  await record([call('orders', 'GET /a')], '--write', 'policies.yaml');
+  const { out, err } = await record([call('orders', 'GET /b')], '--write', 'policies.yaml');
+  assert.deepEqual(
+    out.split('\n').filter((line) => /^[+-] /.test(line)),
+    ['+            - /b'],
+  );
+  assert.match(err, /Allowed, and called by nobody[^]*GET {2}\/a/);
+  assert.equal(readFileSync(join(dir, 'policies.yaml'), 'utf8').match(/kind: Policy/g)?.length, 1);
+  await checked();
+});
+
+test('record: a policy of the same name on something else is not touched', async () => {
+  const other = `apiVersion: fourways.io/v1alpha1
+kind: Policy
+metadata: { name: orders-callers, namespace: shop }
+spec: { targetRefs: [{ kind: Service, name: store }], filters: { cors: {} } }
+`;
+  writeFileSync(join(dir, 'other.yaml'), other);
+  const { exit, err } = await record([call('orders', 'GET /a')], '--config', '.', '--write', '.');
+  assert.equal(exit, 1);
+  assert.match(err, /Policy shop\/orders-callers of .*other.yaml is not on Service shop\/orders/);
+  assert.equal(readFileSync(join(dir, 'other.yaml'), 'utf8'), other);
+});
+
 test('record: a policy for each port of a Service that has several, and none that would open one to callers of the other', async () => {
   const rows = [call('store', 'GET /a'), call('store', '', { port: 5_432, source: WEB.replace('web', 'job') })];
   const { io } = await record(rows, '--config', 'mesh.yaml', '--write', 'more.yaml', '--json');

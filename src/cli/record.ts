@@ -1,5 +1,8 @@
+import { stat } from 'node:fs/promises';
+import { isAbsolute, relative, resolve, sep } from 'node:path';
 import type { RecordedCalls } from '../api/admin/record-routes.ts';
 import { sleepAwake } from '../base/clock.ts';
+import { formatProblem } from '../base/problem.ts';
 import type { Recording } from '../control/recorder.ts';
 import type { Resource } from '../resource/resource.ts';
 import { ADMIN_DEFAULT, ADMIN_OPTION, readAdmin } from './admin.ts';
@@ -61,6 +64,7 @@ export const record = defineCommand({
     'against the configuration, and changes nothing without --write. New policies are tried out (mode audit): they say what',
     'they would refuse, and with --enforce they refuse it. Of calls in clear text nobody knows whose they are: they are listed,',
     'as are calls that are refused already or that the application does not know.',
+    'A control plane knows the sidecars that are connected to it: where there are several, ask each with --admin.',
     '"start" records for a day, or for --seconds, while nobody waits; "record" then proposes what was seen since.',
   ].join('\n'),
   json:
@@ -94,7 +98,7 @@ function secondsOf(text: string): number {
 async function proposeNow(values: RecordValues, io: Io): Promise<ExitCode> {
   const scope = scopeOf(values);
   const { config, write, json } = values;
-  const resources = config === undefined ? [] : await readResources(config, io);
+  const resources = await readResources(values, io);
   const calls = await recorded(values, io);
   const proposal = propose(calls.rows, {
     scope,
@@ -102,7 +106,7 @@ async function proposeNow(values: RecordValues, io: Io): Promise<ExitCode> {
     mode: values.enforce === true ? 'enforce' : 'audit',
     unseen: values['drop-unseen'] === true ? 'drop' : 'keep',
   });
-  const changes = await changesFor(proposal.policies, { path: write ?? config }, io);
+  const changes = await changesFor(proposal.policies, write ?? config, io);
   const diff = changes.map(unifiedDiff).join('');
   const { rows: _, ...recording } = calls;
   if (json === true) {
@@ -131,10 +135,28 @@ function scopeOf({ service, namespace }: RecordValues): Scope {
   return { namespace: own ?? namespace, service: name };
 }
 
-/** Loaded late: not everybody compares with a configuration. */
-async function readResources(path: string, io: Io): Promise<readonly Resource[]> {
-  const { readUsable } = await import('./configuration.ts');
-  return (await readUsable(path, io)).resources;
+/** Of the configuration, and of where new policies are put, which may be a part of it. Loaded late: there may be neither. */
+async function readResources(
+  { config, write }: Pick<RecordValues, 'config' | 'write'>,
+  io: Io,
+): Promise<readonly Resource[]> {
+  const paths = config === undefined ? [] : [config];
+  if (write !== undefined && (await isThere(write, io)) && (config === undefined || !isWithin(write, config)))
+    paths.push(write);
+  if (paths.length === 0) return [];
+  const { readConfiguration } = await import('./configuration.ts');
+  const { resources, problems, broken } = await readConfiguration(paths, io);
+  if (broken === 'all') throw new CommandFailure(problems.map((problem) => formatProblem(problem)).join('\n'));
+  return resources;
+}
+
+async function isThere(path: string, { cwd }: Io): Promise<boolean> {
+  return (await stat(resolve(cwd, path)).catch(() => undefined)) !== undefined;
+}
+
+function isWithin(path: string, folder: string): boolean {
+  const way = relative(folder, path);
+  return way.split(sep)[0] !== '..' && !isAbsolute(way);
 }
 
 /** What was counted, after it was recorded where nothing is recorded already. */
@@ -172,7 +194,7 @@ async function wait(
 
 async function writeAll(changes: readonly Change[], io: Io): Promise<void> {
   for (const { file, before, after } of changes) {
-    const path = `${io.cwd}/${file}`;
+    const path = resolve(io.cwd, file);
     // oxlint-disable-next-line no-await-in-loop -- one after the other, so that it is known which are done
     await editFile(
       path,
