@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
-import type { Recording } from '../src/control/recorder.ts';
+import type { RecordedCalls } from '../src/api/admin/record-routes.ts';
 import { DOOR_HOST, Fourways, freePort, programOf } from './client/fourways.ts';
 import { Sidecar, tokenFor } from './client/sidecar.ts';
 
@@ -70,11 +70,9 @@ before(async () => {
   world.defer(async () => void (await program.stop('SIGKILL')));
   const [http, raw] = [await freePort(DOOR_HOST), await freePort('127.0.0.1')];
   clear = `http://${DOOR_HOST}:${http}`;
-  [orders, web, job] = await Promise.all([
-    startOrders(control, [http, raw]),
-    caller('web.front', control),
-    caller('job.front', control),
-  ]);
+  // Alone: the port that is permissive must be free here and there.
+  orders = await startOrders(control, [http, raw]);
+  [web, job] = await Promise.all([caller('web.front', control), caller('job.front', control)]);
   await program.until(async () => (await get(web, '/ready')) === '200', 'the service is reachable');
   await program.until(async () => (await knock(web)) === 'raw', 'so is its other port');
 });
@@ -132,17 +130,38 @@ async function record(...args: string[]): Promise<{ readonly stdout: string; rea
   return cli('record', ...args, '--admin', new URL(program.admin).host);
 }
 
+/** Every sidecar counts from now on. */
+async function untilHeard(): Promise<void> {
+  await program.until(async () => {
+    const { heard } = JSON.parse(await program.adminText('/mesh/recording')) as RecordedCalls;
+    return heard === 3;
+  }, 'every sidecar is recorded');
+}
+
 test('calls are recorded and proposed: tried out they refuse nothing, enforced they refuse everything else', async () => {
   assert.match((await record('start')).stdout, /^Recording, for 1440 minutes more/);
+  await untilHeard();
   for (const path of ['/orders/17', '/orders/18', '/health']) assert.equal(await get(web, path), '200');
   assert.equal(await get(web, '/orders', 'POST'), '200');
   assert.equal(await get(web, '/.env'), '404');
   assert.equal(await get(job, '/health'), '200');
   assert.equal(await knock(job), 'raw');
   assert.equal(await curl(`${clear}/stock`), '200');
+  const wanted = [
+    'web GET /orders/* 2',
+    'web GET /health 1',
+    'web POST /orders 1',
+    'web GET /.env 1',
+    'job GET /health 1',
+    'job tcp 1',
+    ' GET /stock 1',
+  ];
   await program.until(async () => {
-    const recording = JSON.parse(await program.adminText('/mesh/recording')) as Recording;
-    return recording.calls >= 8;
+    const { rows } = JSON.parse(await program.adminText('/mesh/recording/calls')) as RecordedCalls;
+    const counted = rows.map(({ source, protocol, method, path, calls }) =>
+      [source.split('/').at(-1), ...(protocol === 'tcp' ? [protocol] : [method, path]), calls].join(' '),
+    );
+    return wanted.every((one) => counted.includes(one));
   }, 'all of it is counted');
   await record('stop');
 
@@ -196,6 +215,7 @@ test('what is called in addition is added, and what is refused is not', async ()
   writeFileSync(join(dir, 'mesh.yaml'), before.replace('  targetRefs:', '  mode: audit\n  targetRefs:'));
   await program.until(async () => (await get(web, '/added/7')) === '200', 'it is tried out again');
   await record('start', '--seconds', '600');
+  await untilHeard();
   assert.equal(await get(web, '/added/7'), '200');
   assert.equal(await knock(web), '');
   const proposed = async (): Promise<{ diff: string; refused: { source: string; port: number }[] }> =>
