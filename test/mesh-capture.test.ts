@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createSocket } from 'node:dgram';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -79,9 +79,18 @@ suite('transparent capture', { skip: reason ?? false }, () => {
 
   async function options(user: string, command?: readonly string[]): Promise<SidecarOptions> {
     const token = await tokenFor(program, 'web.shop');
-    const more = ['--capture', 'transparent', '--user', user];
     const job = command === undefined ? {} : { command };
-    return { service: 'web.shop', dir, control: meshAt, token, at: network.hosts[0]!, more, ...job };
+    return { service: 'web.shop', dir, control: meshAt, token, at: network.hosts[0]!, more: capturing(user), ...job };
+  }
+
+  /** @returns what it said and how it ended, when it had captured and then heard this */
+  async function endedBy(signal: NodeJS.Signals, more: Partial<SidecarOptions>): Promise<string> {
+    const sidecar = await Sidecar.spawn({ ...(await options('nobody')), ...more });
+    await sidecar.said(more.control === undefined ? /"message":"Ready"/ : /Cannot join yet/);
+    assert.deepEqual(await tables(), ['table inet fourways_user_65534']);
+    sidecar.child.kill(signal);
+    const { code, signal: by } = await sidecar.ended;
+    return `${by ?? code} ${sidecar.err}`;
   }
 
   /** In the namespace, as a user. @returns what it said, and its exit code where that is not 0 */
@@ -148,6 +157,41 @@ suite('transparent capture', { skip: reason ?? false }, () => {
     assert.deepEqual(await tables(), []);
   });
 
+  test('however a sidecar ends, its rules go with it', async () => {
+    const crash = join(dir, 'crash.mjs');
+    writeFileSync(crash, "process.on('SIGIO', () => { throw new Error('a defect'); });");
+    const ways: [signal: NodeJS.Signals, more: Partial<SidecarOptions>, want: RegExp][] = [
+      ['SIGTERM', {}, /^0 /],
+      ['SIGINT', {}, /^0 /],
+      ['SIGQUIT', {}, /^131 /],
+      ['SIGIO', { within: ['env', `NODE_OPTIONS=--import=${crash}`] }, /^1 .*a defect/s],
+      // While it waits for a control plane that is not there.
+      ['SIGTERM', { control: `127.0.0.1:${await freePort('127.0.0.1')}` }, /^0 /],
+    ];
+    for (const [signal, more, want] of ways) {
+      assert.match(await endedBy(signal, more), want);
+      assert.deepEqual(await tables(), [], `after ${signal}`);
+    }
+    const refused = await Sidecar.spawn({ ...(await options('nobody')), token: await tokenFor(program, 'other.shop') });
+    assert.equal((await refused.ended).code, 1);
+    assert.match(refused.err, /Connections are captured.*Cannot join the mesh/s);
+    assert.deepEqual(await tables(), [], 'after one that may not join');
+  });
+
+  test('rules of one that was killed are removed by the next, also when it captures nothing', async () => {
+    const data = join(dir, 'changed-its-mind');
+    const first = await Sidecar.start({ ...(await options('nobody')), data });
+    await first.stop('SIGKILL');
+    assert.deepEqual(await tables(), ['table inet fourways_user_65534']);
+    await using same = await Sidecar.start({ ...(await options('nobody')), data });
+    assert.match(same.err, /left behind are replaced/);
+    assert.equal(await as('nobody', 'curl', '-sS', '-m', '10', 'http://shop.shop/c'), 'shop.shop /c');
+    await same.stop('SIGKILL');
+    await using none = await Sidecar.start({ ...(await options('nobody')), data, more: [] });
+    assert.match(none.err, /left behind are removed/);
+    assert.deepEqual(await tables(), []);
+  });
+
   test('a dry run says what would be done, in words that nft takes, and does nothing', async () => {
     const [first = '', ...rest] = network.hosts[0]!.within;
     const args = [
@@ -164,6 +208,10 @@ suite('transparent capture', { skip: reason ?? false }, () => {
     const { stdout } = await run(first, [...rest, process.execPath, ...dry]);
     assert.match(stdout, /# 127\.240\.\d+\.\d+ +shop\.shop$/m);
     assert.deepEqual(await tables(), []);
+    const touched = join(dir, 'touched');
+    const [, , ...like] = dry;
+    await run(first, [...rest, process.execPath, ...programOf('source'), 'run', ...like, '--', 'touch', touched]);
+    assert.deepEqual([existsSync(touched), existsSync(join(dir, 'dry'))], [false, false]);
     const file = join(dir, 'rules');
     writeFileSync(file, stdout);
     await run(first, [...rest, 'nft', '--check', '--file', file]);
@@ -171,6 +219,10 @@ suite('transparent capture', { skip: reason ?? false }, () => {
     assert.equal((JSON.parse(json) as { table: string }).table, 'fourways_user_65534');
   });
 });
+
+function capturing(user: string): string[] {
+  return ['--capture', 'transparent', '--user', user];
+}
 
 function manifests(door: number): string {
   return `

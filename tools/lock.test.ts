@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
 interface Locked {
@@ -7,6 +7,9 @@ interface Locked {
   readonly resolved?: string;
   readonly integrity?: string;
   readonly hasInstallScript?: boolean;
+  readonly dev?: boolean;
+  readonly os?: readonly string[];
+  readonly cpu?: readonly string[];
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly optionalDependencies?: Readonly<Record<string, string>>;
 }
@@ -40,4 +43,17 @@ test('lock: only the packages that package.json allows run a script when they ar
     scripts,
     Object.keys(allowScripts).map((name) => `node_modules/${name}`),
   );
+});
+
+test('lock: the product runs without native code', () => {
+  const root = new URL('../', import.meta.url);
+  const needed = Object.entries(packages).filter(([path, { dev }]) => path !== '' && dev !== true);
+  assert.ok(needed.length > 20, 'there is something to look at');
+  const native = needed.flatMap(([path, { os, cpu }]) => {
+    const folder = new URL(`${path}/`, root);
+    const files = existsSync(folder) ? readdirSync(folder, { recursive: true, encoding: 'utf8' }) : [];
+    const built = files.filter((file) => /(?:\.node|^binding\.gyp)$/.test(file));
+    return os === undefined && cpu === undefined && built.length === 0 ? [] : [`${path} ${built.join(' ')}`];
+  });
+  assert.deepEqual(native, []);
 });

@@ -94,7 +94,8 @@ export class TransparentCapture {
   readonly #ports = new Map<string, number>();
   #answerer: DnsAnswerer | undefined;
   #nextPort = PORT_MIN;
-  #kept: string;
+  /** What the file has; empty before it was written. */
+  #kept = '';
   #rules = '';
   #isClosed = false;
 
@@ -102,7 +103,6 @@ export class TransparentCapture {
     this.#options = options;
     this.#presence = presence;
     this.#addresses = new Addresses(options.range, kept);
-    this.#kept = JSON.stringify(this.#addresses.kept);
     this.#directory = new Directory(options);
   }
 
@@ -112,6 +112,8 @@ export class TransparentCapture {
     const presence = await claimPresence(table);
     if (presence === undefined) return captureFault('capture.taken', `A process has the table "${table}" already`);
     const capture = new TransparentCapture(options, presence, await keptAddresses(options.path));
+    // From now on the file says that there may be rules (removeOfDead).
+    await capture.#keep();
     const fault = (await removeLeftBehind(options.scope, options.log)) ?? (await capture.#begin());
     if (fault === undefined) return capture;
     await capture.close();
@@ -186,10 +188,11 @@ export class TransparentCapture {
     if (answerer instanceof Fault) return answerer;
     const { upstreams } = resolvers;
     const capture: Capture = { scope, dnsPort, dnsOn6, range: range.cidr, upstreams };
-    const said = await nft(['-f', '-'], tableRules(capture, new Map()));
-    if (said instanceof Fault) {
+    // Whoever is told of the rules can remove them; in between nothing can end the process but what kills it.
+    const fault = nftNow(['-f', '-'], tableRules(capture, new Map()));
+    if (fault !== undefined) {
       answerer.close();
-      return said;
+      return fault;
     }
     this.#answerer = answerer;
     log.info('Connections are captured', { table: tableOf(scope), range: range.cidr, dns: `${LOOPBACK}:${dnsPort}` });
@@ -228,6 +231,24 @@ function isFree(port: number): Promise<boolean> {
   return promise;
 }
 
+/** Where nothing is captured any more: rules of sidecars that are gone would keep their users from services and from DNS. */
+export async function removeOfDead(log: Log): Promise<Fault | undefined> {
+  const tables = await listTables();
+  if (tables instanceof Fault) return tables;
+  for (const table of tables) {
+    // oxlint-disable-next-line no-await-in-loop -- one table after the other
+    const fault = scopeOf(table) === undefined || (await isPresent(table)) ? undefined : await removeTable(table, log);
+    if (fault !== undefined) return fault;
+  }
+  return undefined;
+}
+
+async function removeTable(table: string, log: Log): Promise<Fault | undefined> {
+  log.warn('Rules that a sidecar has left behind are removed', { table });
+  const said = await nft(['delete', 'table', 'inet', table]);
+  return said instanceof Fault ? said : undefined;
+}
+
 /** @returns a fault when one that runs captures the same connections */
 async function removeLeftBehind(scope: Scope, log: Log): Promise<Fault | undefined> {
   const tables = await listTables();
@@ -235,17 +256,20 @@ async function removeLeftBehind(scope: Scope, log: Log): Promise<Fault | undefin
   const own = tableOf(scope);
   for (const table of tables) {
     const other = scopeOf(table);
-    if (other === undefined || table === own) continue;
+    if (other === undefined) continue;
+    if (table === own) {
+      log.warn('Rules that a sidecar has left behind are replaced', { table });
+      continue;
+    }
     // oxlint-disable-next-line no-await-in-loop -- one table after the other
     if (await isPresent(table)) {
       const isSame = scope.kind === 'others' || (other.kind === 'others' && other.uid !== scope.uid);
       if (isSame) return captureFault('capture.taken', `The sidecar with the table "${table}" runs`);
       continue;
     }
-    log.warn('Rules that a sidecar has left behind are removed', { table });
     // oxlint-disable-next-line no-await-in-loop
-    const said = await nft(['delete', 'table', 'inet', table]);
-    if (said instanceof Fault) return said;
+    const fault = await removeTable(table, log);
+    if (fault !== undefined) return fault;
   }
   return undefined;
 }

@@ -19,17 +19,20 @@ export async function nft(args: readonly string[], input = ''): Promise<string |
   child.stdin.end(input);
   const { promise, resolve } = Promise.withResolvers<string | Fault>();
   child.once('error', (error: NodeJS.ErrnoException) => resolve(notStarted(error)));
-  child.once('close', (code) => {
-    if (code === 0) return resolve(out);
-    const [first = ''] = err.split('\n', 1);
-    resolve(captureFault('capture.refused', `nft ${args.join(' ')}: ${first === '' ? 'no answer' : first}`));
-  });
+  child.once('close', (code) => resolve(code === 0 ? out : refused(args, err)));
   return promise;
 }
 
-/** While the process ends there is no time for more. */
-export function nftNow(args: readonly string[]): void {
-  spawnSync('nft', args, { stdio: 'ignore', timeout: NFT_MS_MAX });
+/** Within this turn of the event loop: no signal that ends the process is heard in between, and at its end there is no other. */
+export function nftNow(args: readonly string[], input = ''): Fault | undefined {
+  const { status, stderr, error } = spawnSync('nft', args, { input, encoding: 'utf8', timeout: NFT_MS_MAX });
+  if (error !== undefined) return notStarted(error);
+  return status === 0 ? undefined : refused(args, stderr);
+}
+
+function refused(args: readonly string[], said: string): Fault {
+  const [first = ''] = said.split('\n', 1);
+  return captureFault('capture.refused', `nft ${args.join(' ')}: ${first === '' ? 'no answer' : first}`);
 }
 
 function notStarted({ code, message }: NodeJS.ErrnoException): Fault {

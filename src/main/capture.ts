@@ -6,7 +6,14 @@ import { Fault } from '../base/fault.ts';
 import type { Log } from '../base/log.ts';
 import { type Account, findAccount } from '../capture/account.ts';
 import { Addresses, type Range, readRange } from '../capture/addresses.ts';
-import { type CaptureOptions, keptAddresses, ledBy, PORT_MIN, TransparentCapture } from '../capture/capture.ts';
+import {
+  type CaptureOptions,
+  keptAddresses,
+  ledBy,
+  PORT_MIN,
+  removeOfDead,
+  TransparentCapture,
+} from '../capture/capture.ts';
 import { ResolvConf } from '../capture/resolv-conf.ts';
 import { type Scope, tableOf, tableRules } from '../capture/rules.ts';
 import type { SidecarOptions } from '../cli/command.ts';
@@ -35,8 +42,13 @@ export async function openCapture(
   }: { readonly capture: CaptureSettings | undefined; readonly dataDir: string; readonly log: Log },
   { cleanup, ask, drop }: CaptureParts,
 ): Promise<TransparentCapture | undefined> {
-  if (capture === undefined) return undefined;
   const path = addressFile(dataDir);
+  if (capture === undefined) {
+    // It has captured before, and may have been killed.
+    const fault = existsSync(path) && process.platform === 'linux' ? await removeOfDead(log) : undefined;
+    if (fault !== undefined) log.warn(`Rules of capture may be left behind: ${fault.detail}`, { code: fault.code });
+    return undefined;
+  }
   const opened = await TransparentCapture.open({
     ...capture,
     path,

@@ -35,6 +35,7 @@ export async function sidecarCommand(options: SidecarOptions): Promise<ExitCode>
   const console = openConsole(options.logLevel);
   const signals = listenToSignals(() => console.lastWords(CUT));
   process.on(HAND_OVER, () => signals.ask(HAND_OVER));
+  passOn(['SIGQUIT'], () => quit(console));
   return endWith(console, async () => {
     if (options.dryRun) return dryRun(options, console);
     const old = options.takeover ? await findOldSidecar(options.dataDir, options.forward.port) : undefined;
@@ -72,6 +73,10 @@ export async function runCommandBeside(options: RunOptions): Promise<ExitCode> {
     // It would outlive us, and hold its port.
     application?.signal('SIGKILL');
   });
+  passOn(PASSED_ON, (signal) => {
+    if (application !== undefined) application.signal(signal);
+    else if (signal === 'SIGQUIT') quit(console);
+  });
   return endWith(console, async () => {
     if (options.dryRun) return dryRun(options, console);
     const account = await accountOf(options);
@@ -92,7 +97,6 @@ export async function runCommandBeside(options: RunOptions): Promise<ExitCode> {
     collectAtRest();
     // What it does with SIGHUP is its own business; ours has nothing to read again.
     signals.onReload(() => void running.signal('SIGHUP'));
-    passOn(PASSED_ON, (signal) => void running.signal(signal));
     const first = await Promise.race([signals.stop, running.exit]);
     if (typeof first === 'string') await endPolitely(running, sidecar, { why: first, drainMs: options.drainMs });
     const { code, reason } = await running.exit;
@@ -103,6 +107,12 @@ export async function runCommandBeside(options: RunOptions): Promise<ExitCode> {
     await lastOutput(running);
     return code;
   });
+}
+
+/** At once, and still in good order: what is done at the end of the process is done. */
+function quit(console: Console): never {
+  console.lastWords(CUT);
+  process.exit(BY_SIGNAL + constants.signals.SIGQUIT);
 }
 
 /** Nobody calls it any more, and what ran has its answer: now it may end, and may call others until it has. */

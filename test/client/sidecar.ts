@@ -26,6 +26,8 @@ export interface SidecarOptions {
   readonly locals?: readonly string[];
   /** `HOST:PORT` of its forward proxy; default is a free port of the test. */
   readonly proxy?: string;
+  /** Folder that it keeps its things in; default is one of its own. */
+  readonly data?: string;
   /** What else it is told. */
   readonly more?: readonly string[];
   /** Where it runs, if not beside the test. */
@@ -72,6 +74,7 @@ export class Sidecar implements AsyncDisposable {
     drain = '5s',
     locals = [],
     proxy,
+    data,
     more = [],
     at,
     entry = 'source',
@@ -98,7 +101,7 @@ export class Sidecar implements AsyncDisposable {
       '--proxy',
       forward,
       '--data',
-      join(dir, `sidecar-${port}`),
+      data ?? join(dir, `sidecar-${port}`),
       '--drain',
       drain,
       ...(token === undefined ? [] : ['--token-file', tokenFile]),
