@@ -1,5 +1,6 @@
 /**
- * A guide that is tried as it is written, in a network of its own: ports that it names are free there, and nobody else's.
+ * A guide that is tried as it is written, in a network of its own: ports that it names are free there, and nobody else's, and
+ * so are the names of network namespaces that it makes.
  *
  *     ```yaml mesh.yaml     a file of this name; the same for js, json, sh …
  *     ```sh                 a step: must end with 0, and show what it claims
@@ -22,6 +23,24 @@ const TOOLS = ['bin', 'node_modules/.bin'].map((path) => join(ROOT, path));
 const STEP_MS_MAX = 60_000;
 const AGAIN_MS = 250;
 const END_MS_MAX = 20_000;
+
+/** Network namespaces have their names in /run. There is a way out, for whoever looks for one, and nobody answers there. */
+const NETWORK = `set -e
+mount -t tmpfs none /run
+mkdir /run/netns
+resolv=$(readlink -f /etc/resolv.conf)
+mkdir -p "$(dirname "$resolv")"
+printf 'nameserver 192.0.2.53\\noptions timeout:1 attempts:1\\n' > /run/resolv.conf
+[ -e "$resolv" ] || touch "$resolv"
+mount --bind /run/resolv.conf "$resolv"
+ip link set lo up
+ip link add out type veth peer name nowhere
+ip address add 192.0.2.1/24 dev out
+ip link set nowhere up
+ip link set out up
+ip route add default dev out
+echo up
+exec sleep 600`;
 
 export type Block =
   | { readonly kind: 'file'; readonly name: string; readonly text: string }
@@ -54,8 +73,7 @@ export class GuideRun implements AsyncDisposable {
   static async open(): Promise<GuideRun> {
     // A user that is not root becomes one within.
     const asRoot = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'];
-    const script = 'ip link set lo up && echo up && exec sleep 600';
-    const network = spawn('unshare', [...asRoot, '--net', 'sh', '-c', script], {
+    const network = spawn('unshare', [...asRoot, '--net', '--mount', 'sh', '-c', NETWORK], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const [up] = (await Promise.race([once(network.stdout, 'data'), once(network, 'exit')])) as [unknown];
@@ -122,11 +140,11 @@ export class GuideRun implements AsyncDisposable {
 
   #within(command: string): string[] {
     const user = process.getuid?.() === 0 ? [] : ['--user', '--preserve-credentials'];
-    return ['nsenter', '--target', String(this.#network.pid), '--net', ...user, 'bash', '-c', command];
+    const script = `cd '${this.#folder}'\n${command}`;
+    return ['nsenter', '--target', String(this.#network.pid), '--net', '--mount', ...user, 'bash', '-c', script];
   }
 
-  #surroundings(): { readonly cwd: string; readonly env: NodeJS.ProcessEnv } {
-    const env = { ...process.env, PATH: [...TOOLS, process.env['PATH']].join(delimiter), NO_COLOR: '1' };
-    return { cwd: this.#folder, env };
+  #surroundings(): { readonly env: NodeJS.ProcessEnv } {
+    return { env: { ...process.env, PATH: [...TOOLS, process.env['PATH']].join(delimiter), NO_COLOR: '1' } };
   }
 }
