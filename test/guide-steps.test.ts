@@ -11,6 +11,7 @@ const PAGES = [
   'mesh-capture.md',
   'mesh-data-centres.md',
   'mesh-day-two.md',
+  'mesh-hosts.md',
   'mesh-looking.md',
   'mesh-own-ca.md',
   'mesh-rotation.md',

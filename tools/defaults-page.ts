@@ -1,6 +1,13 @@
 /** The page of defaults: what holds where neither a policy nor a route says anything. */
 import { CONNECTION_LIMITS, CONNECTION_TIMEOUTS } from '../src/base/limits.ts';
-import { CLUSTER_SETTINGS, LISTENER_SETTINGS, RETRY, RETRY_ATTEMPTS_MAX, TLS_POLICY } from '../src/compile/defaults.ts';
+import {
+  CLUSTER_SETTINGS,
+  LISTENER_SETTINGS,
+  PEER_SETTINGS,
+  RETRY,
+  RETRY_ATTEMPTS_MAX,
+  TLS_POLICY,
+} from '../src/compile/defaults.ts';
 
 export function defaultsPage(): string {
   return [
@@ -27,6 +34,10 @@ export function defaultsPage(): string {
     '',
     ...table(CLUSTER_SETTINGS),
     '',
+    'Where the other end is a proxy of a mesh, which answers a ping at once whatever its application does:',
+    '',
+    ...table({ http2: differing(PEER_SETTINGS.http2, CLUSTER_SETTINGS.http2) }),
+    '',
     '## Routes',
     '',
     'A route without `timeouts` has none, and one without `retry` makes no second attempt but those that are always safe. A',
@@ -34,6 +45,13 @@ export function defaultsPage(): string {
     '',
     ...table(RETRY),
   ].join('\n');
+}
+
+function differing(settings: object, others: object): object {
+  const known = Object.entries(others);
+  return Object.fromEntries(
+    Object.entries(settings).filter(([name, value]) => !known.some(([n, v]) => n === name && v === value)),
+  );
 }
 
 function table(settings: object): string[] {

@@ -23,7 +23,7 @@ import {
 } from './backend.ts';
 import { backendEndpoints, consulFindings } from './backend-endpoints.ts';
 import { readUpstreamTls, type TrustView } from './backend-tls.ts';
-import { CLUSTER_SETTINGS, HEALTH_PACE, TLS_POLICY } from './defaults.ts';
+import { CLUSTER_SETTINGS, HEALTH_PACE, PEER_SETTINGS, TLS_POLICY } from './defaults.ts';
 import { type Finding, warning } from './finding.ts';
 import type { Reason } from './listener.ts';
 import { meshOf } from './mesh.ts';
@@ -109,7 +109,7 @@ export function lowerCluster({ target, certificateOf, protocol, stream }: Cluste
     endpoints: reached.endpoints,
     ...(tls !== undefined && { tls: tls.tls }),
     ...healthOf(asked, { spoken, stream, findings }),
-    settings: clusterSettings(asked),
+    settings: clusterSettings(asked, reached.tls === undefined ? CLUSTER_SETTINGS : PEER_SETTINGS),
   };
   return {
     cluster,
@@ -122,7 +122,12 @@ export function lowerCluster({ target, certificateOf, protocol, stream }: Cluste
 /** Who passes on what it cannot read says nothing of it, and asks nobody: the sidecars at both ends do. */
 function passingCluster(target: BackendTarget, asked: Asked, look: Look): ClusterResult {
   const endpoints = target.kind === 'Service' ? passPort(target, look) : [];
-  const cluster: PlanCluster = { protocol: 'http1', stream: 'tls', endpoints, settings: clusterSettings(asked) };
+  const cluster: PlanCluster = {
+    protocol: 'http1',
+    stream: 'tls',
+    endpoints,
+    settings: clusterSettings(asked, CLUSTER_SETTINGS),
+  };
   return { cluster, secrets: [], findings: [] };
 }
 
@@ -329,8 +334,7 @@ function nameOf(target: BackendTarget): string {
   );
 }
 
-function clusterSettings(asked: Asked): PlanClusterSettings {
-  const defaults = CLUSTER_SETTINGS;
+function clusterSettings(asked: Asked, defaults: PlanClusterSettings): PlanClusterSettings {
   const budgetPercent = asked.get('retryBudgetPercent');
   return {
     connectMs: durationOr(asked.get('connectTimeout'), defaults.connectMs),

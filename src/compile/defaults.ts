@@ -69,6 +69,12 @@ export const CLUSTER_SETTINGS: PlanClusterSettings = {
   },
 };
 
+/** The same where the other end is a proxy of the mesh: one that is well answers a ping at once, whatever its application does. */
+export const PEER_SETTINGS: PlanClusterSettings = {
+  ...CLUSTER_SETTINGS,
+  http2: { ...CLUSTER_SETTINGS.http2, pingIntervalMs: 5_000, pingTimeoutMs: 10_000 },
+};
+
 /** A retry that names its codes but not how often and how far apart. */
 export const RETRY: Pick<PlanRetry, 'attempts' | 'backoffMs'> = { attempts: 1, backoffMs: 25 };
 

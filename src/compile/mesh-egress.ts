@@ -8,7 +8,7 @@ import { USER_CONTEXT_FIELD } from '../filter/user-context.ts';
 import type { HeadersConfig } from '../filters/headers/config.ts';
 import type { PlanCluster, PlanPort, PlanRoute, PlanStream } from '../ir/plan.ts';
 import { describe, type Gateway, type Mesh } from '../resource/resource.ts';
-import { CLUSTER_SETTINGS } from './defaults.ts';
+import { PEER_SETTINGS } from './defaults.ts';
 import { error, type Finding, warning } from './finding.ts';
 import { type ListenerView, serversOf } from './gateways.ts';
 import { sameItems } from './memo.ts';
@@ -215,7 +215,7 @@ function clusterTo({ listener, kind }: Way, host: string, { view, gateway }: Par
     ...(kind === 'tcp' && { stream: kind }),
     endpoints: addressesOf(view, gateway).map((address) => ({ address, port: listener.port, weight: 1 })),
     tls,
-    settings: CLUSTER_SETTINGS,
+    settings: PEER_SETTINGS,
   };
 }
 

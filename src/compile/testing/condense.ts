@@ -9,7 +9,7 @@ import {
   type PlanMatch,
   type PlanNamedMatch,
 } from '../../ir/plan.ts';
-import { CLUSTER_SETTINGS, LISTENER_SETTINGS, TLS_POLICY } from '../defaults.ts';
+import { CLUSTER_SETTINGS, LISTENER_SETTINGS, PEER_SETTINGS, TLS_POLICY } from '../defaults.ts';
 import type { StatusItem } from '../status-item.ts';
 
 type Json = unknown;
@@ -59,14 +59,19 @@ export function condensePlan({ ports, listeners, routes, streams, clusters }: Pl
           `${records === undefined ? '' : ` records ${records}`}${priority === undefined ? '' : ` priority ${priority}`}` +
           (forZones === undefined ? '' : ` for ${forZones.join(', ')}`),
       ),
-      settings: differing(settings, CLUSTER_SETTINGS),
+      settings: differing(settings, isPeer(tls) ? PEER_SETTINGS : CLUSTER_SETTINGS),
     })),
   });
 }
 
-/** Between proxies of a mesh: `80.orders.shop.mesh.internal is spiffe://...`. */
+/** Between proxies of a mesh. */
+function isPeer(tls: Pick<PlanClusterTls, 'clientCertificate'> | undefined): boolean {
+  return tls?.clientCertificate?.secret === OWN_IDENTITY;
+}
+
+/** `80.orders.shop.mesh.internal is spiffe://...`. */
 function condenseClusterTls({ policy, ...tls }: PlanClusterTls): Json {
-  if (tls.state !== 'ok' || tls.clientCertificate?.secret !== OWN_IDENTITY || tls.cas.length !== 1) {
+  if (tls.state !== 'ok' || !isPeer(tls) || tls.cas.length !== 1) {
     return { ...tls, policy: differing(policy, TLS_POLICY) };
   }
   const names = tls.subjectAltNames.map(({ value }) => value).join(' or ');
