@@ -31,6 +31,7 @@ export class WatchedApplication {
   #said: WorkloadReport['health'] | undefined;
   #saidText = '';
   #isAsking = false;
+  #isClosed = false;
 
   constructor(settings: SidecarSettings, parts: WatchedApplicationParts) {
     this.#settings = settings;
@@ -55,16 +56,17 @@ export class WatchedApplication {
   }
 
   farewell(): void {
-    this.#health.close();
+    this.close();
     this.#report('draining');
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#health.close();
   }
 
   #tell(): void {
-    if (this.#said === 'draining') return;
+    if (this.#isClosed) return;
     const ports = undeclaredPorts(this.#parts.plan() ?? { listeners: {}, clusters: {} });
     // Whoever was first has the word, so that all instances are taken for the same.
     for (const { port, speech } of ports) if (speech !== 'unknown') this.#speech.set(port, speech);
