@@ -170,6 +170,8 @@ test('a second instance is not asked, and neither is anybody when the control pl
   await program.stop('SIGKILL');
   await callAll();
   program = await Fourways.start(options);
+  // Its store knows them before they are back.
+  await Promise.all([shop, second].map((sidecar) => sidecar.said(/(?:Connected to the control plane[^]*){2}/)));
   await areReady(2);
   assert.deepEqual((await row())?.learned, FOUND);
   await callAll();

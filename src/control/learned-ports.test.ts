@@ -67,7 +67,7 @@ function ends(plan: Plan): string[] {
 
 const ALL = { web: 'http', mail: 'tcp', rpc: 'h2c' } as const;
 
-test('what the first instance has found is so for both ends, whatever others say, and when it has gone', () => {
+test('what an instance has found is so for both ends, and when it has gone', () => {
   const world = new World();
   const read = resources(SERVICE);
   const unknown = [
@@ -82,11 +82,22 @@ test('what the first instance has found is so for both ends, whatever others say
   const compiled = world.compile(read, [first]);
   assert.deepEqual(ends(planOf(compiled)), known);
   assert.deepEqual(compiled.services()[0]?.learned, { 25: 'tcp', 80: 'http', 90: 'h2c' });
-  const other = workload('b', { web: 'tcp', mail: 'http', rpc: 'http' });
+  const other = workload('b', { web: 'tcp', rpc: 'tcp' });
   assert.deepEqual(ends(planOf(world.compile(read, [other, first]))), known);
   assert.deepEqual(ends(planOf(world.compile(read, []))), known);
   // The same as long as nothing changed: whoever compiles compares by identity.
   assert.equal(world.learned.with(read, [])[0], world.learned.with(read, [other])[0]);
+});
+
+test('of two that asked at once the answer counts, whoever is heard first', () => {
+  const read = resources(SERVICE);
+  const [late, good] = [workload('a', { web: 'tcp' }), workload('b', { web: 'http' })];
+  const all = [[late], [late, good], [good], [good, late], [late]];
+  for (const orders of [all, all.toReversed()]) {
+    const world = new World();
+    for (const workloads of orders) world.compile(read, workloads);
+    assert.match(ends(planOf(world.compile(read, [late])))[0]!, /^http/);
+  }
 });
 
 test('a port that is declared is what was declared, and one that was away is learned anew', () => {
@@ -100,7 +111,14 @@ test('a port that is declared is what was declared, and one that was away is lea
   const again = ['unknown: http to http as http1', 'unknown: http to http as http1', 'h2c: http to http as h2'];
   assert.deepEqual(ends(planOf(world.compile(resources(SERVICE), []))), again);
   world.compile([], []);
-  assert.match(ends(planOf(world.compile(resources(SERVICE), [])))[2]!, /^unknown/);
+  const read = resources(SERVICE);
+  assert.match(ends(planOf(world.compile(read, [])))[2]!, /^unknown/);
+  // Also where the same resource comes back, with the same instance.
+  const first = workload('a', ALL);
+  for (const round of [1, 2]) {
+    assert.match(ends(planOf(world.compile(read, [first])))[2]!, /^h2c/, `round ${round}`);
+    world.compile([], [first]);
+  }
 });
 
 test('a Mesh that says what ports speak has nothing learned', () => {

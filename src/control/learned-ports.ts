@@ -15,20 +15,19 @@ export class LearnedPorts {
   readonly #known = new Map<string, LearnedSpeech>();
   /** What was given on last, by what it was made of. */
   readonly #filled = new WeakMap<Service, { readonly said: string; readonly resource: Service }>();
-  /** Services of which something is unknown, when workloads were last asked, and those that were. */
-  #open: readonly Service[] = [];
+  /** As of when workloads were last asked, and those that were. */
+  #undeclared: readonly Service[] = [];
   #asked = new WeakSet<Workload>();
 
   constructor(log: Log) {
     this.#log = log;
   }
 
-  /** @param workloads  the first that has found it out has the word */
+  /** @param workloads  the first that has found it out has the word: whoever comes later is told, and does not ask */
   with(resources: readonly Resource[], workloads: readonly Workload[]): readonly Resource[] {
     const services = resources.filter((one): one is Service => one.kind === 'Service');
     const undeclared = services.filter(({ spec }) => spec.ports.some(isUndeclared));
     this.#forget(undeclared);
-    if (undeclared.length === 0) return resources;
     this.#ask(undeclared, services, workloads);
     if (this.#known.size === 0) return resources;
     const filled = new Map(undeclared.map((service) => [service, this.#filledIn(service)]));
@@ -44,15 +43,15 @@ export class LearnedPorts {
 
   /** Each workload once: there are tens of thousands, and each compile comes by here. */
   #ask(undeclared: readonly Service[], services: readonly Service[], workloads: readonly Workload[]): void {
-    const open = undeclared.filter((service) => undeclaredPorts(service).some(({ key }) => !this.#known.has(key)));
-    if (open.length !== this.#open.length || open.some((service, i) => service !== this.#open[i])) {
+    const before = this.#undeclared;
+    if (undeclared.length !== before.length || undeclared.some((service, i) => service !== before[i])) {
       this.#asked = new WeakSet();
     }
-    this.#open = open;
-    if (open.length === 0) return;
+    this.#undeclared = undeclared;
+    if (undeclared.length === 0) return;
     const told = workloads.filter((one) => one.spec.protocols !== undefined && !this.#asked.has(one));
     if (told.length === 0) return;
-    const byKey = new Map(open.map((service) => [keyOf(service), service]));
+    const byKey = new Map(undeclared.map((service) => [keyOf(service), service]));
     const selecting = Map.groupBy(services.filter(hasSelector), ({ metadata }) => metadata.namespace);
     for (const workload of told) {
       this.#asked.add(workload);
@@ -60,11 +59,11 @@ export class LearnedPorts {
     }
   }
 
-  #hear(workload: Workload, open: ReadonlyMap<string, Service>, selecting: SelectingServices): void {
-    for (const service of servicesOf(workload, selecting).flatMap((key) => open.get(key) ?? [])) {
+  #hear(workload: Workload, undeclared: ReadonlyMap<string, Service>, selecting: SelectingServices): void {
+    for (const service of servicesOf(workload, selecting).flatMap((key) => undeclared.get(key) ?? [])) {
       for (const { key, port } of undeclaredPorts(service)) {
-        const speech = this.#known.has(key) ? undefined : saidBy(workload, port, service);
-        if (speech === undefined) continue;
+        const speech = saidBy(workload, port, service);
+        if (speech === undefined || !isMore(speech, this.#known.get(key))) continue;
         this.#known.set(key, speech);
         this.#log.info(`Port ${port.port} of ${describe(service)} was found to speak ${speech}`, {
           service: keyOf(service),
@@ -90,6 +89,13 @@ export class LearnedPorts {
     return resource;
   }
 }
+
+/** An answer is more than none. So all control planes come to the same, in whatever order they hear of two that asked at once. */
+function isMore(speech: LearnedSpeech, known: LearnedSpeech | undefined): boolean {
+  return known === undefined || SPEECHES.indexOf(speech) < SPEECHES.indexOf(known);
+}
+
+const SPEECHES: readonly LearnedSpeech[] = ['http', 'h2c', 'tcp'];
 
 function undeclaredPorts(service: Service): { readonly key: string; readonly port: ServicePort }[] {
   return service.spec.ports.filter(isUndeclared).map((port) => ({ key: portKeyOf(service, port), port }));
