@@ -14,6 +14,7 @@ import { promisify } from 'node:util';
 import { makeCertificate } from '../src/net/testing/certificates.ts';
 import { Fourways, programOf } from './client/fourways.ts';
 import { Load } from './client/load.ts';
+import { RawClient } from './client/raw-client.ts';
 import { Network, type NetworkHost, noNetwork } from './client/network.ts';
 import { Sidecar, tokenFor } from './client/sidecar.ts';
 
@@ -26,6 +27,7 @@ const INSIDE = '10.77.0.1';
 const MESH_AT = `${INSIDE}:15010`;
 const GATE = 15_443;
 const PROXY = 15_001;
+const EDGE = 8090;
 
 type Name = 'east' | 'west';
 const OTHER: Readonly<Record<Name, Name>> = { east: 'west', west: 'east' };
@@ -43,7 +45,8 @@ class DataCentre {
   readonly inside: NetworkHost;
   readonly dir: string;
   control!: Fourways;
-  gateway: Fourways | undefined;
+  /** What the other one has to know of it. */
+  roots = '';
   readonly #world: AsyncDisposableStack;
 
   constructor(name: Name, host: NetworkHost, world: AsyncDisposableStack) {
@@ -55,6 +58,11 @@ class DataCentre {
     world.defer(() => rmSync(this.dir, { recursive: true, force: true }));
   }
 
+  /** Another address at which others reach the host. */
+  get second(): string {
+    return this.host.address.replace(/\d+$/, (last) => String(Number(last) + 100));
+  }
+
   async exec(...command: readonly string[]): Promise<string> {
     const [first = '', ...rest] = [...this.host.within, ...command];
     return (await run(first, rest)).stdout;
@@ -63,6 +71,7 @@ class DataCentre {
   /** `up` in the east, which is its own gateway; processes of their own in the west. */
   async start(): Promise<void> {
     await this.exec('ip', 'address', 'add', `${INSIDE}/32`, 'dev', 'lo');
+    await this.exec('ip', 'address', 'add', `${this.second}/24`, 'dev', 'eth0');
     await this.exec('ip', 'route', 'delete', 'default');
     const config = join(this.dir, 'mesh.yaml');
     writeFileSync(config, manifests(this.name));
@@ -80,8 +89,9 @@ class DataCentre {
     this.#world.defer(async () => void (await this.control.stop('SIGKILL')));
   }
 
-  async startGateway(): Promise<void> {
-    const token = join(this.dir, 'gateway.token');
+  /** @param bind  which of the host's addresses */
+  async startGateway(bind: string): Promise<Fourways> {
+    const token = join(this.dir, `gateway-${bind}.token`);
     writeFileSync(token, await tokenFor(this.control, 'east-west.mesh'), { mode: 0o600 });
     const named = [
       '--name',
@@ -98,22 +108,30 @@ class DataCentre {
       config: '',
       args: named,
       workers: 1,
-      data: join(this.dir, 'gateway'),
+      data: join(this.dir, `gateway-${bind}`),
+      bind,
       at: this.host,
     });
-    this.gateway = gateway;
     this.#world.defer(async () => void (await gateway.stop('SIGKILL')));
+    return gateway;
   }
 
-  /** What the other one has to know of it. */
-  async roots(): Promise<string> {
+  async readRoots(): Promise<void> {
     const admin = this.control.admin.replace('http://', '');
-    return this.exec(process.execPath, ...programOf('source'), 'certs', 'roots', '--json', '--admin', admin);
+    this.roots = await this.exec(
+      process.execPath,
+      ...programOf('source'),
+      'certs',
+      'roots',
+      '--json',
+      '--admin',
+      admin,
+    );
   }
 
   /** The mesh is joined with that of the other data centre. */
-  join(other: DataCentre, roots: string): void {
-    writeFileSync(join(this.dir, 'mesh.yaml'), manifests(this.name, joined(other, roots)));
+  join(other: DataCentre, mode: 'failover' | 'spread' = 'failover'): void {
+    writeFileSync(join(this.dir, 'mesh.yaml'), manifests(this.name, joined(other, mode)));
   }
 
   async app(port: number): Promise<ChildProcess> {
@@ -124,7 +142,7 @@ class DataCentre {
     return child;
   }
 
-  async sidecar(service: string, app: number | undefined, proxy = 0): Promise<Sidecar> {
+  async sidecar(service: string, app: readonly string[], proxy = 0): Promise<Sidecar> {
     const dir = join(this.dir, service);
     mkdirSync(dir, { recursive: true });
     const sidecar = await Sidecar.start({
@@ -133,7 +151,7 @@ class DataCentre {
       control: MESH_AT,
       token: await tokenFor(this.control, `${service}.shop`),
       at: this.inside,
-      app: app === undefined ? [] : [String(app)],
+      app,
       more: ['--trust-domain', `${this.name}.test`],
       ...(proxy !== 0 && { proxy: `${this.host.address}:${proxy}` }),
     });
@@ -142,14 +160,15 @@ class DataCentre {
   }
 }
 
-function joined({ name, host }: DataCentre, roots: string): string {
+function joined({ name, host, second, roots }: DataCentre, mode: string): string {
   return `
   federation: [${roots.trim()}]
   peers:
     - name: ${name}
       trustDomain: ${name}.test
-      gateways: [{ address: ${host.address}, port: ${GATE} }]
-      services: [{ namespace: shop }]`;
+      gateways: [{ address: ${host.address}, port: ${GATE} }, { address: ${second} }]
+      services: [{ namespace: shop }]
+      mode: ${mode}`;
 }
 
 function manifests(name: Name, more = ''): string {
@@ -157,7 +176,7 @@ function manifests(name: Name, more = ''): string {
 apiVersion: v1
 kind: Service
 metadata: { name: ${of}, namespace: shop }
-spec: { ports: [{ name: http, port: 80, appProtocol: http }] }
+spec: { ports: [{ name: http, port: 80 }, { name: tcp, port: 81 }] }
 ---
 apiVersion: fourways.io/v1alpha1
 kind: BackendPolicy
@@ -192,7 +211,19 @@ kind: Policy
 metadata: { name: callers, namespace: shop }
 spec:
   targetRefs: [{ kind: Service, name: stock }]
-  filters: { authorize: { rules: [{ workloads: ['spiffe://${OTHER[name]}.test/ns/shop/sa/web'] }] } }
+  filters:
+    authorize:
+      rules: [{ workloads: ['spiffe://${OTHER[name]}.test/ns/shop/sa/web', 'spiffe://${OTHER[name]}.test/ns/fourways/sa/gateway'] }]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: edge, namespace: shop }
+spec: { gatewayClassName: fourways, listeners: [{ name: http, port: ${EDGE}, protocol: HTTP }] }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: stock, namespace: shop }
+spec: { parentRefs: [{ name: edge }], rules: [{ backendRefs: [{ name: stock, port: 80 }] }] }
 `;
 }
 
@@ -224,6 +255,7 @@ suite('two data centres', { skip: reason ?? false }, () => {
   let network: Network;
   let east: DataCentre;
   let west: DataCentre;
+  let gateways: Fourways[];
   let orders: Sidecar;
   let stock: Sidecar;
 
@@ -232,13 +264,17 @@ suite('two data centres', { skip: reason ?? false }, () => {
     east = new DataCentre('east', network.hosts[0]!, world);
     west = new DataCentre('west', network.hosts[1]!, world);
     await Promise.all([east.start(), west.start()]);
-    const [ofEast, ofWest] = await Promise.all([east.roots(), west.roots()]);
-    east.join(west, ofWest);
-    west.join(east, ofEast);
-    await Promise.all([east.app(8080), west.app(8080), west.app(8081), west.startGateway()]);
-    orders = await east.sidecar('orders', 8080);
-    [, stock] = await Promise.all([west.sidecar('orders', 8080), west.sidecar('stock', 8081)]);
-    await Promise.all([east.sidecar('web', undefined, PROXY), east.sidecar('guest', undefined, PROXY + 1)]);
+    await Promise.all([east.readRoots(), west.readRoots()]);
+    east.join(west);
+    west.join(east);
+    await Promise.all([east.app(8080), west.app(8080), west.app(8081), west.app(8082)]);
+    gateways = [await west.startGateway(west.host.address), await west.startGateway(west.second)];
+    orders = await east.sidecar('orders', ['http=8080']);
+    [, stock] = await Promise.all([
+      west.sidecar('orders', ['http=8080']),
+      west.sidecar('stock', ['http=8081', 'tcp=8082']),
+    ]);
+    await Promise.all([east.sidecar('web', [], PROXY), east.sidecar('guest', [], PROXY + 1)]);
     await answers('stock', /^200 west/);
   });
 
@@ -274,12 +310,29 @@ suite('two data centres', { skip: reason ?? false }, () => {
     await stock.heard(/"peer":"spiffe:\/\/east\.test\/ns\/shop\/sa\/guest"/);
   });
 
-  test('instances here are killed under load: calls go to the other data centre, and come back with them', async () => {
+  test('a gateway at the edge calls there, too; and what is not HTTP goes there as it is', async () => {
+    const answer = await fetch(`http://${east.host.address}:${EDGE}/x`);
+    assert.equal(await answer.text(), 'west /x');
+    assert.equal(await connected(PROXY), 'west /raw');
+    await assert.rejects(connected(PROXY + 1), /the peer reset the connection/);
+  });
+
+  /** What a program behind the sidecar of `web` or `guest` reads from the port of `stock` that is not read by proxies. */
+  async function connected(port: number): Promise<string> {
+    await using client = await RawClient.open({ host: east.host.address, port });
+    await client.send('CONNECT stock.shop:81 HTTP/1.1\r\nHost: stock.shop:81\r\n\r\n');
+    assert.equal((await client.responseHead())?.status, 200);
+    await client.send('GET /raw HTTP/1.1\r\nHost: any\r\n\r\n');
+    return Buffer.from((await client.response()).body).toString();
+  }
+
+  /** Calls of one service without a pause, one behind the other on each of four connections. */
+  function loadOf(service: string): { readonly load: Load; readonly places: Set<string> } {
     const places = new Set<string>();
     const load = new Load({
       target: { host: east.host.address, port: PROXY },
-      host: 'orders.shop',
-      path: 'http://orders.shop/x',
+      host: `${service}.shop`,
+      path: `http://${service}.shop/x`,
       connections: 4,
       gapMs: 10,
       renewEvery: 0,
@@ -289,17 +342,48 @@ suite('two data centres', { skip: reason ?? false }, () => {
         return status === 200 ? undefined : `${status} ${text}`;
       },
     });
+    return { load, places };
+  }
+
+  test('instances here are killed under load: calls go to the other data centre, and come back with them', async () => {
+    const { load, places } = loadOf('orders');
     try {
       await settled(load, places, 'east /x');
       await orders.stop('SIGKILL');
       await settled(load, places, 'west /x');
-      orders = await east.sidecar('orders', 8080);
+      orders = await east.sidecar('orders', ['http=8080']);
       await settled(load, places, 'east /x');
     } finally {
       await load.stop();
     }
     assert.deepEqual(load.failures, []);
     console.log(`${load.requests} requests, none failed`);
+  });
+
+  test('calls are spread where that is asked for', async () => {
+    east.join(west, 'spread');
+    const seen = new Set<string>();
+    const isSpread = async (): Promise<boolean> => seen.add(await said('orders')).size === 2;
+    await east.control.until(isSpread, 'both data centres answer');
+    east.join(west);
+    await east.control.until(async () => {
+      const all = await Promise.all(Array.from({ length: 20 }, () => said('orders')));
+      return all.every((one) => one === '200 east /x');
+    }, 'calls stay here again');
+  });
+
+  test('one of two gateways is killed under load: the other one passes on, and no call fails', async () => {
+    const { load, places } = loadOf('stock');
+    try {
+      await load.more(100);
+      await gateways[0]!.stop('SIGKILL');
+      await load.more(300);
+    } finally {
+      await load.stop();
+    }
+    assert.deepEqual([load.failures, [...places]], [[], ['west /x']]);
+    console.log(`${load.requests} requests, none failed`);
+    gateways[0] = await west.startGateway(west.host.address);
   });
 
   /** Whether TLS began, and with whom; or how it was refused. */
@@ -334,7 +418,7 @@ suite('two data centres', { skip: reason ?? false }, () => {
     assert.match(await knock('80.stock.shop.mesh.internal', stranger), new RegExp(`^${whose}, (?!served)`));
     assert.match(await knock('80.stock.shop.mesh.internal'), new RegExp(`^${whose}, (?!served)`));
     for (const name of [
-      '81.stock.shop.mesh.internal',
+      '82.stock.shop.mesh.internal',
       '80.nobody.shop.mesh.internal',
       'example.org',
       '80.mail.shop.mesh.internal',
@@ -363,10 +447,11 @@ suite('two data centres', { skip: reason ?? false }, () => {
     await answers('stock', /^200 west/);
   });
 
-  test('a gateway whose process is killed is back with the next one', async () => {
-    await west.gateway!.stop('SIGKILL');
-    assert.match(await said('stock'), /^50[234] /);
-    await west.startGateway();
+  test('without a gateway there is no way, until there is one again', async () => {
+    await Promise.all(gateways.map((one) => one.stop('SIGKILL')));
+    assert.match(await said('stock'), /^503 /);
+    assert.equal(await said('orders'), '200 east /x');
+    await west.startGateway(west.second);
     await answers('stock', /^200 west/);
   });
 });

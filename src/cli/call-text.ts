@@ -95,7 +95,7 @@ function transportText({ transport, serverName, peers }: Onward, { at, proxy }: 
 }
 
 function endpointLine(endpoint: OnwardEndpoint, { transport }: Onward, { palette, cwd }: TextOptions): string {
-  const { address, port, share, zone, workload, source } = endpoint;
+  const { address, port, share, zone, workload, source, priority = 0 } = endpoint;
   const known = [
     ...(workload === undefined ? [] : [workload]),
     ...(source === undefined ? [] : [source === 'registered' ? source : placeText(source, cwd)]),
@@ -104,7 +104,8 @@ function endpointLine(endpoint: OnwardEndpoint, { transport }: Onward, { palette
   const more = known.length === 0 ? '' : ` (${known.join(', ')})`;
   const clear =
     transport !== 'clear' && endpoint.transport === 'clear' ? paint(palette, 'yellow', ' in clear text') : '';
-  return `  endpoint ${portKey(address, port)} gets ${percentText(share)}${clear}${more}`;
+  const gets = share === 0 && priority > 0 ? 'what the others cannot take' : percentText(share);
+  return `  endpoint ${portKey(address, port)} gets ${gets}${clear}${more}`;
 }
 
 /** What lets through and decides nothing is no news. */

@@ -33,6 +33,8 @@ spec:
   mtls: permissive
   denied: ['spiffe://cluster.local/ns/shop/sa/stolen']
   overrides: [{ namespace: shop, service: v2, authorization: deny }]
+  peers:
+    - { name: west, gateways: [{ address: 198.51.100.1 }], services: [{ namespace: shop, name: db }] }
 ---${service('orders', HTTP)}${service('v2', HTTP)}${service('old', HTTP)}${service('db', '{ name: tcp-db, port: 5432 }')}
 ${workload('orders-1', 'service: orders, address: 10.0.0.1, ports: { http: 8080 }, proxyPort: 15008, zone: a')}
 ${workload('orders-2', 'service: orders, address: 10.0.0.2, ports: { http: 8080 }, proxyPort: 15008, health: draining')}
@@ -176,6 +178,10 @@ test('explain: a connection that is not read goes on by its port', async () => {
   assert.deepEqual([inbound!.kind, transport, serverName], ['stream', 'mtls', '5432.db.shop.mesh.internal']);
   assert.deepEqual(inbound!.onward[0]!.endpoints[0]!.port, 5_432);
   assert.match(text, /endpoint 127\.0\.0\.1:5432 gets 100%/);
+  assert.match(
+    text,
+    /endpoint 10\.0\.0\.5:15008 gets 100% .*\n.*endpoint 198\.51\.100\.1:15443 gets what the others cannot take/,
+  );
 });
 
 test('explain: a connection of somebody whom no rule allows is refused by the sidecar', async () => {

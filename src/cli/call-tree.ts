@@ -316,12 +316,15 @@ function endpointsOf(
   transport: Onward['transport'],
 ): OnwardEndpoint[] {
   const endpoints = cluster?.endpoints ?? [];
-  const total = endpoints.reduce((sum, { weight }) => sum + weight, 0);
-  return endpoints.map(({ clear, ...endpoint }) => {
+  const first = Math.min(...endpoints.map(({ priority = 0 }) => priority));
+  const isFirst = ({ priority = 0 }: PlanEndpoint): boolean => priority === first;
+  const total = endpoints.filter(isFirst).reduce((sum, { weight }) => sum + weight, 0);
+  return endpoints.map((one) => {
+    const { clear, ...endpoint } = one;
     const instance = callee?.instances.find((one) => isAt(one, endpoint));
     return {
       ...endpoint,
-      share: shareOf(endpoint.weight, total),
+      share: isFirst(one) ? shareOf(endpoint.weight, total) : 0,
       transport: clear === true ? 'clear' : transport,
       ...(instance !== undefined && {
         workload: instance.workload,

@@ -21,11 +21,14 @@ export interface ServicePeer {
 const FAILOVER = { priority: 1 };
 
 export function peersOf(view: MeshView, service: Service): ServicePeer[] {
+  if (!hasPeers(view, service)) return [];
   const { spec, denied } = view;
   const { metadata } = service;
   return spec.peers.flatMap((peer): ServicePeer[] => {
     if (!isVouchedFor(peer, view)) return [];
-    const asked = peer.services.filter((one) => names(one, service));
+    const asked = peer.services.filter(
+      ({ namespace, name = metadata.name }) => namespace === metadata.namespace && name === metadata.name,
+    );
     const { trustDomain = spec.trustDomain } = peer;
     const identities = asked
       .flatMap(({ accounts = [metadata.name] }) => accounts)
@@ -35,9 +38,21 @@ export function peersOf(view: MeshView, service: Service): ServicePeer[] {
   });
 }
 
-/** Whether instances of a Service may be elsewhere only. */
-export function hasPeers(view: MeshView, service: Service): boolean {
-  return view.spec.peers.some((peer) => isVouchedFor(peer, view) && peer.services.some((one) => names(one, service)));
+/** Whether instances of a Service may be elsewhere only. Asked of every Service with every compile. */
+export function hasPeers(view: MeshView, { metadata, spec }: Service): boolean {
+  // What is another name for something outside is outside of every mesh.
+  if (view.spec.peers.length === 0 || spec.type === 'ExternalName') return false;
+  let names = NAMES.get(view);
+  if (names === undefined) NAMES.set(view, (names = namesAtPeers(view)));
+  return names.has(metadata.namespace) || names.has(`${metadata.namespace}/${metadata.name}`);
+}
+
+const NAMES = new WeakMap<MeshView, ReadonlySet<string>>();
+
+/** `shop/orders`, and `shop` for all of it. */
+function namesAtPeers(view: MeshView): ReadonlySet<string> {
+  const services = view.spec.peers.filter((peer) => isVouchedFor(peer, view)).flatMap((peer) => peer.services);
+  return new Set(services.map(({ namespace, name }) => (name === undefined ? namespace : `${namespace}/${name}`)));
 }
 
 /** Where the roots of a trust domain cannot be read, nobody there can be known. */
@@ -54,12 +69,6 @@ export function peerFindings({ mesh, spec }: MeshView, tables: Pick<CompileTable
       return [brokenAt(mesh!, `/spec/peers/${i}/services/${j}`, absent)];
     }),
   );
-}
-
-function names({ namespace, name }: Peer['services'][number], { metadata, spec }: Service): boolean {
-  // What is another name for something outside is outside of every mesh.
-  if (spec.type === 'ExternalName') return false;
-  return namespace === metadata.namespace && (name ?? metadata.name) === metadata.name;
 }
 
 function endpointsOf({ gateways, mode }: Peer): PlanEndpoint[] {
