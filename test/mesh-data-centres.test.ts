@@ -320,9 +320,9 @@ suite('two data centres', { skip: reason ?? false }, () => {
   /** What a program behind the sidecar of `web` or `guest` reads from the port of `stock` that is not read by proxies. */
   async function connected(port: number): Promise<string> {
     await using client = await RawClient.open({ host: east.host.address, port });
-    await client.send('CONNECT stock.shop:81 HTTP/1.1\r\nHost: stock.shop:81\r\n\r\n');
+    client.send('CONNECT stock.shop:81 HTTP/1.1\r\nHost: stock.shop:81\r\n\r\n');
     assert.equal((await client.responseHead())?.status, 200);
-    await client.send('GET /raw HTTP/1.1\r\nHost: any\r\n\r\n');
+    client.send('GET /raw HTTP/1.1\r\nHost: any\r\n\r\n');
     return Buffer.from((await client.response()).body).toString();
   }
 
