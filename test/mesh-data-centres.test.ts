@@ -314,7 +314,8 @@ suite('two data centres', { skip: reason ?? false }, () => {
     const answer = await fetch(`http://${east.host.address}:${EDGE}/x`);
     assert.equal(await answer.text(), 'west /x');
     assert.equal(await connected(PROXY), 'west /raw');
-    await assert.rejects(connected(PROXY + 1), /the peer reset the connection/);
+    // Whether it is closed or reset is a matter of what was on its way.
+    assert.equal(await connected(PROXY + 1).catch(() => 'refused'), 'refused');
   });
 
   /** What a program behind the sidecar of `web` or `guest` reads from the port of `stock` that is not read by proxies. */
