@@ -187,7 +187,7 @@ function partsOf(host: string, ways: ReadonlyMap<number, Way>, work: PartsWork):
     const attach = [{ listener: key, hosts: ['*'] }];
     ports.push({ key, port, kind, names: [`${host}:${port}`] });
     // Requests for all hosts of a listener share their connections; what is not read is told apart by server name.
-    const door = `Egress/${listener.keys[0]!.slice('Gateway/'.length)}`;
+    const door = `Egress/${listener.keys[0]!.replace(/^Gateway\//, '')}`;
     const cluster = kind === 'http' ? door : `${door}/${host}`;
     clusters[cluster] = clusterTo({ listener, kind }, kind === 'http' ? listener.hostname : host, work);
     if (kind === 'http') routes.push([key, { createdMs: 0, attach, rules: [everythingTo(key, cluster)] }]);
