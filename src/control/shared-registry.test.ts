@@ -185,6 +185,18 @@ for (const [name, open] of DATABASES) {
       assert.deepEqual([a.addresses, a.others, a.proxies.size], [['10.0.0.1', '10.0.0.2'], ['live'], 1]);
     });
 
+    test('a control plane that had many proxies is remembered until all of them had the time to be let in', async () => {
+      const { clock, a, b } = await two();
+      b.registry.register(WHO, SAID);
+      for (let i = 0; i < 7_000; i++) b.shared.tell('proxy', `p${i}`, () => '1');
+      for (const plane of [b, a]) await plane.look();
+      b.isOpen = false;
+      await pass(clock, 70_000, [a]);
+      assert.deepEqual([a.others, a.proxies.size, a.addresses], [['lost'], 0, ['10.0.0.1']]);
+      await pass(clock, 10_000, [a]);
+      assert.deepEqual([a.others, a.addresses], [[], []]);
+    });
+
     test('one that is back before it is forgotten is as it was', async () => {
       const { clock, a, b } = await two();
       b.registry.register(WHO, SAID);

@@ -2,7 +2,7 @@
  * What control planes that share a store let each other know: each writes notes of the proxies that it holds, and reads
  * those of the others. Who writes is the only one to change them, so that two never differ over a row.
  *
- *     live ── quiet for 5 s, or ended ──▶ lost ── 60 s ──▶ forgotten
+ *     live ── quiet for 5 s, or ended ──▶ lost ── 60 s or more ──▶ forgotten
  *
  * A lost one has no proxies any more. Its workloads are endpoints as before, until they have had the time to come to
  * another one. While the store is away nothing of this changes, and what there is to say is said when it is back.
@@ -45,6 +45,9 @@ const LEASE_MS = 5_000;
 
 /** For workloads of a lost one: a proxy waits for at most 30 s between two attempts to reach a control plane. */
 const GRACE_MS = 60_000;
+
+/** For each note of it, where that is longer: only so many proxies are let in each second (push/hub.ts). */
+const GRACE_MS_EACH = 10;
 
 /** Before it is written: what comes together is written together. Of plans that arrive everywhere there is more, and less hurry. */
 const GATHER_MS: Readonly<Record<NoteKind, number>> = { workload: 10, proxy: 250 };
@@ -278,7 +281,7 @@ export class SharedRegistry {
     other.quietMs = isMoving ? 0 : other.quietMs + passedMs;
     if (isAlone || now.beat === ENDED) other.quietMs = Math.max(other.quietMs, LEASE_MS);
     other.kept = now;
-    this.#turn(other, stateAfter(other.quietMs));
+    this.#turn(other, stateAfter(other.quietMs, Math.max(GRACE_MS, other.notes.size * GRACE_MS_EACH)));
     this.#others.set(now.id, other);
     await this.#readNotes(other);
     if (other.state !== 'forgotten' || !(isAlone || leads())) return;
@@ -336,9 +339,9 @@ export class SharedRegistry {
   }
 }
 
-function stateAfter(quietMs: number): OtherState {
+function stateAfter(quietMs: number, graceMs: number): OtherState {
   if (quietMs < LEASE_MS) return 'live';
-  return quietMs < LEASE_MS + GRACE_MS ? 'lost' : 'forgotten';
+  return quietMs < LEASE_MS + graceMs ? 'lost' : 'forgotten';
 }
 
 /** Whether what it says counts. */

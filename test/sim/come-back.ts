@@ -16,7 +16,8 @@ const BYTES_EACH_MAX = 16_000;
 
 /** As many proxies are let in each second at least, once the first waits are over. */
 const BACK_PER_S = 125;
-const BACK_MS_LEAST = 15_000;
+/** The longest wait between two tries, and a little. */
+const BACK_MS_LEAST = 35_000;
 
 const SETTLE_MS_MAX = 300_000;
 
