@@ -44,6 +44,7 @@ export async function endpointChange(size: FleetSize): Promise<Outcome> {
     );
   }
   claims.holds(world.wrong().length === 0, 'a proxy serves another plan after the changes');
+  claims.holds(world.strangers.length === 0, `somebody got what is of another identity: ${world.strangers[0]}`);
   visible.sort((a, b) => a - b);
   told.sort((a, b) => a - b);
   claims.holds(visible.at(-1)! <= VISIBLE_MS_MAX, `a change was visible everywhere after ${visible.at(-1)} ms only`);

@@ -51,6 +51,7 @@ export async function comeBack(
   claims.holds(settledMs !== -1, `not everybody has the plan of now after ${SETTLE_MS_MAX / 1_000} s`);
   const wrong = world.wrong().length;
   claims.holds(wrong === 0, `${wrong} proxies serve another plan than that of now`);
+  claims.holds(world.strangers.length === 0, `somebody got what is of another identity: ${world.strangers[0]}`);
   const n = away.length;
   const backMs = away.map(({ liveMs }) => liveMs - startMs).toSorted((a, b) => a - b);
   const rush = Math.max(0, ...network.rushes.values());

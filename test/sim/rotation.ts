@@ -62,6 +62,7 @@ export async function rootRotation(size: FleetSize): Promise<Outcome> {
     trust.flaws === 0,
     `${trust.flaws} times somebody showed a certificate that somebody else did not trust: ${trust.first}`,
   );
+  claims.holds(world.strangers.length === 0, `somebody got what is of another identity: ${world.strangers[0]}`);
   const rush = Math.max(0, ...network.rushes.values());
   const turnedAway = network.turnedAway - before.turnedAway;
   claims.holds(turnedAway === 0, `a herd: ${turnedAway} connections for a certificate were turned away`);

@@ -58,8 +58,7 @@ export class SimProxy {
   #link: Link | undefined;
   #isCutOff = false;
 
-  /** @param held  what it has on its disk */
-  constructor(options: SimProxyOptions, held?: PlanBundle) {
+  constructor(options: SimProxyOptions) {
     this.options = options;
     const { place, network, clock, random, addresses } = options;
     this.instance = `p${place.i}`;
@@ -81,7 +80,6 @@ export class SimProxy {
         zone: '',
         forward: FORWARD,
       },
-      ...(held !== undefined && { held }),
       apply: async ({ bundle, delta }) => {
         const ms = APPLY_MS_LEAST + random.unit() * (APPLY_MS_MOST - APPLY_MS_LEAST);
         await new Promise<void>((resolve) => network.at(clock.nowMs() + ms, resolve));

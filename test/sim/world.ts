@@ -96,21 +96,18 @@ export class World {
     this.network.lose(address);
   }
 
-  startProxy(place: ProxyPlace, held?: PlanBundle): SimProxy {
-    const proxy = new SimProxy(
-      {
-        place,
-        network: this.network,
-        clock: this.clock,
-        random: this.#random,
-        waits: this.#waits,
-        addresses: this.#addresses,
-        onTrust: (who, bundle) => this.authority.told(who, bundle),
-        onWish: (who, wish) => this.authority.wished(who, wish),
-        onApplied: (who, bundle) => this.onApplied(who, bundle),
-      },
-      held,
-    );
+  startProxy(place: ProxyPlace): SimProxy {
+    const proxy = new SimProxy({
+      place,
+      network: this.network,
+      clock: this.clock,
+      random: this.#random,
+      waits: this.#waits,
+      addresses: this.#addresses,
+      onTrust: (who, bundle) => this.authority.told(who, bundle),
+      onWish: (who, wish) => this.authority.wished(who, wish),
+      onApplied: (who, bundle) => this.onApplied(who, bundle),
+    });
     this.proxies[place.i] = proxy;
     this.authority.admit(proxy);
     proxy.start();
@@ -155,6 +152,11 @@ export class World {
       rows.filter(({ lagMs, wanted }) => lagMs > 0 || wanted === undefined).map(({ instance }) => instance),
     );
     return who.every(({ instance }) => !behind.has(instance));
+  }
+
+  /** Names of parts that came to somebody and are of another identity. */
+  get strangers(): string[] {
+    return this.proxies.flatMap(({ strangers }) => strangers);
   }
 
   /** Proxies that serve another plan than a compiler makes which knows all that is. */
