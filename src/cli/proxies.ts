@@ -8,7 +8,7 @@ const OPTIONS = { admin: ADMIN_OPTION } as const satisfies Options;
 
 export const proxies = defineCommand({
   name: 'proxies',
-  summary: 'List every proxy of the mesh that is connected, to whichever control plane, and how far it is',
+  summary: 'List every proxy of the mesh that is connected, and how far it is',
   usage: 'fourways proxies [--admin HOST:PORT] [--json]',
   details:
     'LAG is how long a proxy has not served the plan that it should; "-" when it does. CONTROL is shown where several control ' +
