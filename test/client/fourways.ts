@@ -1,8 +1,9 @@
 /** Starts the real program for tests and benches, and ends exactly that process. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, openSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -206,16 +207,26 @@ export function rssOf(pid: number): number {
  */
 export const DOOR_HOST = `127.${64 + (process.pid & 63)}.${(process.pid >> 6) & 255}.1`;
 
-/** A port that was free a moment ago on this address. */
+/** Below those that systems give to outgoing connections and to whoever asks for any port. */
+const PORTS = { from: 10_000, count: 22_000 };
+
+const givenPorts = new Set<number>();
+
+/** A port that was free a moment ago on this address, and was given to nobody else here. */
 export async function freePort(host: string): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, host, resolve);
-  });
-  const { port } = server.address() as AddressInfo;
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  return port;
+  for (;;) {
+    const port = PORTS.from + Math.floor(Math.random() * PORTS.count);
+    if (givenPorts.has(port)) continue;
+    givenPorts.add(port);
+    const server = createServer().listen(port, host);
+    const isFree = await once(server, 'listening').then(
+      () => true,
+      () => false,
+    );
+    if (!isFree) continue;
+    await once(server.close(), 'close');
+    return port;
+  }
 }
 
 export function pause(ms: number): Promise<void> {
