@@ -58,6 +58,27 @@ test('health of the application: one that starts is asked ten times a second', a
   health.close();
 });
 
+test('health of the application: one that was well is asked each second, and at once again when it fails', async () => {
+  const clock = new ManualClock();
+  const told: (string | undefined)[] = [];
+  const answers = [undefined, 'refused', 'refused', undefined];
+  let asked = 0;
+  const health = new ApplicationHealth({
+    clock,
+    probe: () => Promise.resolve(answers[asked++]),
+    onChange: (wrong) => told.push(wrong),
+  });
+  await turn();
+  const after = async (ms: number): Promise<number> => {
+    clock.advance(ms);
+    await turn();
+    return asked;
+  };
+  assert.deepEqual([await after(999), await after(1), await after(100), await after(1_000)], [1, 2, 3, 4]);
+  assert.deepEqual(told, [undefined, 'refused', undefined]);
+  health.close();
+});
+
 function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

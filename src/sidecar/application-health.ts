@@ -11,7 +11,9 @@ export interface ApplicationHealthOptions {
 
 /** While it has never been well: it is just starting, and whoever waits for it wants to know. */
 const STARTING_MS = 100;
-const RUNNING_MS = 2_000;
+const RUNNING_MS = 1_000;
+/** After it was well and has failed once: until it is known, calls come here and have to be tried elsewhere. */
+const DOUBTED_MS = 100;
 
 /** Answers in a row before one that was well is believed to be unwell: one lost probe takes nothing out of service. */
 const UNWELL_AFTER = 2;
@@ -41,8 +43,12 @@ export class ApplicationHealth {
     const wrong = await this.#options.probe();
     if (this.#closed) return;
     this.#take(wrong);
-    const everyMs = this.#state === 'starting' ? STARTING_MS : RUNNING_MS;
-    this.#cancel = this.#options.clock.after(everyMs, () => void this.#ask());
+    this.#cancel = this.#options.clock.after(this.#pauseMs(), () => void this.#ask());
+  }
+
+  #pauseMs(): number {
+    if (this.#state === 'starting') return STARTING_MS;
+    return this.#state === 'well' && this.#failures > 0 ? DOUBTED_MS : RUNNING_MS;
   }
 
   #take(wrong: string | undefined): void {
