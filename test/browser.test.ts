@@ -70,21 +70,27 @@ const PAGE = `<!doctype html><script>
     const source = new EventSource('/events');
     source.onmessage = ({ data }) => seen.push(data) === 3 && (source.close(), resolve(seen));
   });
-  (async () => {
+  const look = async () => {
     const report = { ...(await script(location.origin)), events: await events };
     report.page = performance.getEntriesByType('navigation')[0].nextHopProtocol;
-    await fetch('/report', { method: 'POST', body: JSON.stringify(report) });
-  })();
+    return report;
+  };
+  look()
+    .catch((error) => ({ error: String(error) }))
+    .then((report) => fetch('/report', { method: 'POST', body: JSON.stringify(report) }));
 </script>`;
 
 let gateway: TestGateway;
 let reported: ((text: string) => void) | undefined;
 /** How the gateway names, in Via, what the clients of WebSockets speak. */
 const spoken: string[] = [];
+/** Paths that were asked of the upstream. */
+const asked: string[] = [];
 const upstream = http.createServer((request, answer) => void serve(request, answer));
 const sockets = new Set<Socket>();
 
 async function serve(request: http.IncomingMessage, answer: http.ServerResponse): Promise<void> {
+  asked.push(request.url!);
   if (request.url === '/events') {
     answer.writeHead(200, { 'content-type': 'text/event-stream' });
     for (const data of ['one', 'two', 'three']) {
@@ -177,10 +183,10 @@ for (const [what, port, page, via] of [
   ['HTTP/2', 8442, 'h2', '2.0 fourways'],
 ] as const) {
   test(`Chromium over ${what}: WebSockets and server-sent events`, async () => {
-    spoken.length = 0;
+    spoken.length = asked.length = 0;
     const report = new Promise<string>((resolve) => (reported = resolve));
     const url = gateway.url(port).replace('http:', 'https:');
-    const seen = JSON.parse(await inChromium(`${url}/`, report)) as object;
+    const seen = JSON.parse(await inChromium(`${url}/`, report, asked)) as object;
     assert.deepEqual(seen, { ...WANT, events: ['one', 'two', 'three'], page });
     assert.deepEqual(spoken, [via, via]);
   });

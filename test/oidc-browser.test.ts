@@ -145,7 +145,7 @@ test('Chromium logs in, gets a new token once for all, and logs out', async () =
   await gateway.change(yaml(manifestsOf(port, provider.issuer)));
   assert.deepEqual(gateway.problems().problems, []);
 
-  await inChromium(`${origin}/cart?a=1`, done.promise, () => `${JSON.stringify(reports)} ${provider.asked.join()}`);
+  await inChromium(`${origin}/cart?a=1`, done.promise, provider.asked);
 
   const [page, bye] = reports as [Report, Report];
   assert.equal(page.address, '/cart?a=1');
