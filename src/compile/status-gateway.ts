@@ -40,7 +40,11 @@ export function listenerSetStatus(base: SetBase, found: Found, work: StatusWork)
       : notAccepted !== undefined
         ? fails('Programmed', notAccepted)
         : programmedOf(entries.some((entry) => entry.valid) ? undefined : nothingValid(entries), entries);
-  const conditions = [acceptedOf(notAccepted, entries), keepWhilePending(set, programmed, work)];
+  const conditions = [
+    acceptedOf(notAccepted, entries),
+    keepWhilePending(set, programmed, work),
+    ...(notAccepted === undefined ? acknowledged(work.runtime.proxiesOf?.(keyOf(gateway.gateway))) : []),
+  ];
   return {
     conditions: work.memory.stamp(subjectOf(set), conditions),
     listeners: entries.map((entry) => entry.status(set, work.attached.get(entry.listener.key) ?? 0)),

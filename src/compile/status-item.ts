@@ -14,8 +14,8 @@ export interface RuntimeState {
   /** Version of the plan that every worker has applied; undefined before the first. */
   readonly appliedVersion: string | undefined;
   /**
-   * Whoever serves a Gateway, or calls a Service, by its key; absent where this process alone serves Gateways, as said
-   * above.
+   * Whoever serves a Gateway or calls a Service, by its key, or has instances of one (`Inbound/shop/orders`); absent where
+   * this process alone serves Gateways, as said above.
    */
   readonly proxiesOf?: (key: string) => readonly ServingProxy[];
   /** Filters that cannot do their work in some worker; absent where nobody knows. */

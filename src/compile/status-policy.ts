@@ -7,13 +7,15 @@ import {
   keyOf,
   type Policy,
   type Resource,
+  resourceKey,
 } from '../resource/resource.ts';
 import { backendTargetKeys } from './backend.ts';
 import type { Found } from './found.ts';
 import { type Draft, fails, holds, holdsUnless } from './condition.ts';
 import type { Reason } from './listener.ts';
 import { type Stated, type StatusWork, subjectOf } from './status-item.ts';
-import { targetKey } from './tables.ts';
+import { acknowledged } from './status-proxies.ts';
+import { type CompileTables, targetKey } from './tables.ts';
 import type { Target } from './targets.ts';
 
 /** Gateway API: more ancestors than these are left out. */
@@ -50,6 +52,7 @@ export function policyStatuses(found: Found, work: PolicyWork): Stated[] {
           holdsUnless('Accepted', refused ?? lostAt(policy, target, found)),
           ...refsOf(policy, target, { found, broken: work.broken }),
           ...(refused === undefined ? runs(policy, work) : []),
+          ...(refused === undefined && policy.kind === 'Policy' ? servedAt(target, found, work) : []),
         ],
       };
     });
@@ -106,6 +109,36 @@ function runs(policy: Policy | BackendPolicy, { runtime }: StatusWork): Draft[] 
   if (failing === undefined) return [holds('Programmed')];
   const message = `Filter "${failing.filter}" cannot do its work: ${failing.why}`;
   return [fails('Programmed', { reason: 'FilterFailed', message })];
+}
+
+/** By proxies where it acts: of Gateways, of the instances of a Service, or of whoever follows a route. */
+function servedAt(target: Target, { inventory }: Found, { runtime: { proxiesOf } }: StatusWork): Draft[] {
+  if (proxiesOf === undefined) return [];
+  const keys = placesOf(target, inventory.tables);
+  const proxies = new Map(keys.flatMap((key) => proxiesOf(key)).map((proxy) => [proxy.name, proxy]));
+  // Where no Gateway is, nobody has to be there.
+  return proxies.size === 0 && !keys.some((key) => key.startsWith('Gateway/'))
+    ? []
+    : acknowledged([...proxies.values()]);
+}
+
+function placesOf({ kind, namespace, name }: Target, tables: CompileTables): string[] {
+  switch (kind) {
+    case 'Gateway':
+      return [resourceKey(kind, namespace, name)];
+    case 'Service':
+      return [`Inbound/${namespace}/${name}`];
+    case 'HTTPRoute':
+    case 'GRPCRoute':
+    case 'TLSRoute':
+    case 'TCPRoute':
+    case 'UDPRoute': {
+      const route = tables[kind].get(resourceKey(kind, namespace, name));
+      return (route?.spec.parentRefs ?? []).map((ref) => resourceKey(ref.kind, ref.namespace ?? namespace, ref.name));
+    }
+    default:
+      return [];
+  }
 }
 
 /** Why a policy counts nowhere: it could not be read, and its targets are closed. */

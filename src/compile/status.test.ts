@@ -239,26 +239,40 @@ metadata: { name: orders, namespace: shop }
 spec: { parentRefs: [{ group: '', kind: Service, name: orders, port: 80 }], rules: [{ backendRefs: [{ name: orders, port: 80 }] }] }
 `;
 
-test('in a mesh every Gateway and every route says by how many proxies it is served, and by which plan', () => {
-  const compiled = new World().compile(gatewayText(1), routeText, SERVICE_TEXT);
+const POLICY_TEXTS = ['Gateway edge', 'Service orders', 'HTTPRoute orders']
+  .map((target) => target.split(' '))
+  .map(
+    ([kind, name]) => `
+apiVersion: fourways.io/v1alpha1
+kind: Policy
+metadata: { name: of-${kind!.toLowerCase()}, namespace: shop }
+spec: { targetRefs: [{ kind: ${kind}, name: ${name} }], filters: { ipAccess: { allow: [10.0.0.0/8] } } }
+`,
+  )
+  .join('---');
+
+test('in a mesh every Gateway, route and Policy says by how many proxies it is served, and by which plan', () => {
+  const compiled = new World().compile(gatewayText(1), routeText, SERVICE_TEXT, POLICY_TEXTS);
   const proxy = { state: 'current', wanted: 'a'.repeat(64), ports: {}, bind: '' } as const;
   const said = (proxies: Readonly<Record<string, readonly ServingProxy[]>>): string[] => {
     const proxiesOf = (key: string): readonly ServingProxy[] => proxies[key] ?? [];
     const items = compiled.statusOf({ ...runtimeOf(compiled), proxiesOf });
     return items.flatMap(({ metadata: { name }, status }) => {
-      const [parent = status] = (status['parents'] as Record<string, unknown>[] | undefined) ?? [];
+      const of = (status['parents'] ?? status['ancestors']) as Record<string, unknown>[] | undefined;
+      const [parent = status] = of ?? [];
       const found = condition(parent, 'fourways.io/Acknowledged');
       return found === undefined ? [] : [`${name}: ${found.status} ${found.reason}: ${found.message}`];
     });
   };
   const none = 'False NoProxies: No proxy has a plan with it';
-  assert.deepEqual(said({}), [`edge: ${none}`, `web: ${none}`]);
+  assert.deepEqual(said({}), [`edge: ${none}`, `web: ${none}`, `of-gateway: ${none}`]);
   const gateways = [
     { ...proxy, name: 'g1' },
     { ...proxy, name: 'g2' },
   ];
   const all = 'True Acknowledged: 2 of 2 proxies serve it: plan aaaaaaaaaaaa';
-  assert.deepEqual(said({ 'Gateway/shop/edge': gateways }), [`edge: ${all}`, `web: ${all}`]);
+  assert.deepEqual(said({ 'Gateway/shop/edge': gateways }), [`edge: ${all}`, `web: ${all}`, `of-gateway: ${all}`]);
+  assert.deepEqual(said({ 'Inbound/shop/orders': gateways }).at(-1), `of-service: ${all}`);
   const callers = ['b', 'c', 'd', 'e', 'f'].map((letter, i): ServingProxy => ({
     ...proxy,
     name: `s${i}`,
@@ -266,7 +280,11 @@ test('in a mesh every Gateway and every route says by how many proxies it is ser
     ...(i > 3 && { state: 'behind' }),
   }));
   const some = '4 of 5 proxies serve it: plans bbbbbbbbbbbb, cccccccccccc, dddddddddddd and 2 more';
-  assert.equal(said({ 'Service/shop/orders': callers })[2], `orders: False Pending: ${some}`);
+  const called = said({ 'Service/shop/orders': callers });
+  assert.deepEqual(
+    [called[2], called.at(-1)],
+    [`orders: False Pending: ${some}`, `of-httproute: False Pending: ${some}`],
+  );
   const refused = callers.map((one) => (one.state === 'behind' ? { ...one, refused: 'it does not like it' } : one));
   assert.equal(
     said({ 'Service/shop/orders': refused })[2],

@@ -201,14 +201,15 @@ export class MeshControl {
     return this.#compiled?.callsOf(question);
   }
 
-  /** Proxies elsewhere, by key of each Gateway that they serve and each Service that they call. */
+  /** Proxies elsewhere, by key of each Gateway that they serve, each Service that they call and each that is behind them. */
   servingProxies(): ReadonlyMap<string, readonly ServingProxy[]> {
     const byKey = new Map<string, ServingProxy[]>();
     for (const row of this.proxies()) {
       const { instance, version, wanted, refused, ports, address } = row;
       const state = version !== undefined && version === wanted ? 'current' : 'behind';
       const proxy: ServingProxy = { name: instance, state, wanted, refused, ports, bind: address };
-      for (const key of [...row.gateways, ...row.calls]) {
+      const behind = row.services.map((service) => `Inbound/${service}`);
+      for (const key of [...row.gateways, ...row.calls, ...behind]) {
         const others = byKey.get(key);
         if (others === undefined) byKey.set(key, [proxy]);
         else others.push(proxy);
