@@ -132,8 +132,8 @@ export async function copyExample(name: string, folder: string): Promise<Example
   return { ...readExample(name, folder), adminPort: free.get(String(ADMIN_PORT))! };
 }
 
-/** Below those that systems give to outgoing connections and to whoever asks for any port. */
-const PORTS = { from: 10_000, count: 22_000 };
+/** Below those that systems give to outgoing connections and to whoever asks for any port; browsers and fetch refuse 10080. */
+const PORTS = { from: 11_000, count: 21_000 };
 
 /** All are held until all are found, so that no two are the same. */
 async function freePorts(names: readonly string[]): Promise<ReadonlyMap<string, number>> {

@@ -207,8 +207,8 @@ export function rssOf(pid: number): number {
  */
 export const DOOR_HOST = `127.${64 + (process.pid & 63)}.${(process.pid >> 6) & 255}.1`;
 
-/** Below those that systems give to outgoing connections and to whoever asks for any port. */
-const PORTS = { from: 10_000, count: 22_000 };
+/** Below those that systems give to outgoing connections and to whoever asks for any port; browsers and fetch refuse 10080. */
+const PORTS = { from: 11_000, count: 21_000 };
 
 const givenPorts = new Set<number>();
 
