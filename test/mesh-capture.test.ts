@@ -178,6 +178,17 @@ suite('transparent capture', { skip: reason ?? false }, () => {
     assert.deepEqual(await tables(), [], 'after one that may not join');
   });
 
+  test('an application that asks for names before its sidecar knows any is told that there are none', async () => {
+    const control = `127.0.0.1:${await freePort('127.0.0.1')}`;
+    await using waiting = await Sidecar.spawn({ ...(await options('nobody')), control });
+    await waiting.said(/Cannot join yet/);
+    assert.match(await as('nobody', 'curl', '-sS', '-m', '10', 'http://shop.shop/early'), /exit 6$/);
+    assert.match(await as('nobody', 'getent', 'ahostsv4', 'outside.test'), /192\.0\.2\.7/);
+    assert.equal(waiting.child.exitCode, null, waiting.err);
+    await waiting.stop();
+    assert.deepEqual(await tables(), []);
+  });
+
   test('rules of one that was killed are removed by the next, also when it captures nothing', async () => {
     const data = join(dir, 'changed-its-mind');
     const first = await Sidecar.start({ ...(await options('nobody')), data });

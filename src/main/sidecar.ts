@@ -84,12 +84,13 @@ export async function startSidecar(settings: SidecarSettings): Promise<RunningSi
   const versions = { own: ownVersion(), node: process.version };
   const metering = cleanup.adopt(new Metering(CLOCK, versions), (opened) => opened.close());
   const wanted = new Set([...settings.services, ...settings.locals.map(({ service }) => service)]);
-  // An application that runs already may ask for names before there is a link.
-  let isLive = (): boolean => false;
+  // An application that runs already may call and ask for names before there is a link.
+  let opened: { readonly link: MemberLink; readonly unused: UnusedServices } | undefined;
   const services = new AskedServices((names) => {
+    if (opened === undefined) return false;
     // An application that is captured keeps addresses, and would not ask for the name again.
-    if (settings.capture === undefined) for (const name of names) if (!wanted.has(name)) unused.asked(name);
-    return link.client.subscribe(names);
+    if (settings.capture === undefined) for (const name of names) if (!wanted.has(name)) opened.unused.asked(name);
+    return opened.link.client.subscribe(names);
   });
   const { fleet, share } = await startFleet(
     { ...settings, ports: settings.sockets, redisUrl: undefined },
@@ -99,15 +100,15 @@ export async function startSidecar(settings: SidecarSettings): Promise<RunningSi
       cleanup,
       clock: CLOCK,
       askForService: async (name) => void (await services.ask(name)),
-      onPorts: (ports) => link.client.portsChanged(ports),
+      onPorts: (ports) => opened?.link.client.portsChanged(ports),
       onFailing: () => undefined,
     },
   );
   const { locals, log } = settings;
   const captor = await openCapture(settings, {
     cleanup,
-    ask: async (name) => (isLive() ? services.ask(name) : 'unknown'),
-    drop: (name) => wanted.has(name) || link.client.unsubscribe([name]),
+    ask: async (name) => (opened?.link.client.state.kind === 'live' ? services.ask(name) : 'unknown'),
+    drop: (name) => wanted.has(name) || opened?.link.client.unsubscribe([name]),
   });
   const { plans, link } = await openMember({
     settings,
@@ -131,13 +132,13 @@ export async function startSidecar(settings: SidecarSettings): Promise<RunningSi
     }),
     (opened) => opened.close(),
   );
+  opened = { link, unused };
   const isOpen = (): boolean =>
     Object.values(fleet.ports).some(({ state, port }) => state === 'bound' && port === settings.proxyPort);
   const health: WatchedApplication = cleanup.adopt(
     new WatchedApplication(settings, { report: (said) => link.client.report(said), plan: () => plans.plan, isOpen }),
     (opened) => opened.close(),
   );
-  isLive = () => link.client.state.kind === 'live';
   await openAdmin(settings, { fleet, plans, link, metering, cleanup });
   return new SidecarProcess({ identity, fleet, share, plans, link, health, cleanup: cleanup.move() });
 }
