@@ -1,4 +1,5 @@
 /** Conditions of Kubernetes objects. */
+import { utcSeconds } from '../base/utc.ts';
 
 export type ConditionStatus = 'True' | 'False' | 'Unknown';
 
@@ -69,15 +70,10 @@ export class ConditionMemory {
     return drafts.map((draft) => {
       const key = `${path} ${draft.type}`;
       const known = this.#before.get(key);
-      const lastTransitionTime = known?.status === draft.status ? known.lastTransitionTime : secondsOf(this.#wallMs());
+      const lastTransitionTime = known?.status === draft.status ? known.lastTransitionTime : utcSeconds(this.#wallMs());
       const condition: Condition = { ...draft, observedGeneration: generation, lastTransitionTime };
       this.#now.set(key, condition);
       return condition;
     });
   }
-}
-
-/** Kubernetes writes times in whole seconds. */
-function secondsOf(wallMs: number): string {
-  return `${new Date(wallMs).toISOString().slice(0, 19)}Z`;
 }

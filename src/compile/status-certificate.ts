@@ -1,4 +1,5 @@
 /** What the status of a listener says of its certificates: where one is ordered, and where time is running out. */
+import { utcSeconds } from '../base/utc.ts';
 import { describe, keyOf } from '../resource/resource.ts';
 import { validityOf } from './certificate-check.ts';
 import { type Draft, fails, holds } from './condition.ts';
@@ -25,7 +26,7 @@ export function certificateConditions(listener: ListenerBase, refused: string | 
 function orderedCondition({ acme, certificates }: ListenerBase, work: StatusWork): Draft {
   const { secret, hostname, issuer } = acme!;
   const { error, nextMs } = work.runtime.progressOf?.(secret) ?? { error: undefined, nextMs: undefined };
-  const again = nextMs === undefined ? '' : `; next attempt at ${timeOf(nextMs)}`;
+  const again = nextMs === undefined ? '' : `; next attempt at ${utcSeconds(nextMs)}`;
   const certificate = certificates.find((one) => keyOf(one.secret) === secret);
   if (certificate === undefined) {
     const from = `The certificate for "${hostname}" from ${describe(issuer)}`;
@@ -42,24 +43,19 @@ function orderedCondition({ acme, certificates }: ListenerBase, work: StatusWork
     };
   }
   if (nextMs === undefined) return valid;
-  return { ...valid, message: `${valid.message}; renewed at ${timeOf(nextMs)}` };
+  return { ...valid, message: `${valid.message}; renewed at ${utcSeconds(nextMs)}` };
 }
 
 function validity({ pair }: Certificate, nowMs: number): Draft {
-  const message = `Valid until ${timeOf(pair.notAfterMs)}`;
+  const message = `Valid until ${utcSeconds(pair.notAfterMs)}`;
   switch (validityOf(pair, nowMs)) {
     case 'valid':
       return holds(TYPE, { reason: 'Valid', message });
     case 'expires-soon':
       return holds(TYPE, { reason: 'ExpiresSoon', message });
     case 'expired':
-      return fails(TYPE, { reason: 'Expired', message: `Expired at ${timeOf(pair.notAfterMs)}` });
+      return fails(TYPE, { reason: 'Expired', message: `Expired at ${utcSeconds(pair.notAfterMs)}` });
     case 'not-yet-valid':
-      return fails(TYPE, { reason: 'NotYetValid', message: `Not valid before ${timeOf(pair.notBeforeMs)}` });
+      return fails(TYPE, { reason: 'NotYetValid', message: `Not valid before ${utcSeconds(pair.notBeforeMs)}` });
   }
-}
-
-/** RFC 3339 in whole seconds. */
-function timeOf(ms: number): string {
-  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
 }

@@ -20,7 +20,7 @@ export function gatewayStatus(base: GatewayBase, found: Found, work: StatusWork)
     acceptedOf(base.notAccepted, entries),
     keepWhilePending(gateway, programmedOf(base.notAccepted, entries), work),
     holdsUnless('ResolvedRefs', base.unresolved),
-    ...(base.notAccepted === undefined ? acknowledged(work.runtime.proxiesOf?.(keyOf(gateway))) : []),
+    ...(base.notAccepted === undefined ? acknowledged([keyOf(gateway)], work.runtime) : []),
     ...insecure(gateway),
   ];
   return {
@@ -43,7 +43,7 @@ export function listenerSetStatus(base: SetBase, found: Found, work: StatusWork)
   const conditions = [
     acceptedOf(notAccepted, entries),
     keepWhilePending(set, programmed, work),
-    ...(notAccepted === undefined ? acknowledged(work.runtime.proxiesOf?.(keyOf(gateway.gateway))) : []),
+    ...(notAccepted === undefined ? acknowledged([keyOf(gateway.gateway)], work.runtime) : []),
   ];
   return {
     conditions: work.memory.stamp(subjectOf(set), conditions),

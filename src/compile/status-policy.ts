@@ -15,7 +15,7 @@ import { type Draft, fails, holds, holdsUnless } from './condition.ts';
 import type { Reason } from './listener.ts';
 import { type Stated, type StatusWork, subjectOf } from './status-item.ts';
 import { acknowledged } from './status-proxies.ts';
-import { type CompileTables, targetKey } from './tables.ts';
+import { targetKey } from './tables.ts';
 import type { Target } from './targets.ts';
 
 /** Gateway API: more ancestors than these are left out. */
@@ -52,7 +52,9 @@ export function policyStatuses(found: Found, work: PolicyWork): Stated[] {
           holdsUnless('Accepted', refused ?? lostAt(policy, target, found)),
           ...refsOf(policy, target, { found, broken: work.broken }),
           ...(refused === undefined ? runs(policy, work) : []),
-          ...(refused === undefined && policy.kind === 'Policy' ? servedAt(target, found, work) : []),
+          ...(refused === undefined && policy.kind === 'Policy'
+            ? acknowledged(placesOf(target, found), work.runtime)
+            : []),
         ],
       };
     });
@@ -111,18 +113,8 @@ function runs(policy: Policy | BackendPolicy, { runtime }: StatusWork): Draft[] 
   return [fails('Programmed', { reason: 'FilterFailed', message })];
 }
 
-/** By proxies where it acts: of Gateways, of the instances of a Service, or of whoever follows a route. */
-function servedAt(target: Target, { inventory }: Found, { runtime: { proxiesOf } }: StatusWork): Draft[] {
-  if (proxiesOf === undefined) return [];
-  const keys = placesOf(target, inventory.tables);
-  const proxies = new Map(keys.flatMap((key) => proxiesOf(key)).map((proxy) => [proxy.name, proxy]));
-  // Where no Gateway is, nobody has to be there.
-  return proxies.size === 0 && !keys.some((key) => key.startsWith('Gateway/'))
-    ? []
-    : acknowledged([...proxies.values()]);
-}
-
-function placesOf({ kind, namespace, name }: Target, tables: CompileTables): string[] {
+/** Where it acts: in Gateways, in the instances of a Service, in whoever follows a route. */
+function placesOf({ kind, namespace, name }: Target, { inventory }: Found): string[] {
   switch (kind) {
     case 'Gateway':
       return [resourceKey(kind, namespace, name)];
@@ -133,7 +125,7 @@ function placesOf({ kind, namespace, name }: Target, tables: CompileTables): str
     case 'TLSRoute':
     case 'TCPRoute':
     case 'UDPRoute': {
-      const route = tables[kind].get(resourceKey(kind, namespace, name));
+      const route = inventory.tables[kind].get(resourceKey(kind, namespace, name));
       return (route?.spec.parentRefs ?? []).map((ref) => resourceKey(ref.kind, ref.namespace ?? namespace, ref.name));
     }
     default:

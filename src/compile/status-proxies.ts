@@ -1,6 +1,6 @@
 /** Who serves an object, where proxies of a mesh do: k of n of them, and by which plan. */
 import { type Draft, fails, holds } from './condition.ts';
-import type { ServingProxy } from './status-item.ts';
+import type { RuntimeState, ServingProxy } from './status-item.ts';
 
 /** So much of a hash tells two plans apart. */
 const HASH_SHOWN = 12;
@@ -8,9 +8,18 @@ const HASH_SHOWN = 12;
 /** Plans, and proxies that refuse theirs, that one message names. */
 const NAMED_MAX = 3;
 
-/** @returns nothing where no mesh is run */
-export function acknowledged(proxies: readonly ServingProxy[] | undefined): Draft[] {
-  if (proxies === undefined) return [];
+/**
+ * @param keys  of the places where the object acts, as `proxiesOf` knows them
+ * @returns nothing where no mesh is run, and where nobody has to be there: a Service need not be called
+ */
+export function acknowledged(keys: readonly string[], { proxiesOf }: Pick<RuntimeState, 'proxiesOf'>): Draft[] {
+  if (proxiesOf === undefined) return [];
+  const byName = new Map(keys.flatMap((key) => proxiesOf(key)).map((proxy) => [proxy.name, proxy]));
+  if (byName.size === 0 && !keys.some((key) => key.startsWith('Gateway/'))) return [];
+  return servedBy([...byName.values()]);
+}
+
+function servedBy(proxies: readonly ServingProxy[]): Draft[] {
   const type = 'fourways.io/Acknowledged';
   if (proxies.length === 0) return [fails(type, { reason: 'NoProxies', message: 'No proxy has a plan with it' })];
   const count = proxies.filter(({ state }) => state === 'current').length;

@@ -54,7 +54,9 @@ function stateRoute(
       holdsUnless('Accepted', notAccepted ?? refused),
       holdsUnless('ResolvedRefs', parent.isService ? unresolvedInMesh : unresolved),
       ...(refused === undefined && state.flaws.length > 0 ? [partlyInvalid(state.flaws)] : []),
-      ...((notAccepted ?? refused) === undefined ? servedBy(ref, runtime) : []),
+      ...((notAccepted ?? refused) === undefined
+        ? acknowledged([resourceKey(ref.kind, ref.namespace, ref.name)], runtime)
+        : []),
     ];
     return {
       parentRef: plainRef(ref),
@@ -74,13 +76,6 @@ function plainRef({ group, kind, namespace, name, sectionName, port }: ParentRef
     ...(sectionName !== undefined && { sectionName }),
     ...(port !== undefined && { port }),
   };
-}
-
-/** By proxies of the Gateway, or by those that call the Service, if anybody does. */
-function servedBy({ kind, namespace, name }: ParentRef, { proxiesOf }: StatusWork['runtime']): Draft[] {
-  if (kind !== 'Gateway' && kind !== 'Service') return [];
-  const proxies = proxiesOf?.(resourceKey(kind, namespace, name));
-  return kind === 'Service' && proxies?.length === 0 ? [] : acknowledged(proxies);
 }
 
 function partOf({ kind, namespace, name, sectionName, port }: ParentRef): string {

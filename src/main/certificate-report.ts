@@ -1,3 +1,4 @@
+import { utcSeconds } from '../base/utc.ts';
 import { X509Certificate } from 'node:crypto';
 import type { CertificateReport, CertificateRow } from '../api/admin/view.ts';
 import type { Compiled } from '../compile/compile.ts';
@@ -40,14 +41,10 @@ function rowOf(served: ServedCertificate, issuing: Issuing): CertificateRow {
     state,
     names: [...(leaf?.subjectAltName ?? '').matchAll(/(?:^|, )DNS:([^,"\s]+)/g)].map((found) => found[1]!),
     ...(leaf !== undefined && { issuer: leaf.issuer.replaceAll('\n', ', '), serial: leaf.serialNumber }),
-    ...(notBeforeMs !== undefined && { from: timeOf(notBeforeMs) }),
-    ...(notAfterMs !== undefined && { until: timeOf(notAfterMs) }),
+    ...(notBeforeMs !== undefined && { from: utcSeconds(notBeforeMs) }),
+    ...(notAfterMs !== undefined && { until: utcSeconds(notAfterMs) }),
     source: acme === undefined ? { file: at?.file ?? '', line: at?.line ?? 0 } : { acme },
-    ...(progress?.nextMs !== undefined && { next: timeOf(progress.nextMs) }),
+    ...(progress?.nextMs !== undefined && { next: utcSeconds(progress.nextMs) }),
     ...(progress?.error !== undefined && { error: progress.error }),
   };
-}
-
-function timeOf(ms: number): string {
-  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
 }

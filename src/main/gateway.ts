@@ -51,13 +51,13 @@ export async function startGateway(settings: GatewaySettings): Promise<RunningGa
   const metering = cleanup.adopt(new Metering(CLOCK, { own: about.version, node: about.node }), (opened) =>
     opened.close(),
   );
-  let opened: MemberLink | undefined;
+  let joined: MemberLink | undefined;
   const { fleet } = await startFleet(settings, {
     bind,
     metering,
     cleanup,
     clock: CLOCK,
-    onPorts: (ports) => opened?.client.portsChanged(ports),
+    onPorts: (ports) => joined?.client.portsChanged(ports),
     onFailing: () => undefined,
   });
   const self = { software: about.version, role: 'gateway', identity: '', zone, gateways, address } as const;
@@ -71,7 +71,7 @@ export async function startGateway(settings: GatewaySettings): Promise<RunningGa
     onUnknown: (names) =>
       log.warn('A Gateway does not exist, or is not for this proxy: it serves none of it', { gateways: names }),
   });
-  opened = link;
+  joined = link;
   const identity = formatWorkloadId(settings.id);
   const proxy = { instance: settings.instance, identity, role: 'gateway', services: [] } as const;
   const view = proxyView({ fleet, plans, link, metering, about, proxy });

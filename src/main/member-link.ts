@@ -9,6 +9,7 @@ import { systemClock } from '../base/clock.ts';
 import { Fault } from '../base/fault.ts';
 import type { Log } from '../base/log.ts';
 import { systemRandom } from '../base/random.ts';
+import { utcSeconds } from '../base/utc.ts';
 import type { Fleet } from '../control/fleet.ts';
 import { readToken } from '../identity/join-token.ts';
 import { alarmSeen } from '../identity/renewal.ts';
@@ -172,8 +173,8 @@ export class MemberLink {
         where: settings.instance,
         serial: serialNumber.toLowerCase(),
         isBrought: false,
-        from: timeOf(from),
-        until: timeOf(until),
+        from: utcSeconds(from.getTime()),
+        until: utcSeconds(until.getTime()),
         alarm: alarmSeen({ notBeforeMs: from.getTime(), notAfterMs: until.getTime() }, CLOCK.wallMs()),
       },
     };
@@ -186,11 +187,6 @@ export class MemberLink {
     const { hash: bundle, issuer } = trust;
     this.client.report({ kind: 'certificate', notAfterMs: validToDate.getTime(), serial, bundle, issuer });
   }
-}
-
-/** RFC 3339, as certificates know it. */
-function timeOf(date: Date): string {
-  return `${date.toISOString().slice(0, 19)}Z`;
 }
 
 function membershipOptions({

@@ -85,12 +85,12 @@ export async function startSidecar(settings: SidecarSettings): Promise<RunningSi
   const metering = cleanup.adopt(new Metering(CLOCK, versions), (opened) => opened.close());
   const wanted = new Set([...settings.services, ...settings.locals.map(({ service }) => service)]);
   // An application that runs already may call and ask for names before there is a link.
-  let opened: { readonly link: MemberLink; readonly unused: UnusedServices } | undefined;
+  let joined: { readonly link: MemberLink; readonly unused: UnusedServices } | undefined;
   const services = new AskedServices((names) => {
-    if (opened === undefined) return false;
+    if (joined === undefined) return false;
     // An application that is captured keeps addresses, and would not ask for the name again.
-    if (settings.capture === undefined) for (const name of names) if (!wanted.has(name)) opened.unused.asked(name);
-    return opened.link.client.subscribe(names);
+    if (settings.capture === undefined) for (const name of names) if (!wanted.has(name)) joined.unused.asked(name);
+    return joined.link.client.subscribe(names);
   });
   const { fleet, share } = await startFleet(
     { ...settings, ports: settings.sockets, redisUrl: undefined },
@@ -100,15 +100,15 @@ export async function startSidecar(settings: SidecarSettings): Promise<RunningSi
       cleanup,
       clock: CLOCK,
       askForService: async (name) => void (await services.ask(name)),
-      onPorts: (ports) => opened?.link.client.portsChanged(ports),
+      onPorts: (ports) => joined?.link.client.portsChanged(ports),
       onFailing: () => undefined,
     },
   );
   const { locals, log } = settings;
   const captor = await openCapture(settings, {
     cleanup,
-    ask: async (name) => (opened?.link.client.state.kind === 'live' ? services.ask(name) : 'unknown'),
-    drop: (name) => wanted.has(name) || opened?.link.client.unsubscribe([name]),
+    ask: async (name) => (joined?.link.client.state.kind === 'live' ? services.ask(name) : 'unknown'),
+    drop: (name) => wanted.has(name) || joined?.link.client.unsubscribe([name]),
   });
   const { plans, link } = await openMember({
     settings,
@@ -132,7 +132,7 @@ export async function startSidecar(settings: SidecarSettings): Promise<RunningSi
     }),
     (opened) => opened.close(),
   );
-  opened = { link, unused };
+  joined = { link, unused };
   const isOpen = (): boolean =>
     Object.values(fleet.ports).some(({ state, port }) => state === 'bound' && port === settings.proxyPort);
   const health: WatchedApplication = cleanup.adopt(

@@ -2,6 +2,7 @@
 import type { MeshCertificate, RotationReport, TrustedRoots, TrustView } from '../api/admin/trust-view.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
+import { utcSeconds } from '../base/utc.ts';
 import type { Compiled } from '../compile/compile.ts';
 import { Drill, DRILL_PHASE_MS } from '../control/drill.ts';
 import type { Pace, TrustTurner } from '../control/trust-turner.ts';
@@ -133,8 +134,8 @@ export class TrustDesk implements TrustView {
         serial,
         issuedBy: issuer === authority.bundle.issuer ? 'active' : 'leaving',
         isBrought: false,
-        from: timeOf(life.notBeforeMs),
-        until: timeOf(notAfterMs),
+        from: utcSeconds(life.notBeforeMs),
+        until: utcSeconds(notAfterMs),
         alarm: alarmSeen(life, nowMs),
       };
     });
@@ -144,15 +145,11 @@ export class TrustDesk implements TrustView {
     const { certificate } = readAuthority(pem);
     return {
       serial: certificate.serial,
-      from: timeOf(certificate.notBeforeMs),
-      until: timeOf(certificate.notAfterMs),
+      from: utcSeconds(certificate.notBeforeMs),
+      until: utcSeconds(certificate.notAfterMs),
       alarm: alarmSeen(certificate, this.#parts.clock.wallMs()),
     };
   }
 }
 
 const ORDER: readonly MeshCertificate['what'][] = ['root', 'issuer', 'federated root'];
-
-function timeOf(ms: number): string {
-  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
-}
