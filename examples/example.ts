@@ -14,10 +14,10 @@
 import { execFile, type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer, type Server } from 'node:net';
 import { basename, delimiter, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { freePort } from './free-port.ts';
 import { type Service, startService } from './services/service.ts';
 import { endSidecars, startSidecars } from './sidecars.ts';
 
@@ -123,29 +123,13 @@ export async function copyExample(name: string, folder: string): Promise<Example
   const texts = new Map(files.map((file) => [file, readFileSync(file, 'utf8')]));
   const asked = new Set([String(ADMIN_PORT)]);
   for (const text of texts.values()) for (const [port] of text.matchAll(PORT)) asked.add(port);
-  const free = await freePorts([...asked]);
+  const free = new Map(await Promise.all([...asked].map(async (port) => [port, await freePort(HOST)] as const)));
   for (const [file, text] of texts)
     writeFileSync(
       file,
       text.replace(PORT, (port) => String(free.get(port))),
     );
   return { ...readExample(name, folder), adminPort: free.get(String(ADMIN_PORT))! };
-}
-
-/** Below those that systems give to outgoing connections and to whoever asks for any port; browsers and fetch refuse 10080. */
-const PORTS = { from: 11_000, count: 21_000 };
-
-/** All are held until all are found, so that no two are the same. */
-async function freePorts(names: readonly string[]): Promise<ReadonlyMap<string, number>> {
-  const held = new Map<string, Server>();
-  while (held.size < names.length) {
-    const server = createServer().listen(PORTS.from + Math.floor(Math.random() * PORTS.count), HOST);
-    const bound = await once(server, 'listening').catch(() => undefined);
-    if (bound !== undefined) held.set(names[held.size]!, server);
-  }
-  const found = new Map([...held].map(([name, server]) => [name, (server.address() as AddressInfo).port]));
-  await Promise.all([...held.values()].map((server) => once(server.close(), 'close')));
-  return found;
 }
 
 export interface RunningExample {

@@ -1,7 +1,8 @@
 /** Which ports the programs of `npm start` take. */
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import { parseArgs } from 'node:util';
+import { freePort } from '../free-port.ts';
 
 export const HOST = '127.0.0.1';
 
@@ -75,13 +76,7 @@ function portOf(option: string, text: string): number {
 
 /** The `offset`-th port from the first one on; one that nobody has, when that is 0. */
 async function free(first: number, offset: number): Promise<number> {
-  if (first !== 0) return first + offset;
-  const server = createServer().listen(0, HOST);
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
+  return first === 0 ? await freePort(HOST) : first + offset;
 }
 
 export function isDefault({ gateway }: Ports): boolean {

@@ -1,13 +1,14 @@
 /** Starts the real program for tests and benches, and ends exactly that process. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, openSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { freePort } from '../../examples/free-port.ts';
 import type { NetworkHost } from './network.ts';
+
+export { freePort };
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const NODE = process.execPath;
@@ -206,28 +207,6 @@ export function rssOf(pid: number): number {
  * the near end of a connection, which have 127.0.0.1.
  */
 export const DOOR_HOST = `127.${64 + (process.pid & 63)}.${(process.pid >> 6) & 255}.1`;
-
-/** Below those that systems give to outgoing connections and to whoever asks for any port; browsers and fetch refuse 10080. */
-const PORTS = { from: 11_000, count: 21_000 };
-
-const givenPorts = new Set<number>();
-
-/** A port that was free a moment ago on this address, and was given to nobody else here. */
-export async function freePort(host: string): Promise<number> {
-  for (;;) {
-    const port = PORTS.from + Math.floor(Math.random() * PORTS.count);
-    if (givenPorts.has(port)) continue;
-    givenPorts.add(port);
-    const server = createServer().listen(port, host);
-    const isFree = await once(server, 'listening').then(
-      () => true,
-      () => false,
-    );
-    if (!isFree) continue;
-    await once(server.close(), 'close');
-    return port;
-  }
-}
 
 export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
