@@ -2,6 +2,7 @@
 import type { ObservedCall } from '../../ir/observed.ts';
 import type { Recording } from '../../control/recorder.ts';
 import type { Content, Route } from './routes.ts';
+import { NO_MESH } from './no-mesh.ts';
 import type { RecorderView } from './view.ts';
 
 const TYPES = ['application/json'] as const;
@@ -60,5 +61,3 @@ function route(path: string, summary: string, { method, answer }: About): Route 
     },
   };
 }
-
-const NO_MESH: Content = { status: 404, detail: 'This Fourways runs no mesh: start it with --mesh HOST:PORT' };

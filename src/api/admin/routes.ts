@@ -6,6 +6,7 @@ import type { LineTaker } from './answer-stream.ts';
 import { SURVEY_ROUTES } from './survey-routes.ts';
 import { RECORD_ROUTES } from './record-routes.ts';
 import { TRUST_ROUTES } from './trust-routes.ts';
+import { NO_MESH } from './no-mesh.ts';
 import type { AdminView, TokenWish } from './view.ts';
 
 export interface Route {
@@ -41,8 +42,6 @@ const METRIC_TYPES = ['text/plain', 'application/openmetrics-text'] as const;
 
 /** Of the reason for which an identity is denied: it is shown in lists. */
 const REASON_CHARS_MAX = 500;
-
-const NO_MESH: Content = { status: 404, detail: 'This Fourways runs no mesh: start it with --mesh HOST:PORT' };
 
 export const ROUTES: readonly Route[] = [
   {

@@ -2,10 +2,10 @@
 import type { RotationKind } from '../../identity/rotation.ts';
 import type { Asked, Content, Route } from './routes.ts';
 import type { TrustView } from './trust-view.ts';
+import { NO_MESH } from './no-mesh.ts';
 import type { AdminView } from './view.ts';
 
 const JSON_TYPES = ['application/json'] as const;
-const NO_MESH: Content = { status: 404, detail: 'This Fourways runs no mesh: start it with --mesh HOST:PORT' };
 const PHASE_MS_MAX = 3_600_000;
 
 /** Each answers with where the rotation stands, after what was asked for. */
